@@ -1,0 +1,1 @@
+"""Coding-agent session transcripts, turned into trusted data by Dagster."""

@@ -1,0 +1,58 @@
+"""The exception tree; each class says what the caller should do.
+
+PipelineError
+├── SettingsError       change the setting that the message names, start again
+├── SourceUnavailable   session files cannot be looked at: mount or create the root, try again
+├── StoreError
+│   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
+│   └── StoreUnusable   the database cannot be opened as it is: do what the message says
+├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
+├── Permanent           the same bytes will fail again: quarantine the file now
+└── Retryable           the same file may succeed later: try again, no attempt is burnt
+
+Messages never hold transcript text: they name files, lines, settings and classes.
+"""
+
+
+class PipelineError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class SettingsError(PipelineError):
+    """A setting cannot be used; the message names it and says what it takes."""
+
+
+class SourceUnavailable(PipelineError):
+    """A root of session files is missing or not a directory. Not the same as "no files"."""
+
+
+class StoreError(PipelineError):
+    """The database could not be used."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database's lock.
+
+    Attributes:
+        pid: the process that holds it, if DuckDB said so.
+    """
+
+    def __init__(self, message: str, pid: int | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class StoreUnusable(StoreError):
+    """The database file is missing its folder, damaged, or of a newer version."""
+
+
+class ContractError(PipelineError):
+    """A processor broke the contract of `processor.py`."""
+
+
+class Permanent(PipelineError):
+    """Raised by a processor: these bytes will fail again, spend no second attempt on them."""
+
+
+class Retryable(PipelineError):
+    """Raised by a processor: try this file again later; it is not the file's fault."""

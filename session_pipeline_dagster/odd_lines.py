@@ -1,0 +1,111 @@
+"""The lenient reader for lines that the typed decode refuses.
+
+A field of the wrong type costs that field; a token count that cannot be one costs the line.
+Nothing here raises on content: a line that cannot be read is None, and the caller counts it.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from session_pipeline_dagster.records import (
+    MAX_TOKENS,
+    Block,
+    CacheCreation,
+    Iteration,
+    Message,
+    ProgressData,
+    Record,
+    ServerToolUse,
+    Tokens,
+    Usage,
+    parse_time,
+    read_json,
+)
+
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class _NotACount(ValueError):
+    """A token count that is negative, absurd or not a number: the line cannot be trusted."""
+
+
+def read_record(line: bytes) -> Record | None:
+    """The record of one odd line; None where it is no JSON object or its counts are no counts."""
+    return _read(Record, line)
+
+
+def read_progress(encoded: bytes) -> ProgressData | None:
+    """The payload of an odd progress line, under the same rules."""
+    return _read(ProgressData, encoded)
+
+
+def _read(struct: type[_S], encoded: bytes) -> _S | None:
+    value = read_json(encoded)
+    try:
+        return _lenient(struct, value)
+    except (_NotACount, RecursionError):
+        return None
+
+
+def _lenient(struct: type[_S], value: object) -> _S | None:
+    if not isinstance(value, dict):
+        return None
+    fields = msgspec.structs.fields(struct)
+    return struct(**{f.name: _field(f.type, value.get(f.encode_name)) for f in fields})
+
+
+def _field(kind: Any, value: object) -> Any:
+    """The value where it fits the declared type, else None (or empty bytes)."""
+    if kind is msgspec.Raw:
+        return _raw(value)
+    if value is None:
+        return None
+    if kind == Tokens:
+        return _count(value)
+    options = get_args(kind)
+    if Record in options:
+        return _lenient(Record, value)
+    for struct in (CacheCreation, ServerToolUse, Usage, Message):
+        if struct in options:
+            return _lenient(struct, value)
+    if str in options and len(options) == 2:
+        return _text(value) if isinstance(value, str) else None
+    if bool in options:
+        return value if isinstance(value, bool) else None
+    if datetime in options:
+        return parse_time(value)
+    if isinstance(value, list):
+        item = Iteration if list[Iteration] in options else Block
+        return [i for v in value if (i := _item(item, v)) is not None]
+    return _text(value) if isinstance(value, str) and str in options else None
+
+
+def _item(struct: type[Block] | type[Iteration], value: object) -> Block | Iteration | str | None:
+    if isinstance(value, str):
+        return _text(value) if struct is Block else None
+    return _lenient(struct, value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+        raise _NotACount
+    return value
+
+
+def _raw(value: object) -> msgspec.Raw:
+    if value is None:
+        return msgspec.Raw(b"")
+    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _text(value: str) -> str:
+    """The same text with lone surrogates replaced: no store takes them."""
+    return value.encode("utf-8", "replace").decode()

@@ -1,0 +1,212 @@
+"""What is due: pure decisions from what is on disk and what the state says.
+
+One `currency` decides for runner, sensors, status and health alike. Nothing here reads a file, a
+table or the clock; `now` is an argument.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+
+import msgspec
+
+from session_pipeline_dagster.sessions import SessionFile, Signature
+
+RACY = timedelta(seconds=2)
+"""A signature taken this close to the mtime may hide a later write within the clock's grain."""
+
+BRIDGED_GAP = timedelta(days=7)
+"""Days without work that one range of partitions spans rather than starting another run."""
+
+MAX_ATTEMPTS = 5
+_FIRST_BACKOFF = timedelta(minutes=1)
+_LONGEST_BACKOFF = timedelta(hours=6)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FileState(msgspec.Struct, frozen=True, gc=False):
+    """What the state table says of one file. A row without a signature was imported."""
+
+    session_file: str
+    session_day: date | None
+    processed_at: datetime | None
+    file_hash: str | None
+    signature: Signature | None
+    signature_at: datetime | None
+    processor_version: int
+    memo: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """What the failures table says of one file."""
+
+    session_file: str
+    attempts: int
+    error_class: str
+    error: str
+    first_failed_at: datetime
+    last_failed_at: datetime
+    next_attempt_at: datetime | None
+    quarantined_at: datetime | None
+    file_hash: str | None = None
+    signature: Signature | None = None
+
+
+class Currency(Enum):
+    """How a file stands to its state row."""
+
+    CURRENT = "current"
+    UNSIGNED = "unsigned"  # current by its mtime; its signature is still to be taken
+    SUSPECT = "suspect"  # looks the same, but only its bytes can tell
+    PENDING = "pending"  # new, changed or processed by an older version
+
+
+def currency(file: SessionFile, row: FileState | None, version: int) -> Currency:
+    """The one rule for "is this file processed?"; see Currency."""
+    if row is None or row.processor_version != version:
+        return Currency.PENDING
+    now, then = file.signature, row.signature
+    if then is None:
+        seen = row.processed_at is not None and now.mtime_ns <= _ns(row.processed_at)
+        return Currency.UNSIGNED if seen else Currency.PENDING
+    if (now.size, now.mtime_ns) != (then.size, then.mtime_ns):
+        return Currency.PENDING
+    if now.ctime_ns != then.ctime_ns:
+        return Currency.SUSPECT
+    taken = row.signature_at
+    if taken is not None and abs(_ns(taken) - now.mtime_ns) <= _ns(_EPOCH + RACY):
+        return Currency.SUSPECT
+    return Currency.CURRENT
+
+
+def _ns(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a processor stands to the files on disk.
+
+    Attributes:
+        due: pending files that may be worked on now, by (attempts, age).
+        suspect: to be re-hashed; not pending until their hash says so.
+        unsigned: current, to be signed.
+        backing_off: pending files that failed and wait for their next attempt.
+        quarantined: pending files that were given up.
+    """
+
+    files: int
+    due: Sequence[SessionFile]
+    suspect: Sequence[SessionFile]
+    unsigned: Sequence[SessionFile]
+    backing_off: Sequence[SessionFile]
+    quarantined: Sequence[SessionFile]
+
+    @property
+    def pending(self) -> list[SessionFile]:
+        """Every file whose rows are not those of its present content."""
+        return [*self.due, *self.backing_off, *self.quarantined]
+
+    def oldest_pending_seconds(self, now: datetime) -> float:
+        """Age of the oldest pending file by its mtime, in seconds; 0 where none is pending."""
+        oldest = min((file.signature.mtime_ns for file in self.pending), default=None)
+        return 0.0 if oldest is None else max(0.0, (_ns(now) - oldest) / 1e9)
+
+
+def look(
+    files: Iterable[SessionFile],
+    states: Mapping[str, FileState],
+    failures: Mapping[str, Failure],
+    version: int,
+    now: datetime,
+) -> Outlook:
+    """Sort the files on disk by what is to be done with them."""
+    count = 0
+    due: list[SessionFile] = []
+    found: dict[Currency, list[SessionFile]] = {kind: [] for kind in Currency}
+    backing_off: list[SessionFile] = []
+    quarantined: list[SessionFile] = []
+    for file in files:
+        count += 1
+        kind = currency(file, states.get(file.key), version)
+        if kind is Currency.CURRENT:
+            continue
+        failure = failures.get(file.key)
+        if kind is not Currency.PENDING:
+            found[kind].append(file)
+        elif failure is None or failure.signature != file.signature:
+            due.append(file)
+        elif failure.quarantined_at is not None:
+            quarantined.append(file)
+        elif failure.next_attempt_at is not None and failure.next_attempt_at > now:
+            backing_off.append(file)
+        else:
+            due.append(file)
+    due.sort(key=lambda file: (_attempts(failures, file), file.signature.mtime_ns, file.key))
+    suspect, unsigned = found[Currency.SUSPECT], found[Currency.UNSIGNED]
+    return Outlook(count, due, suspect, unsigned, backing_off, quarantined)
+
+
+def _attempts(failures: Mapping[str, Failure], file: SessionFile) -> int:
+    failure = failures.get(file.key)
+    return failure.attempts if failure else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a file could not be processed this time.
+
+    Attributes:
+        counts: whether it burns an attempt; a transient cause does not.
+        final: the same bytes will fail again: quarantine at once.
+    """
+
+    error_class: str
+    error: str
+    counts: bool = True
+    final: bool = False
+
+
+def next_failure(
+    file: SessionFile,
+    problem: Problem,
+    earlier: Failure | None,
+    now: datetime,
+    *,
+    signature: Signature,
+    file_hash: str | None,
+) -> Failure:
+    """The failure row after one more problem with a file; new content starts at zero attempts."""
+    same = earlier is not None and earlier.signature == signature
+    attempts = (earlier.attempts if earlier and same else 0) + problem.counts
+    given_up = problem.final or attempts >= MAX_ATTEMPTS
+    wait = min(_FIRST_BACKOFF * 2 ** max(attempts - 1, 0), _LONGEST_BACKOFF)
+    return Failure(
+        session_file=file.key,
+        attempts=attempts,
+        error_class=problem.error_class,
+        error=problem.error,
+        first_failed_at=earlier.first_failed_at if earlier and same else now,
+        last_failed_at=now,
+        next_attempt_at=None if given_up else now + wait,
+        quarantined_at=now if given_up else None,
+        file_hash=file_hash,
+        signature=signature,
+    )
+
+
+def clamp_day(day: date, start: date, today: date) -> date:
+    """The partition a session day belongs to: the first or last one where it lies outside."""
+    return min(max(day, start), max(start, today))
+
+
+def day_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
+    """First and last day of as few ranges as hold all days without a gap over BRIDGED_GAP."""
+    ranges: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if ranges and day - ranges[-1][1] <= BRIDGED_GAP:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges

@@ -1,0 +1,128 @@
+"""Tasks -> Outcomes, in this process or, for a large backlog, in a few worker processes.
+
+Parsing is bound by one core; workers send Arrow back and the caller stays the only writer.
+"""
+
+import multiprocessing
+import os
+import pickle
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.errors import PipelineError
+from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.work import Outcome, Task, Workbench
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CHUNK_BYTES = 8 << 20
+_WORTH_A_POOL = 64 << 20
+_MOST_WORKERS = 4
+
+
+def outcomes(
+    processor: Processor,
+    source: SessionSource,
+    schemas: "Mapping[str, pyarrow.Schema]",
+    tasks: Sequence[Task],
+    workers: int,
+    stop: float,
+) -> Iterator[Outcome]:
+    """Work on the tasks in order, and hand out what came of every few megabytes.
+
+    Args:
+        workers: processes; 0 = by the size of the backlog, 1 = here.
+        stop: `time.monotonic()` after which no further task is begun.
+    """
+    size = sum(task.file.signature.size for task in tasks)
+    count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
+    if count > 1 and size > CHUNK_BYTES and _can_travel(processor, source):
+        yield from _in_workers(processor, source, schemas, tasks, count, stop)
+    else:
+        yield from _here(processor, source, schemas, tasks, stop)
+
+
+def _can_travel(processor: Processor, source: SessionSource) -> bool:
+    """Whether both can be sent to another process; a plugin need not care about that."""
+    try:
+        pickle.dumps((processor, source))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
+
+
+def _here(
+    processor: Processor,
+    source: SessionSource,
+    schemas: "Mapping[str, pyarrow.Schema]",
+    tasks: Sequence[Task],
+    stop: float,
+) -> Iterator[Outcome]:
+    bench = Workbench(processor, source, schemas)
+    for chunk in _chunks(tasks):
+        for task in chunk:
+            if time.monotonic() >= stop:
+                yield bench.take()
+                return
+            bench.work_on(task)
+        yield bench.take()
+
+
+def _in_workers(
+    processor: Processor,
+    source: SessionSource,
+    schemas: "Mapping[str, pyarrow.Schema]",
+    tasks: Sequence[Task],
+    count: int,
+    stop: float,
+) -> Iterator[Outcome]:
+    # Spawned, not forked: a forked child would share the parent's threads and descriptors.
+    context = multiprocessing.get_context("spawn")
+    running: deque[Future[Outcome]] = deque()
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        try:
+            for chunk in _chunks(tasks):
+                if time.monotonic() >= stop:
+                    break
+                running.append(pool.submit(_work, processor, source, schemas, chunk))
+                # Two chunks a worker keep it busy; more would only hold memory.
+                if len(running) >= 2 * count:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool as error:
+            raise PipelineError(
+                "a worker process died; what was committed stays, the rest is still pending. "
+                "Set SESSION_PIPELINE_WORKERS=1 to find the file"
+            ) from error
+
+
+def _work(
+    processor: Processor,
+    source: SessionSource,
+    schemas: "Mapping[str, pyarrow.Schema]",
+    tasks: Sequence[Task],
+) -> Outcome:
+    bench = Workbench(processor, source, schemas)
+    for task in tasks:
+        bench.work_on(task)
+    return bench.take()
+
+
+def _chunks(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    chunk: list[Task] = []
+    size = 0
+    for task in tasks:
+        chunk.append(task)
+        size += task.file.signature.size
+        if size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

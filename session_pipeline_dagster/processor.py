@@ -1,0 +1,242 @@
+"""The contract of a processor, and the door through which every processor enters.
+
+A processor turns one session into rows. It never sees a connection, a file or Dagster. What needs
+the rows of *other* sessions is a view or a `Rollup` over the processor's tables.
+`docs/processors.md` shows how to write one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.transcript import Transcript
+
+ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+Row = tuple[object, ...]
+"""One row: a value for every column of the table's DDL, in its order. A TIMESTAMPTZ is an aware
+datetime or an int of microseconds since 1970-01-01 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session file as a processor sees it.
+
+    Attributes:
+        key: the file's key, `/`-separated, relative to its root.
+        user: who the file belongs to.
+        project: the project folder, as Claude Code names it; None where the layout has none.
+        day: UTC day of the first timestamp, else of the file's mtime.
+        file_hash: xxh3-128 of the bytes that were parsed, in hex.
+        transcript: what the file says.
+        memo: what this processor left for this file last time (small JSON), else None.
+    """
+
+    key: str
+    user: str
+    project: str | None
+    day: date
+    file_hash: str
+    transcript: Transcript
+    memo: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending; for a main session file, the session's id."""
+        return PurePosixPath(self.key).stem
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorResult:
+    """What a processor made of one session.
+
+    Attributes:
+        rows: table name -> rows. They replace the file's earlier rows in all tables, or are added
+            to them where `append` is true.
+        items: how many things were found, for the statistics.
+        memo: small JSON kept in the file's state and handed back next time.
+        append: keep the file's earlier rows.
+    """
+
+    rows: Mapping[str, Sequence[Row]]
+    items: int
+    memo: str | None = None
+    append: bool = False
+
+
+class Processor(Protocol):
+    """Turns one session into rows.
+
+    Attributes:
+        name: unique; names the asset group, job, sensor, pool and state rows.
+        version: a bump makes the rows of older versions outdated.
+        cadence: how often its sensor looks.
+        tables: table name -> column DDL; every table has a `session_file VARCHAR` column.
+    """
+
+    name: str
+    version: int
+    cadence: timedelta
+    tables: Mapping[str, str]
+
+    def process(self, session: Session) -> ProcessorResult:
+        """Rows of one session.
+
+        Raises:
+            Permanent: these bytes will fail again.
+            Retryable: try later, no attempt is burnt. Any other exception is one failed attempt.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A table computed over all sessions, refreshed only for the parts that changed.
+
+    Attributes:
+        name: the table.
+        columns: its column DDL.
+        part: the column that says which part a row belongs to.
+        changed: SELECT of the parts (one VARCHAR column) that the files in `batch(session_file)`
+            touch. Runs in a commit, before the old rows go and after the new ones came.
+        refresh: SELECT of the rows of the parts in `parts(part)`, in column order.
+        description: Markdown for the catalog.
+    """
+
+    name: str
+    columns: str
+    part: str
+    changed: str
+    refresh: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A small table that `session-pipeline run` prints: a title and the SELECT behind it."""
+
+    title: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a processor may declare beyond the contract, by attributes of the same names.
+
+    Attributes:
+        description: Markdown for the catalog.
+        descriptions: table, view or column (`table.column`) -> Markdown.
+        views: view name -> SELECT.
+        rollups: derived tables.
+        summaries: what the command line prints after a run.
+        owners: owners as Dagster writes them (`team:data`, `a@example.org`).
+    """
+
+    description: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+    rollups: Sequence[Rollup] = ()
+    summaries: Sequence[Summary] = ()
+    owners: Sequence[str] = ()
+
+
+def extras(processor: Processor) -> Extras:
+    """The optional declarations of a processor; empty where it makes none."""
+    names = Extras.__dataclass_fields__
+    return Extras(**{n: getattr(processor, n) for n in names if hasattr(processor, n)})
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPlugin:
+    """A plugin that could not be loaded: it is named, never silently left out."""
+
+    name: str
+    target: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The processors that loaded and the plugins that did not."""
+
+    processors: Sequence[Processor]
+    failed: Sequence[FailedPlugin] = ()
+
+    def get(self, name: str) -> Processor:
+        """The processor of that name.
+
+        Raises:
+            ContractError: unknown; the message lists the known ones.
+        """
+        for processor in self.processors:
+            if processor.name == name:
+                return processor
+        known = ", ".join(p.name for p in self.processors) or "none"
+        raise ContractError(f"unknown processor {name!r}; known: {known}")
+
+
+def load_processors(entries: Iterable[EntryPoint] | None = None) -> Registry:
+    """Every processor behind the entry-point group, built-in ones first.
+
+    A plugin that fails to import, breaks the contract or takes a name or table that is taken is
+    listed in `failed`, and the others go on.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
+    ours = __name__.partition(".")[0]
+    ordered = sorted(found, key=lambda e: (not e.value.startswith(f"{ours}."), e.name, e.value))
+    loaded: list[Processor] = []
+    failed: list[FailedPlugin] = []
+    for entry in ordered:
+        try:
+            processor = entry.load()()
+            check_contract(processor, loaded)
+        except Exception as error:  # noqa: BLE001  a stranger's import may raise anything; it is listed
+            failed.append(FailedPlugin(entry.name, entry.value, f"{type(error).__name__}: {error}"))
+        else:
+            loaded.append(processor)
+    return Registry(tuple(loaded), tuple(failed))
+
+
+def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> None:
+    """Check what can be checked without a session.
+
+    Raises:
+        ContractError: says which attribute of which processor to change.
+    """
+    name = getattr(processor, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ContractError(f"{type(processor).__name__}.name must match {_NAME.pattern}")
+    if any(p.name == name for p in loaded):
+        raise ContractError(f"processor {name!r} is already loaded; choose another name")
+    version = getattr(processor, "version", None)
+    if not isinstance(version, int) or version < 1:
+        raise ContractError(f"processor {name!r}: version must be an int of at least 1")
+    cadence = getattr(processor, "cadence", None)
+    if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
+        raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
+    if not callable(getattr(processor, "process", None)):
+        raise ContractError(f"processor {name!r}: process(session) is missing")
+    tables = getattr(processor, "tables", None)
+    if not isinstance(tables, Mapping) or not tables:
+        raise ContractError(f"processor {name!r}: tables must name at least one table")
+    taken = {n for p in loaded for n in relations(p)}
+    for table in relations(processor):
+        if not _NAME.fullmatch(table) or table.startswith(("session_", "duckdb_", "sqlite_")):
+            raise ContractError(f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}")
+        if table in taken:
+            raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
+    for table, columns in tables.items():
+        if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
+            raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def relations(processor: Processor) -> list[str]:
+    """Names of every table and view the processor owns."""
+    more = extras(processor)
+    return [*processor.tables, *more.views, *(r.name for r in more.rollups)]

@@ -1,0 +1,39 @@
+"""The `usage` processor: what each session cost and did, counted exactly once."""
+
+from datetime import timedelta
+
+from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.processors.usage.counting import count
+from session_pipeline_dagster.processors.usage.rows import rows
+from session_pipeline_dagster.processors.usage.tables import (
+    DESCRIPTION,
+    DESCRIPTIONS,
+    ROLLUPS,
+    SUMMARIES,
+    TABLES,
+    VIEWS,
+)
+
+
+class UsageProcessor:
+    """Tokens, tool calls and times of every session file.
+
+    Rows are per file, so that a file's rows can always be replaced alone; what several files share
+    (forks, resumes, copies) is counted once in the `_unique` views and in `usage_daily`.
+    """
+
+    name = "usage"
+    version = 1
+    cadence = timedelta(seconds=600)
+    tables = TABLES
+    views = VIEWS
+    rollups = ROLLUPS
+    summaries = SUMMARIES
+    description = DESCRIPTION
+    descriptions = DESCRIPTIONS
+    owners = ("team:session-pipeline",)
+
+    def process(self, session: Session) -> ProcessorResult:
+        """Rows of the usage tables for one session file; items are the API responses in it."""
+        counted = count(session)
+        return ProcessorResult(rows(counted), items=len(counted.calls))

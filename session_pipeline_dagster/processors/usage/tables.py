@@ -1,0 +1,201 @@
+"""Tables, views and roll-up of the `usage` processor, as SQL, and what they mean.
+
+Rows are per file; everything that must be true over *all* files (an API response that a fork
+copied counts once) is said here, in the views and the roll-up.
+"""
+
+from collections.abc import Mapping
+
+from session_pipeline_dagster.processor import Rollup, Summary
+
+TABLES: Mapping[str, str] = {
+    "usage_messages": """
+        session_file VARCHAR, message_key VARCHAR, message_id VARCHAR, request_id VARCHAR,
+        session_id VARCHAR, origin_session_id VARCHAR, username VARCHAR, project VARCHAR,
+        agent_id VARCHAR, is_sidechain BOOLEAN, model VARCHAR, sent_at TIMESTAMPTZ,
+        input_tokens BIGINT, output_tokens BIGINT, cache_creation_tokens BIGINT,
+        cache_creation_5m_tokens BIGINT, cache_creation_1h_tokens BIGINT, cache_read_tokens BIGINT,
+        web_search_requests BIGINT, service_tier VARCHAR, speed VARCHAR, output_partial BOOLEAN,
+        line_number BIGINT, sent_at_inferred BOOLEAN, file_started_at TIMESTAMPTZ""",
+    "usage_events": """
+        session_file VARCHAR, event_key VARCHAR, session_id VARCHAR, username VARCHAR,
+        project VARCHAR, event_type VARCHAR, tool_name VARCHAR, skill_name VARCHAR,
+        subagent_type VARCHAR, mcp_server VARCHAR, command_name VARCHAR, plugin VARCHAR,
+        is_error BOOLEAN, model VARCHAR, cwd VARCHAR, occurred_at TIMESTAMPTZ,
+        message_key VARCHAR, line_number BIGINT, origin_session_id VARCHAR, is_sidechain BOOLEAN,
+        file_started_at TIMESTAMPTZ""",
+    "usage_sessions": """
+        session_file VARCHAR, session_id VARCHAR, username VARCHAR, project VARCHAR,
+        is_subagent BOOLEAN, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, wall_seconds DOUBLE,
+        active_seconds DOUBLE, prompts BIGINT, user_lines BIGINT, assistant_messages BIGINT,
+        tool_calls BIGINT, tool_errors BIGINT, skill_invocations BIGINT,
+        subagent_dispatches BIGINT, mcp_calls BIGINT, slash_commands BIGINT, distinct_tools BIGINT,
+        distinct_skills BIGINT, primary_model VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
+        cache_creation_tokens BIGINT, cache_read_tokens BIGINT, partial_messages BIGINT,
+        lines BIGINT, unreadable_lines BIGINT, unknown_lines BIGINT, api_errors BIGINT""",
+    "usage_tool_results": "session_file VARCHAR, tool_use_id VARCHAR, is_error BOOLEAN",
+}
+
+# Which of several copies of one thing says who did it: the main thread before a sidechain, a line
+# that is not marked as copied before one that is, then the file that started first, then its key.
+_RANK = "row(is_sidechain, origin_session_id <> session_id, file_started_at, session_file)"
+_ORIGIN = """coalesce(
+        min(origin_session_id) FILTER (origin_session_id <> session_id),
+        arg_min(session_id, {rank}))""".format(rank=_RANK)
+
+_PICKED_OF_MESSAGE = (
+    "session_file message_id request_id username project agent_id model sent_at service_tier speed "
+    "line_number sent_at_inferred file_started_at"
+).split()
+_COUNTERS = (
+    "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
+    "cache_creation_1h_tokens cache_read_tokens web_search_requests"
+).split()
+_PICKED_OF_EVENT = (
+    "session_file username project event_type tool_name skill_name subagent_type mcp_server "
+    "command_name plugin model cwd occurred_at message_key line_number file_started_at"
+).split()
+
+
+def _picked(columns: list[str]) -> str:
+    fields = ", ".join(f"{c} := {c}" for c in columns)
+    return f"arg_min(struct_pack({fields}), {_RANK}) AS picked"
+
+
+def unique_messages(source: str) -> str:
+    """SELECT of one row per API response over `source`, a table or sub-select of message rows.
+
+    Counters are the field-wise maximum over the copies of the winning thread: a copy may have
+    been cut off while the response was still streaming.
+    """
+    maxima = ", ".join(
+        f"coalesce(max({c}) FILTER (NOT is_sidechain), max({c})) AS {c}" for c in _COUNTERS
+    )
+    return f"""
+        SELECT message_key, picked.session_file, picked.message_id, picked.request_id,
+            origin AS session_id, origin AS origin_session_id, picked.username, picked.project,
+            picked.agent_id, is_sidechain, picked.model, picked.sent_at, {", ".join(_COUNTERS)},
+            picked.service_tier, picked.speed, output_partial, picked.line_number,
+            picked.sent_at_inferred, copies
+        FROM (
+            SELECT message_key, {_picked(_PICKED_OF_MESSAGE)}, {_ORIGIN} AS origin, {maxima},
+                bool_and(is_sidechain) AS is_sidechain, count(*) AS copies,
+                coalesce(bool_and(output_partial) FILTER (NOT is_sidechain),
+                    bool_and(output_partial)) AS output_partial
+            FROM {source} GROUP BY message_key
+        )"""
+
+
+def _unique_events() -> str:
+    return f"""
+        SELECT event_key, picked.session_file, origin AS session_id, origin AS origin_session_id,
+            picked.username, picked.project, picked.event_type, picked.tool_name, picked.skill_name,
+            picked.subagent_type, picked.mcp_server, picked.command_name, picked.plugin,
+            calls.is_error OR coalesce(late.is_error, false) AS is_error, picked.model, picked.cwd,
+            picked.occurred_at, picked.message_key, picked.line_number, calls.is_sidechain, copies
+        FROM (
+            SELECT event_key, {_picked(_PICKED_OF_EVENT)}, {_ORIGIN} AS origin,
+                bool_or(is_error) AS is_error, bool_and(is_sidechain) AS is_sidechain,
+                count(*) AS copies
+            FROM usage_events GROUP BY event_key
+        ) AS calls
+        LEFT JOIN (
+            SELECT tool_use_id, bool_or(is_error) AS is_error FROM usage_tool_results GROUP BY ALL
+        ) AS late ON late.tool_use_id = calls.event_key"""
+
+
+_DAY = "(sent_at AT TIME ZONE 'UTC')::DATE"
+
+VIEWS: Mapping[str, str] = {
+    "usage_messages_unique": unique_messages("usage_messages"),
+    "usage_events_unique": _unique_events(),
+}
+
+USAGE_DAILY = Rollup(
+    name="usage_daily",
+    columns="""day DATE, username VARCHAR, project VARCHAR, model VARCHAR, messages BIGINT,
+        input_tokens BIGINT, output_tokens BIGINT, cache_creation_tokens BIGINT,
+        cache_read_tokens BIGINT, partial_messages BIGINT, cache_creation_5m_tokens BIGINT,
+        cache_creation_1h_tokens BIGINT, web_search_requests BIGINT, sessions BIGINT""",
+    part="day",
+    # Copies in other files count too: taking one away can move a response to another day.
+    changed=f"""SELECT DISTINCT {_DAY}::VARCHAR FROM usage_messages WHERE message_key IN (
+        SELECT message_key FROM usage_messages SEMI JOIN batch USING (session_file))""",
+    refresh=f"""
+        SELECT {_DAY} AS day, username, project, model, count(*), sum(input_tokens)::BIGINT,
+            sum(output_tokens)::BIGINT, sum(cache_creation_tokens)::BIGINT,
+            sum(cache_read_tokens)::BIGINT, count(*) FILTER (output_partial),
+            sum(cache_creation_5m_tokens)::BIGINT, sum(cache_creation_1h_tokens)::BIGINT,
+            sum(web_search_requests)::BIGINT, count(DISTINCT session_id)
+        FROM ({
+        unique_messages(f'''(SELECT * FROM usage_messages WHERE message_key IN (
+                SELECT message_key FROM usage_messages
+                WHERE {_DAY} IN (SELECT part::DATE FROM parts)))''')
+    })
+        WHERE {_DAY} IN (SELECT part::DATE FROM parts)
+        GROUP BY ALL""",
+    description="""Tokens and messages per UTC day, user, project and model, every API response
+counted **once** over all files.
+
+```sql
+SELECT day, username, sum(output_tokens) FROM usage_daily GROUP BY ALL ORDER BY day
+```
+`partial_messages` had no final line when the session ended: their output is a lower bound.""",
+)
+
+ROLLUPS = (USAGE_DAILY,)
+
+SUMMARIES = (
+    Summary(
+        "Usage",
+        """SELECT username AS user, count(DISTINCT session_id) AS sessions, count(*) AS messages,
+            sum(input_tokens) AS input, sum(output_tokens) AS output,
+            sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
+            count(*) FILTER (output_partial) AS partial
+        FROM usage_messages_unique GROUP BY username ORDER BY output DESC, user""",
+    ),
+    Summary(
+        "Tools",
+        """SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
+            count(*) AS calls, count(*) FILTER (is_error) AS errors,
+            count(DISTINCT username) AS users
+        FROM usage_events_unique GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
+    ),
+)
+
+DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "usage_messages": """One row per API response **and file**. Forks, resumes and copies repeat
+responses, so sum over the view `usage_messages_unique`, which holds every response once:
+
+```sql
+SELECT username, model, sum(input_tokens), sum(output_tokens)
+FROM usage_messages_unique GROUP BY ALL
+```""",
+    "usage_events": """One row per tool call, subagent dispatch, MCP call or slash command **and
+file**. `usage_events_unique` holds each once over all files:
+
+```sql
+SELECT tool_name, count(*), avg(is_error::INT) FROM usage_events_unique GROUP BY ALL
+```""",
+    "usage_sessions": """One row per session file: times, prompts, tool calls and tokens of that
+file alone. Do not sum its tokens over files: forks repeat their history.""",
+    "usage_tool_results": """Tool results whose call stands in another file; the view
+`usage_events_unique` brings them together.""",
+    "usage_messages.message_key": "names one API response over all files",
+    "usage_messages.origin_session_id": "the session that made the call, if a copy names it",
+    "usage_messages.cache_creation_tokens": "the larger of the flat total and 5m + 1h",
+    "usage_messages.output_partial": "no final line: output_tokens is a lower bound",
+    "usage_messages.sent_at_inferred": "the line had no readable time; the previous line's is used",
+    "usage_messages.file_started_at": "first time in the file; decides who owns a copied response",
+    "usage_events.event_key": "names one tool call over all files",
+    "usage_events.is_error": "its tool result says so",
+    "usage_events.event_type": "tool_use, subagent, mcp_call or slash_command",
+    "usage_sessions.active_seconds": "time between lines, pauses over 600 s left out",
+    "usage_sessions.prompts": "what a person typed; user_lines is the raw count",
+    "usage_sessions.api_errors": "assistant lines that report a failed API call",
+    "usage_sessions.unknown_lines": "lines of a type this version does not know",
+    "usage_daily.day": "UTC",
+    "usage_daily.partial_messages": "responses whose output is a lower bound",
+}

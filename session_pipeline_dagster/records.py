@@ -1,0 +1,181 @@
+"""The typed, frozen records that one line of a session file decodes to.
+
+Put a field here when a processor needs it; what is not declared is skipped by the decoder, which
+is most of a file. Texts and tool inputs stay undecoded bytes until someone asks for them.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+MAX_TOKENS = 10**12
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes it does not take."""
+
+_MICROSECOND = timedelta(microseconds=1)
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)] | None
+"""A token count of one API response; null counts as absent. A larger or negative one is not a count."""
+
+_NOTHING = msgspec.Raw(b"")
+
+
+class CacheCreation(msgspec.Struct, frozen=True, gc=False):
+    """The cache write split by time to live."""
+
+    ephemeral_5m_input_tokens: Tokens = 0
+    ephemeral_1h_input_tokens: Tokens = 0
+
+
+class ServerToolUse(msgspec.Struct, frozen=True, gc=False):
+    """Tools that ran on the API's side."""
+
+    web_search_requests: Tokens = 0
+
+
+class Iteration(msgspec.Struct, frozen=True, gc=False):
+    """One model call inside a response; only `advisor_message` is not in the response's own counts."""
+
+    type: str | None = None
+    model: str | None = None
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_creation_input_tokens: Tokens = 0
+    cache_read_input_tokens: Tokens = 0
+    cache_creation: CacheCreation | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """What one API response says it cost."""
+
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_creation_input_tokens: Tokens = 0
+    cache_read_input_tokens: Tokens = 0
+    cache_creation: CacheCreation | None = None
+    server_tool_use: ServerToolUse | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    iterations: list[Iteration] | None = None
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """One content block. Texts and tool inputs stay undecoded bytes until someone asks."""
+
+    type: str | None = None
+    id: str | None = None
+    name: str | None = None
+    tool_use_id: str | None = None
+    is_error: bool | None = None
+    text: msgspec.Raw = _NOTHING
+    input: msgspec.Raw = _NOTHING
+
+    def decoded_text(self) -> str:
+        """The text of a text block; "" where it has none."""
+        value = decode_raw(self.text)
+        return value if isinstance(value, str) else ""
+
+    def decoded_input(self) -> dict[str, object]:
+        """The input of a tool call; empty where it is not an object."""
+        value = decode_raw(self.input)
+        return value if isinstance(value, dict) else {}
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What went to or came from the model: `content` is a string or blocks (or bare strings)."""
+
+    id: str | None = None
+    model: str | None = None
+    content: list[Block | str] | str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One line. Fields are those of the file, in snake case; absent ones are None."""
+
+    type: str | None = None
+    uuid: str | None = None
+    timestamp: datetime | None = None
+    session_id: str | None = None
+    cwd: str | None = None
+    is_sidechain: bool | None = None
+    agent_id: str | None = None
+    is_meta: bool | None = None
+    is_compact_summary: bool | None = None
+    request_id: str | None = None
+    request_session_id: str | None = None
+    message: Message | None = None
+    origin: msgspec.Raw = _NOTHING
+    data: msgspec.Raw = _NOTHING
+    tool_use_id: str | None = None
+    old_tool_use_id: str | None = msgspec.field(default=None, name="tool_use_id")
+    is_error: bool | None = msgspec.field(default=None, name="is_error")
+
+    def time_us(self) -> int | None:
+        """The line's time in microseconds since 1970-01-01 UTC; None where it has none."""
+        return None if self.timestamp is None else epoch_us(self.timestamp)
+
+    def texts(self) -> Iterator[str]:
+        """The texts of the message, block by block; tool results are not text."""
+        content = self.message.content if self.message else None
+        if isinstance(content, str):
+            yield content
+        elif content:
+            for block in content:
+                if isinstance(block, str):
+                    yield block
+                elif block.type == "text":
+                    yield block.decoded_text()
+
+
+class ProgressData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """The payload of a progress line."""
+
+    type: str | None = None
+    agent_id: str | None = None
+    message: Record | None = None
+
+
+def parse_time(text: object) -> datetime | None:
+    """An aware time from an ISO 8601 text; a naive one is UTC; None where it cannot be read."""
+    if not isinstance(text, str):
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def epoch_us(time: datetime) -> int:
+    """Microseconds since 1970-01-01 UTC; a naive time is UTC."""
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - EPOCH) // _MICROSECOND
+
+
+def decode_raw(raw: msgspec.Raw) -> object:
+    """The value of undecoded bytes; None where there are none or they cannot be read."""
+    encoded = bytes(raw)
+    if not encoded:
+        return None
+    try:
+        return msgspec.json.decode(encoded)
+    except DECODE_ERRORS:
+        return read_json(encoded)
+
+
+def read_json(encoded: bytes) -> object:
+    """Any value a lenient reader can make of the bytes; None where even that fails.
+
+    Takes what real files hold and strict readers refuse: invalid UTF-8, lone surrogates, NaN.
+    """
+    try:
+        return json.loads(encoded.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,288 @@
+"""One pass of one processor: what is due -> worked on -> committed, and a report of it.
+
+Failure isolation lives here and in `work.py` and nowhere else: a file costs a file. Rows and state
+of a batch commit together; a crash on any line leaves its files pending and the tables unchanged.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from session_pipeline_dagster.batch import Batch, Signed
+from session_pipeline_dagster.plan import (
+    Currency,
+    Failure,
+    FileState,
+    Outlook,
+    clamp_day,
+    currency,
+    look,
+    next_failure,
+)
+from session_pipeline_dagster.pool import outcomes
+from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.sessions import SessionFile, SessionSource
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.work import Outcome, Task
+
+_MANY_ERRORS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one pass is asked to do.
+
+    Attributes:
+        days: only files of these partitions (clamped session days); None = all.
+        users: only these users' files; empty = all.
+        full_refresh: first mark the rows in question outdated, then work as always.
+        verify: re-hash files that look current; finds what stat cannot.
+        max_files: how many due files to take (default: the setting).
+        time_budget: checked before each file (default: the setting).
+        run_id: kept in the state rows.
+    """
+
+    days: frozenset[date] | None = None
+    users: frozenset[str] = frozenset()
+    full_refresh: bool = False
+    verify: bool = False
+    max_files: int | None = None
+    time_budget: timedelta | None = None
+    run_id: str | None = None
+
+
+@dataclass(slots=True)
+class DayReport:
+    """What was processed of one session day (as stored, not clamped)."""
+
+    processed: int = 0
+    items: int = 0
+    lines: int = 0
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What one pass did.
+
+    Attributes:
+        session_files: files on disk, whatever their state.
+        scanned: files that were due.
+        processed: files whose rows were written.
+        skipped: files whose content had not changed after all.
+        capped: due files left for the next pass.
+        errors: files that failed; `errors_detail` names the first 100: (session, error).
+        gone: files that vanished while the pass ran.
+        backing_off, quarantined: failed earlier; waiting for their time, or given up.
+        commit_seconds: how long each commit held the database.
+        oldest_pending_seconds: age of the oldest file that is still pending.
+    """
+
+    processor: str
+    session_files: int = 0
+    left_out: int = 0
+    scanned: int = 0
+    processed: int = 0
+    skipped: int = 0
+    capped: int = 0
+    errors: int = 0
+    gone: int = 0
+    backing_off: int = 0
+    quarantined: int = 0
+    items_extracted: int = 0
+    lines: int = 0
+    unreadable_lines: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    oldest_pending_seconds: float = 0.0
+    errors_detail: list[tuple[str, str]] = field(default_factory=list)
+    commit_seconds: list[float] = field(default_factory=list)
+    days: dict[date, DayReport] = field(default_factory=dict)
+
+    @property
+    def mb_per_second(self) -> float:
+        """Bytes read per second of the pass, in MB."""
+        return self.bytes / 1e6 / self.seconds if self.seconds else 0.0
+
+
+Progress = Callable[[int, int], None]
+"""Called with (files worked on, files to work on)."""
+
+
+def run_batch(
+    processor: Processor,
+    source: SessionSource,
+    store: Store,
+    settings: Settings,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> BatchReport:
+    """Process what is due, up to the cap and the time budget.
+
+    Raises:
+        SourceUnavailable: a root is missing; nothing was changed.
+        StoreError: the database could not be used; what was committed before stays.
+        ContractError: the processor's DDL is not valid.
+    """
+    begun = time.monotonic()
+    options = options or Options()
+    report = BatchReport(processor.name)
+    scan = source.scan()
+    schemas = store.prepare(processor)
+    files = [f for f in scan.files if not options.users or f.user in options.users]
+    states, failures = store.states(processor.name), store.failures(processor.name)
+    chosen = _of_days(files, states, source, settings, options)
+    if options.full_refresh:
+        store.mark_outdated(processor.name, [f.key for f in chosen if f.key in states])
+        states = store.states(processor.name)
+    outlook = look(chosen, states, failures, processor.version, datetime.now(UTC))
+    report.session_files, report.left_out = len(scan.files), len(scan.left_out)
+    report.scanned = len(outlook.due)
+    report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
+    cap = options.max_files or settings.cap(processor.name)
+    tasks = _tasks(outlook, states, processor, cap, options, chosen)
+    budget = options.time_budget or settings.time_budget
+    writer = _Writer(processor, store, settings.batch_bytes, failures, report, options.run_id)
+    writer.sign(outlook.unsigned)
+    worked = 0
+    stop = begun + budget.total_seconds()
+    for outcome in outcomes(processor, source, schemas, tasks, settings.workers, stop):
+        writer.add(outcome)
+        worked += len(outcome.done) + len(outcome.signed) + len(outcome.failed) + len(outcome.gone)
+        if progress:
+            progress(worked, len(tasks))
+    writer.commit()
+    left = {task.file.key for task in tasks} - writer.settled
+    report.capped = sum(file.key in left for file in outlook.due) + max(report.scanned - cap, 0)
+    pending = [file for file in outlook.pending if file.key not in writer.written]
+    report.oldest_pending_seconds = _oldest(pending)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _of_days(
+    files: Sequence[SessionFile],
+    states: Mapping[str, FileState],
+    source: SessionSource,
+    settings: Settings,
+    options: Options,
+) -> Sequence[SessionFile]:
+    """The files whose partition was asked for. Heads are read only of files that may be due."""
+    if options.days is None:
+        return files
+    today = datetime.now(UTC).date()
+    return [
+        file
+        for file in files
+        if clamp_day(file_day(file, states.get(file.key), source), settings.start_date, today)
+        in options.days
+    ]
+
+
+def file_day(file: SessionFile, state: FileState | None, source: SessionSource) -> date:
+    """The file's session day: as stored while its signature holds, else from its head."""
+    if state and state.session_day and state.signature == file.signature:
+        return state.session_day
+    try:
+        return source.day(file)
+    except OSError:
+        # It cannot be read now; its run will say so. Any day will do to get it into one.
+        return datetime.fromtimestamp(max(file.signature.mtime_ns, 0) // 10**9, UTC).date()
+
+
+def _tasks(
+    outlook: Outlook,
+    states: Mapping[str, FileState],
+    processor: Processor,
+    cap: int,
+    options: Options,
+    chosen: Sequence[SessionFile],
+) -> list[Task]:
+    """Suspects first and outside the cap, because looking at them is cheap; then what is due."""
+    suspects = outlook.suspect
+    if options.verify:
+        version = processor.version
+        kinds = (Currency.CURRENT, Currency.SUSPECT)
+        suspects = [f for f in chosen if currency(f, states.get(f.key), version) in kinds]
+    return [Task(file, states.get(file.key)) for file in [*suspects, *outlook.due[:cap]]]
+
+
+def _oldest(pending: Sequence[SessionFile]) -> float:
+    if not pending:
+        return 0.0
+    return max(0.0, time.time() - min(file.signature.mtime_ns for file in pending) / 1e9)
+
+
+class _Writer:
+    """Collects outcomes and commits them by size."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        store: Store,
+        batch_bytes: int,
+        failures: Mapping[str, Failure],
+        report: BatchReport,
+        run_id: str | None,
+    ) -> None:
+        self.processor, self.store, self.batch_bytes = processor, store, batch_bytes
+        self.failures, self.report, self.run_id = failures, report, run_id
+        self.settled: set[str] = set()
+        self.written: set[str] = set()
+        self._batch = Batch()
+        self._bytes = 0
+
+    def sign(self, files: Sequence[SessionFile]) -> None:
+        now = datetime.now(UTC)
+        self._batch.signed += [Signed(file.key, file.signature, now) for file in files]
+
+    def add(self, outcome: Outcome) -> None:
+        batch, report, now = self._batch, self.report, datetime.now(UTC)
+        batch.done += outcome.done
+        batch.signed += outcome.signed
+        for failed in outcome.failed:
+            key = failed.file.key
+            failure = next_failure(
+                failed.file,
+                failed.problem,
+                self.failures.get(key),
+                now,
+                signature=failed.signature,
+                file_hash=failed.file_hash,
+            )
+            batch.failures.append(failure)
+            if len(report.errors_detail) < _MANY_ERRORS:
+                report.errors_detail.append((key, failed.problem.error))
+        for table, rows in outcome.rows.items():
+            batch.rows.setdefault(table, []).append(rows)
+        report.gone += len(outcome.gone)
+        report.errors += len(outcome.failed)
+        report.bytes += outcome.bytes_read
+        self.settled.update(outcome.gone, (failed.file.key for failed in outcome.failed))
+        self._bytes += outcome.bytes_read
+        if self._bytes >= self.batch_bytes:
+            self.commit()
+
+    def commit(self) -> None:
+        batch, report = self._batch, self.report
+        self._batch, self._bytes = Batch(), 0
+        if not batch:
+            return
+        begun = time.monotonic()
+        self.store.commit(self.processor, batch, self.run_id)
+        report.commit_seconds.append(time.monotonic() - begun)
+        report.processed += len(batch.done)
+        report.skipped += len(batch.signed)
+        for done in batch.done:
+            day = report.days.setdefault(done.session_day, DayReport())
+            day.processed += 1
+            day.items += done.items
+            day.lines += done.lines
+            report.items_extracted += done.items
+            report.lines += done.lines
+            report.unreadable_lines += done.unreadable_lines
+        finished = [done.session_file for done in batch.done]
+        finished += [signed.session_file for signed in batch.signed]
+        self.settled.update(finished)
+        self.written.update(finished)

@@ -1,0 +1,44 @@
+-- The store's own tables. No keys, no indexes: uniqueness is kept by replacing a file's rows in one
+-- transaction, and proven by tests (docs/decisions/0002-store.md).
+CREATE TABLE IF NOT EXISTS session_pipeline_schema (version INTEGER);
+
+-- One row per (processor, file): what was processed, and what the file looked like then.
+CREATE TABLE IF NOT EXISTS session_processor_state (
+    processor_name VARCHAR,
+    session_file VARCHAR,
+    username VARCHAR,
+    session_day DATE,
+    processed_at TIMESTAMPTZ,
+    items_extracted BIGINT,
+    file_hash VARCHAR,
+    size_bytes UBIGINT,
+    mtime_ns BIGINT,
+    ctime_ns BIGINT,
+    processor_version INTEGER,
+    lines BIGINT,
+    unreadable_lines BIGINT,
+    memo VARCHAR,
+    run_id VARCHAR,
+    signature_at TIMESTAMPTZ,
+    unknown_lines BIGINT
+);
+
+-- One row per (processor, file) that failed last time; gone once the file is processed.
+CREATE TABLE IF NOT EXISTS session_processor_failures (
+    processor_name VARCHAR,
+    session_file VARCHAR,
+    attempts INTEGER,
+    error_class VARCHAR,
+    error VARCHAR,
+    first_failed_at TIMESTAMPTZ,
+    last_failed_at TIMESTAMPTZ,
+    next_attempt_at TIMESTAMPTZ,
+    quarantined_at TIMESTAMPTZ,
+    file_hash VARCHAR,
+    size_bytes UBIGINT,
+    mtime_ns BIGINT,
+    ctime_ns BIGINT
+);
+
+-- Parts of roll-ups that commits have touched and no refresh has seen yet.
+CREATE TABLE IF NOT EXISTS session_rollup_changes (rollup VARCHAR, part VARCHAR);

@@ -1,0 +1,288 @@
+"""Where session files are: find, stat, read once, hash.
+
+One scan serves runner, sensors, status and the command line, so they can never disagree about what
+a session file is. What a file says is `transcript.py`; what has been processed is `store.py`.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+import msgspec
+import xxhash
+
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.records import DECODE_ERRORS, read_json
+from session_pipeline_dagster.settings import Layout, Root
+from session_pipeline_dagster.transcript import HEAD_BYTES, first_day
+
+_SHORT_HEAD = 16 << 10
+_ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
+_LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
+
+
+class Signature(msgspec.Struct, frozen=True, gc=False):
+    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class SessionFile(msgspec.Struct, frozen=True, gc=False):
+    """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`."""
+
+    key: str
+    user: str
+    project: str | None
+    path: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something named `*.jsonl`, or a folder, that is not read, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is on disk now."""
+
+    files: Sequence[SessionFile]
+    left_out: Sequence[LeftOut]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The complete lines of a file, the hash of these very bytes, and the signature they had."""
+
+    complete: bytes
+    file_hash: str
+    signature: Signature
+
+
+class SessionSource(Protocol):
+    """Where session files come from."""
+
+    def scan(self) -> Scan:
+        """Every session file, in key order.
+
+        Raises:
+            SourceUnavailable: a root is missing; that is not the same as no files.
+        """
+        ...
+
+    def read(self, file: SessionFile) -> Content:
+        """Open once, read once.
+
+        Raises:
+            OSError: gone (FileNotFoundError) or not readable.
+        """
+        ...
+
+    def day(self, file: SessionFile) -> date:
+        """The file's session day, from its head alone; see `session_day`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """Session files below one or several local folders."""
+
+    roots: tuple[Root, ...]
+    layout: Layout = Layout.USERS
+    user: str = "me"
+
+    def scan(self) -> Scan:
+        """See `SessionSource.scan`."""
+        files: list[SessionFile] = []
+        left_out: list[LeftOut] = []
+        for root in self.roots:
+            _Walk(root, self.layout, self.user, files, left_out).run()
+        files.sort(key=lambda file: file.key)
+        return Scan(files, left_out)
+
+    def read(self, file: SessionFile) -> Content:
+        """See `SessionSource.read`. Bytes appended while reading wait for the next look."""
+        with _open(file.path) as handle:
+            signature = _signature(os.fstat(handle.fileno()))
+            data = handle.read(signature.size)
+        complete = complete_part(data)
+        return Content(complete, content_hash(complete), signature)
+
+    def day(self, file: SessionFile) -> date:
+        """See `SessionSource.day`."""
+        with _open(file.path) as handle:
+            head = handle.read(_SHORT_HEAD)
+            whole = len(head) < _SHORT_HEAD
+            day = first_day(head, whole=whole)
+            if day is None and not whole:
+                head += handle.read(HEAD_BYTES + 1 - _SHORT_HEAD)
+                day = first_day(head, whole=True)
+        return day or _utc_day(file.signature.mtime_ns)
+
+
+def session_day(content: Content) -> date:
+    """UTC day of the first top-level timestamp in line order, else of the mtime."""
+    return first_day(content.complete, whole=True) or _utc_day(content.signature.mtime_ns)
+
+
+def _utc_day(mtime_ns: int) -> date:
+    try:
+        return datetime.fromtimestamp(mtime_ns // 10**9, UTC).date()
+    except (OverflowError, ValueError, OSError):
+        return date(1970, 1, 1)
+
+
+def complete_part(data: bytes) -> bytes:
+    """The bytes of all complete lines: up to the last newline, and a last line that is whole.
+
+    A half-written last line is left for the next time.
+    """
+    end = data.rfind(b"\n") + 1
+    tail = data[end:]
+    if tail.strip() and _is_object(tail):
+        return data
+    return data[:end]
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        value = msgspec.json.decode(line)
+    except DECODE_ERRORS:
+        value = read_json(line)
+    return isinstance(value, dict)
+
+
+def content_hash(complete: bytes) -> str:
+    """xxh3-128 in hex: it finds changes, it is no protection against a forger."""
+    return xxhash.xxh3_128_hexdigest(complete)
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _open(path: str):  # noqa: ANN202  a file object; its class is private to io
+    # Not through a link, and never waiting for the other end of a FIFO that took the file's place.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _key(name: str) -> str:
+    """A name as a key: bytes that are not UTF-8 become %XX, so that every store takes it."""
+    if name.isascii() and "%" not in name:
+        return name
+    name = _LOOKS_ESCAPED.sub("%25", name)
+    return _ESCAPED_BYTE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
+
+
+class _Walk:
+    """One pass below one root."""
+
+    def __init__(
+        self,
+        root: Root,
+        layout: Layout,
+        user: str,
+        files: list[SessionFile],
+        left_out: list[LeftOut],
+    ) -> None:
+        self.root, self.layout, self.user = root, layout, user
+        self.files, self.left_out = files, left_out
+        self.prefix = f"{root.name}:" if root.name else ""
+
+    def run(self) -> None:
+        top = os.fspath(self.root.path)
+        if not self.root.path.is_dir():
+            what = "is not a directory" if self.root.path.exists() else "does not exist"
+            raise SourceUnavailable(
+                f"session root {top} {what}; create or mount it, or set SESSION_DATA_DIR"
+            )
+        try:
+            entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+        except OSError as error:
+            raise SourceUnavailable(
+                f"session root {top} cannot be read ({error.strerror}); give this user access"
+            ) from error
+        for entry in entries:
+            key = _key(entry.name)
+            if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(".jsonl"):
+                self._folder(entry.path, f"{key}/", self._owner(key))
+            elif entry.name.endswith(".jsonl") or entry.is_symlink():
+                reason = self._why_not(entry) or f"not inside a folder of {self._first()}"
+                self.left_out.append(LeftOut(self.prefix + key, reason))
+
+    def _first(self) -> str:
+        return "a user" if self.layout is Layout.USERS else "a project"
+
+    def _owner(self, first: str) -> tuple[str, str | None]:
+        return (first, None) if self.layout is Layout.USERS else (self.user, first)
+
+    def _folder(self, path: str, key: str, owner: tuple[str, str | None]) -> None:
+        """Walk with a list instead of recursion: nesting is not ours to trust."""
+        waiting = [(path, key)]
+        while waiting:
+            path, key = waiting.pop()
+            try:
+                entries = list(os.scandir(path))
+            except OSError as error:
+                reason = f"folder cannot be read: {error.strerror}"
+                self.left_out.append(LeftOut(self.prefix + key, reason))
+                continue
+            for entry in entries:
+                if entry.name.endswith(".jsonl"):
+                    self._candidate(entry, key + _key(entry.name), owner)
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{key}{_key(entry.name)}/"))
+                elif entry.is_symlink() and entry.is_dir():
+                    reason = "symbolic link to a folder"
+                    self.left_out.append(LeftOut(self.prefix + key + _key(entry.name), reason))
+
+    def _candidate(self, entry: os.DirEntry[str], key: str, owner: tuple[str, str | None]) -> None:
+        reason = self._why_not(entry)
+        if reason is None:
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                reason = f"cannot be looked at: {error.strerror}"
+        if reason is not None:
+            self.left_out.append(LeftOut(self.prefix + key, reason))
+            return
+        user, project = owner
+        if project is None:
+            project = _project_of(key)
+        self.files.append(
+            SessionFile(self.prefix + key, user, project, entry.path, _signature(found))
+        )
+
+    def _why_not(self, entry: os.DirEntry[str]) -> str | None:
+        if entry.is_file(follow_symlinks=False):
+            return None
+        if entry.is_symlink():
+            return "symbolic link"
+        return "folder" if entry.is_dir(follow_symlinks=False) else "not a regular file"
+
+
+def _project_of(key: str) -> str | None:
+    """The project folder of `<user>/<project>/<session>.jsonl`; None for `<user>/<session>.jsonl`.
+
+    Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project.
+    """
+    folders = key.split("/")[1:-1]
+    if "subagents" in folders:
+        folders = folders[: max(folders.index("subagents") - 1, 0)]
+    return folders[0] if folders else None
+
+

@@ -1,0 +1,304 @@
+"""The DuckDB file: connections, states, failures, and ONE transaction a batch.
+
+The only module that imports duckdb. Connections are short: read, close, work, open, commit, close;
+none is held while a file is parsed or a model answers. What a number means is decided in
+`plan.py` and in the processors.
+"""
+
+import random
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from session_pipeline_dagster import store_write as write
+from session_pipeline_dagster.batch import Batch
+from session_pipeline_dagster.errors import ContractError, StoreBusy, StoreUnusable
+from session_pipeline_dagster.plan import Failure, FileState
+from session_pipeline_dagster.processor import Processor, Rollup, extras
+from session_pipeline_dagster.sessions import Signature
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SCHEMA_VERSION = 1
+_LOCKED = "Could not set lock on file"
+_PID = re.compile(r"\(PID (\d+)\)")
+_LONGEST_PAUSE = 0.5
+
+# DuckDB raises no conflict when two threads of one process insert the same new file; between
+# processes its file lock does the same job.
+_ONE_WRITER = threading.RLock()
+
+_FAILURE = """session_file, attempts, error_class, error, first_failed_at, last_failed_at,
+    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns"""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database file and how to open it. Holds no connection, so it can be passed anywhere."""
+
+    database: Path
+    lock_timeout: timedelta = timedelta(seconds=120)
+    memory_mb: int = 512
+    threads: int = 2
+    create_folder: bool = False
+
+    # --- connections ---------------------------------------------------------------------------
+
+    @contextmanager
+    def connect(self, timeout: timedelta | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A short connection; closed whatever happens.
+
+        Args:
+            timeout: how long to wait for another process's lock (default: `lock_timeout`).
+
+        Raises:
+            StoreBusy: the lock was still held after the timeout; names the holder's PID.
+            StoreUnusable: the file cannot be opened at all.
+        """
+        connection = self._open(self.lock_timeout if timeout is None else timeout)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def config(self) -> dict[str, str | bool | int | float | list[str]]:
+        """The one configuration: a process that opens a file with two different ones fails."""
+        return {
+            "threads": self.threads,
+            "memory_limit": f"{self.memory_mb}MB",
+            "custom_user_agent": "session-pipeline-dagster",
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }
+
+    def _open(self, timeout: timedelta) -> duckdb.DuckDBPyConnection:
+        folder = self.database.parent
+        if not folder.is_dir():
+            if not self.create_folder:
+                raise StoreUnusable(
+                    f"the folder of {self.database} does not exist; create it, "
+                    "or set SESSION_PIPELINE_DATABASE"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+        give_up = time.monotonic() + timeout.total_seconds()
+        pause = 0.01
+        while True:
+            try:
+                return duckdb.connect(str(self.database), config=self.config())
+            except duckdb.Error as error:
+                if _LOCKED not in str(error):
+                    raise StoreUnusable(_why_unusable(self.database, error)) from error
+                if time.monotonic() >= give_up:
+                    raise _busy(self.database, error) from error
+            # Jitter, so that two waiting processes do not meet again and again.
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _read(self, sql: str, parameters: Sequence[object], timeout: timedelta | None) -> list:
+        with self.connect(timeout) as connection:
+            _ensure_schema(connection, self.database)
+            return connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with _ONE_WRITER, self.connect() as connection:
+            _ensure_schema(connection, self.database)
+            connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def states(self, processor: str, timeout: timedelta | None = None) -> dict[str, FileState]:
+        """Every state row of a processor, by session file."""
+        sql = """SELECT session_file, session_day, processed_at, file_hash, size_bytes, mtime_ns,
+            ctime_ns, signature_at, processor_version, memo
+            FROM session_processor_state WHERE processor_name = ?"""
+        rows = self._read(sql, [processor], timeout)
+        return {
+            key: FileState(
+                key, day, at, file_hash, _signature(size, mtime, ctime), signed, version or 0, memo
+            )
+            for key, day, at, file_hash, size, mtime, ctime, signed, version, memo in rows
+        }
+
+    def failures(self, processor: str, timeout: timedelta | None = None) -> dict[str, Failure]:
+        """Every failure row of a processor, by session file."""
+        sql = f"SELECT {_FAILURE} FROM session_processor_failures WHERE processor_name = ?"
+        rows = self._read(sql, [processor], timeout)
+        return {row[0]: Failure(*row[:9], signature=_signature(*row[9:])) for row in rows}
+
+    def changed_parts(self, rollup: str, timeout: timedelta | None = None) -> list[str]:
+        """Parts of a roll-up that wait for a refresh."""
+        sql = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ? ORDER BY part"
+        return [row[0] for row in self._read(sql, [rollup], timeout)]
+
+    def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
+        """Rows per table or view; 0 where it does not exist yet."""
+        sql = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
+        with self.connect() as connection:
+            existing = {row[0] for row in connection.execute(sql).fetchall()}
+            return {
+                name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+                if name in existing
+                else 0
+                for name in relations
+            }
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Column names and rows of a SELECT."""
+        with self.connect() as connection:
+            result = connection.execute(sql)
+            names = [column[0] for column in result.description or ()]
+            return names, result.fetchall()
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def prepare(self, processor: Processor) -> dict[str, "pyarrow.Schema"]:
+        """Create the processor's tables and views; the Arrow schema of each of its tables.
+
+        Raises:
+            ContractError: its DDL or SQL is not valid.
+        """
+        with self._transaction() as connection:
+            create_relations(connection, processor)
+            return {table: arrow_schema(connection, table) for table in processor.tables}
+
+    def commit(self, processor: Processor, batch: Batch, run_id: str | None = None) -> None:
+        """Replace the rows and records of the batch's files: all of it, or nothing."""
+        now, name = datetime.now(UTC), processor.name
+        written = [done.session_file for done in batch.done]
+        replaced = [done.session_file for done in batch.done if not done.append]
+        settled = written + [signed.session_file for signed in batch.signed]
+        failed = [failure.session_file for failure in batch.failures]
+        with self._transaction() as connection:
+            write.register(connection, "batch", written)
+            write.note_changes(connection, processor)
+            write.delete_rows(connection, processor, replaced)
+            write.insert_rows(connection, batch.rows)
+            write.note_changes(connection, processor)
+            write.delete_records(connection, "session_processor_state", name, written)
+            write.insert_states(connection, processor, batch.done, now, run_id)
+            write.sign(connection, name, batch.signed)
+            write.delete_records(connection, "session_processor_failures", name, settled + failed)
+            write.insert_failures(connection, name, batch.failures)
+
+    def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
+        """Make the files pending again, whatever their content; how many had a state row."""
+        with self._transaction() as connection:
+            return write.mark_outdated(connection, processor, keys)
+
+    def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
+        """Forget failures, so that the files are tried again: those named, or all quarantined."""
+        with self._transaction() as connection:
+            return write.release(connection, processor, keys)
+
+    def refresh(self, rollup: Rollup) -> list[str]:
+        """Recompute the changed parts of a roll-up; which parts they were."""
+        with self._transaction() as connection:
+            return write.refresh(connection, rollup)
+
+
+def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signature | None:
+    if size is None or mtime is None or ctime is None:
+        return None
+    return Signature(size, mtime, ctime)
+
+
+def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Create the store's own tables in a new file; refuse a file of a newer schema."""
+    try:
+        rows = connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
+    except duckdb.CatalogException:
+        rows = []
+    if not rows:
+        # Under the writer's lock: two threads that both find a new file must not both fill it.
+        with _ONE_WRITER:
+            connection.execute(Path(__file__).with_name("schema.sql").read_text("utf-8"))
+            connection.execute(
+                "INSERT INTO session_pipeline_schema SELECT ? "
+                "WHERE NOT EXISTS (FROM session_pipeline_schema)",
+                [SCHEMA_VERSION],
+            )
+    elif rows[0][0] > SCHEMA_VERSION:
+        raise StoreUnusable(
+            f"{database} has schema {rows[0][0]}, this version knows {SCHEMA_VERSION}; "
+            "upgrade session-pipeline-dagster, or set SESSION_PIPELINE_DATABASE"
+        )
+
+
+def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
+    """Tables, views and roll-ups of a processor, where they are missing.
+
+    Raises:
+        ContractError: its DDL or SQL is not valid.
+    """
+    more = extras(processor)
+    tables = [*processor.tables.items(), *((r.name, r.columns) for r in more.rollups)]
+    statements = [f"CREATE TABLE IF NOT EXISTS {name} ({columns})" for name, columns in tables]
+    statements += [f"CREATE OR REPLACE VIEW {name} AS {sql}" for name, sql in more.views.items()]
+    for statement in statements:
+        try:
+            connection.execute(statement)
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+            raise ContractError(f"processor {processor.name!r}: {error}") from error
+
+
+def arrow_schema(connection: duckdb.DuckDBPyConnection, table: str) -> "pyarrow.Schema":
+    """A table's columns as Arrow types; times are instants, so their zone is written as UTC."""
+    import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
+
+    found = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+    return pa.schema(
+        [
+            pa.field(f.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(f.type) and f.type.tz else f.type)
+            for f in found
+        ]
+    )
+
+
+def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
+    """Table, view or roll-up -> (column, DuckDB type), from the declarations alone."""
+    with duckdb.connect(":memory:") as connection:
+        create_relations(connection, processor)
+        rows = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall()
+    found: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in rows:
+        found.setdefault(table, []).append((column, kind))
+    return found
+
+
+def _busy(database: Path, error: duckdb.Error) -> StoreBusy:
+    match = _PID.search(str(error))
+    holder = f"process {match[1]}" if match else "another process"
+    return StoreBusy(
+        f"{database} is held by {holder}; close it there, or wait",
+        int(match[1]) if match else None,
+    )
+
+
+def _why_unusable(database: Path, error: duckdb.Error) -> str:
+    text = str(error)
+    if "we can only read versions" in text or "newer version" in text:
+        return (
+            f"{database} was written by a newer DuckDB than {duckdb.__version__}; "
+            "upgrade, or set SESSION_PIPELINE_DATABASE to another file"
+        )
+    if "not a valid DuckDB database file" in text:
+        return f"{database} is not a DuckDB file; set SESSION_PIPELINE_DATABASE to another path"
+    return f"{database} cannot be opened: {text.splitlines()[0]}"

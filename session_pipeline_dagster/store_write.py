@@ -1,0 +1,194 @@
+"""The statements of the store's transactions. Every function runs inside one that store.py opened.
+
+Arrow goes in through `register`, because the hardened connection has no replacement scans.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.batch import Done, Signed
+from session_pipeline_dagster.plan import Failure
+from session_pipeline_dagster.processor import Processor, Rollup, extras
+
+if TYPE_CHECKING:
+    import pyarrow
+    from duckdb import DuckDBPyConnection
+
+_OUTDATED = 0
+"""A processor_version that no processor has."""
+
+
+def register(connection: "DuckDBPyConnection", name: str, keys: Sequence[str]) -> None:
+    """Make `name(session_file)` a relation of these keys."""
+    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
+
+    table = pa.table({"session_file": pa.array(keys, type=pa.string())})
+    connection.register(name, table)
+
+
+def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None:
+    """Note which parts of the roll-ups the files in `batch` touch, as the tables stand now."""
+    for rollup in extras(processor).rollups:
+        connection.execute(
+            f"INSERT INTO session_rollup_changes SELECT ?, part FROM ({rollup.changed}) AS c(part) "
+            "WHERE part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)",
+            [rollup.name, rollup.name],
+        )
+
+
+def delete_rows(
+    connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]
+) -> None:
+    """Delete the files' rows from all tables of the processor."""
+    register(connection, "replaced", keys)
+    for table in processor.tables:
+        connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM replaced)")
+
+
+def insert_rows(
+    connection: "DuckDBPyConnection", rows: Mapping[str, Sequence["pyarrow.Table"]]
+) -> None:
+    """Insert Arrow tables; their columns are the table's, in its order."""
+    for table, parts in rows.items():
+        for part in parts:
+            connection.register("new_rows", part)
+            connection.execute(f"INSERT INTO {table} FROM new_rows")
+            connection.unregister("new_rows")
+
+
+def delete_records(
+    connection: "DuckDBPyConnection", table: str, processor: str, keys: Sequence[str]
+) -> None:
+    """Delete the files' records of one processor from a table of the store."""
+    if not keys:
+        return
+    register(connection, "gone", keys)
+    connection.execute(
+        f"DELETE FROM {table} WHERE processor_name = ? AND session_file IN (FROM gone)",
+        [processor],
+    )
+
+
+def insert_states(
+    connection: "DuckDBPyConnection",
+    processor: Processor,
+    done: Sequence[Done],
+    now: datetime,
+    run_id: str | None,
+) -> None:
+    """The state rows of processed files."""
+    rows = [
+        (
+            processor.name,
+            d.session_file,
+            d.username,
+            d.session_day,
+            now,
+            d.items,
+            d.file_hash,
+            d.signature.size,
+            d.signature.mtime_ns,
+            d.signature.ctime_ns,
+            processor.version,
+            d.lines,
+            d.unreadable_lines,
+            d.memo,
+            run_id,
+            d.signature_at,
+            d.unknown_lines,
+        )
+        for d in done
+    ]
+    _insert(connection, "session_processor_state", rows)
+
+
+def sign(connection: "DuckDBPyConnection", processor: str, signed: Sequence[Signed]) -> None:
+    """Refresh signatures in place; there can be one for every file of a restored tree."""
+    if not signed:
+        return
+    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
+
+    columns = {
+        "key": pa.array([s.session_file for s in signed], pa.string()),
+        "size": pa.array([s.signature.size for s in signed], pa.uint64()),
+        "mtime": pa.array([s.signature.mtime_ns for s in signed], pa.int64()),
+        "ctime": pa.array([s.signature.ctime_ns for s in signed], pa.int64()),
+        "seen": pa.array([s.signature_at for s in signed], pa.timestamp("us", "UTC")),
+    }
+    connection.register("signed", pa.table(columns))
+    connection.execute(
+        """UPDATE session_processor_state SET size_bytes = signed.size, mtime_ns = signed.mtime,
+            ctime_ns = signed.ctime, signature_at = signed.seen
+        FROM signed WHERE processor_name = ? AND session_file = signed.key""",
+        [processor],
+    )
+
+
+def insert_failures(
+    connection: "DuckDBPyConnection", processor: str, failures: Sequence[Failure]
+) -> None:
+    """The failure rows of files that could not be processed."""
+    rows = []
+    for f in failures:
+        s = f.signature
+        signature = (s.size, s.mtime_ns, s.ctime_ns) if s else (None, None, None)
+        times = (f.first_failed_at, f.last_failed_at, f.next_attempt_at, f.quarantined_at)
+        head = (processor, f.session_file, f.attempts, f.error_class, f.error)
+        rows.append((*head, *times, f.file_hash, *signature))
+    _insert(connection, "session_processor_failures", rows)
+
+
+def _insert(
+    connection: "DuckDBPyConnection", table: str, rows: Sequence[tuple[object, ...]]
+) -> None:
+    if not rows:
+        return
+    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.arrow_schema
+    from session_pipeline_dagster.store import arrow_schema  # noqa: PLC0415
+
+    encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
+    insert_rows(connection, {table: [encoded[table]]})
+
+
+def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> int:
+    """Give the files' state rows a version that no processor has."""
+    register(connection, "outdated", keys)
+    return connection.execute(
+        f"""UPDATE session_processor_state SET processor_version = {_OUTDATED}
+        WHERE processor_name = ? AND session_file IN (FROM outdated)""",
+        [processor],
+    ).fetchall()[0][0]
+
+
+def release(
+    connection: "DuckDBPyConnection", processor: str, keys: Sequence[str] | None
+) -> list[str]:
+    """Delete failure rows: those named, or all quarantined; which files they were."""
+    which = "quarantined_at IS NOT NULL"
+    if keys is not None:
+        register(connection, "released", keys)
+        which = "session_file IN (FROM released)"
+    rows = connection.execute(
+        f"""DELETE FROM session_processor_failures WHERE processor_name = ? AND {which}
+        RETURNING session_file""",
+        [processor],
+    ).fetchall()
+    return sorted(row[0] for row in rows)
+
+
+def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
+    """Recompute the parts of a roll-up that commits have touched."""
+    connection.execute(
+        "CREATE TEMP TABLE parts AS SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?",
+        [rollup.name],
+    )
+    parts = sorted(row[0] for row in connection.execute("FROM parts").fetchall())
+    if parts:
+        connection.execute(
+            f"DELETE FROM {rollup.name} WHERE {rollup.part}::VARCHAR IN (FROM parts)"
+        )
+        connection.execute(f"INSERT INTO {rollup.name} {rollup.refresh}")
+        connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
+    connection.execute("DROP TABLE parts")
+    return parts

@@ -1,0 +1,212 @@
+"""Bytes of one session file -> Transcript: typed, frozen records, and a count of what could not be read.
+
+Put here how lines are found and read. What a line holds is in `records.py`; what it means for
+usage or for knowledge belongs in the processors. The format is internal to Claude Code and
+changes, so unknown types are counted, never an error.
+
+Reading takes three steps, so that one odd line costs itself and nothing else: a typed decode of
+the whole file, on an error a typed decode line by line, on a failing line `odd_lines.read_record`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from session_pipeline_dagster.odd_lines import read_progress, read_record
+from session_pipeline_dagster.records import (
+    DECODE_ERRORS,
+    EPOCH,
+    ProgressData,
+    Record,
+    epoch_us,
+    parse_time,
+)
+
+BOM = b"\xef\xbb\xbf"
+HEAD_BYTES = 1 << 20
+
+KNOWN_TYPES = frozenset(
+    """user assistant system attachment progress summary custom-title ai-title tag agent-name
+    agent-color agent-setting last-prompt mode permission-mode queue-operation
+    file-history-snapshot file-history-delta content-replacement continued-in relocated
+    api-request api-request-shape api-request-blob fork-context-ref frame-link pr-link
+    ended-by-model bridge-session history-suppression attribution-snapshot isolation-latch
+    dev-mods memory-mode atis-latch worktree-state cost-state observer-ref tools-used started
+    result tool_use_result""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything that could be read of one file, in line order.
+
+    `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
+    for any processor (`api-request*`, `attachment`) are records with a type and a time only.
+    """
+
+    records: Sequence[Record] = ()
+    numbers: Sequence[int] = field(default=())
+    unreadable_lines: int = 0
+    unknown_lines: int = 0
+
+    @property
+    def lines(self) -> int:
+        """Lines that are not blank, readable or not."""
+        return len(self.records) + self.unreadable_lines
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]:
+        return zip(self.numbers, self.records, strict=True)
+
+
+_decoder = msgspec.json.Decoder(Record)
+_progress_decoder = msgspec.json.Decoder(ProgressData)
+
+# Both patterns walk top-level scalars from the line's first byte, so a match is never inside a
+# nested object or a string.
+_API_REQUEST = re.compile(
+    rb'\{"type":"(api-request[a-z-]*)"(?:(?:,"\w+":"[^"\\]*")*?,"timestamp":"([^"\\]+)")?'
+)
+_ATTACHMENT = re.compile(rb'\{(?:"\w+":(?:null|true|false|"[^"\\]*"),)*"attachment":\{')
+_ATTACHMENT_TYPE = b'"type":"attachment"'
+_ATTACHMENT_TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
+
+
+def parse(content: bytes) -> Transcript:
+    """Read the complete lines of one session file.
+
+    Args:
+        content: whole lines, as `sessions.complete_part` cuts them; a BOM and CRLF are fine.
+    """
+    content = content.removeprefix(BOM)
+    if b'"type":"api-request' in content or b'"attachment":{' in content:
+        return _parse_with_skips(content.split(b"\n"))
+    segments = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
+    try:
+        records = _decoder.decode_lines(content)
+    except DECODE_ERRORS:
+        records = None
+    # A different number means blank lines or a value that spans lines: only a walk gets them right.
+    if records is None or len(records) != segments:
+        return _parse_lines(content.split(b"\n"))
+    return Transcript(records, range(1, segments + 1), 0, _count_unknown(records))
+
+
+def _parse_with_skips(lines: list[bytes]) -> Transcript:
+    """The same, for files in which some lines need no decoding; they can be 90 % of the bytes."""
+    skipped = {i: record for i, line in enumerate(lines) if (record := _skip(line)) is not None}
+    wanted = [i for i, line in enumerate(lines) if i not in skipped and line.strip()]
+    try:
+        decoded = _decoder.decode_lines(b"\n".join([lines[i] for i in wanted]))
+    except DECODE_ERRORS:
+        decoded = None
+    if decoded is None or len(decoded) != len(wanted):
+        return _parse_lines(lines)
+    found = sorted([*skipped.items(), *zip(wanted, decoded, strict=True)])
+    records = [record for _, record in found]
+    return Transcript(records, [i + 1 for i, _ in found], 0, _count_unknown(records))
+
+
+def _parse_lines(lines: list[bytes]) -> Transcript:
+    records: list[Record] = []
+    numbers: list[int] = []
+    unreadable = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        record = _skip(line)
+        if record is None:
+            try:
+                record = _decoder.decode(line)
+            except DECODE_ERRORS:
+                record = read_record(line)
+        if record is None:
+            unreadable += 1
+        else:
+            records.append(record)
+            numbers.append(number)
+    return Transcript(records, numbers, unreadable, _count_unknown(records))
+
+
+def _skip(line: bytes) -> Record | None:
+    """The bare record of a line that carries nothing for any processor, else None."""
+    if match := _API_REQUEST.match(line):
+        return Record(type=match[1].decode(), timestamp=_raw_time(match[2]))
+    if _ATTACHMENT.match(line):
+        start = line.rfind(_ATTACHMENT_TYPE)
+        if start >= 0:
+            match = _ATTACHMENT_TIME.search(line, start)
+            return Record(type="attachment", timestamp=_raw_time(match[1]) if match else None)
+    return None
+
+
+def _raw_time(text: bytes | None) -> datetime | None:
+    return None if text is None else parse_time(text.decode("ascii", "replace"))
+
+
+def _count_unknown(records: Sequence[Record]) -> int:
+    return sum([record.type not in KNOWN_TYPES for record in records])
+
+
+class _Timed(msgspec.Struct):
+    timestamp: datetime | None = None
+
+
+_timed_decoder = msgspec.json.Decoder(_Timed)
+
+
+def first_day(head: bytes, *, whole: bool) -> date | None:
+    """UTC day of the first top-level timestamp in line order; None where the head has none.
+
+    Args:
+        head: the first bytes of a file. Only the first HEAD_BYTES count, so that everyone who
+            asks gets the same answer.
+        whole: the head is all there is; else its last line may be cut and is left alone.
+    """
+    whole = whole and len(head) <= HEAD_BYTES
+    start, end = (len(BOM) if head.startswith(BOM) else 0), min(len(head), HEAD_BYTES)
+    while start < end:
+        stop = head.find(b"\n", start, end)
+        if stop < 0:
+            if not whole:
+                return None
+            stop = end
+        line = head[start:stop]
+        start = stop + 1
+        if b'"timestamp"' not in line:
+            continue
+        try:
+            time = _timed_decoder.decode(line).timestamp
+        except DECODE_ERRORS:
+            record = read_record(line)
+            time = record.timestamp if record else None
+        if time is not None:
+            return (EPOCH + timedelta(microseconds=epoch_us(time))).date()
+    return None
+
+
+def agent_progress(record: Record) -> Record | None:
+    """The complete message of a subagent that a progress line carries, as a line of its own.
+
+    What the inner message leaves out (its time, session, folder) is the progress line's.
+    """
+    encoded = bytes(record.data)
+    if record.type != "progress" or b"agent_progress" not in encoded:
+        return None
+    try:
+        data = _progress_decoder.decode(encoded)
+    except DECODE_ERRORS:
+        data = read_progress(encoded)
+    if data is None or data.type != "agent_progress" or data.message is None:
+        return None
+    inner = data.message
+    return msgspec.structs.replace(
+        inner,
+        timestamp=inner.timestamp or record.timestamp,
+        session_id=inner.session_id or record.session_id,
+        cwd=inner.cwd or record.cwd,
+        agent_id=inner.agent_id or data.agent_id,
+        is_sidechain=True,
+    )

@@ -1,0 +1,196 @@
+"""One file through one processor: read, hash, parse, process, each problem turned into an Outcome.
+
+Nothing here touches the store or another file, so it runs as well in a worker process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.batch import Done, Signed
+from session_pipeline_dagster.errors import ContractError, Permanent, Retryable
+from session_pipeline_dagster.plan import FileState, Problem
+from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.sessions import (
+    Content,
+    SessionFile,
+    SessionSource,
+    Signature,
+    session_day,
+)
+from session_pipeline_dagster.transcript import parse
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file to work on, and what its state row says."""
+
+    file: SessionFile
+    state: FileState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file that could not be processed, and what it looked like when that was found."""
+
+    file: SessionFile
+    problem: Problem
+    signature: Signature
+    file_hash: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a few files; `rows` are those of all `done`, as Arrow."""
+
+    done: list[Done] = field(default_factory=list)
+    signed: list[Signed] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    rows: dict[str, "pyarrow.Table"] = field(default_factory=dict)
+    bytes_read: int = 0
+
+
+class Workbench:
+    """Works on files of one processor and keeps the rows until they are taken."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        source: SessionSource,
+        schemas: "Mapping[str, pyarrow.Schema]",
+    ) -> None:
+        self.processor, self.source, self.schemas = processor, source, schemas
+        self._outcome = Outcome()
+        self._results: list[tuple[SessionFile, Done, ProcessorResult]] = []
+
+    def work_on(self, task: Task) -> None:
+        """Process one file. Whatever goes wrong with it stays with it."""
+        file, state, outcome = task.file, task.state, self._outcome
+        taken = datetime.now(UTC)
+        try:
+            content = self.source.read(file)
+        except FileNotFoundError:
+            outcome.gone.append(file.key)
+            return
+        except OSError as error:
+            problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
+            outcome.failed.append(Failed(file, problem, file.signature))
+            return
+        outcome.bytes_read += len(content.complete)
+        unchanged = state is not None and state.file_hash == content.file_hash
+        if unchanged and state.processor_version == self.processor.version:
+            outcome.signed.append(Signed(file.key, content.signature, taken))
+            return
+        try:
+            done, result = self._process(file, state, content, taken)
+        except Exception as error:  # noqa: BLE001  a file must never cost another one
+            failed = Failed(file, _problem(self.processor, error), content.signature)
+            outcome.failed.append(failed)
+            return
+        outcome.done.append(done)
+        self._results.append((file, done, result))
+
+    def _process(
+        self, file: SessionFile, state: FileState | None, content: Content, taken: datetime
+    ) -> tuple[Done, ProcessorResult]:
+        from session_pipeline_dagster.columns import check_rows  # noqa: PLC0415  see store.py
+
+        transcript = parse(content.complete)
+        session = Session(
+            key=file.key,
+            user=file.user,
+            project=file.project,
+            day=session_day(content),
+            file_hash=content.file_hash,
+            transcript=transcript,
+            memo=state.memo if state else None,
+        )
+        result = self.processor.process(session)
+        if not isinstance(result, ProcessorResult):
+            kind = type(result).__name__
+            raise ContractError(
+                f"processor {self.processor.name!r} returned {kind}, not a ProcessorResult"
+            )
+        check_rows(result.rows, self.schemas, file.key)
+        done = Done(
+            session_file=file.key,
+            username=file.user,
+            session_day=session.day,
+            items=result.items,
+            file_hash=content.file_hash,
+            signature=content.signature,
+            signature_at=taken,
+            lines=transcript.lines,
+            unreadable_lines=transcript.unreadable_lines,
+            unknown_lines=transcript.unknown_lines,
+            memo=result.memo,
+            append=result.append,
+        )
+        return done, result
+
+    def take(self) -> Outcome:
+        """What was worked on since the last call, rows encoded."""
+        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.py
+
+        outcome, results = self._outcome, self._results
+        self._outcome, self._results = Outcome(), []
+        if not results:
+            return outcome
+        try:
+            outcome.rows = encode(_together([r for _, _, r in results]), self.schemas)
+        except ContractError:
+            self._encode_one_by_one(outcome, results)
+        return outcome
+
+    def _encode_one_by_one(
+        self, outcome: Outcome, results: list[tuple[SessionFile, Done, ProcessorResult]]
+    ) -> None:
+        """Find the files whose rows do not fit, so that the others are not held up by them."""
+        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.py
+
+        good: list[ProcessorResult] = []
+        for file, done, result in results:
+            try:
+                encode(result.rows, self.schemas)
+            except ContractError as error:
+                problem = _problem(self.processor, error)
+                outcome.failed.append(Failed(file, problem, done.signature, done.file_hash))
+                outcome.done.remove(done)
+            else:
+                good.append(result)
+        outcome.rows = encode(_together(good), self.schemas)
+
+
+def _together(results: list[ProcessorResult]) -> dict[str, list[tuple[object, ...]]]:
+    rows: dict[str, list[tuple[object, ...]]] = {}
+    for result in results:
+        for table, found in result.rows.items():
+            rows.setdefault(table, []).extend(found)
+    return rows
+
+
+def _problem(processor: Processor, error: Exception) -> Problem:
+    """A failure in words that hold no transcript text.
+
+    Only our own exceptions speak for themselves; the message of any other may quote the transcript.
+    """
+    kind = type(error).__name__
+    if isinstance(error, Permanent | Retryable | ContractError):
+        counts = not isinstance(error, Retryable)
+        return Problem(kind, str(error), counts, final=isinstance(error, Permanent))
+    return Problem(kind, f"processor {processor.name!r} raised {kind}{_where(error)}")
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
+    return f" at {name}:{trace.tb_lineno} in {trace.tb_frame.f_code.co_name}"
