@@ -51,9 +51,8 @@ def check_rows(rows: Mapping[str, Sequence[Row]], schemas: Mapping[str, pa.Schem
         schema = schemas.get(name)
         if schema is None:
             raise ContractError(f"rows for {name!r}, which is not one of its tables")
-        index = schema.get_field_index("session_file")
-        for row in found:
-            if len(row) != len(schema):
-                raise ContractError(f"{name}: a row of {len(row)} values for {len(schema)} columns")
-            if row[index] != key:
-                raise ContractError(f"{name}: session_file must be the session's key in every row")
+        widths, index = set(map(len, found)), schema.get_field_index("session_file")
+        if found and widths != {len(schema)}:
+            raise ContractError(f"{name}: rows of {sorted(widths)} values for {len(schema)} columns")
+        if {row[index] for row in found} - {key}:
+            raise ContractError(f"{name}: session_file must be the session's key in every row")

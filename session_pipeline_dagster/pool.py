@@ -3,6 +3,7 @@
 Parsing is bound by one core; workers send Arrow back and the caller stays the only writer.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -91,8 +92,8 @@ def _in_workers(
                 if time.monotonic() >= stop:
                     break
                 running.append(pool.submit(_work, processor, source, schemas, chunk))
-                # Two chunks a worker keep it busy; more would only hold memory.
-                if len(running) >= 2 * count:
+                # Enough for the workers to stay busy while the caller commits; results are small.
+                if len(running) >= 6 * count:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
@@ -109,6 +110,8 @@ def _work(
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
 ) -> Outcome:
+    # What is built here has no cycles, and this process does nothing else: collecting only costs.
+    gc.disable()
     bench = Workbench(processor, source, schemas)
     for task in tasks:
         bench.work_on(task)

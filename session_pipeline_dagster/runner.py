@@ -4,9 +4,10 @@ Failure isolation lives here and in `work.py` and nowhere else: a file costs a f
 of a batch commit together; a crash on any line leaves its files pending and the tables unchanged.
 """
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
@@ -21,7 +22,7 @@ from session_pipeline_dagster.plan import (
     next_failure,
 )
 from session_pipeline_dagster.pool import outcomes
-from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Store
@@ -77,6 +78,7 @@ class BatchReport:
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending.
+        stale_rollups: roll-ups that waited for a refresh before the pass.
     """
 
     processor: str
@@ -96,6 +98,7 @@ class BatchReport:
     bytes: int = 0
     seconds: float = 0.0
     oldest_pending_seconds: float = 0.0
+    stale_rollups: list[str] = field(default_factory=list)
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
@@ -129,21 +132,22 @@ def run_batch(
     options = options or Options()
     report = BatchReport(processor.name)
     scan = source.scan()
-    schemas = store.prepare(processor)
+    known = store.known(processor)
     files = [f for f in scan.files if not options.users or f.user in options.users]
-    states, failures = store.states(processor.name), store.failures(processor.name)
-    chosen = _of_days(files, states, source, settings, options)
+    chosen = _of_days(files, known.states, source, settings, options)
     if options.full_refresh:
-        store.mark_outdated(processor.name, [f.key for f in chosen if f.key in states])
-        states = store.states(processor.name)
-    outlook = look(chosen, states, failures, processor.version, datetime.now(UTC))
+        store.mark_outdated(processor.name, [f.key for f in chosen if f.key in known.states])
+        known = store.known(processor)
+    states = known.states
+    outlook = look(chosen, states, known.failures, processor.version, datetime.now(UTC))
     report.session_files, report.left_out = len(scan.files), len(scan.left_out)
-    report.scanned = len(outlook.due)
+    report.scanned, report.stale_rollups = len(outlook.due), list(known.stale_rollups)
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
     cap = options.max_files or settings.cap(processor.name)
     tasks = _tasks(outlook, states, processor, cap, options, chosen)
+    schemas = store.prepare(processor) if tasks or not known.prepared else {}
     budget = options.time_budget or settings.time_budget
-    writer = _Writer(processor, store, settings.batch_bytes, failures, report, options.run_id)
+    writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
     writer.sign(outlook.unsigned)
     worked = 0
     stop = begun + budget.total_seconds()
@@ -154,11 +158,33 @@ def run_batch(
             progress(worked, len(tasks))
     writer.commit()
     left = {task.file.key for task in tasks} - writer.settled
-    report.capped = sum(file.key in left for file in outlook.due) + max(report.scanned - cap, 0)
+    report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
     pending = [file for file in outlook.pending if file.key not in writer.written]
     report.oldest_pending_seconds = _oldest(pending)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def run_all(
+    processor: Processor,
+    source: SessionSource,
+    store: Store,
+    settings: Settings,
+    options: Options,
+    progress: Progress | None = None,
+) -> BatchReport:
+    """`run_batch` without cap or budget, then the roll-ups: one whole pass in the foreground."""
+    options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
+    report = run_batch(processor, source, store, settings, options, progress)
+    if report.processed or report.stale_rollups:
+        refresh_rollups(processor, store)
+    return report
+
+
+def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:
+    """Bring the stale roll-ups up to date: name -> the parts that were recomputed."""
+    stale = store.known(processor).stale_rollups
+    return {r.name: store.refresh(r) for r in extras(processor).rollups if r.name in stale}
 
 
 def _of_days(

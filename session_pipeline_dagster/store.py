@@ -9,7 +9,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,8 +22,9 @@ from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.errors import ContractError, StoreBusy, StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import Processor, Rollup, extras
+from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
 from session_pipeline_dagster.sessions import Signature
+from session_pipeline_dagster.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,8 +38,30 @@ _LONGEST_PAUSE = 0.5
 # processes its file lock does the same job.
 _ONE_WRITER = threading.RLock()
 
-_FAILURE = """session_file, attempts, error_class, error, first_failed_at, last_failed_at,
-    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns"""
+_STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
+    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo
+    FROM session_processor_state WHERE processor_name = ?"""
+_FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
+    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns
+    FROM session_processor_failures WHERE processor_name = ?"""
+_CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
+_RELATIONS = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of one processor's files.
+
+    Attributes:
+        states, failures: rows by session file.
+        stale_rollups: roll-ups of the processor with parts that wait for a refresh.
+        prepared: all tables and views of the processor exist.
+    """
+
+    states: Mapping[str, FileState]
+    failures: Mapping[str, Failure]
+    stale_rollups: Sequence[str]
+    prepared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +71,7 @@ class Store:
     database: Path
     lock_timeout: timedelta = timedelta(seconds=120)
     memory_mb: int = 512
-    threads: int = 2
+    threads: int = 1
     create_folder: bool = False
 
     # --- connections ---------------------------------------------------------------------------
@@ -73,6 +96,8 @@ class Store:
     def config(self) -> dict[str, str | bool | int | float | list[str]]:
         """The one configuration: a process that opens a file with two different ones fails."""
         return {
+            # Files that 1.5 tools read; older formats take twice as long to checkpoint.
+            "storage_compatibility_version": "v1.5.0",
             "threads": self.threads,
             "memory_limit": f"{self.memory_mb}MB",
             "custom_user_agent": "session-pipeline-dagster",
@@ -103,11 +128,6 @@ class Store:
             time.sleep(random.uniform(pause / 2, pause))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _read(self, sql: str, parameters: Sequence[object], timeout: timedelta | None) -> list:
-        with self.connect(timeout) as connection:
-            _ensure_schema(connection, self.database)
-            return connection.execute(sql, parameters).fetchall()
-
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with _ONE_WRITER, self.connect() as connection:
@@ -122,35 +142,31 @@ class Store:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def states(self, processor: str, timeout: timedelta | None = None) -> dict[str, FileState]:
-        """Every state row of a processor, by session file."""
-        sql = """SELECT session_file, session_day, processed_at, file_hash, size_bytes, mtime_ns,
-            ctime_ns, signature_at, processor_version, memo
-            FROM session_processor_state WHERE processor_name = ?"""
-        rows = self._read(sql, [processor], timeout)
-        return {
-            key: FileState(
-                key, day, at, file_hash, _signature(size, mtime, ctime), signed, version or 0, memo
-            )
-            for key, day, at, file_hash, size, mtime, ctime, signed, version, memo in rows
-        }
-
-    def failures(self, processor: str, timeout: timedelta | None = None) -> dict[str, Failure]:
-        """Every failure row of a processor, by session file."""
-        sql = f"SELECT {_FAILURE} FROM session_processor_failures WHERE processor_name = ?"
-        rows = self._read(sql, [processor], timeout)
-        return {row[0]: Failure(*row[:9], signature=_signature(*row[9:])) for row in rows}
-
-    def changed_parts(self, rollup: str, timeout: timedelta | None = None) -> list[str]:
-        """Parts of a roll-up that wait for a refresh."""
-        sql = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ? ORDER BY part"
-        return [row[0] for row in self._read(sql, [rollup], timeout)]
+    def known(self, processor: Processor, timeout: timedelta | None = None) -> Known:
+        """Everything the store knows of a processor's files, in one short look."""
+        names = {*relations(processor)}
+        with self.connect(timeout) as connection:
+            _ensure_schema(connection, self.database)
+            states = connection.execute(_STATES, [processor.name]).fetchall()
+            failures = connection.execute(_FAILURES, [processor.name]).fetchall()
+            parts = connection.execute(_CHANGES).fetchall()
+            missing = names - {row[0] for row in connection.execute(_RELATIONS).fetchall()}
+        return Known(
+            states={
+                row[0]: FileState(*row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9])
+                for row in states
+            },
+            failures={
+                row[0]: Failure(*row[:9], signature=_signature(*row[9:])) for row in failures
+            },
+            stale_rollups=sorted({row[0] for row in parts} & names),
+            prepared=not missing,
+        )
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
-        sql = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
         with self.connect() as connection:
-            existing = {row[0] for row in connection.execute(sql).fetchall()}
+            existing = {row[0] for row in connection.execute(_RELATIONS).fetchall()}
             return {
                 name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
                 if name in existing
@@ -158,12 +174,24 @@ class Store:
                 for name in relations
             }
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
-        """Column names and rows of a SELECT."""
+    def query(self, *selects: str) -> list[tuple[list[str], list[tuple[object, ...]]]]:
+        """Column names and rows of each SELECT, all as of one moment.
+
+        Raises:
+            ContractError: a SELECT is not valid.
+        """
+        answers = []
         with self.connect() as connection:
-            result = connection.execute(sql)
-            names = [column[0] for column in result.description or ()]
-            return names, result.fetchall()
+            connection.begin()
+            for sql in selects:
+                try:
+                    result = connection.execute(sql)
+                except duckdb.ProgrammingError as error:
+                    raise ContractError(str(error).splitlines()[0]) from error
+                names = [column[0] for column in result.description or ()]
+                answers.append((names, result.fetchall()))
+            connection.rollback()
+        return answers
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -184,11 +212,12 @@ class Store:
         replaced = [done.session_file for done in batch.done if not done.append]
         settled = written + [signed.session_file for signed in batch.signed]
         failed = [failure.session_file for failure in batch.failures]
+        rows = {table: write.together(parts) for table, parts in batch.rows.items()}
         with self._transaction() as connection:
             write.register(connection, "batch", written)
             write.note_changes(connection, processor)
             write.delete_rows(connection, processor, replaced)
-            write.insert_rows(connection, batch.rows)
+            write.insert_rows(connection, rows)
             write.note_changes(connection, processor)
             write.delete_records(connection, "session_processor_state", name, written)
             write.insert_states(connection, processor, batch.done, now, run_id)
@@ -210,6 +239,17 @@ class Store:
         """Recompute the changed parts of a roll-up; which parts they were."""
         with self._transaction() as connection:
             return write.refresh(connection, rollup)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of the settings; nothing is opened yet."""
+    return Store(
+        settings.database,
+        settings.lock_timeout,
+        settings.database_memory_mb,
+        settings.database_threads,
+        settings.create_database_folder,
+    )
 
 
 def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signature | None:

@@ -37,6 +37,13 @@ def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None
         )
 
 
+def together(parts: Sequence["pyarrow.Table"]) -> "pyarrow.Table":
+    """One table of one chunk: an insert of many small ones costs several times as much."""
+    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
+
+    return pa.concat_tables(parts).combine_chunks()
+
+
 def delete_rows(
     connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]
 ) -> None:
@@ -47,14 +54,13 @@ def delete_rows(
 
 
 def insert_rows(
-    connection: "DuckDBPyConnection", rows: Mapping[str, Sequence["pyarrow.Table"]]
+    connection: "DuckDBPyConnection", rows: Mapping[str, "pyarrow.Table"]
 ) -> None:
     """Insert Arrow tables; their columns are the table's, in its order."""
-    for table, parts in rows.items():
-        for part in parts:
-            connection.register("new_rows", part)
-            connection.execute(f"INSERT INTO {table} FROM new_rows")
-            connection.unregister("new_rows")
+    for table, found in rows.items():
+        connection.register("new_rows", found)
+        connection.execute(f"INSERT INTO {table} FROM new_rows")
+        connection.unregister("new_rows")
 
 
 def delete_records(
@@ -148,7 +154,7 @@ def _insert(
     from session_pipeline_dagster.store import arrow_schema  # noqa: PLC0415
 
     encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
-    insert_rows(connection, {table: [encoded[table]]})
+    insert_rows(connection, {table: encoded[table]})
 
 
 def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> int:

@@ -26,6 +26,8 @@ from session_pipeline_dagster.records import (
 )
 
 BOM = b"\xef\xbb\xbf"
+_SKIPS_START_BY = 256 << 10
+"""Versions that write skippable lines begin with them; where they come later they are decoded."""
 HEAD_BYTES = 1 << 20
 
 KNOWN_TYPES = frozenset(
@@ -81,7 +83,8 @@ def parse(content: bytes) -> Transcript:
         content: whole lines, as `sessions.complete_part` cuts them; a BOM and CRLF are fine.
     """
     content = content.removeprefix(BOM)
-    if b'"type":"api-request' in content or b'"attachment":{' in content:
+    head = content[:_SKIPS_START_BY]
+    if b'"type":"api-request' in head or b'"attachment":{' in head:
         return _parse_with_skips(content.split(b"\n"))
     segments = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
     try:

@@ -145,21 +145,31 @@ SELECT day, username, sum(output_tokens) FROM usage_daily GROUP BY ALL ORDER BY 
 
 ROLLUPS = (USAGE_DAILY,)
 
+# Printed after every pass, so they read what is cheap: the roll-up, and keys without their rows.
 SUMMARIES = (
     Summary(
         "Usage",
-        """SELECT username AS user, count(DISTINCT session_id) AS sessions, count(*) AS messages,
+        """SELECT username AS user, any_value(had.sessions) AS sessions, sum(messages) AS messages,
             sum(input_tokens) AS input, sum(output_tokens) AS output,
             sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
-            count(*) FILTER (output_partial) AS partial
-        FROM usage_messages_unique GROUP BY username ORDER BY output DESC, user""",
+            sum(partial_messages) AS partial
+        FROM usage_daily JOIN (
+            SELECT username, count(DISTINCT session_id) AS sessions FROM usage_sessions
+            GROUP BY username
+        ) AS had USING (username)
+        GROUP BY username ORDER BY output DESC, user""",
     ),
     Summary(
         "Tools",
-        """SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
-            count(*) AS calls, count(*) FILTER (is_error) AS errors,
+        """SELECT tool, kind, count(*) AS calls, count(*) FILTER (error) AS errors,
             count(DISTINCT username) AS users
-        FROM usage_events_unique GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
+        FROM (
+            SELECT any_value(coalesce(tool_name, '/' || command_name)) AS tool,
+                any_value(event_type) AS kind, bool_or(is_error) AS error,
+                any_value(username) AS username
+            FROM usage_events GROUP BY event_key
+        )
+        GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
     ),
 )
 

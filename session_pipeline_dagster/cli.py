@@ -1,0 +1,183 @@
+"""`session-pipeline`: what Dagster users do in the UI, for scripts and cron.
+
+Works without Dagster, on the same core and store. This module parses arguments and chooses exit
+codes; what is printed is in `cli_output.py`.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from session_pipeline_dagster.errors import (
+    ContractError,
+    PipelineError,
+    SettingsError,
+)
+from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
+from session_pipeline_dagster.sessions import LocalSource
+from session_pipeline_dagster.settings import Root, Settings, parse_layout, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command works with."""
+
+    settings: Settings
+    registry: Registry
+
+    @property
+    def source(self) -> LocalSource:
+        """The session files of the settings."""
+        return LocalSource(self.settings.roots, self.settings.layout, self.settings.user)
+
+    def processors(self, names: Sequence[str]) -> list[Processor]:
+        """The processors of these names; all of them if none is named."""
+        return [self.registry.get(n) for n in names] if names else list(self.registry.processors)
+
+
+def _common(command: Callable[..., int]) -> Callable[..., None]:
+    """The options of every command; errors become one line and an exit code."""
+
+    @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
+    @click.option("--layout", type=str, help="users or projects: what the first folder says.")
+    @click.option("--database", metavar="FILE", help="The DuckDB file.")
+    @wraps(command)
+    def run(
+        sessions: tuple[str, ...], layout: str | None, database: str | None, **given: Any
+    ) -> None:
+        try:
+            code = command(_context(sessions, layout, database), **given)
+        except (SettingsError, ContractError) as error:
+            click.echo(f"session-pipeline: {error}", err=True)
+            sys.exit(2)
+        except PipelineError as error:
+            click.echo(f"session-pipeline: {error}", err=True)
+            sys.exit(1)
+        sys.exit(code)
+
+    return run
+
+
+def _context(sessions: Sequence[str], layout: str | None, database: str | None) -> Context:
+    settings = read_settings()
+    if sessions:
+        # Several unnamed roots on one command line are named by their folder.
+        roots = tuple(Root(Path(s), Path(s).name if len(sessions) > 1 else None) for s in sessions)
+        settings = replace(settings, roots=roots)
+    if layout:
+        settings = replace(settings, layout=parse_layout(layout))
+    if database:
+        settings = replace(settings, database=Path(database), create_database_folder=False)
+    return Context(settings, load_processors())
+
+
+def _store(settings: Settings) -> Any:
+    from session_pipeline_dagster.store import open_store  # noqa: PLC0415  `--help` needs no DuckDB
+
+    return open_store(settings)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="session-pipeline-dagster")
+def main() -> None:
+    """Coding-agent session transcripts, turned into trusted data."""
+
+
+@main.command()
+@click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--full-refresh", is_flag=True, help="Process every file again.")
+@click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_common
+def run(
+    context: Context,
+    processor: tuple[str, ...],
+    full_refresh: bool,
+    verify: bool,
+    as_json: bool,
+) -> int:
+    """Process everything that is pending, once. Exit 1 if a file failed."""
+    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.runner import Options, run_all  # noqa: PLC0415
+
+    store = _store(context.settings)
+    reports = []
+    summaries = [s for chosen in context.processors(processor) for s in extras(chosen).summaries]
+    for chosen in context.processors(processor):
+        options = Options(full_refresh=full_refresh, verify=verify)
+        with cli_output.progress(chosen.name, hidden=as_json) as advance:
+            reports.append(
+                run_all(chosen, context.source, store, context.settings, options, advance)
+            )
+    answers = store.query(*(s.sql for s in summaries))
+    tables = [(s.title, *answer) for s, answer in zip(summaries, answers, strict=True)]
+    if as_json:
+        click.echo(cli_output.reports_json(reports, tables))
+    else:
+        cli_output.print_reports(reports, tables, context.settings, context.registry)
+    return 1 if any(report.errors for report in reports) else 0
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_common
+def status(context: Context, as_json: bool) -> int:
+    """What is processed, what is pending, what failed and what is left out."""
+    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.plan import look  # noqa: PLC0415
+
+    store = _store(context.settings)
+    scan = context.source.scan()
+    found = []
+    for processor in context.registry.processors:
+        known, now = store.known(processor), datetime.now(UTC)
+        outlook = look(scan.files, known.states, known.failures, processor.version, now)
+        found.append(cli_output.Standing(processor.name, outlook, known.failures))
+    if as_json:
+        click.echo(cli_output.status_json(context, scan, found))
+    else:
+        cli_output.print_status(context, scan, found)
+    return 0
+
+
+@main.command()
+@click.argument("keys", nargs=-1)
+@click.option("--all-quarantined", is_flag=True, help="Every file that was given up.")
+@click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@_common
+def retry(
+    context: Context, keys: tuple[str, ...], all_quarantined: bool, processor: tuple[str, ...]
+) -> int:
+    """Try failed files again at the next run: KEY..., or --all-quarantined."""
+    if bool(keys) == all_quarantined:
+        raise SettingsError("retry takes either KEY... or --all-quarantined")
+    store = _store(context.settings)
+    released = 0
+    for chosen in context.processors(processor):
+        for key in store.release(chosen.name, None if all_quarantined else keys):
+            click.echo(f"{chosen.name}: {key} will be tried again")
+            released += 1
+    if not released:
+        click.echo("no failed file of that name" if keys else "no file is quarantined")
+    return 0
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_common
+def processors(context: Context, as_json: bool) -> int:
+    """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
+    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
+
+    if as_json:
+        click.echo(cli_output.processors_json(context))
+    else:
+        cli_output.print_processors(context)
+    return 1 if context.registry.failed else 0
+

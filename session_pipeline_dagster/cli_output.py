@@ -1,0 +1,248 @@
+"""What the command line prints: tables for people, one JSON document for scripts."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from session_pipeline_dagster.plan import Failure, Outlook
+from session_pipeline_dagster.processor import Registry, relations
+from session_pipeline_dagster.runner import BatchReport
+from session_pipeline_dagster.sessions import Scan
+from session_pipeline_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.cli import Context
+
+Query = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
+"""Title, column names, rows."""
+
+_MANY = 20
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one processor stands to the files on disk."""
+
+    name: str
+    outlook: Outlook
+    failures: Mapping[str, Failure]
+
+
+@contextmanager
+def progress(name: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal, nothing anywhere else."""
+    console = Console(stderr=True)
+    if hidden or not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    from rich.progress import Progress  # noqa: PLC0415  only for terminals
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+# --- run -------------------------------------------------------------------------------------------
+
+
+def print_reports(
+    reports: Sequence[BatchReport], tables: Sequence[Query], settings: Settings, registry: Registry
+) -> None:
+    """The run command's tables: what each processor did, and what is in the data now."""
+    console = Console()
+    where = ", ".join(str(root.path) for root in settings.roots)
+    console.print(f"Sessions: {where}   Database: {settings.database}", highlight=False)
+    names = ("processor", "files", "due", "processed", "unchanged", "failed", "waiting", "MB", "s")
+    rows = [
+        (
+            *(r.processor, r.session_files, r.scanned, r.processed, r.skipped, r.errors),
+            *(r.capped + r.backing_off + r.quarantined, round(r.bytes / 1e6, 1)),
+            round(r.seconds, 2),
+        )
+        for r in reports
+    ]
+    console.print(_table("Run", names, rows))
+    for report in reports:
+        if report.unreadable_lines:
+            console.print(f"{report.processor}: {report.unreadable_lines} unreadable lines, left out")
+    for report in reports:
+        for key, error in report.errors_detail[:_MANY]:
+            console.print(f"[red]failed[/] {report.processor}: {key}: {error}", highlight=False)
+        if report.left_out:
+            console.print(
+                f"{report.left_out} entries are not session files; `session-pipeline status` names them"
+            )
+    for failed in registry.failed:
+        console.print(f"[red]plugin failed[/] {failed.name} ({failed.target}): {failed.error}")
+    for title, names, rows in tables:
+        console.print(_table(title, names, rows))
+
+
+def reports_json(reports: Sequence[BatchReport], tables: Sequence[Query]) -> str:
+    """The run command's JSON document."""
+    document = {
+        "processors": {report.processor: _report(report) for report in reports},
+        "summaries": {
+            title: [dict(zip(names, row, strict=True)) for row in rows]
+            for title, names, rows in tables
+        },
+    }
+    return json.dumps(document, default=_plain, indent=1)
+
+
+def _report(report: BatchReport) -> dict[str, object]:
+    found = asdict(report)
+    found["days"] = {day.isoformat(): numbers for day, numbers in found["days"].items()}
+    found["errors_detail"] = [
+        {"session": key, "error": error} for key, error in report.errors_detail
+    ]
+    return found
+
+
+# --- status ----------------------------------------------------------------------------------------
+
+
+def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> None:
+    """The status command's tables."""
+    console, now, settings = Console(), datetime.now(UTC), context.settings
+    for root in settings.roots:
+        console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})", highlight=False)
+    console.print(f"Database: {settings.database.resolve()}", highlight=False)
+    table = _empty("Status")
+    table.add_column("processor")
+    for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
+        table.add_column(column, justify="right")
+    for standing in found:
+        o = standing.outlook
+        oldest = _age(o.oldest_pending_seconds(now)) if o.pending else "-"
+        counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
+        table.add_row(
+            standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)
+        )
+    console.print(table)
+    for standing in found:
+        for failure in list(standing.failures.values())[:_MANY]:
+            state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
+            console.print(
+                f"[red]{state}[/] {standing.name}: {failure.session_file}: {failure.error}",
+                highlight=False,
+            )
+    for left in scan.left_out[:_MANY]:
+        console.print(f"[yellow]left out[/] {left.key}: {left.reason}", highlight=False)
+    if len(scan.left_out) > _MANY:
+        console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
+    for failed in context.registry.failed:
+        console.print(f"[red]plugin failed[/] {failed.name} ({failed.target}): {failed.error}")
+
+
+def status_json(context: "Context", scan: Scan, found: Sequence[Standing]) -> str:
+    """The status command's JSON document."""
+    now = datetime.now(UTC)
+    settings = context.settings
+    document = {
+        "sessions": [str(root.path.resolve()) for root in settings.roots],
+        "layout": settings.layout.value,
+        "database": str(settings.database.resolve()),
+        "files": len(scan.files),
+        "left_out": [asdict(left) for left in scan.left_out],
+        "processors": {s.name: _standing(s, now) for s in found},
+        "failed_plugins": [asdict(failed) for failed in context.registry.failed],
+    }
+    return json.dumps(document, default=_plain, indent=1)
+
+
+def _standing(standing: Standing, now: datetime) -> dict[str, object]:
+    o = standing.outlook
+    return {
+        "files": o.files,
+        "pending": len(o.pending),
+        "oldest_pending_seconds": o.oldest_pending_seconds(now),
+        "to_rehash": len(o.suspect) + len(o.unsigned),
+        "failed": len(o.backing_off),
+        "quarantined": len(o.quarantined),
+        "failures": [
+            {
+                "session": failure.session_file,
+                "attempts": failure.attempts,
+                "error": failure.error,
+                "next_attempt_at": failure.next_attempt_at,
+                "quarantined_at": failure.quarantined_at,
+            }
+            for failure in standing.failures.values()
+        ],
+    }
+
+
+# --- processors ------------------------------------------------------------------------------------
+
+
+def print_processors(context: "Context") -> None:
+    """The processors command's table."""
+    console = Console()
+    table = _empty("Processors")
+    for column in ("name", "version", "looks every", "tables and views"):
+        table.add_column(column)
+    for p in context.registry.processors:
+        cadence = context.settings.cadence(p.name, p.cadence).total_seconds()
+        table.add_row(p.name, str(p.version), _age(cadence), ", ".join(relations(p)))
+    console.print(table)
+    for failed in context.registry.failed:
+        console.print(
+            f"[red]failed[/] {failed.name} ({failed.target}): {failed.error}", highlight=False
+        )
+
+
+def processors_json(context: "Context") -> str:
+    """The processors command's JSON document."""
+    document = {
+        "processors": [
+            {
+                "name": p.name,
+                "version": p.version,
+                "cadence_seconds": context.settings.cadence(p.name, p.cadence).total_seconds(),
+                "relations": relations(p),
+            }
+            for p in context.registry.processors
+        ],
+        "failed": [asdict(failed) for failed in context.registry.failed],
+    }
+    return json.dumps(document, indent=1)
+
+
+# --- shared ----------------------------------------------------------------------------------------
+
+
+def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> Table:
+    table = _empty(title)
+    for index, name in enumerate(names):
+        numbers = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if rows and numbers else "left")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int | float) else str(v or "") for v in row))
+    return table
+
+
+def _empty(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+
+
+def _age(seconds: float) -> str:
+    """Seconds in the largest unit that keeps at least one of it."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return "0 s"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)
