@@ -180,4 +180,3 @@ def processors(context: Context, as_json: bool) -> int:
     else:
         cli_output.print_processors(context)
     return 1 if context.registry.failed else 0
-

@@ -1,7 +1,7 @@
 """What the command line prints: tables for people, one JSON document for scripts."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -37,7 +37,7 @@ class Standing:
 
 
 @contextmanager
-def progress(name: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(name: str, *, hidden: bool) -> Generator[Callable[[int, int], None]]:
     """A progress bar on a terminal, nothing anywhere else."""
     console = Console(stderr=True)
     if hidden or not console.is_terminal:
@@ -50,7 +50,7 @@ def progress(name: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-# --- run -------------------------------------------------------------------------------------------
+# --- run ---
 
 
 def print_reports(
@@ -72,14 +72,14 @@ def print_reports(
     console.print(_table("Run", names, rows))
     for report in reports:
         if report.unreadable_lines:
-            console.print(f"{report.processor}: {report.unreadable_lines} unreadable lines, left out")
+            console.print(
+                f"{report.processor}: {report.unreadable_lines} unreadable lines, left out"
+            )
     for report in reports:
         for key, error in report.errors_detail[:_MANY]:
             console.print(f"[red]failed[/] {report.processor}: {key}: {error}", highlight=False)
         if report.left_out:
-            console.print(
-                f"{report.left_out} entries are not session files; `session-pipeline status` names them"
-            )
+            console.print(f"{report.left_out} entries left out; `session-pipeline status` says why")
     for failed in registry.failed:
         console.print(f"[red]plugin failed[/] {failed.name} ({failed.target}): {failed.error}")
     for title, names, rows in tables:
@@ -107,7 +107,7 @@ def _report(report: BatchReport) -> dict[str, object]:
     return found
 
 
-# --- status ----------------------------------------------------------------------------------------
+# --- status ---
 
 
 def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> None:
@@ -181,7 +181,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
     }
 
 
-# --- processors ------------------------------------------------------------------------------------
+# --- processors ---
 
 
 def print_processors(context: "Context") -> None:
@@ -217,7 +217,7 @@ def processors_json(context: "Context") -> str:
     return json.dumps(document, indent=1)
 
 
-# --- shared ----------------------------------------------------------------------------------------
+# --- shared ---
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> Table:

@@ -41,7 +41,9 @@ def _encode(name: str, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def check_rows(rows: Mapping[str, Sequence[Row]], schemas: Mapping[str, pa.Schema], key: str) -> None:
+def check_rows(
+    rows: Mapping[str, Sequence[Row]], schemas: Mapping[str, pa.Schema], key: str
+) -> None:
     """Check that all rows are rows of this file, as wide as their table.
 
     Raises:
@@ -53,6 +55,8 @@ def check_rows(rows: Mapping[str, Sequence[Row]], schemas: Mapping[str, pa.Schem
             raise ContractError(f"rows for {name!r}, which is not one of its tables")
         widths, index = set(map(len, found)), schema.get_field_index("session_file")
         if found and widths != {len(schema)}:
-            raise ContractError(f"{name}: rows of {sorted(widths)} values for {len(schema)} columns")
+            raise ContractError(
+                f"{name}: rows of {sorted(widths)} values for {len(schema)} columns"
+            )
         if {row[index] for row in found} - {key}:
             raise ContractError(f"{name}: session_file must be the session's key in every row")

@@ -6,7 +6,7 @@ Nothing here raises on content: a line that cannot be read is None, and the call
 
 import json
 from datetime import datetime
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -24,7 +24,6 @@ from session_pipeline_dagster.records import (
     parse_time,
     read_json,
 )
-
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -67,21 +66,24 @@ def _field(kind: Any, value: object) -> Any:
     if kind == Tokens:
         return _count(value)
     options = get_args(kind)
-    if Record in options:
-        return _lenient(Record, value)
-    for struct in (CacheCreation, ServerToolUse, Usage, Message):
+    for struct in (Record, Message, Usage, CacheCreation, ServerToolUse):
         if struct in options:
             return _lenient(struct, value)
-    if str in options and len(options) == 2:
-        return _text(value) if isinstance(value, str) else None
-    if bool in options:
-        return value if isinstance(value, bool) else None
     if datetime in options:
         return parse_time(value)
     if isinstance(value, list):
-        item = Iteration if list[Iteration] in options else Block
-        return [i for v in value if (i := _item(item, v)) is not None]
-    return _text(value) if isinstance(value, str) and str in options else None
+        return _items(options, value)
+    if isinstance(value, str):
+        return _text(value) if str in options else None
+    return value if bool in options and isinstance(value, bool) else None
+
+
+def _items(options: tuple[Any, ...], values: list[object]) -> list[Any] | None:
+    """The members of a list that fit, where a list fits at all."""
+    if not any(get_origin(option) is list for option in options):
+        return None
+    struct = Iteration if list[Iteration] in options else Block
+    return [item for value in values if (item := _item(struct, value)) is not None]
 
 
 def _item(struct: type[Block] | type[Iteration], value: object) -> Block | Iteration | str | None:

@@ -7,7 +7,7 @@ the rows of *other* sessions is a view or a `Rollup` over the processor's tables
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
@@ -136,6 +136,7 @@ class Extras:
         rollups: derived tables.
         summaries: what the command line prints after a run.
         owners: owners as Dagster writes them (`team:data`, `a@example.org`).
+        internal: tables that only the views read; they are no assets of their own.
     """
 
     description: str = ""
@@ -144,11 +145,12 @@ class Extras:
     rollups: Sequence[Rollup] = ()
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
+    internal: Sequence[str] = ()
 
 
 def extras(processor: Processor) -> Extras:
     """The optional declarations of a processor; empty where it makes none."""
-    names = Extras.__dataclass_fields__
+    names = (field.name for field in fields(Extras))
     return Extras(**{n: getattr(processor, n) for n in names if hasattr(processor, n)})
 
 
@@ -222,18 +224,30 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
         raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
     if not callable(getattr(processor, "process", None)):
         raise ContractError(f"processor {name!r}: process(session) is missing")
-    tables = getattr(processor, "tables", None)
+    _check_tables(processor, loaded)
+
+
+def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
+    name, tables = processor.name, getattr(processor, "tables", None)
     if not isinstance(tables, Mapping) or not tables:
         raise ContractError(f"processor {name!r}: tables must name at least one table")
     taken = {n for p in loaded for n in relations(p)}
     for table in relations(processor):
         if not _NAME.fullmatch(table) or table.startswith(("session_", "duckdb_", "sqlite_")):
-            raise ContractError(f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}")
+            raise ContractError(
+                f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}"
+            )
         if table in taken:
             raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
     for table, columns in tables.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def asset_tables(processor: Processor) -> list[str]:
+    """Names of the tables that are assets."""
+    internal = extras(processor).internal
+    return [table for table in processor.tables if table not in internal]
 
 
 def relations(processor: Processor) -> list[str]:

@@ -19,7 +19,7 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROSECOND = timedelta(microseconds=1)
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)] | None
-"""A token count of one API response; null counts as absent. A larger or negative one is not a count."""
+"""A token count of one API response; null is absent, a negative or larger number is no count."""
 
 _NOTHING = msgspec.Raw(b"")
 
@@ -38,7 +38,7 @@ class ServerToolUse(msgspec.Struct, frozen=True, gc=False):
 
 
 class Iteration(msgspec.Struct, frozen=True, gc=False):
-    """One model call inside a response; only `advisor_message` is not in the response's own counts."""
+    """One model call of a response; only `advisor_message` is not in the response's counts."""
 
     type: str | None = None
     model: str | None = None

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import msgspec
 import xxhash
@@ -170,7 +170,7 @@ def _signature(found: os.stat_result) -> Signature:
     return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _open(path: str):  # noqa: ANN202  a file object; its class is private to io
+def _open(path: str) -> BinaryIO:
     # Not through a link, and never waiting for the other end of a FIFO that took the file's place.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags)
@@ -284,5 +284,3 @@ def _project_of(key: str) -> str | None:
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
     return folders[0] if folders else None
-
-

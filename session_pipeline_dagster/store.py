@@ -9,10 +9,10 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ class Store:
     # --- connections ---------------------------------------------------------------------------
 
     @contextmanager
-    def connect(self, timeout: timedelta | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A short connection; closed whatever happens.
 
         Args:
@@ -125,11 +125,11 @@ class Store:
                 if time.monotonic() >= give_up:
                     raise _busy(self.database, error) from error
             # Jitter, so that two waiting processes do not meet again and again.
-            time.sleep(random.uniform(pause / 2, pause))
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         with _ONE_WRITER, self.connect() as connection:
             _ensure_schema(connection, self.database)
             connection.begin()
@@ -304,7 +304,12 @@ def arrow_schema(connection: duckdb.DuckDBPyConnection, table: str) -> "pyarrow.
     found = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
     return pa.schema(
         [
-            pa.field(f.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(f.type) and f.type.tz else f.type)
+            pa.field(
+                f.name,
+                pa.timestamp("us", "UTC")
+                if pa.types.is_timestamp(f.type) and f.type.tz
+                else f.type,
+            )
             for f in found
         ]
     )

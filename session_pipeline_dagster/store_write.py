@@ -53,9 +53,7 @@ def delete_rows(
         connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM replaced)")
 
 
-def insert_rows(
-    connection: "DuckDBPyConnection", rows: Mapping[str, "pyarrow.Table"]
-) -> None:
+def insert_rows(connection: "DuckDBPyConnection", rows: Mapping[str, "pyarrow.Table"]) -> None:
     """Insert Arrow tables; their columns are the table's, in its order."""
     for table, found in rows.items():
         connection.register("new_rows", found)
@@ -186,7 +184,8 @@ def release(
 def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
     """Recompute the parts of a roll-up that commits have touched."""
     connection.execute(
-        "CREATE TEMP TABLE parts AS SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?",
+        """CREATE TEMP TABLE parts AS
+        SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?""",
         [rollup.name],
     )
     parts = sorted(row[0] for row in connection.execute("FROM parts").fetchall())

@@ -1,4 +1,4 @@
-"""Bytes of one session file -> Transcript: typed, frozen records, and a count of what could not be read.
+"""Bytes of one session file -> Transcript: typed, frozen records, and what could not be read.
 
 Put here how lines are found and read. What a line holds is in `records.py`; what it means for
 usage or for knowledge belongs in the processors. The format is internal to Claude Code and

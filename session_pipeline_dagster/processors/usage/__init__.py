@@ -32,6 +32,7 @@ class UsageProcessor:
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
+    internal = ("usage_tool_results",)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""

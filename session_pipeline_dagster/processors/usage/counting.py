@@ -4,9 +4,10 @@ The counting rules live here and only here; `docs/counting.md` gives the reason 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
+from itertools import pairwise
 
 from session_pipeline_dagster.processor import Session
 from session_pipeline_dagster.records import Block, Message, Record, Usage, epoch_us
@@ -80,7 +81,7 @@ class Counted:
     _latest: dict[str, Event] = field(default_factory=dict)
 
     def session_id(self) -> str:
-        """The session this file belongs to: its own name if its lines know it, else the first named."""
+        """The session of this file: its own name if its lines know it, else the first named."""
         stem = self.session.stem
         return stem if stem in self.session_ids else next(iter(self.session_ids), stem)
 
@@ -93,7 +94,7 @@ class Counted:
     def active_seconds(self) -> float:
         """Seconds of activity: gaps between lines, without the long ones."""
         ordered = sorted(self.times_us)
-        gaps = (later - sooner for sooner, later in zip(ordered, ordered[1:], strict=False))
+        gaps = [later - sooner for sooner, later in pairwise(ordered)]
         return sum([gap for gap in gaps if gap <= BLOCK_GAP_US]) / 1e6
 
 
@@ -156,9 +157,7 @@ def _assistant(counted: Counted, record: Record, line: int, now_us: int | None) 
         if usage.iterations:
             _advisors(counted, call, usage, message)
     if isinstance(message.content, list):
-        for index, block in enumerate(message.content):
-            if isinstance(block, Block) and block.type == "tool_use":
-                _tool_use(counted, call, record, block, index, line, now_us)
+        _tool_uses(counted, call, record, message.content, line, now_us)
 
 
 def _call(key: str, record: Record, message: Message, line: int, now_us: int | None) -> Call:
@@ -217,13 +216,24 @@ def _advisors(counted: Counted, call: Call, usage: Usage, message: Message) -> N
         )
         advisor = counted.calls.get(key)
         if advisor is None or (advisor.sidechain and not call.sidechain):
-            advisor = counted.calls[key] = _call(
-                key, call.record, message, call.line, call.time_us
-            )
+            advisor = counted.calls[key] = _call(key, call.record, message, call.line, call.time_us)
             advisor.time_inferred = call.time_inferred
             advisor.model = iteration.model or message.model
         _absorb(advisor, own)
         advisor.final = advisor.final or bool(message.stop_reason)
+
+
+def _tool_uses(
+    counted: Counted,
+    call: Call,
+    record: Record,
+    content: Sequence[Block | str],
+    line: int,
+    now_us: int | None,
+) -> None:
+    for index, block in enumerate(content):
+        if isinstance(block, Block) and block.type == "tool_use":
+            _tool_use(counted, call, record, block, index, line, now_us)
 
 
 def _tool_use(
@@ -309,4 +319,6 @@ def _result(counted: Counted, tool_id: str | None, is_error: bool | None) -> Non
     if event is not None:
         event.is_error = event.is_error or bool(is_error)
     else:
-        counted.orphan_results[tool_id] = counted.orphan_results.get(tool_id, False) or bool(is_error)
+        counted.orphan_results[tool_id] = counted.orphan_results.get(tool_id, False) or bool(
+            is_error
+        )

@@ -26,7 +26,7 @@ def rows(counted: Counted) -> Mapping[str, Sequence[Row]]:
 
 
 def _project(counted: Counted) -> str | None:
-    """The project folder; without one in the path, the name Claude Code gives the working folder."""
+    """The project folder; without one in the path, as Claude Code names the working folder."""
     if counted.session.project is None and counted.cwd:
         return _NOT_IN_A_FOLDER_NAME.sub("-", counted.cwd)
     return counted.session.project

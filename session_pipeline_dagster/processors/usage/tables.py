@@ -4,7 +4,7 @@ Rows are per file; everything that must be true over *all* files (an API respons
 copied counts once) is said here, in the views and the roll-up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from session_pipeline_dagster.processor import Rollup, Summary
 
@@ -39,9 +39,9 @@ TABLES: Mapping[str, str] = {
 # Which of several copies of one thing says who did it: the main thread before a sidechain, a line
 # that is not marked as copied before one that is, then the file that started first, then its key.
 _RANK = "row(is_sidechain, origin_session_id <> session_id, file_started_at, session_file)"
-_ORIGIN = """coalesce(
+_ORIGIN = f"""coalesce(
         min(origin_session_id) FILTER (origin_session_id <> session_id),
-        arg_min(session_id, {rank}))""".format(rank=_RANK)
+        arg_min(session_id, {_RANK}))"""
 
 _PICKED_OF_MESSAGE = (
     "session_file message_id request_id username project agent_id model sent_at service_tier speed "
@@ -57,7 +57,7 @@ _PICKED_OF_EVENT = (
 ).split()
 
 
-def _picked(columns: list[str]) -> str:
+def _picked(columns: Sequence[str]) -> str:
     fields = ", ".join(f"{c} := {c}" for c in columns)
     return f"arg_min(struct_pack({fields}), {_RANK}) AS picked"
 

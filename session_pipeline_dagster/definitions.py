@@ -1,0 +1,53 @@
+"""The code location: `defs` for Dagster, `build_definitions` for tests and your own location."""
+
+import dagster as dg
+
+from session_pipeline_dagster.defs.assets import (
+    rollup_asset,
+    session_files_asset,
+    table_assets,
+)
+from session_pipeline_dagster.defs.checks import plugins_check
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
+from session_pipeline_dagster.defs.resources import resources
+from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
+from session_pipeline_dagster.settings import Settings, read_settings
+
+
+def build_processor_definitions(processor: Processor, settings: Settings) -> dg.Definitions:
+    """Assets, job and sensor of one processor; nobody writes Dagster code to add one."""
+    tables = table_assets(processor, settings)
+    rollups = [rollup_asset(processor, rollup) for rollup in extras(processor).rollups]
+    job = dg.define_asset_job(
+        job_name(processor.name),
+        selection=dg.AssetSelection.assets(tables, *rollups).without_checks(),
+        tags={PROCESSOR_TAG: processor.name},
+        description=f"Processes session files with `{processor.name}`: those of the chosen days, "
+        "or everything pending if launched without a partition.",
+    )
+    return dg.Definitions(
+        assets=[tables, *rollups],
+        jobs=[job],
+        sensors=[processor_sensor(processor, settings)],
+    )
+
+
+def build_definitions(registry: Registry, settings: Settings) -> dg.Definitions:
+    """The whole location over these processors."""
+    shared = dg.Definitions(
+        assets=[session_files_asset(settings)],
+        asset_checks=[plugins_check(registry)],
+        sensors=[session_files_sensor(registry, settings)],
+        resources=resources(settings),
+        # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.
+        executor=dg.in_process_executor,
+    )
+    each = [build_processor_definitions(p, settings) for p in registry.processors]
+    return dg.Definitions.merge(shared, *each)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The location of the installed processors and the environment's settings."""
+    return build_definitions(load_processors(), read_settings())

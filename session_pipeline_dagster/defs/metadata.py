@@ -1,0 +1,52 @@
+"""Numbers and tables for the catalog. Never transcript text, never a path outside a root."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from session_pipeline_dagster.runner import BatchReport
+
+Metadata = dict[str, int | float | str | dg.MetadataValue]
+"""Numbers are plotted by Dagster, so they stay numbers."""
+
+_MANY = 50
+
+
+def column_schema(
+    table: str, columns: Sequence[tuple[str, str]], descriptions: Mapping[str, str]
+) -> dg.TableSchema:
+    """The columns of a table with what the processor says of them (`table.column`)."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, kind, description=descriptions.get(f"{table}.{name}"))
+            for name, kind in columns
+        ]
+    )
+
+
+def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
+    """A pass as metadata: numbers that Dagster plots, and a table of what failed."""
+    found: Metadata = {
+        "files_scanned": report.scanned,
+        "files_processed": report.processed,
+        "files_skipped": report.skipped,
+        "files_failed": report.errors,
+        "files_deferred": report.capped,
+        "items": report.items_extracted,
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+        "mb_per_second": round(report.mb_per_second, 1),
+        "oldest_pending_seconds": round(report.oldest_pending_seconds, 1),
+        "unreadable_lines": report.unreadable_lines,
+        "session_files": report.session_files,
+    }
+    if rows is not None:
+        found["dagster/row_count"] = rows
+    if report.errors_detail:
+        found["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({"session": key, "error": error})
+                for key, error in report.errors_detail[:_MANY]
+            ]
+        )
+    return found

@@ -1,0 +1,20 @@
+"""Names that users, tests and other tools rely on."""
+
+PROCESSOR_TAG = "session_pipeline/processor"
+SESSION_FILES = "session_files"
+PLUGINS_CHECK = "processors_loaded"
+
+
+def job_name(processor: str) -> str:
+    """The asset job of a processor."""
+    return f"{processor}_job"
+
+
+def sensor_name(processor: str) -> str:
+    """The sensor of a processor."""
+    return f"{processor}_sensor"
+
+
+def pool_name(processor: str) -> str:
+    """The pool that keeps a processor to one run at a time."""
+    return f"session_processor_{processor}"

@@ -1,0 +1,78 @@
+"""Resources: typed shells around the core's plain objects.
+
+Settings enter Dagster here, so that the launchpad shows which files and which database a run uses.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
+from pydantic import Field
+
+from session_pipeline_dagster.sessions import LocalSource
+from session_pipeline_dagster.settings import Layout, Root, Settings
+from session_pipeline_dagster.store import Store
+
+
+class SessionsResource(dg.ConfigurableResource):
+    """Where session files are."""
+
+    roots: dict[str, str] = Field(description="Name -> folder; the unnamed root's name is empty.")
+    layout: str = Field("users", description="users or projects: what the first folder says.")
+    user: str = Field("me", description="Whose sessions they are in the projects layout.")
+
+    def source(self) -> LocalSource:
+        """The session files."""
+        roots = tuple(Root(Path(path), name or None) for name, path in self.roots.items())
+        return LocalSource(roots, Layout(self.layout), self.user)
+
+
+class StoreResource(DuckDBResource):
+    """The DuckDB file, with short connections.
+
+    Unlike its base it closes on error, retries nothing but lock errors, gives up after a time of
+    its own and names the process that holds the file.
+    """
+
+    lock_timeout_seconds: float = Field(120.0, description="How long to wait for the file's lock.")
+    memory_mb: int = Field(512, description="DuckDB's memory limit.")
+    threads: int = Field(1, description="DuckDB's threads.")
+    create_folder: bool = Field(False, description="Create the database's folder if missing.")
+
+    def store(self) -> Store:
+        """The store, for everything this project does with the file."""
+        return Store(
+            Path(self.database),
+            timedelta(seconds=self.lock_timeout_seconds),
+            self.memory_mb,
+            self.threads,
+            self.create_folder,
+        )
+
+    @contextmanager
+    def get_connection(self) -> Generator[DuckDBPyConnection]:
+        """A short connection, for assets of your own."""
+        with self.store().connect() as connection:
+            yield connection
+
+
+def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """The resources of a location, from its settings."""
+    return {
+        "sessions": SessionsResource(
+            roots={root.name or "": str(root.path) for root in settings.roots},
+            layout=settings.layout.value,
+            user=settings.user,
+        ),
+        "store": StoreResource(
+            database=str(settings.database),
+            lock_timeout_seconds=settings.lock_timeout.total_seconds(),
+            memory_mb=settings.database_memory_mb,
+            threads=settings.database_threads,
+            create_folder=settings.create_database_folder,
+        ),
+    }

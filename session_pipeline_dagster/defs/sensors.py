@@ -1,0 +1,189 @@
+"""Sensors: one per processor that asks for runs, and one that observes the session files.
+
+They gather what is on disk and in the store; `ticks.py` and `plan.py` decide.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from session_pipeline_dagster.defs.checks import plugins_evaluation
+from session_pipeline_dagster.defs.metadata import Metadata
+from session_pipeline_dagster.defs.names import (
+    PROCESSOR_TAG,
+    SESSION_FILES,
+    job_name,
+    pool_name,
+    sensor_name,
+)
+from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.errors import StoreBusy
+from session_pipeline_dagster.plan import clamp_day, day_ranges, look
+from session_pipeline_dagster.processor import Processor, Registry, extras
+from session_pipeline_dagster.runner import file_day
+from session_pipeline_dagster.sessions import SessionFile, SessionSource
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store import Known
+from session_pipeline_dagster.ticks import decide, read_memory, write_memory
+
+_TICK = timedelta(seconds=30)
+_OBSERVE_AGAIN = timedelta(hours=1)
+_PATIENCE = timedelta(seconds=2)
+"""How long a tick waits for the database: another tick comes soon."""
+
+_IN_FLIGHT = [
+    # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefinition:
+    """Asks for a run of the processor when files are due."""
+    cadence = settings.cadence(processor.name, processor.cadence)
+
+    @dg.sensor(
+        name=sensor_name(processor.name),
+        job_name=job_name(processor.name),
+        minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Finds session files that are new or changed for `{processor.name}` and asks "
+        f"for runs over their days. Looks every {cadence.total_seconds():.0f} s, and at once while "
+        "a backlog drains.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
+    ) -> dg.SensorResult:
+        _limit_pool(context.instance, processor)
+        running = _run_in_flight(context.instance, processor)
+        if running:
+            return dg.SensorResult(
+                skip_reason=f"run {running} is still at work", cursor=context.cursor
+            )
+        source, now = sessions.source(), datetime.now(UTC)
+        scan = source.scan()
+        try:
+            known = store.store().known(processor, _PATIENCE)
+        except StoreBusy as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        outlook = look(scan.files, known.states, known.failures, processor.version, now)
+        decision = decide(
+            outlook, read_memory(context.cursor), cadence, settings.cap(processor.name), now
+        )
+        cursor = write_memory(decision.memory)
+        if decision.ask:
+            requests = _requests(processor, decision.files, known, source, settings)
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        if known.stale_rollups:
+            return dg.SensorResult(run_requests=[_rollup_request(processor, known)], cursor=cursor)
+        return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
+
+    return sensor
+
+
+def _limit_pool(instance: dg.DagsterInstance, processor: Processor) -> None:
+    """One run at a time, also on an instance whose yaml says nothing about pools."""
+    storage, pool = instance.event_log_storage, pool_name(processor.name)
+    if storage.get_concurrency_info(pool).limit != 1:
+        storage.set_concurrency_slots(pool, 1)
+
+
+def _run_in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
+    """The id of a run of this processor, however it was launched."""
+    more = extras(processor)
+    ours = {dg.AssetKey(n) for n in [*processor.tables, *(r.name for r in more.rollups)]}
+    for run in instance.get_runs(dg.RunsFilter(statuses=_IN_FLIGHT)):
+        if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(
+            processor.name
+        ):
+            return run.run_id
+        if run.asset_selection and ours & set(run.asset_selection):
+            return run.run_id
+    return None
+
+
+def _requests(
+    processor: Processor,
+    files: Iterable[SessionFile],
+    known: Known,
+    source: SessionSource,
+    settings: Settings,
+) -> list[dg.RunRequest]:
+    """One request per range of days. No run_key: a key that failed once would block for ever."""
+    today = datetime.now(UTC).date()
+    days = {
+        clamp_day(file_day(file, known.states.get(file.key), source), settings.start_date, today)
+        for file in files
+    }
+    return [_range_request(processor, first, last) for first, last in day_ranges(days)]
+
+
+def _range_request(processor: Processor, first: date, last: date) -> dg.RunRequest:
+    return dg.RunRequest(
+        tags={
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+            PROCESSOR_TAG: processor.name,
+        }
+    )
+
+
+def _rollup_request(processor: Processor, known: Known) -> dg.RunRequest:
+    """Only the roll-ups: their tables were materialized alone, say by a backfill."""
+    return dg.RunRequest(
+        asset_selection=[dg.AssetKey(name) for name in known.stale_rollups],
+        tags={PROCESSOR_TAG: processor.name},
+    )
+
+
+def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+    """Observes the session files; an event when something changed, and once an hour."""
+
+    @dg.sensor(
+        name="session_files_sensor",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Counts the session files and says how old the oldest is that each processor "
+        "has not seen. Starts no run.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
+    ) -> dg.SensorResult:
+        now = datetime.now(UTC)
+        scan = sessions.source().scan()
+        counts: dict[str, int | float] = {
+            "session_files": len(scan.files),
+            "left_out": len(scan.left_out),
+            "bytes": sum(file.signature.size for file in scan.files),
+        }
+        newest = max((file.signature.mtime_ns for file in scan.files), default=None)
+        ages: dict[str, float] = {}
+        for processor in registry.processors:
+            try:
+                known = store.store().known(processor, _PATIENCE)
+            except StoreBusy as error:
+                return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+            outlook = look(scan.files, known.states, known.failures, processor.version, now)
+            counts[f"{processor.name}_pending"] = len(outlook.pending)
+            ages[f"{processor.name}_oldest_pending_seconds"] = outlook.oldest_pending_seconds(now)
+        seen = f"{sorted(counts.items())} {newest}"
+        before, _, at = (context.cursor or "").rpartition("|")
+        if before == seen and now.timestamp() - float(at or 0) < _OBSERVE_AGAIN.total_seconds():
+            return dg.SensorResult(skip_reason="nothing changed", cursor=context.cursor)
+        metadata: Metadata = {**counts, **ages}
+        if newest is not None:
+            metadata["newest_mtime"] = dg.MetadataValue.timestamp(newest / 1e9)
+        events: Sequence[dg.AssetObservation | dg.AssetCheckEvaluation] = [
+            dg.AssetObservation(SESSION_FILES, metadata=metadata),
+            plugins_evaluation(registry),
+        ]
+        cursor = f"{seen}|{now.timestamp()}"
+        return dg.SensorResult(
+            skip_reason=f"observed {len(scan.files)} session files",
+            asset_events=events,
+            cursor=cursor,
+        )
+
+    return sensor
