@@ -1,0 +1,155 @@
+"""A real `dagster dev` for tests: its own folder, a free port, GraphQL, a clean stop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
+    __typename ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } } }"""
+BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+RUNS = """{ runsOrError { ... on Runs { results {
+    runId status jobName tags { key value } assetSelection { path } } } } }"""
+TICKS = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
+    sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
+    ... on Sensor { sensorState { ticks(limit: 50) { status skipReason runIds } } } } }"""
+
+
+class DagsterDev:
+    """`dagster dev` in a folder that holds a workspace.yaml."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], location: str) -> None:
+        self.folder, self.location = folder, location
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        # Ours from the caller's environment would point the instance elsewhere.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SESSION_", "DAGSTER_"))}
+        self.environment = {**kept, **environment}
+
+    def __enter__(self) -> "DagsterDev":
+        self._log = (self.folder / "dev.log").open("ab")
+        program = str(Path(sys.executable).with_name("dagster"))
+        self._process = subprocess.Popen(
+            [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # A shell that started the tests in the background has set it to be ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        self.wait(self._answers, "the webserver", 90)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._log.close()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.graphql("{ version }").get("version"))
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def wait(self, until: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+        """The first true answer of `until`; fails with the log's end after so many seconds."""
+        stop = time.monotonic() + seconds
+        while time.monotonic() < stop:
+            if found := until():
+                return found
+            time.sleep(0.5)
+        tail = (self.folder / "dev.log").read_text(errors="replace")[-3000:]
+        raise AssertionError(f"no {what} within {seconds} s\n{tail}")
+
+    def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """The data of a query; fails on its errors."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            data=body,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  see above
+            found = json.load(answer)
+        assert "errors" not in found, found
+        return found["data"]
+
+    def launch(
+        self,
+        job: str,
+        config: Mapping[str, object] | None = None,
+        assets: Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Launch a job, or with `assets` what the asset page's button launches; the run's id."""
+        selector: dict[str, object] = {
+            "repositoryLocationName": self.location,
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        if assets is not None:
+            selector["assetSelection"] = [{"path": [name]} for name in assets]
+        params = {
+            "selector": selector,
+            "runConfigData": config or {},
+            "mode": "default",
+            "executionMetadata": {
+                "tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]
+            },
+        }
+        answer = self.graphql(LAUNCH, p=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def backfill(
+        self, assets: Sequence[str], days: Sequence[str], config: Mapping[str, object]
+    ) -> str:
+        """Launch a backfill of assets over days; its id."""
+        params = {
+            "assetSelection": [{"path": [name]} for name in assets],
+            "partitionNames": list(days),
+            "runConfigData": config,
+        }
+        answer = self.graphql(BACKFILL, p=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return answer["backfillId"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, newest first, tags as a dict."""
+        found = self.graphql(RUNS)["runsOrError"]["results"]
+        return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
+
+    def ended(self, run_ids: Sequence[str] = (), at_least: int = 0) -> list[dict[str, Any]] | None:
+        """All runs, once none is in progress, those named exist and there are so many."""
+        runs = self.runs()
+        over = all(run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in runs)
+        known = {run["runId"] for run in runs} >= set(run_ids)
+        return runs if over and known and len(runs) >= at_least else None
+
+    def skip_reasons(self, sensor: str) -> list[str]:
+        """Why the sensor's last ticks asked for nothing."""
+        state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
+        return [tick["skipReason"] for tick in state["ticks"] if tick["skipReason"]]
