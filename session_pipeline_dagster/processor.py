@@ -131,7 +131,8 @@ class Extras:
 
     Attributes:
         description: Markdown for the catalog.
-        descriptions: table, view or column (`table.column`) -> Markdown.
+        descriptions: table, view or column (`table.column`, or `*.column` wherever it stands)
+            -> Markdown.
         views: view name -> SELECT.
         rollups: derived tables.
         summaries: what the command line prints after a run.

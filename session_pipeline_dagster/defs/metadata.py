@@ -15,13 +15,18 @@ _MANY = 50
 def column_schema(
     table: str, columns: Sequence[tuple[str, str]], descriptions: Mapping[str, str]
 ) -> dg.TableSchema:
-    """The columns of a table with what the processor says of them (`table.column`)."""
+    """The columns of a table with what the processor says of them."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, kind, description=descriptions.get(f"{table}.{name}"))
+            dg.TableColumn(name, kind, description=_about(table, name, descriptions))
             for name, kind in columns
         ]
     )
+
+
+def _about(table: str, column: str, descriptions: Mapping[str, str]) -> str | None:
+    """What a column means: said for this table, else for the name wherever it stands."""
+    return descriptions.get(f"{table}.{column}") or descriptions.get(f"*.{column}")
 
 
 def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
