@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_WORDS = (
-    "data table query revenue churn metric asset sensor run error file".split()
-)
+_WORDS = "data table query revenue churn metric asset sensor run error file".split()
 _TOOLS = ("Bash", "Read", "Edit", "Write", "Grep", "Glob", "mcp__github__search", "Task", "Skill")
 _START = datetime(2026, 7, 1, tzinfo=UTC)
 

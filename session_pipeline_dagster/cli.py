@@ -21,7 +21,14 @@ from session_pipeline_dagster.errors import (
 )
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
 from session_pipeline_dagster.sessions import LocalSource
-from session_pipeline_dagster.settings import Root, Settings, parse_layout, read_settings
+from session_pipeline_dagster.settings import (
+    Root,
+    Settings,
+    check_roots,
+    parse_layout,
+    parse_root,
+    read_settings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class Context:
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""
-        return [self.registry.get(n) for n in names] if names else list(self.registry.processors)
+        chosen = [self.registry.get(name) for name in dict.fromkeys(names)]
+        return chosen if names else list(self.registry.processors)
 
 
 def _common(command: Callable[..., int]) -> Callable[..., None]:
@@ -67,14 +75,21 @@ def _common(command: Callable[..., int]) -> Callable[..., None]:
 def _context(sessions: Sequence[str], layout: str | None, database: str | None) -> Context:
     settings = read_settings()
     if sessions:
-        # Several unnamed roots on one command line are named by their folder.
-        roots = tuple(Root(Path(s), Path(s).name if len(sessions) > 1 else None) for s in sessions)
-        settings = replace(settings, roots=roots)
-    if layout:
+        settings = replace(settings, roots=_roots(sessions))
+    if layout is not None:
         settings = replace(settings, layout=parse_layout(layout))
-    if database:
+    if database is not None:
+        if not database.strip():
+            raise SettingsError("--database is empty; give it a path")
         settings = replace(settings, database=Path(database), create_database_folder=False)
     return Context(settings, load_processors())
+
+
+def _roots(sessions: Sequence[str]) -> tuple[Root, ...]:
+    """The first root keeps its keys; further ones are named by their folder if not by you."""
+    roots = [parse_root(text) for text in sessions]
+    named = [root if root.name else replace(root, name=root.path.name) for root in roots[1:]]
+    return check_roots([roots[0], *named])
 
 
 def _store(settings: Settings) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from session_pipeline_dagster.plan import Failure, Outlook
 from session_pipeline_dagster.processor import Registry, relations
@@ -57,10 +58,10 @@ def print_reports(
     reports: Sequence[BatchReport], tables: Sequence[Query], settings: Settings, registry: Registry
 ) -> None:
     """The run command's tables: what each processor did, and what is in the data now."""
-    console = Console()
+    console = _console()
     where = ", ".join(str(root.path) for root in settings.roots)
-    console.print(f"Sessions: {where}   Database: {settings.database}", highlight=False)
-    names = ("processor", "files", "due", "processed", "unchanged", "failed", "waiting", "MB", "s")
+    console.print(f"Sessions: {where}   Database: {settings.database}")
+    names = ("name", "files", "due", "processed", "same", "failed", "waiting", "MB", "s")
     rows = [
         (
             *(r.processor, r.session_files, r.scanned, r.processed, r.skipped, r.errors),
@@ -77,11 +78,11 @@ def print_reports(
             )
     for report in reports:
         for key, error in report.errors_detail[:_MANY]:
-            console.print(f"[red]failed[/] {report.processor}: {key}: {error}", highlight=False)
+            _say(console, "failed", f"{report.processor}: {key}: {error}")
         if report.left_out:
             console.print(f"{report.left_out} entries left out; `session-pipeline status` says why")
     for failed in registry.failed:
-        console.print(f"[red]plugin failed[/] {failed.name} ({failed.target}): {failed.error}")
+        _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
     for title, names, rows in tables:
         console.print(_table(title, names, rows))
 
@@ -112,10 +113,10 @@ def _report(report: BatchReport) -> dict[str, object]:
 
 def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> None:
     """The status command's tables."""
-    console, now, settings = Console(), datetime.now(UTC), context.settings
+    console, now, settings = _console(), datetime.now(UTC), context.settings
     for root in settings.roots:
-        console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})", highlight=False)
-    console.print(f"Database: {settings.database.resolve()}", highlight=False)
+        console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
+    console.print(f"Database: {settings.database.resolve()}")
     table = _empty("Status")
     table.add_column("processor")
     for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
@@ -131,16 +132,13 @@ def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> N
     for standing in found:
         for failure in list(standing.failures.values())[:_MANY]:
             state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
-            console.print(
-                f"[red]{state}[/] {standing.name}: {failure.session_file}: {failure.error}",
-                highlight=False,
-            )
+            _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
     for left in scan.left_out[:_MANY]:
-        console.print(f"[yellow]left out[/] {left.key}: {left.reason}", highlight=False)
+        _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
     if len(scan.left_out) > _MANY:
         console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
     for failed in context.registry.failed:
-        console.print(f"[red]plugin failed[/] {failed.name} ({failed.target}): {failed.error}")
+        _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
 
 
 def status_json(context: "Context", scan: Scan, found: Sequence[Standing]) -> str:
@@ -186,7 +184,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
 
 def print_processors(context: "Context") -> None:
     """The processors command's table."""
-    console = Console()
+    console = _console()
     table = _empty("Processors")
     for column in ("name", "version", "looks every", "tables and views"):
         table.add_column(column)
@@ -195,9 +193,7 @@ def print_processors(context: "Context") -> None:
         table.add_row(p.name, str(p.version), _age(cadence), ", ".join(relations(p)))
     console.print(table)
     for failed in context.registry.failed:
-        console.print(
-            f"[red]failed[/] {failed.name} ({failed.target}): {failed.error}", highlight=False
-        )
+        _say(console, "failed", f"{failed.name} ({failed.target}): {failed.error}")
 
 
 def processors_json(context: "Context") -> str:
@@ -228,6 +224,15 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]])
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int | float) else str(v or "") for v in row))
     return table
+
+
+def _console() -> Console:
+    """No markup: keys, tool names and errors come from strangers and may hold brackets."""
+    return Console(markup=False, highlight=False)
+
+
+def _say(console: Console, what: str, text: str, style: str = "red") -> None:
+    console.print(Text.assemble((what, style), " ", text), soft_wrap=True)
 
 
 def _empty(title: str) -> Table:

@@ -7,6 +7,7 @@ PipelineError
 │   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
 │   └── StoreUnusable   the database cannot be opened as it is: do what the message says
 ├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
+│   └── RowsRefused     the database does not take rows of a batch: find the file they are of
 ├── Permanent           the same bytes will fail again: quarantine the file now
 └── Retryable           the same file may succeed later: try again, no attempt is burnt
 
@@ -48,6 +49,10 @@ class StoreUnusable(StoreError):
 
 class ContractError(PipelineError):
     """A processor broke the contract of `processor.py`."""
+
+
+class RowsRefused(ContractError):
+    """A table's own constraint refused a row; the message holds no value."""
 
 
 class Permanent(PipelineError):

@@ -128,13 +128,14 @@ def look(
     for file in files:
         count += 1
         kind = currency(file, states.get(file.key), version)
-        if kind is Currency.CURRENT:
-            continue
         failure = failures.get(file.key)
-        if kind is not Currency.PENDING:
+        if failure is not None and failure.signature != file.signature:
+            failure = None
+        if kind is not Currency.PENDING and failure is None:
             found[kind].append(file)
-        elif failure is None or failure.signature != file.signature:
+        elif failure is None:
             due.append(file)
+        # A failure of this very content: it is pending even where stat sees no change.
         elif failure.quarantined_at is not None:
             quarantined.append(file)
         elif failure.next_attempt_at is not None and failure.next_attempt_at > now:
@@ -167,21 +168,22 @@ class Problem:
 
 
 def next_failure(
-    file: SessionFile,
+    key: str,
     problem: Problem,
     earlier: Failure | None,
     now: datetime,
-    *,
     signature: Signature,
     file_hash: str | None,
 ) -> Failure:
     """The failure row after one more problem with a file; new content starts at zero attempts."""
-    same = earlier is not None and earlier.signature == signature
+    same = earlier is not None and (
+        earlier.signature == signature or (file_hash is not None and earlier.file_hash == file_hash)
+    )
     attempts = (earlier.attempts if earlier and same else 0) + problem.counts
     given_up = problem.final or attempts >= MAX_ATTEMPTS
     wait = min(_FIRST_BACKOFF * 2 ** max(attempts - 1, 0), _LONGEST_BACKOFF)
     return Failure(
-        session_file=file.key,
+        session_file=key,
         attempts=attempts,
         error_class=problem.error_class,
         error=problem.error,
@@ -192,6 +194,11 @@ def next_failure(
         file_hash=file_hash,
         signature=signature,
     )
+
+
+def still_failed(failure: Failure, signature: Signature) -> Failure:
+    """The same failure of a file that was touched: its content has not changed."""
+    return msgspec.structs.replace(failure, signature=signature)
 
 
 def clamp_day(day: date, start: date, today: date) -> date:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
+from session_pipeline_dagster.errors import RowsRefused
 from session_pipeline_dagster.plan import (
     Currency,
     Failure,
     FileState,
     Outlook,
+    Problem,
     clamp_day,
     currency,
     look,
@@ -25,7 +27,7 @@ from session_pipeline_dagster.pool import outcomes
 from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store import Known, Store
 from session_pipeline_dagster.work import Outcome, Task
 
 _MANY_ERRORS = 100
@@ -143,8 +145,8 @@ def run_batch(
     report.session_files, report.left_out = len(scan.files), len(scan.left_out)
     report.scanned, report.stale_rollups = len(outlook.due), list(known.stale_rollups)
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
-    cap = options.max_files or settings.cap(processor.name)
-    tasks = _tasks(outlook, states, processor, cap, options, chosen)
+    cap = settings.cap(processor.name) if options.max_files is None else options.max_files
+    tasks = _tasks(outlook, known, processor, cap, options, chosen)
     schemas = store.prepare(processor) if tasks or not known.prepared else {}
     budget = options.time_budget or settings.time_budget
     writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
@@ -153,7 +155,7 @@ def run_batch(
     stop = begun + budget.total_seconds()
     for outcome in outcomes(processor, source, schemas, tasks, settings.workers, stop):
         writer.add(outcome)
-        worked += len(outcome.done) + len(outcome.signed) + len(outcome.failed) + len(outcome.gone)
+        worked += outcome.files
         if progress:
             progress(worked, len(tasks))
     writer.commit()
@@ -219,7 +221,7 @@ def file_day(file: SessionFile, state: FileState | None, source: SessionSource) 
 
 def _tasks(
     outlook: Outlook,
-    states: Mapping[str, FileState],
+    known: Known,
     processor: Processor,
     cap: int,
     options: Options,
@@ -230,8 +232,10 @@ def _tasks(
     if options.verify:
         version = processor.version
         kinds = (Currency.CURRENT, Currency.SUSPECT)
-        suspects = [f for f in chosen if currency(f, states.get(f.key), version) in kinds]
-    return [Task(file, states.get(file.key)) for file in [*suspects, *outlook.due[:cap]]]
+        suspects = [f for f in chosen if currency(f, known.states.get(f.key), version) in kinds]
+    # A file can be both: its hash has shown a change that stat cannot see, and then it failed.
+    files = {file.key: file for file in [*suspects, *outlook.due[:cap]]}
+    return [Task(f, known.states.get(f.key), known.failures.get(f.key)) for f in files.values()]
 
 
 def _oldest(pending: Sequence[SessionFile]) -> float:
@@ -269,35 +273,38 @@ class _Writer:
         batch.signed += outcome.signed
         for failed in outcome.failed:
             key = failed.file.key
-            failure = next_failure(
-                failed.file,
-                failed.problem,
-                self.failures.get(key),
-                now,
-                signature=failed.signature,
-                file_hash=failed.file_hash,
+            known = self.failures.get(key)
+            batch.failures.append(
+                next_failure(key, failed.problem, known, now, failed.signature, failed.file_hash)
             )
-            batch.failures.append(failure)
-            if len(report.errors_detail) < _MANY_ERRORS:
-                report.errors_detail.append((key, failed.problem.error))
+            self._note(key, failed.problem)
+        batch.failures += outcome.touched
         for table, rows in outcome.rows.items():
             batch.rows.setdefault(table, []).append(rows)
         report.gone += len(outcome.gone)
-        report.errors += len(outcome.failed)
         report.bytes += outcome.bytes_read
-        self.settled.update(outcome.gone, (failed.file.key for failed in outcome.failed))
+        self.settled.update(outcome.gone)
+        self.settled.update(failure.session_file for failure in outcome.touched)
         self._bytes += outcome.bytes_read
         if self._bytes >= self.batch_bytes:
             self.commit()
 
     def commit(self) -> None:
-        batch, report = self._batch, self.report
-        self._batch, self._bytes = Batch(), 0
+        batch, self._batch, self._bytes = self._batch, Batch(), 0
+        self._commit(batch)
+
+    def _commit(self, batch: Batch) -> None:
+        report = self.report
         if not batch:
             return
         begun = time.monotonic()
-        self.store.commit(self.processor, batch, self.run_id)
+        try:
+            overtaken = self.store.commit(self.processor, batch, self.run_id)
+        except RowsRefused as error:
+            self._find_refused(batch, error)
+            return
         report.commit_seconds.append(time.monotonic() - begun)
+        batch.done = [done for done in batch.done if done.session_file not in overtaken]
         report.processed += len(batch.done)
         report.skipped += len(batch.signed)
         for done in batch.done:
@@ -312,3 +319,25 @@ class _Writer:
         finished += [signed.session_file for signed in batch.signed]
         self.settled.update(finished)
         self.written.update(finished)
+
+    def _find_refused(self, batch: Batch, error: RowsRefused) -> None:
+        """Only the database knows what its constraints refuse: halve until the file is alone."""
+        if len(batch.done) > 1:
+            for half in batch.halves():
+                self._commit(half)
+            return
+        problem = Problem(type(error).__name__, str(error))
+        for done in batch.done:
+            key, known = done.session_file, self.failures.get(done.session_file)
+            failure = next_failure(
+                key, problem, known, datetime.now(UTC), done.signature, done.file_hash
+            )
+            self._note(key, problem)
+            batch.failures.append(failure)
+        self._commit(Batch(signed=batch.signed, failures=batch.failures))
+
+    def _note(self, key: str, problem: Problem) -> None:
+        self.report.errors += 1
+        self.settled.add(key)
+        if len(self.report.errors_detail) < _MANY_ERRORS:
+            self.report.errors_detail.append((key, problem.error))

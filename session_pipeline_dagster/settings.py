@@ -3,7 +3,7 @@
 import getpass
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import Enum
@@ -105,23 +105,37 @@ def parse_roots(text: str) -> tuple[Root, ...]:
     Raises:
         SettingsError: an empty path, two roots without a name, or one name twice.
     """
-    roots = tuple(_root(part) for part in text.split(":"))
+    return check_roots(parse_root(part) for part in text.split(":"))
+
+
+def check_roots(given: Iterable[Root]) -> tuple[Root, ...]:
+    """The roots, if their names tell them apart.
+
+    Raises:
+        SettingsError: two roots without a name, or one name twice.
+    """
+    roots = tuple(given)
     names = [root.name for root in roots]
     for name in names:
         if names.count(name) > 1:
             what = f"the name {name!r} twice" if name else "two roots without a name"
-            raise SettingsError(f"SESSION_DATA_DIR has {what}; write name=path:other=path")
+            raise SettingsError(f"SESSION_DATA_DIR or --sessions has {what}; write name=path")
     return roots
 
 
-def _root(part: str) -> Root:
+def parse_root(part: str) -> Root:
+    """A root from `path` or `name=path`.
+
+    Raises:
+        SettingsError: an empty path.
+    """
     name, equals, path = part.partition("=")
     if equals and _ROOT_NAME.fullmatch(name):
         part = path
     else:
         name = ""
     if not part.strip():
-        raise SettingsError("SESSION_DATA_DIR has an empty path; write path or name=path")
+        raise SettingsError("SESSION_DATA_DIR or --sessions is empty; write path or name=path")
     return Root(Path(part).expanduser(), name or None)
 
 

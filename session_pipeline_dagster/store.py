@@ -20,7 +20,7 @@ import duckdb
 
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
-from session_pipeline_dagster.errors import ContractError, StoreBusy, StoreUnusable
+from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
 from session_pipeline_dagster.sessions import Signature
@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 _LOCKED = "Could not set lock on file"
 _PID = re.compile(r"\(PID (\d+)\)")
 _LONGEST_PAUSE = 0.5
+_BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationException)
 
 # DuckDB raises no conflict when two threads of one process insert the same new file; between
 # processes its file lock does the same job.
@@ -90,6 +91,9 @@ class Store:
         connection = self._open(self.lock_timeout if timeout is None else timeout)
         try:
             yield connection
+        except _BROKEN as error:
+            # A damaged file opens well and fails at the first block that is missing.
+            raise StoreUnusable(_why_unusable(self.database, error)) from error
         finally:
             connection.close()
 
@@ -113,7 +117,13 @@ class Store:
                     f"the folder of {self.database} does not exist; create it, "
                     "or set SESSION_PIPELINE_DATABASE"
                 )
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnusable(
+                    f"{folder} cannot be made a folder ({error.strerror}); "
+                    "set SESSION_PIPELINE_DATABASE"
+                ) from error
         give_up = time.monotonic() + timeout.total_seconds()
         pause = 0.01
         while True:
@@ -205,25 +215,61 @@ class Store:
             create_relations(connection, processor)
             return {table: arrow_schema(connection, table) for table in processor.tables}
 
-    def commit(self, processor: Processor, batch: Batch, run_id: str | None = None) -> None:
-        """Replace the rows and records of the batch's files: all of it, or nothing."""
-        now, name = datetime.now(UTC), processor.name
+    def commit(
+        self, processor: Processor, batch: Batch, run_id: str | None = None
+    ) -> frozenset[str]:
+        """Replace the rows and records of the batch's files: all of it, or nothing.
+
+        Returns:
+            Files left out because someone else processed them since they were read, so that rows
+            can no longer be appended to what was there.
+
+        Raises:
+            RowsRefused: a constraint of a table refused a row; nothing was written.
+        """
+        try:
+            return self._commit(processor, batch, run_id)
+        except (duckdb.DataError, duckdb.IntegrityError) as error:
+            kind = type(error).__name__
+            raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from error
+
+    def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
+        now, name, batch = datetime.now(UTC), processor.name, batch.together()
+        appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
+        if appended:
+            with self._transaction() as connection:
+                overtaken = write.overtaken(connection, name, appended)
+                self._write(connection, processor, batch.without(overtaken), now, run_id)
+                return overtaken
+        with self._transaction() as connection:
+            self._write(connection, processor, batch, now, run_id)
+        return frozenset()
+
+    def _write(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        processor: Processor,
+        batch: Batch,
+        now: datetime,
+        run_id: str | None,
+    ) -> None:
+        name = processor.name
         written = [done.session_file for done in batch.done]
-        replaced = [done.session_file for done in batch.done if not done.append]
+        replaced = [done.session_file for done in batch.done if not done.appended_to]
         settled = written + [signed.session_file for signed in batch.signed]
         failed = [failure.session_file for failure in batch.failures]
-        rows = {table: write.together(parts) for table, parts in batch.rows.items()}
-        with self._transaction() as connection:
-            write.register(connection, "batch", written)
-            write.note_changes(connection, processor)
-            write.delete_rows(connection, processor, replaced)
-            write.insert_rows(connection, rows)
-            write.note_changes(connection, processor)
-            write.delete_records(connection, "session_processor_state", name, written)
-            write.insert_states(connection, processor, batch.done, now, run_id)
-            write.sign(connection, name, batch.signed)
-            write.delete_records(connection, "session_processor_failures", name, settled + failed)
-            write.insert_failures(connection, name, batch.failures)
+        write.register(connection, "batch", written)
+        write.note_changes(connection, processor)
+        write.delete_rows(connection, processor, replaced)
+        for table, parts in batch.rows.items():
+            for rows in parts:
+                write.insert_rows(connection, table, rows)
+        write.note_changes(connection, processor)
+        write.delete_records(connection, "session_processor_state", name, written)
+        write.insert_states(connection, processor, batch.done, now, run_id)
+        write.sign(connection, name, batch.signed)
+        write.delete_records(connection, "session_processor_failures", name, settled + failed)
+        write.insert_failures(connection, name, batch.failures)
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""

@@ -37,13 +37,6 @@ def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None
         )
 
 
-def together(parts: Sequence["pyarrow.Table"]) -> "pyarrow.Table":
-    """One table of one chunk: an insert of many small ones costs several times as much."""
-    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
-
-    return pa.concat_tables(parts).combine_chunks()
-
-
 def delete_rows(
     connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]
 ) -> None:
@@ -53,12 +46,25 @@ def delete_rows(
         connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM replaced)")
 
 
-def insert_rows(connection: "DuckDBPyConnection", rows: Mapping[str, "pyarrow.Table"]) -> None:
-    """Insert Arrow tables; their columns are the table's, in its order."""
-    for table, found in rows.items():
-        connection.register("new_rows", found)
-        connection.execute(f"INSERT INTO {table} FROM new_rows")
-        connection.unregister("new_rows")
+def insert_rows(connection: "DuckDBPyConnection", table: str, rows: "pyarrow.Table") -> None:
+    """Insert an Arrow table; its columns are the table's, in its order."""
+    connection.register("new_rows", rows)
+    connection.execute(f"INSERT INTO {table} FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def overtaken(
+    connection: "DuckDBPyConnection", processor: str, appended: Mapping[str, str | None]
+) -> frozenset[str]:
+    """Files whose state row is no longer the one that rows were to be appended to."""
+    register(connection, "appended", list(appended))
+    rows = connection.execute(
+        """SELECT session_file, file_hash FROM session_processor_state
+        WHERE processor_name = ? AND session_file IN (FROM appended)""",
+        [processor],
+    ).fetchall()
+    now = dict(rows)
+    return frozenset(key for key, file_hash in appended.items() if now.get(key) != file_hash)
 
 
 def delete_records(
@@ -152,7 +158,7 @@ def _insert(
     from session_pipeline_dagster.store import arrow_schema  # noqa: PLC0415
 
     encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
-    insert_rows(connection, {table: encoded[table]})
+    insert_rows(connection, table, encoded[table])
 
 
 def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 Nothing here touches the store or another file, so it runs as well in a worker process.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.errors import ContractError, Permanent, Retryable
-from session_pipeline_dagster.plan import FileState, Problem
+from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.sessions import (
     Content,
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A file to work on, and what its state row says."""
+    """A file to work on, and what its state and failure rows say."""
 
     file: SessionFile
     state: FileState | None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,16 @@ class Outcome:
     done: list[Done] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
+    touched: list[Failure] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     rows: dict[str, "pyarrow.Table"] = field(default_factory=dict)
     bytes_read: int = 0
+
+    @property
+    def files(self) -> int:
+        """How many files it speaks of."""
+        kinds = (self.done, self.signed, self.failed, self.touched, self.gone)
+        return sum(len(kind) for kind in kinds)
 
 
 class Workbench:
@@ -86,11 +95,15 @@ class Workbench:
         if unchanged and state.processor_version == self.processor.version:
             outcome.signed.append(Signed(file.key, content.signature, taken))
             return
+        failure = task.failure
+        if failure and failure.quarantined_at and failure.file_hash == content.file_hash:
+            outcome.touched.append(still_failed(failure, content.signature))
+            return
         try:
             done, result = self._process(file, state, content, taken)
-        except Exception as error:  # noqa: BLE001  a file must never cost another one
-            failed = Failed(file, _problem(self.processor, error), content.signature)
-            outcome.failed.append(failed)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a file must never cost another one
+            problem = _problem(self.processor, error)
+            outcome.failed.append(Failed(file, problem, content.signature, content.file_hash))
             return
         outcome.done.append(done)
         self._results.append((file, done, result))
@@ -101,6 +114,8 @@ class Workbench:
         from session_pipeline_dagster.columns import check_rows  # noqa: PLC0415  see store.py
 
         transcript = parse(content.complete)
+        # What an older version left is no ground to build on: its rows are to be replaced.
+        known = state if state and state.processor_version == self.processor.version else None
         session = Session(
             key=file.key,
             user=file.user,
@@ -108,7 +123,7 @@ class Workbench:
             day=session_day(content),
             file_hash=content.file_hash,
             transcript=transcript,
-            memo=state.memo if state else None,
+            memo=known.memo if known else None,
         )
         result = self.processor.process(session)
         if not isinstance(result, ProcessorResult):
@@ -116,6 +131,7 @@ class Workbench:
             raise ContractError(
                 f"processor {self.processor.name!r} returned {kind}, not a ProcessorResult"
             )
+        _check_result(self.processor, result)
         check_rows(result.rows, self.schemas, file.key)
         done = Done(
             session_file=file.key,
@@ -129,7 +145,7 @@ class Workbench:
             unreadable_lines=transcript.unreadable_lines,
             unknown_lines=transcript.unknown_lines,
             memo=result.memo,
-            append=result.append,
+            appended_to=known.file_hash if known and result.append else None,
         )
         return done, result
 
@@ -166,6 +182,20 @@ class Workbench:
         outcome.rows = encode(_together(good), self.schemas)
 
 
+def _check_result(processor: Processor, result: ProcessorResult) -> None:
+    """What the state row takes; the rows are checked against their tables."""
+    items, memo = result.items, result.memo
+    if not isinstance(items, int) or isinstance(items, bool) or not 0 <= items < 2**63:
+        raise ContractError(f"processor {processor.name!r}: items must be a count")
+    if memo is None:
+        return
+    try:
+        json.loads(memo.encode() if isinstance(memo, str) else "")
+    except ValueError as error:
+        message = f"processor {processor.name!r}: memo must be a text that holds JSON"
+        raise ContractError(message) from error
+
+
 def _together(results: list[ProcessorResult]) -> dict[str, list[tuple[object, ...]]]:
     rows: dict[str, list[tuple[object, ...]]] = {}
     for result in results:
@@ -174,7 +204,7 @@ def _together(results: list[ProcessorResult]) -> dict[str, list[tuple[object, ..
     return rows
 
 
-def _problem(processor: Processor, error: Exception) -> Problem:
+def _problem(processor: Processor, error: BaseException) -> Problem:
     """A failure in words that hold no transcript text.
 
     Only our own exceptions speak for themselves; the message of any other may quote the transcript.
@@ -186,7 +216,7 @@ def _problem(processor: Processor, error: Exception) -> Problem:
     return Problem(kind, f"processor {processor.name!r} raised {kind}{_where(error)}")
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     trace = error.__traceback__
     if trace is None:
         return ""

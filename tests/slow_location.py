@@ -36,5 +36,5 @@ class SlowProcessor:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Two slow processors over the environment's settings."""
-    registry = Registry((SlowProcessor("slow_a", 0.5), SlowProcessor("slow_b", 3.0)))
+    registry = Registry((SlowProcessor("slow_a", 1.5), SlowProcessor("slow_b", 3.0)))
     return build_definitions(registry, read_settings())

@@ -1,9 +1,11 @@
 """One pass: what is taken, in which order, up to which limit, and what the report says."""
 
+import math
 import shutil
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import (
@@ -19,6 +21,7 @@ from helpers import (
     write_session,
 )
 
+from session_pipeline_dagster import pool
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.runner import Options, run_all
@@ -120,21 +123,16 @@ def test_the_settings_cap_a_pass_by_processor(pipeline: Pipeline, echo: EchoProc
     assert numbers(whole) == (2, 2, 0, 0, 0)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_done_when_the_budget_is_spent_stays_done(pipeline: Pipeline, workers: int) -> None:
-    """Two workers change nothing for three small files: they are one chunk, worked on here."""
-    budget = timedelta(seconds=1)
-
-    def outlast(_session: Session) -> None:
-        time.sleep(budget.total_seconds())
-
+def test_what_is_done_when_the_budget_is_spent_stays_done(
+    pipeline: Pipeline, echo: EchoProcessor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: math.inf if echo.calls else 0.0)
+    monkeypatch.setattr(pool, "time", clock)
     write_many(pipeline.root, 3)
-    slow = EchoProcessor(outlast)
-    report = pipeline.having(workers=workers).run(slow, time_budget=budget)
-    assert numbers(report) == (3, 1, 0, 2, 0)
+    assert numbers(pipeline.run(echo)) == (3, 1, 0, 2, 0)
     assert len(pipeline.rows()) == 2
-    slow.hook = None
-    assert numbers(pipeline.run(slow)) == (2, 2, 0, 0, 0)
+    monkeypatch.undo()
+    assert numbers(pipeline.run(echo)) == (2, 2, 0, 0, 0)
     assert pipeline.rows() == expected_rows(pipeline.root)
 
 

@@ -1,0 +1,188 @@
+"""Every variable: what it sets, what it takes, and what a wrong value says."""
+
+import ast
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from session_pipeline_dagster import settings as module
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.settings import Layout, Root, Settings, parse_roots, read_settings
+
+SET = [
+    ("SESSION_DATA_DIR", "/data", lambda s: s.roots, (Root(Path("/data")),)),
+    ("DATA_DIR", "/srv", lambda s: s.roots, (Root(Path("/srv/user_sessions")),)),
+    ("SESSION_LAYOUT", "projects", lambda s: s.layout, Layout.PROJECTS),
+    ("SESSION_USER", "carol", lambda s: s.user, "carol"),
+    ("SESSION_PIPELINE_DATABASE", "/x/y.duckdb", lambda s: s.database, Path("/x/y.duckdb")),
+    ("SESSION_PIPELINE_START_DATE", "2024-02-29", lambda s: s.start_date, date(2024, 2, 29)),
+    (
+        "SCHEDULER_USAGE_PROCESSOR_INTERVAL",
+        "90",
+        lambda s: s.cadence("usage", timedelta(seconds=600)),
+        timedelta(seconds=90),
+    ),
+    (
+        "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL",
+        "0.5",
+        lambda s: s.cadence("verification", timedelta(seconds=900)),
+        timedelta(seconds=0.5),
+    ),
+    ("SESSION_PROCESSOR_MAX_PER_RUN", "7", lambda s: s.cap("verification"), 7),
+    ("SESSION_PIPELINE_MAX_FILES_PER_RUN", "8", lambda s: s.cap("usage"), 8),
+    (
+        "SESSION_PIPELINE_TIME_BUDGET_SECONDS",
+        "9",
+        lambda s: s.time_budget,
+        timedelta(seconds=9),
+    ),
+    (
+        "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS",
+        "1.5",
+        lambda s: s.lock_timeout,
+        timedelta(seconds=1.5),
+    ),
+    ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
+    ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),
+    ("SESSION_PIPELINE_DATABASE_MEMORY_MB", "256", lambda s: s.database_memory_mb, 256),
+    ("SESSION_PIPELINE_DATABASE_THREADS", "4", lambda s: s.database_threads, 4),
+]
+NAMES = [name for name, *_ in SET]
+WHOLE = [
+    "SESSION_PROCESSOR_MAX_PER_RUN",
+    "SESSION_PIPELINE_MAX_FILES_PER_RUN",
+    "SESSION_PIPELINE_BATCH_MB",
+    "SESSION_PIPELINE_WORKERS",
+    "SESSION_PIPELINE_DATABASE_MEMORY_MB",
+    "SESSION_PIPELINE_DATABASE_THREADS",
+]
+SECONDS = [name for name in NAMES if name.endswith(("_INTERVAL", "_SECONDS"))]
+
+
+def names_in_the_source() -> set[str]:
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+    strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    found = {s for s in strings if isinstance(s, str) and re.fullmatch(r"[A-Z][A-Z_]{3,}", s)}
+    return found - {"USER"}
+
+
+def test_the_table_names_every_variable_that_is_read() -> None:
+    assert set(NAMES) == names_in_the_source()
+
+
+@pytest.mark.parametrize(("name", "text", "read", "expected"), SET, ids=NAMES)
+def test_a_variable_sets_its_setting_and_changes_it(name, text, read, expected) -> None:
+    assert read(read_settings({name: text})) == expected
+    assert read(read_settings({})) != expected
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    found = read_settings({})
+    assert found.roots == (Root(Path("var/user_sessions")),)
+    assert (found.layout, found.database) == (Layout.USERS, Path("var/session_pipeline.duckdb"))
+    assert (found.cap("usage"), found.cap("verification"), found.cap("mine")) == (2000, 50, 2000)
+    assert (found.time_budget, found.start_date) == (timedelta(seconds=150), date(2025, 2, 1))
+    assert found.cadence("usage", timedelta(seconds=600)) == timedelta(seconds=600)
+    assert found.user
+
+
+def test_only_the_default_database_gets_its_folder_made() -> None:
+    assert read_settings({}).create_database_folder
+    assert not read_settings({"SESSION_PIPELINE_DATABASE": "x/y"}).create_database_folder
+
+
+def test_session_data_dir_wins_over_data_dir() -> None:
+    found = read_settings({"SESSION_DATA_DIR": "/a", "DATA_DIR": "/b"})
+    assert found.roots == (Root(Path("/a")),)
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch) -> None:
+    monkeypatch.setenv("SESSION_PIPELINE_WORKERS", "3")
+    assert read_settings().workers == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", ["", "  "], ids=["empty", "blank"])
+def test_an_empty_value_is_an_error_that_names_the_variable(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} "):
+        read_settings({name: text})
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "ten", "1e3", "٣", "²"])
+def test_what_is_no_whole_number_is_an_error_that_names_the_variable(name, text) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} is .*whole number"):
+        read_settings({name: text})
+
+
+def test_a_number_of_more_digits_than_python_reads_is_an_error_too() -> None:
+    with pytest.raises(SettingsError, match="SESSION_PIPELINE_BATCH_MB"):
+        read_settings({"SESSION_PIPELINE_BATCH_MB": "9" * 5000})
+
+
+@pytest.mark.parametrize("name", SECONDS)
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "-inf", "ten", "1e300", "10 s"])
+def test_what_is_no_duration_is_an_error_that_names_the_variable(name, text) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} is .*seconds above 0"):
+        read_settings({name: text})
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_a_duration_too_short_to_be_one_is_an_error_too(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({name: "1e-9"})
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2025-13-01", "2025-02-30"])
+def test_what_is_no_date_is_an_error(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^SESSION_PIPELINE_START_DATE is .*date"):
+        read_settings({"SESSION_PIPELINE_START_DATE": text})
+
+
+@pytest.mark.parametrize("text", ["user", "Users", "flat"])
+def test_an_unknown_layout_is_an_error(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_LAYOUT is .*users or projects"):
+        read_settings({"SESSION_LAYOUT": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "roots"),
+    [
+        ("/a", [(None, "/a")]),
+        ("a/b", [(None, "a/b")]),
+        ("one=/a", [("one", "/a")]),
+        ("/a:two=/b", [(None, "/a"), ("two", "/b")]),
+        ("one=/a:two=/a", [("one", "/a"), ("two", "/a")]),
+        ("/x=y", [(None, "/x=y")]),
+        ("one=/a=b", [("one", "/a=b")]),
+    ],
+)
+def test_roots_are_paths_or_names_with_paths(text: str, roots) -> None:
+    assert parse_roots(text) == tuple(Root(Path(path), name) for name, path in roots)
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/home/carol")
+    assert parse_roots("~/x") == (Root(Path("/home/carol/x")),)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("/a:/b", "two roots without a name"),
+        ("one=/a:one=/b", "the name 'one' twice"),
+        ("/a:", "empty path"),
+        (":", "empty path"),
+        ("one=", "empty path"),
+    ],
+)
+def test_roots_that_could_be_confused_are_an_error(text: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"^SESSION_DATA_DIR has .*{why}"):
+        parse_roots(text)
+
+
+def test_settings_cannot_be_changed_by_accident() -> None:
+    with pytest.raises(AttributeError):
+        Settings().workers = 2  # ty: ignore[invalid-assignment]
