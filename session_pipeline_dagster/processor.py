@@ -199,7 +199,7 @@ def load_processors(entries: Iterable[EntryPoint] | None = None) -> Registry:
         try:
             processor = entry.load()()
             check_contract(processor, loaded)
-        except Exception as error:  # noqa: BLE001  a stranger's import may raise anything; it is listed
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a stranger's import may raise anything; it is listed
             failed.append(FailedPlugin(entry.name, entry.value, f"{type(error).__name__}: {error}"))
         else:
             loaded.append(processor)

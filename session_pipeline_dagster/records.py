@@ -17,6 +17,8 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on bytes it does not take."""
 
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_LAST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)] | None
 """A token count of one API response; null is absent, a negative or larger number is no count."""
@@ -153,10 +155,14 @@ def parse_time(text: object) -> datetime | None:
 
 
 def epoch_us(time: datetime) -> int:
-    """Microseconds since 1970-01-01 UTC; a naive time is UTC."""
+    """Microseconds since 1970-01-01 UTC; a naive time is UTC.
+
+    An offset can lead out of the calendar; no reader takes such a time, so it is its end.
+    """
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    return (time - EPOCH) // _MICROSECOND
+    us = (time - EPOCH) // _MICROSECOND
+    return us if _FIRST_US <= us <= _LAST_US else min(max(us, _FIRST_US), _LAST_US)
 
 
 def decode_raw(raw: msgspec.Raw) -> object:

@@ -18,7 +18,7 @@ import xxhash
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.records import DECODE_ERRORS, read_json
 from session_pipeline_dagster.settings import Layout, Root
-from session_pipeline_dagster.transcript import HEAD_BYTES, first_day
+from session_pipeline_dagster.transcript import BOM, HEAD_BYTES, first_day
 
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
@@ -147,7 +147,7 @@ def complete_part(data: bytes) -> bytes:
     A half-written last line is left for the next time.
     """
     end = data.rfind(b"\n") + 1
-    tail = data[end:]
+    tail = data[end:] if end else data.removeprefix(BOM)
     if tail.strip() and _is_object(tail):
         return data
     return data[:end]
@@ -205,13 +205,16 @@ class _Walk:
 
     def run(self) -> None:
         top = os.fspath(self.root.path)
-        if not self.root.path.is_dir():
-            what = "is not a directory" if self.root.path.exists() else "does not exist"
-            raise SourceUnavailable(
-                f"session root {top} {what}; create or mount it, or set SESSION_DATA_DIR"
-            )
         try:
             entries = sorted(os.scandir(top), key=lambda entry: entry.name)
+        except FileNotFoundError as error:
+            raise SourceUnavailable(
+                f"session root {top} does not exist; create or mount it, or set SESSION_DATA_DIR"
+            ) from error
+        except NotADirectoryError as error:
+            raise SourceUnavailable(
+                f"session root {top} is not a directory; set SESSION_DATA_DIR"
+            ) from error
         except OSError as error:
             raise SourceUnavailable(
                 f"session root {top} cannot be read ({error.strerror}); give this user access"
@@ -244,6 +247,9 @@ class _Walk:
             for entry in entries:
                 if entry.name.endswith(".jsonl"):
                     self._candidate(entry, key + _key(entry.name), owner)
+                elif entry.name.endswith(".jsonl.gz"):
+                    reason = "compressed; unpack it"
+                    self.left_out.append(LeftOut(self.prefix + key + _key(entry.name), reason))
                 elif entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{key}{_key(entry.name)}/"))
                 elif entry.is_symlink() and entry.is_dir():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
 
+_DIGITS = 16
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -177,7 +178,8 @@ def _whole(env: Mapping[str, str], name: str, default: int) -> int:
     value = _text(env, name)
     if value is None:
         return default
-    if not (value.strip().isascii() and value.strip().isdigit() and int(value) > 0):
+    digits = value.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < _DIGITS and int(digits) > 0):
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least 1")
     return int(value)
 
@@ -187,11 +189,11 @@ def _seconds(env: Mapping[str, str], name: str) -> timedelta | None:
     if value is None:
         return None
     try:
-        seconds = float(value)
-        duration = timedelta(seconds=seconds)
+        duration = timedelta(seconds=float(value))
     except (ValueError, OverflowError):
-        seconds = float("nan")
-    if not seconds > 0:
+        duration = timedelta(0)
+    # Less than a microsecond is none.
+    if duration <= timedelta(0):
         raise SettingsError(f"{name} is {value!r}; it takes a number of seconds above 0")
     return duration
 

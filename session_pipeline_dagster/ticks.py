@@ -4,15 +4,17 @@ The state table is the truth about files; this only paces the requests. No clock
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import msgspec
 
 from session_pipeline_dagster.plan import Outlook
 from session_pipeline_dagster.sessions import SessionFile
 
 _LONGEST_BACKOFF = timedelta(hours=1)
+_MANY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class Decision:
 def read_memory(cursor: str | None) -> Memory:
     """The memory in a cursor; an empty one where the cursor is none of ours."""
     try:
-        return Memory(**json.loads(cursor)) if cursor else Memory()
-    except (TypeError, ValueError):
+        return msgspec.json.decode(cursor, type=Memory) if cursor else Memory()
+    except msgspec.DecodeError:
         return Memory()
 
 
 def write_memory(memory: Memory) -> str:
     """The memory as a cursor."""
-    return json.dumps(asdict(memory))
+    return msgspec.json.encode(memory).decode()
 
 
 def decide(
@@ -74,7 +76,9 @@ def decide(
     since = None if memory.requested_at is None else now.timestamp() - memory.requested_at
     wait = cadence.total_seconds()
     if same:
-        wait = min(wait * 2**memory.fruitless, max(wait, _LONGEST_BACKOFF.total_seconds()))
+        wait = min(
+            wait * 2 ** min(memory.fruitless, _MANY), max(wait, _LONGEST_BACKOFF.total_seconds())
+        )
     elif memory.deferred or _left_over(outlook.due[:cap], memory):
         wait = 0.0
     # A clock that was set back must not silence the sensor.

@@ -46,7 +46,8 @@ class Transcript:
     """Everything that could be read of one file, in line order.
 
     `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
-    for any processor (`api-request*`, `attachment`) are records with a type and a time only.
+    for any processor (`api-request*`, `attachment`) are records with a type and a time only, unless
+    the file begins without them.
     """
 
     records: Sequence[Record] = ()
@@ -66,14 +67,16 @@ class Transcript:
 _decoder = msgspec.json.Decoder(Record)
 _progress_decoder = msgspec.json.Decoder(ProgressData)
 
-# Both patterns walk top-level scalars from the line's first byte, so a match is never inside a
-# nested object or a string.
+# These patterns walk top-level scalars from the line's first byte or to its last, so a match is
+# never inside a nested object or a string.
+_SCALAR = rb'"\w+":(?:null|true|false|-?[0-9.]+|"[^"\\]*")'
 _API_REQUEST = re.compile(
     rb'\{"type":"(api-request[a-z-]*)"(?:(?:,"\w+":"[^"\\]*")*?,"timestamp":"([^"\\]+)")?'
 )
-_ATTACHMENT = re.compile(rb'\{(?:"\w+":(?:null|true|false|"[^"\\]*"),)*"attachment":\{')
+_ATTACHMENT = re.compile(rb"\{(?:" + _SCALAR + rb',)*"attachment":\{')
 _ATTACHMENT_TYPE = b'"type":"attachment"'
-_ATTACHMENT_TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
+_ATTACHMENT_END = re.compile(_ATTACHMENT_TYPE + rb"(?:," + _SCALAR + rb")*\}\s*")
+_TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
 
 
 def parse(content: bytes) -> Transcript:
@@ -86,26 +89,34 @@ def parse(content: bytes) -> Transcript:
     head = content[:_SKIPS_START_BY]
     if b'"type":"api-request' in head or b'"attachment":{' in head:
         return _parse_with_skips(content.split(b"\n"))
-    segments = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
+    lines = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
+    records = _decode_all(content, lines)
+    if records is None:
+        return _parse_lines(content.split(b"\n"))
+    return Transcript(records, range(1, lines + 1), 0, _count_unknown(records))
+
+
+def _decode_all(content: bytes, lines: int) -> list[Record] | None:
+    """The records of all lines, if every line is exactly one object; else None.
+
+    The decoder knows no lines: it takes two objects on one line, or one over two. `}` newline `{`
+    cannot stand inside an object, so where it stands at every line's end, there is one a line.
+    """
     try:
         records = _decoder.decode_lines(content)
     except DECODE_ERRORS:
-        records = None
-    # A different number means blank lines or a value that spans lines: only a walk gets them right.
-    if records is None or len(records) != segments:
-        return _parse_lines(content.split(b"\n"))
-    return Transcript(records, range(1, segments + 1), 0, _count_unknown(records))
+        return None
+    if len(records) == lines and content.count(b"}\n{") == max(lines - 1, 0):
+        return records
+    return None
 
 
 def _parse_with_skips(lines: list[bytes]) -> Transcript:
     """The same, for files in which some lines need no decoding; they can be 90 % of the bytes."""
     skipped = {i: record for i, line in enumerate(lines) if (record := _skip(line)) is not None}
     wanted = [i for i, line in enumerate(lines) if i not in skipped and line.strip()]
-    try:
-        decoded = _decoder.decode_lines(b"\n".join([lines[i] for i in wanted]))
-    except DECODE_ERRORS:
-        decoded = None
-    if decoded is None or len(decoded) != len(wanted):
+    decoded = _decode_all(b"\n".join([lines[i] for i in wanted]), len(wanted))
+    if decoded is None:
         return _parse_lines(lines)
     found = sorted([*skipped.items(), *zip(wanted, decoded, strict=True)])
     records = [record for _, record in found]
@@ -139,9 +150,9 @@ def _skip(line: bytes) -> Record | None:
         return Record(type=match[1].decode(), timestamp=_raw_time(match[2]))
     if _ATTACHMENT.match(line):
         start = line.rfind(_ATTACHMENT_TYPE)
-        if start >= 0:
-            match = _ATTACHMENT_TIME.search(line, start)
-            return Record(type="attachment", timestamp=_raw_time(match[1]) if match else None)
+        time = _TIME.search(line, start) if start >= 0 else None
+        if time and _ATTACHMENT_END.fullmatch(line, start):
+            return Record(type="attachment", timestamp=_raw_time(time[1]))
     return None
 
 

@@ -116,7 +116,8 @@ BUCKETS = ("due", "suspect", "unsigned", "backing_off", "quarantined")
     [
         (file(), None, None, "due"),
         (file(), state(), None, None),
-        (file(), state(), failure(), None),
+        (file(), state(), failure(), "backing_off"),
+        (file(), state(), failure(signature=changed(size=-1)), None),
         (file(signature=changed(ctime_ns=1)), state(), None, "suspect"),
         (file(), state(signature=None), None, "unsigned"),
         (file(), None, failure(), "backing_off"),
@@ -168,7 +169,7 @@ def fail(
     file_hash: str = "hash",
     now: datetime = NOW,
 ) -> Failure:
-    return next_failure(file(), problem, earlier, now, signature=signature, file_hash=file_hash)
+    return next_failure("a/1.jsonl", problem, earlier, now, signature, file_hash)
 
 
 def test_attempts_back_off_doubling_and_end_in_quarantine() -> None:

@@ -7,15 +7,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
-from duckdb import DuckDBPyConnection
 from pydantic import Field
 
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 class SessionsResource(dg.ConfigurableResource):
@@ -54,7 +57,7 @@ class StoreResource(DuckDBResource):
         )
 
     @contextmanager
-    def get_connection(self) -> Generator[DuckDBPyConnection]:
+    def get_connection(self) -> Generator["DuckDBPyConnection"]:
         """A short connection, for assets of your own."""
         with self.store().connect() as connection:
             yield connection

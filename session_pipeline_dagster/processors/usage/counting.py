@@ -149,10 +149,10 @@ def _assistant(counted: Counted, record: Record, line: int, now_us: int | None) 
     # The main thread's lines win over a subagent's copy of the same call.
     if call is None or (call.sidechain and not sidechain):
         call = counted.calls[key] = _call(key, record, message, line, now_us)
-    if message.stop_reason:
-        call.final = True
     usage = message.usage
-    if usage is not None and call.sidechain == sidechain and usage != call.usage:
+    if message.stop_reason and call.sidechain == sidechain:
+        call.final = True
+    if usage is not None and usage != call.usage and call.sidechain == sidechain:
         _absorb(call, usage)
         if usage.iterations:
             _advisors(counted, call, usage, message)
