@@ -7,11 +7,14 @@ import gc
 import multiprocessing
 import os
 import pickle
+import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.errors import PipelineError
@@ -25,28 +28,50 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 8 << 20
 _WORTH_A_POOL = 64 << 20
 _MOST_WORKERS = 4
+_AHEAD = 12
+
+
+@contextmanager
+def crew(
+    processor: Processor, source: SessionSource, tasks: Sequence[Task], workers: int
+) -> Generator[ProcessPoolExecutor | None]:
+    """Worker processes for the tasks, already starting; None where they are not worth it.
+
+    Args:
+        workers: processes; 0 = by the size of the backlog, 1 = none.
+    """
+    size = sum(task.file.signature.size for task in tasks)
+    count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
+    if count < 2 or size <= CHUNK_BYTES or not _can_travel(processor, source):
+        yield None
+        return
+    # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some.
+    alone = sys.platform == "linux" and threading.active_count() == 1
+    context = multiprocessing.get_context("fork" if alone else "spawn")
+    with ProcessPoolExecutor(count, context, _begin, (processor,)) as pool:
+        for _ in range(count):
+            pool.submit(_nothing)
+        yield pool
 
 
 def outcomes(
+    pool: ProcessPoolExecutor | None,
     processor: Processor,
     source: SessionSource,
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
-    workers: int,
     stop: float,
 ) -> Iterator[Outcome]:
     """Work on the tasks in order, and hand out what came of every few megabytes.
 
     Args:
-        workers: processes; 0 = by the size of the backlog, 1 = here.
+        pool: where to work; None = here.
         stop: `time.monotonic()` after which no further task is begun.
     """
-    size = sum(task.file.signature.size for task in tasks)
-    count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
-    if count > 1 and size > CHUNK_BYTES and _can_travel(processor, source):
-        yield from _in_workers(processor, source, schemas, tasks, count, stop)
-    else:
+    if pool is None:
         yield from _here(processor, source, schemas, tasks, stop)
+    else:
+        yield from _in_workers(pool, processor, source, schemas, tasks, stop)
 
 
 def _can_travel(processor: Processor, source: SessionSource) -> bool:
@@ -76,32 +101,43 @@ def _here(
 
 
 def _in_workers(
+    pool: ProcessPoolExecutor,
     processor: Processor,
     source: SessionSource,
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
-    count: int,
     stop: float,
 ) -> Iterator[Outcome]:
-    # Spawned, not forked: a forked child would share the parent's threads and descriptors.
-    context = multiprocessing.get_context("spawn")
     running: deque[Future[Outcome]] = deque()
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        try:
-            for chunk in _chunks(tasks):
-                if time.monotonic() >= stop:
-                    break
-                running.append(pool.submit(_work, processor, source, schemas, chunk))
-                # Enough for the workers to stay busy while the caller commits; results are small.
-                if len(running) >= 6 * count:
-                    yield running.popleft().result()
-            while running:
+    try:
+        for chunk in _chunks(tasks):
+            if time.monotonic() >= stop:
+                break
+            running.append(pool.submit(_work, processor, source, schemas, chunk))
+            # Enough for the workers to stay busy while the caller commits; results are small.
+            if len(running) >= _AHEAD:
                 yield running.popleft().result()
-        except BrokenProcessPool as error:
-            raise PipelineError(
-                "a worker process died; what was committed stays, the rest is still pending. "
-                "Set SESSION_PIPELINE_WORKERS=1 to find the file"
-            ) from error
+        while running:
+            yield running.popleft().result()
+    except BrokenProcessPool as error:
+        raise PipelineError(
+            "a worker process died; what was committed stays, the rest is still pending. "
+            "Set SESSION_PIPELINE_WORKERS=1 to find the file"
+        ) from error
+
+
+def _nothing() -> None:
+    """Makes a pool start one more of its processes."""
+
+
+def _begin(processor: Processor) -> None:
+    """A worker's first act; that `processor` arrived means that its modules are imported."""
+    import session_pipeline_dagster.columns  # noqa: F401, PLC0415  while there is nothing to do yet
+
+    # What it builds has no cycles, and it does nothing else: collecting only costs.
+    gc.disable()
+    # The one writer goes first: nothing else can hold up all the others.
+    os.nice(10)
 
 
 def _work(
@@ -110,8 +146,6 @@ def _work(
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
 ) -> Outcome:
-    # What is built here has no cycles, and this process does nothing else: collecting only costs.
-    gc.disable()
     bench = Workbench(processor, source, schemas)
     for task in tasks:
         bench.work_on(task)

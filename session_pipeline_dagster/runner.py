@@ -23,7 +23,7 @@ from session_pipeline_dagster.plan import (
     look,
     next_failure,
 )
-from session_pipeline_dagster.pool import outcomes
+from session_pipeline_dagster.pool import crew, outcomes
 from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -147,18 +147,18 @@ def run_batch(
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
-    schemas = store.prepare(processor) if tasks or not known.prepared else {}
     budget = options.time_budget or settings.time_budget
     writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
     writer.sign(outlook.unsigned)
-    worked = 0
-    stop = begun + budget.total_seconds()
-    for outcome in outcomes(processor, source, schemas, tasks, settings.workers, stop):
-        writer.add(outcome)
-        worked += outcome.files
-        if progress:
-            progress(worked, len(tasks))
-    writer.commit()
+    stop, worked = begun + budget.total_seconds(), 0
+    with crew(processor, source, tasks, settings.workers) as pool:
+        schemas = store.prepare(processor) if tasks or not known.prepared else {}
+        for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
+            writer.add(outcome)
+            worked += outcome.files
+            if progress:
+                progress(worked, len(tasks))
+        writer.commit()
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
     pending = [file for file in outlook.pending if file.key not in writer.written]

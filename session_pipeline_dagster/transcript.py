@@ -4,8 +4,8 @@ Put here how lines are found and read. What a line holds is in `records.py`; wha
 usage or for knowledge belongs in the processors. The format is internal to Claude Code and
 changes, so unknown types are counted, never an error.
 
-Reading takes three steps, so that one odd line costs itself and nothing else: a typed decode of
-the whole file, on an error a typed decode line by line, on a failing line `odd_lines.read_record`.
+Reading a line takes three steps, so that an odd one costs itself and nothing else: bytes that carry
+nothing are skipped, the rest is decoded typed, and what fails goes to `odd_lines.read_record`.
 """
 
 import re
@@ -26,8 +26,8 @@ from session_pipeline_dagster.records import (
 )
 
 BOM = b"\xef\xbb\xbf"
-_SKIPS_START_BY = 256 << 10
-"""Versions that write skippable lines begin with them; where they come later they are decoded."""
+_SKIPS_START_BY = 64 << 10
+"""Versions that write skippable lines begin with some; elsewhere they would be decoded."""
 HEAD_BYTES = 1 << 20
 
 KNOWN_TYPES = frozenset(
@@ -85,56 +85,35 @@ def parse(content: bytes) -> Transcript:
     Args:
         content: whole lines, as `sessions.complete_part` cuts them; a BOM and CRLF are fine.
     """
-    content = content.removeprefix(BOM)
+    lines = content.removeprefix(BOM).split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    # Line by line: `decode_lines` knows no lines (it takes two objects on one, or one over two),
+    # and is no faster once that is ruled out (docs/decisions/0008-line-by-line.md).
     head = content[:_SKIPS_START_BY]
-    if b'"type":"api-request' in head or b'"attachment":{' in head:
-        return _parse_with_skips(content.split(b"\n"))
-    lines = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
-    records = _decode_all(content, lines)
-    if records is None:
-        return _parse_lines(content.split(b"\n"))
-    return Transcript(records, range(1, lines + 1), 0, _count_unknown(records))
+    if b'"attachment":{' not in head and b'"type":"api-request' not in head:
+        decode = _decoder.decode
+        try:
+            records = [decode(line) for line in lines]
+        except DECODE_ERRORS:
+            return _parse_carefully(lines)
+        return Transcript(records, range(1, len(lines) + 1), 0, _count_unknown(records))
+    return _parse_carefully(lines)
 
 
-def _decode_all(content: bytes, lines: int) -> list[Record] | None:
-    """The records of all lines, if every line is exactly one object; else None.
-
-    The decoder knows no lines: it takes two objects on one line, or one over two. `}` newline `{`
-    cannot stand inside an object, so where it stands at every line's end, there is one a line.
-    """
-    try:
-        records = _decoder.decode_lines(content)
-    except DECODE_ERRORS:
-        return None
-    if len(records) == lines and content.count(b"}\n{") == max(lines - 1, 0):
-        return records
-    return None
-
-
-def _parse_with_skips(lines: list[bytes]) -> Transcript:
-    """The same, for files in which some lines need no decoding; they can be 90 % of the bytes."""
-    skipped = {i: record for i, line in enumerate(lines) if (record := _skip(line)) is not None}
-    wanted = [i for i, line in enumerate(lines) if i not in skipped and line.strip()]
-    decoded = _decode_all(b"\n".join([lines[i] for i in wanted]), len(wanted))
-    if decoded is None:
-        return _parse_lines(lines)
-    found = sorted([*skipped.items(), *zip(wanted, decoded, strict=True)])
-    records = [record for _, record in found]
-    return Transcript(records, [i + 1 for i, _ in found], 0, _count_unknown(records))
-
-
-def _parse_lines(lines: list[bytes]) -> Transcript:
+def _parse_carefully(lines: list[bytes]) -> Transcript:
+    """The same where a line is odd, blank or not worth decoding."""
     records: list[Record] = []
     numbers: list[int] = []
     unreadable = 0
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
         record = _skip(line)
         if record is None:
             try:
                 record = _decoder.decode(line)
             except DECODE_ERRORS:
+                if not line.strip():
+                    continue
                 record = read_record(line)
         if record is None:
             unreadable += 1

@@ -283,13 +283,13 @@ def _user(counted: Counted, record: Record, line: int, now_us: int | None) -> No
         return
     has_result = _results(counted, record.message)
     texts = list(record.texts())
+    if not has_result and _is_prompt(record, texts):
+        counted.prompts += 1
     commands = [m for text in texts if "<command-name>" in text for m in _COMMAND.finditer(text)]
     for number, match in enumerate(commands):
         key = f"{record.uuid or f'{counted.session.key}#{line}'}:command:{number}"
         event = Event(key, record, "slash_command", line, now_us, command_name=match[1])
         counted.events.setdefault(key, event)
-    if not has_result and _is_prompt(record, texts):
-        counted.prompts += 1
 
 
 def _is_prompt(record: Record, texts: list[str]) -> bool:

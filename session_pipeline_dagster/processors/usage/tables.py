@@ -62,28 +62,32 @@ def _picked(columns: Sequence[str]) -> str:
     return f"arg_min(struct_pack({fields}), {_RANK}) AS picked"
 
 
-def unique_messages(source: str) -> str:
+def _counted_once(source: str, picked: Sequence[str]) -> str:
     """SELECT of one row per API response over `source`, a table or sub-select of message rows.
 
     Counters are the field-wise maximum over the copies of the winning thread: a copy may have
-    been cut off while the response was still streaming.
+    been cut off while the response was still streaming. `picked` holds the columns of the copy
+    that says who did it.
     """
     maxima = ", ".join(
         f"coalesce(max({c}) FILTER (NOT is_sidechain), max({c})) AS {c}" for c in _COUNTERS
     )
+    return f"""
+        SELECT message_key, {_picked(picked)}, {_ORIGIN} AS origin, {maxima},
+            bool_and(is_sidechain) AS is_sidechain, count(*) AS copies,
+            coalesce(bool_and(output_partial) FILTER (NOT is_sidechain),
+                bool_and(output_partial)) AS output_partial
+        FROM {source} GROUP BY message_key"""
+
+
+def _unique_messages() -> str:
     return f"""
         SELECT message_key, picked.session_file, picked.message_id, picked.request_id,
             origin AS session_id, origin AS origin_session_id, picked.username, picked.project,
             picked.agent_id, is_sidechain, picked.model, picked.sent_at, {", ".join(_COUNTERS)},
             picked.service_tier, picked.speed, output_partial, picked.line_number,
             picked.sent_at_inferred, copies
-        FROM (
-            SELECT message_key, {_picked(_PICKED_OF_MESSAGE)}, {_ORIGIN} AS origin, {maxima},
-                bool_and(is_sidechain) AS is_sidechain, count(*) AS copies,
-                coalesce(bool_and(output_partial) FILTER (NOT is_sidechain),
-                    bool_and(output_partial)) AS output_partial
-            FROM {source} GROUP BY message_key
-        )"""
+        FROM ({_counted_once("usage_messages", _PICKED_OF_MESSAGE)})"""
 
 
 def _unique_events() -> str:
@@ -105,9 +109,14 @@ def _unique_events() -> str:
 
 
 _DAY = "(sent_at AT TIME ZONE 'UTC')::DATE"
+_PICKED_DAY = "(picked.sent_at AT TIME ZONE 'UTC')::DATE"
+
+# All copies of every response that has a copy on one of these days.
+_OF_CHANGED_DAYS = f"""(SELECT * FROM usage_messages WHERE message_key IN (
+    SELECT message_key FROM usage_messages WHERE {_DAY} IN (SELECT part::DATE FROM parts)))"""
 
 VIEWS: Mapping[str, str] = {
-    "usage_messages_unique": unique_messages("usage_messages"),
+    "usage_messages_unique": _unique_messages(),
     "usage_events_unique": _unique_events(),
 }
 
@@ -122,17 +131,14 @@ USAGE_DAILY = Rollup(
     changed=f"""SELECT DISTINCT {_DAY}::VARCHAR FROM usage_messages WHERE message_key IN (
         SELECT message_key FROM usage_messages SEMI JOIN batch USING (session_file))""",
     refresh=f"""
-        SELECT {_DAY} AS day, username, project, model, count(*), sum(input_tokens)::BIGINT,
-            sum(output_tokens)::BIGINT, sum(cache_creation_tokens)::BIGINT,
-            sum(cache_read_tokens)::BIGINT, count(*) FILTER (output_partial),
-            sum(cache_creation_5m_tokens)::BIGINT, sum(cache_creation_1h_tokens)::BIGINT,
-            sum(web_search_requests)::BIGINT, count(DISTINCT session_id)
-        FROM ({
-        unique_messages(f'''(SELECT * FROM usage_messages WHERE message_key IN (
-                SELECT message_key FROM usage_messages
-                WHERE {_DAY} IN (SELECT part::DATE FROM parts)))''')
-    })
-        WHERE {_DAY} IN (SELECT part::DATE FROM parts)
+        SELECT {_PICKED_DAY} AS day, picked.username, picked.project, picked.model, count(*),
+            sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
+            sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
+            count(*) FILTER (output_partial), sum(cache_creation_5m_tokens)::BIGINT,
+            sum(cache_creation_1h_tokens)::BIGINT, sum(web_search_requests)::BIGINT,
+            count(DISTINCT origin)
+        FROM ({_counted_once(_OF_CHANGED_DAYS, ("username", "project", "model", "sent_at"))})
+        WHERE day IN (SELECT part::DATE FROM parts)
         GROUP BY ALL""",
     description="""Tokens and messages per UTC day, user, project and model, every API response
 counted **once** over all files.
