@@ -1,5 +1,7 @@
 """The code location: `defs` for Dagster, `build_definitions` for tests and your own location."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from session_pipeline_dagster.defs.assets import (
@@ -15,8 +17,15 @@ from session_pipeline_dagster.processor import Processor, Registry, extras, load
 from session_pipeline_dagster.settings import Settings, read_settings
 
 
-def build_processor_definitions(processor: Processor, settings: Settings) -> dg.Definitions:
-    """Assets, job and sensor of one processor; nobody writes Dagster code to add one."""
+def build_processor_definitions(
+    processor: Processor, settings: Settings | None = None
+) -> dg.Definitions:
+    """Assets, job and sensor of one processor; nobody writes Dagster code to add one.
+
+    Args:
+        settings: default: the environment's.
+    """
+    settings = settings or read_settings()
     tables = table_assets(processor, settings)
     rollups = [rollup_asset(processor, rollup) for rollup in extras(processor).rollups]
     job = dg.define_asset_job(
@@ -33,8 +42,16 @@ def build_processor_definitions(processor: Processor, settings: Settings) -> dg.
     )
 
 
-def build_definitions(registry: Registry, settings: Settings) -> dg.Definitions:
-    """The whole location over these processors."""
+def build_definitions(
+    processors: Registry | Sequence[Processor], settings: Settings | None = None
+) -> dg.Definitions:
+    """The whole location over these processors.
+
+    Args:
+        settings: default: the environment's.
+    """
+    settings = settings or read_settings()
+    registry = processors if isinstance(processors, Registry) else Registry(tuple(processors))
     shared = dg.Definitions(
         assets=[session_files_asset(settings)],
         asset_checks=[plugins_check(registry)],
@@ -47,7 +64,6 @@ def build_definitions(registry: Registry, settings: Settings) -> dg.Definitions:
     return dg.Definitions.merge(shared, *each)
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """The location of the installed processors and the environment's settings."""
-    return build_definitions(load_processors(), read_settings())
+# What Dagster loads: the installed processors under the environment's settings. The only thing in
+# the package that does work when it is imported.
+defs = build_definitions(load_processors(), read_settings())

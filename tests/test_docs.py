@@ -1,0 +1,71 @@
+"""Docs are code: what they say is held against what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from helpers import session_line
+
+from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.processor import Registry, check_contract
+from session_pipeline_dagster.runner import Options, run_all
+from session_pipeline_dagster.sessions import LocalSource
+from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.store import open_store
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    source = (ROOT / "session_pipeline_dagster" / "settings.py").read_text("utf-8")
+    read = set(re.findall(r'env, "([A-Z_]+)"', source)) - {"DATA_DIR"}
+    rows = set(re.findall(r"^\| `([A-Z_]+)` \|", page("docs/operations.md"), re.MULTILINE))
+    assert len(read) > 12
+    assert rows == read
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_make_target_and_module_named_exists(path: Path) -> None:
+    text = path.read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    modules = {str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py") if ".venv" not in p.parts}
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any(module.endswith(name) for module in modules), name
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    named = set(re.findall(r"session-pipeline ([a-z]+)", page("README.md")))
+    assert named == set(main.commands)
+
+
+def test_the_processor_of_the_docs_works(tmp_path: Path) -> None:
+    code, entry = re.findall(r"```(?:python|toml)\n(.*?)```", page("docs/processors.md"), re.DOTALL)
+    space: dict[str, object] = {"__name__": "my_package"}
+    exec(compile(code, "docs/processors.md", "exec"), space)  # noqa: S102  it is what is tested
+    name = re.search(r'= "my_package:(\w+)"', entry)
+    assert name
+    kind = space[name[1]]
+    assert callable(kind)
+    processor = kind()
+    check_contract(processor)
+    (tmp_path / "sessions" / "alice").mkdir(parents=True)
+    (tmp_path / "sessions" / "alice" / "s.jsonl").write_text(session_line("four"))
+    settings = Settings(roots=(Root(tmp_path / "sessions"),), database=tmp_path / "x.duckdb")
+    store = open_store(settings)
+    run_all(processor, LocalSource(settings.roots), store, settings, Options())
+    assert store.query("FROM prompt_lengths")[0][1] == [("alice/s.jsonl", 1, 4)]
+    jobs = build_definitions(Registry((processor,)), settings).get_repository_def().get_all_jobs()
+    assert "prompt_lengths_job" in {job.name for job in jobs}
