@@ -147,17 +147,17 @@ def status(context: Context, as_json: bool) -> int:
     from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
     from session_pipeline_dagster.plan import look  # noqa: PLC0415
 
-    store = _store(context.settings)
-    scan = context.source.scan()
+    settings, registry = context.settings, context.registry
+    store, scan = _store(settings), context.source.scan()
     found = []
-    for processor in context.registry.processors:
+    for processor in registry.processors:
         known, now = store.known(processor), datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         found.append(cli_output.Standing(processor.name, outlook, known.failures))
     if as_json:
-        click.echo(cli_output.status_json(context, scan, found))
+        click.echo(cli_output.status_json(settings, registry, scan, found))
     else:
-        cli_output.print_status(context, scan, found)
+        cli_output.print_status(settings, registry, scan, found)
     return 0
 
 
@@ -191,7 +191,7 @@ def processors(context: Context, as_json: bool) -> int:
     from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
 
     if as_json:
-        click.echo(cli_output.processors_json(context))
+        click.echo(cli_output.processors_json(context.settings, context.registry))
     else:
-        cli_output.print_processors(context)
+        cli_output.print_processors(context.settings, context.registry)
     return 1 if context.registry.failed else 0

@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -17,9 +16,6 @@ from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.runner import BatchReport
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
-
-if TYPE_CHECKING:
-    from session_pipeline_dagster.cli import Context
 
 Query = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
 """Title, column names, rows."""
@@ -74,7 +70,7 @@ def print_reports(
     for report in reports:
         if report.unreadable_lines:
             console.print(
-                f"{report.processor}: {report.unreadable_lines} unreadable lines, left out"
+                f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}"
             )
     for report in reports:
         for key, error in report.errors_detail[:_MANY]:
@@ -111,9 +107,11 @@ def _report(report: BatchReport) -> dict[str, object]:
 # --- status ---
 
 
-def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> None:
+def print_status(
+    settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
+) -> None:
     """The status command's tables."""
-    console, now, settings = _console(), datetime.now(UTC), context.settings
+    console, now = _console(), datetime.now(UTC)
     for root in settings.roots:
         console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
     console.print(f"Database: {settings.database.resolve()}")
@@ -137,14 +135,15 @@ def print_status(context: "Context", scan: Scan, found: Sequence[Standing]) -> N
         _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
     if len(scan.left_out) > _MANY:
         console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
-    for failed in context.registry.failed:
+    for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
 
 
-def status_json(context: "Context", scan: Scan, found: Sequence[Standing]) -> str:
+def status_json(
+    settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
+) -> str:
     """The status command's JSON document."""
     now = datetime.now(UTC)
-    settings = context.settings
     document = {
         "sessions": [str(root.path.resolve()) for root in settings.roots],
         "layout": settings.layout.value,
@@ -152,7 +151,7 @@ def status_json(context: "Context", scan: Scan, found: Sequence[Standing]) -> st
         "files": len(scan.files),
         "left_out": [asdict(left) for left in scan.left_out],
         "processors": {s.name: _standing(s, now) for s in found},
-        "failed_plugins": [asdict(failed) for failed in context.registry.failed],
+        "failed_plugins": [asdict(failed) for failed in registry.failed],
     }
     return json.dumps(document, default=_plain, indent=1)
 
@@ -182,33 +181,33 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
 # --- processors ---
 
 
-def print_processors(context: "Context") -> None:
+def print_processors(settings: Settings, registry: Registry) -> None:
     """The processors command's table."""
     console = _console()
     table = _empty("Processors")
     for column in ("name", "version", "looks every", "tables and views"):
         table.add_column(column)
-    for p in context.registry.processors:
-        cadence = context.settings.cadence(p.name, p.cadence).total_seconds()
+    for p in registry.processors:
+        cadence = settings.cadence(p.name, p.cadence).total_seconds()
         table.add_row(p.name, str(p.version), _age(cadence), ", ".join(relations(p)))
     console.print(table)
-    for failed in context.registry.failed:
+    for failed in registry.failed:
         _say(console, "failed", f"{failed.name} ({failed.target}): {failed.error}")
 
 
-def processors_json(context: "Context") -> str:
+def processors_json(settings: Settings, registry: Registry) -> str:
     """The processors command's JSON document."""
     document = {
         "processors": [
             {
                 "name": p.name,
                 "version": p.version,
-                "cadence_seconds": context.settings.cadence(p.name, p.cadence).total_seconds(),
+                "cadence_seconds": settings.cadence(p.name, p.cadence).total_seconds(),
                 "relations": relations(p),
             }
-            for p in context.registry.processors
+            for p in registry.processors
         ],
-        "failed": [asdict(failed) for failed in context.registry.failed],
+        "failed": [asdict(failed) for failed in registry.failed],
     }
     return json.dumps(document, indent=1)
 

@@ -213,7 +213,7 @@ class Store:
         """
         with self._transaction() as connection:
             create_relations(connection, processor)
-            return {table: arrow_schema(connection, table) for table in processor.tables}
+            return {table: write.arrow_schema(connection, table) for table in processor.tables}
 
     def commit(
         self, processor: Processor, batch: Batch, run_id: str | None = None
@@ -341,24 +341,6 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
             connection.execute(statement)
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
             raise ContractError(f"processor {processor.name!r}: {error}") from error
-
-
-def arrow_schema(connection: duckdb.DuckDBPyConnection, table: str) -> "pyarrow.Schema":
-    """A table's columns as Arrow types; times are instants, so their zone is written as UTC."""
-    import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
-
-    found = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
-    return pa.schema(
-        [
-            pa.field(
-                f.name,
-                pa.timestamp("us", "UTC")
-                if pa.types.is_timestamp(f.type) and f.type.tz
-                else f.type,
-            )
-            for f in found
-        ]
-    )
 
 
 def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:

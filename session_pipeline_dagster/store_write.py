@@ -21,10 +21,28 @@ _OUTDATED = 0
 
 def register(connection: "DuckDBPyConnection", name: str, keys: Sequence[str]) -> None:
     """Make `name(session_file)` a relation of these keys."""
-    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
+    import pyarrow as pa  # noqa: PLC0415  see arrow_schema
 
     table = pa.table({"session_file": pa.array(keys, type=pa.string())})
     connection.register(name, table)
+
+
+def arrow_schema(connection: "DuckDBPyConnection", table: str) -> "pyarrow.Schema":
+    """A table's columns as Arrow types; times are instants, so their zone is written as UTC."""
+    import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
+
+    found = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+    return pa.schema(
+        [
+            pa.field(
+                f.name,
+                pa.timestamp("us", "UTC")
+                if pa.types.is_timestamp(f.type) and f.type.tz
+                else f.type,
+            )
+            for f in found
+        ]
+    )
 
 
 def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None:
@@ -117,7 +135,7 @@ def sign(connection: "DuckDBPyConnection", processor: str, signed: Sequence[Sign
     """Refresh signatures in place; there can be one for every file of a restored tree."""
     if not signed:
         return
-    import pyarrow as pa  # noqa: PLC0415  see store.arrow_schema
+    import pyarrow as pa  # noqa: PLC0415  see arrow_schema
 
     columns = {
         "key": pa.array([s.session_file for s in signed], pa.string()),
@@ -154,8 +172,7 @@ def _insert(
 ) -> None:
     if not rows:
         return
-    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.arrow_schema
-    from session_pipeline_dagster.store import arrow_schema  # noqa: PLC0415
+    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see arrow_schema
 
     encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
     insert_rows(connection, table, encoded[table])
