@@ -2,11 +2,10 @@
 # Works from any folder with `make -C <clone> <target>`.
 
 SHELL := /bin/sh
-HERE := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 PORT ?= 3000
-BIN := $(HERE)/.venv/bin
-STAMP := $(HERE)/.venv/.installed
+BIN := .venv/bin
+STAMP := .venv/.installed
 
 # Without a setting of yours, `dev` and `run` show the examples.
 SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
@@ -18,38 +17,38 @@ SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
 .PHONY: help install dev run test lint format bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(HERE)/Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 install: $(STAMP) ## set up .venv
 
-$(STAMP): $(HERE)/pyproject.toml $(HERE)/constraints.txt
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Say which with make PYTHON=python3.12 ...")'
 	@echo 'Setting up .venv (once, about half a minute) ...'
-	@$(PYTHON) -m venv $(HERE)/.venv
-	@cd $(HERE) && $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
 dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
-	@cd $(HERE) && mkdir -p var && $(SHOW_EXAMPLES); \
+	@mkdir -p var && $(SHOW_EXAMPLES); \
 	unset DAGSTER_HOME; \
 	echo 'Dagster: http://127.0.0.1:$(PORT)'; \
 	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 run: $(STAMP) ## process once, here, and print what was found
-	@cd $(HERE) && mkdir -p var && $(SHOW_EXAMPLES); \
+	@mkdir -p var && $(SHOW_EXAMPLES); \
 	exec $(BIN)/session-pipeline run
 
 test: $(STAMP) ## all tests
-	@cd $(HERE) && $(BIN)/python -m pytest
+	@$(BIN)/python -m pytest
 
 lint: $(STAMP) ## ruff and ty, without findings
-	@cd $(HERE) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning
 
 format: $(STAMP) ## let ruff mend what it can
-	@cd $(HERE) && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 bench: $(STAMP) ## measure (benchmarks/README.md)
-	@cd $(HERE) && $(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv, var and caches
-	@cd $(HERE) && rm -rf .venv var build dist .pytest_cache .ruff_cache *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv var build dist .pytest_cache .ruff_cache *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ BRIDGED_GAP = timedelta(days=7)
 MAX_ATTEMPTS = 5
 _FIRST_BACKOFF = timedelta(minutes=1)
 _LONGEST_BACKOFF = timedelta(hours=6)
+_MANY = 20
 
 
 class FileState(msgspec.Struct, frozen=True, gc=False):
@@ -42,7 +43,11 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What the failures table says of one file."""
+    """What the failures table says of one file.
+
+    `tries` counts all of them and paces the next one; `attempts` only those that were the file's or
+    the processor's fault, and leads to quarantine.
+    """
 
     session_file: str
     attempts: int
@@ -54,6 +59,8 @@ class Failure(msgspec.Struct, frozen=True):
     quarantined_at: datetime | None
     file_hash: str | None = None
     signature: Signature | None = None
+    tries: int = 0
+    processor_version: int = 0
 
 
 class Currency(Enum):
@@ -92,6 +99,7 @@ class Outlook:
         unsigned: current, to be signed.
         backing_off: pending files that failed and wait for their next attempt.
         quarantined: pending files that were given up.
+        failed: keys of due files that failed before.
     """
 
     files: int
@@ -100,6 +108,7 @@ class Outlook:
     unsigned: Sequence[SessionFile]
     backing_off: Sequence[SessionFile]
     quarantined: Sequence[SessionFile]
+    failed: frozenset[str] = frozenset()
 
     @property
     def pending(self) -> list[SessionFile]:
@@ -129,7 +138,7 @@ def look(
         count += 1
         kind = currency(file, states.get(file.key), version)
         failure = failures.get(file.key)
-        if failure is not None and failure.signature != file.signature:
+        if failure is not None and not _holds(failure, file, version):
             failure = None
         if kind is not Currency.PENDING and failure is None:
             found[kind].append(file)
@@ -144,7 +153,13 @@ def look(
             due.append(file)
     due.sort(key=lambda file: (_attempts(failures, file), file.signature.mtime_ns, file.key))
     suspect, unsigned = found[Currency.SUSPECT], found[Currency.UNSIGNED]
-    return Outlook(count, due, suspect, unsigned, backing_off, quarantined)
+    failed = frozenset(file.key for file in due if file.key in failures)
+    return Outlook(count, due, suspect, unsigned, backing_off, quarantined, failed)
+
+
+def _holds(failure: Failure, file: SessionFile, version: int) -> bool:
+    """Whether a failure says anything of this content under this version of the processor."""
+    return failure.signature == file.signature and failure.processor_version == version
 
 
 def _attempts(failures: Mapping[str, Failure], file: SessionFile) -> int:
@@ -174,31 +189,44 @@ def next_failure(
     now: datetime,
     signature: Signature,
     file_hash: str | None,
+    version: int,
 ) -> Failure:
     """The failure row after one more problem with a file; new content starts at zero attempts."""
-    same = earlier is not None and (
+    unchanged = earlier is not None and (
         earlier.signature == signature or (file_hash is not None and earlier.file_hash == file_hash)
     )
-    attempts = (earlier.attempts if earlier and same else 0) + problem.counts
+    if earlier is None or not unchanged or earlier.processor_version != version:
+        earlier = None
+    attempts = (earlier.attempts if earlier else 0) + problem.counts
+    tries = (earlier.tries if earlier else 0) + 1
     given_up = problem.final or attempts >= MAX_ATTEMPTS
-    wait = min(_FIRST_BACKOFF * 2 ** max(attempts - 1, 0), _LONGEST_BACKOFF)
+    wait = min(_FIRST_BACKOFF * 2 ** min(tries - 1, _MANY), _LONGEST_BACKOFF)
     return Failure(
         session_file=key,
         attempts=attempts,
         error_class=problem.error_class,
         error=problem.error,
-        first_failed_at=earlier.first_failed_at if earlier and same else now,
+        first_failed_at=earlier.first_failed_at if earlier else now,
         last_failed_at=now,
         next_attempt_at=None if given_up else now + wait,
         quarantined_at=now if given_up else None,
         file_hash=file_hash,
         signature=signature,
+        tries=tries,
+        processor_version=version,
     )
 
 
 def still_failed(failure: Failure, signature: Signature) -> Failure:
     """The same failure of a file that was touched: its content has not changed."""
     return msgspec.structs.replace(failure, signature=signature)
+
+
+def last_change(states: Mapping[str, FileState], failures: Mapping[str, Failure]) -> float | None:
+    """When a run last wrote anything about a file, in seconds since the epoch."""
+    done = max((max(s.processed_us or 0, s.signed_us or 0) for s in states.values()), default=0)
+    failed = max((f.last_failed_at.timestamp() for f in failures.values()), default=0.0)
+    return max(done / 1e6, failed) or None
 
 
 def clamp_day(day: date, start: date, today: date) -> date:

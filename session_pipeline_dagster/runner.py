@@ -138,21 +138,27 @@ def run_batch(
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     if options.full_refresh:
-        store.mark_outdated(processor.name, [f.key for f in chosen if f.key in known.states])
+        store.mark_outdated(processor.name, [f.key for f in chosen])
         known = store.known(processor)
     states = known.states
     outlook = look(chosen, states, known.failures, processor.version, datetime.now(UTC))
     report.session_files, report.left_out = len(scan.files), len(scan.left_out)
-    report.scanned, report.stale_rollups = len(outlook.due), list(known.stale_rollups)
+    report.scanned = len(outlook.due)
+    # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
+    every = [rollup.name for rollup in extras(processor).rollups]
+    report.stale_rollups = list(known.stale_rollups) if known.prepared else every
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
     budget = options.time_budget or settings.time_budget
     writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
-    writer.sign(outlook.unsigned)
-    stop, worked = begun + budget.total_seconds(), 0
+    if not options.verify:
+        writer.sign(outlook.unsigned)
+    worked = 0
     with crew(processor, source, tasks, settings.workers) as pool:
         schemas = store.prepare(processor) if tasks or not known.prepared else {}
+        # From here: the wait for a busy database must not use up the time for work.
+        stop = time.monotonic() + budget.total_seconds()
         for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
             writer.add(outcome)
             worked += outcome.files
@@ -231,11 +237,13 @@ def _tasks(
     suspects = outlook.suspect
     if options.verify:
         version = processor.version
-        kinds = (Currency.CURRENT, Currency.SUSPECT)
+        kinds = (Currency.CURRENT, Currency.SUSPECT, Currency.UNSIGNED)
         suspects = [f for f in chosen if currency(f, known.states.get(f.key), version) in kinds]
     # A file can be both: its hash has shown a change that stat cannot see, and then it failed.
     files = {file.key: file for file in [*suspects, *outlook.due[:cap]]}
-    return [Task(f, known.states.get(f.key), known.failures.get(f.key)) for f in files.values()]
+    version = processor.version
+    failures = {k: f for k, f in known.failures.items() if f.processor_version == version}
+    return [Task(f, known.states.get(f.key), failures.get(f.key)) for f in files.values()]
 
 
 def _oldest(pending: Sequence[SessionFile]) -> float:
@@ -275,7 +283,15 @@ class _Writer:
             key = failed.file.key
             known = self.failures.get(key)
             batch.failures.append(
-                next_failure(key, failed.problem, known, now, failed.signature, failed.file_hash)
+                next_failure(
+                    key,
+                    failed.problem,
+                    known,
+                    now,
+                    failed.signature,
+                    failed.file_hash,
+                    self.processor.version,
+                )
             )
             self._note(key, failed.problem)
         batch.failures += outcome.touched
@@ -330,7 +346,13 @@ class _Writer:
         for done in batch.done:
             key, known = done.session_file, self.failures.get(done.session_file)
             failure = next_failure(
-                key, problem, known, datetime.now(UTC), done.signature, done.file_hash
+                key,
+                problem,
+                known,
+                datetime.now(UTC),
+                done.signature,
+                done.file_hash,
+                self.processor.version,
             )
             self._note(key, problem)
             batch.failures.append(failure)

@@ -37,8 +37,13 @@ CREATE TABLE IF NOT EXISTS session_processor_failures (
     file_hash VARCHAR,
     size_bytes UBIGINT,
     mtime_ns BIGINT,
-    ctime_ns BIGINT
+    ctime_ns BIGINT,
+    tries INTEGER,
+    processor_version INTEGER
 );
+
+-- What the tables and views of a processor were last made from.
+CREATE TABLE IF NOT EXISTS session_processor_declarations (processor_name VARCHAR, digest VARCHAR);
 
 -- Parts of roll-ups that commits have touched and no refresh has seen yet.
 CREATE TABLE IF NOT EXISTS session_rollup_changes (rollup VARCHAR, part VARCHAR);

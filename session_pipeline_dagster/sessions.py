@@ -107,7 +107,7 @@ class LocalSource:
         for root in self.roots:
             _Walk(root, self.layout, self.user, files, left_out).run()
         files.sort(key=lambda file: file.key)
-        return Scan(files, left_out)
+        return Scan(_one_a_key(files, left_out), left_out)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`. Bytes appended while reading wait for the next look."""
@@ -186,6 +186,17 @@ def _key(name: str) -> str:
         return name
     name = _LOOKS_ESCAPED.sub("%25", name)
     return _ESCAPED_BYTE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
+
+
+def _one_a_key(files: list[SessionFile], left_out: list[LeftOut]) -> list[SessionFile]:
+    """The first file of each key: two under one would replace each other's rows for ever."""
+    kept: list[SessionFile] = []
+    for file in files:
+        if kept and kept[-1].key == file.key:
+            left_out.append(LeftOut(file.key, "another root holds a file of this key; rename one"))
+        else:
+            kept.append(file)
+    return kept
 
 
 class _Walk:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
@@ -81,7 +81,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         roots=parse_roots(_roots_text(env)),
         layout=parse_layout(_text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         user=_text(env, "SESSION_USER") or _os_user(env),
-        database=Path(_text(env, "SESSION_PIPELINE_DATABASE") or default.database),
+        database=_path(
+            _text(env, "SESSION_PIPELINE_DATABASE") or str(default.database),
+            "SESSION_PIPELINE_DATABASE",
+        ),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         start_date=_date(env, "SESSION_PIPELINE_START_DATE", default.start_date),
         cadences={name: value for name, value in given.items() if value is not None},
@@ -137,7 +140,14 @@ def parse_root(part: str) -> Root:
         name = ""
     if not part.strip():
         raise SettingsError("SESSION_DATA_DIR or --sessions is empty; write path or name=path")
-    return Root(Path(part).expanduser(), name or None)
+    return Root(_path(part, "SESSION_DATA_DIR or --sessions"), name or None)
+
+
+def _path(text: str, name: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{name} is {text!r}, but there is no such user") from None
 
 
 def parse_layout(text: str) -> Layout:
@@ -203,6 +213,9 @@ def _date(env: Mapping[str, str], name: str, default: date) -> date:
     if value is None:
         return default
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError:
         raise SettingsError(f"{name} is {value!r}; it takes a date like 2025-02-01") from None
+    if day > datetime.now(UTC).date():
+        raise SettingsError(f"{name} is {value!r}; it takes a date that is not in the future")
+    return day

@@ -6,7 +6,6 @@ none is held while a file is parsed or a model answers. What a number means is d
 """
 
 import random
-import re
 import threading
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -20,18 +19,17 @@ import duckdb
 
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
-from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
+from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
-from session_pipeline_dagster.sessions import Signature
+from session_pipeline_dagster.sessions import Signature, content_hash
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store_errors import LOCKED, busy, unusable
 
 if TYPE_CHECKING:
     import pyarrow
 
 SCHEMA_VERSION = 1
-_LOCKED = "Could not set lock on file"
-_PID = re.compile(r"\(PID (\d+)\)")
 _LONGEST_PAUSE = 0.5
 _BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationException)
 
@@ -43,9 +41,10 @@ _STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash
     mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo
     FROM session_processor_state WHERE processor_name = ?"""
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
-    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns
-    FROM session_processor_failures WHERE processor_name = ?"""
+    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
+    processor_version FROM session_processor_failures WHERE processor_name = ?"""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
+_DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
 _RELATIONS = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
 
 
@@ -56,7 +55,7 @@ class Known:
     Attributes:
         states, failures: rows by session file.
         stale_rollups: roll-ups of the processor with parts that wait for a refresh.
-        prepared: all tables and views of the processor exist.
+        prepared: the tables and views of the processor are as it declares them.
     """
 
     states: Mapping[str, FileState]
@@ -93,7 +92,7 @@ class Store:
             yield connection
         except _BROKEN as error:
             # A damaged file opens well and fails at the first block that is missing.
-            raise StoreUnusable(_why_unusable(self.database, error)) from error
+            raise unusable(self.database, str(error), duckdb.__version__) from error
         finally:
             connection.close()
 
@@ -130,10 +129,10 @@ class Store:
             try:
                 return duckdb.connect(str(self.database), config=self.config())
             except duckdb.Error as error:
-                if _LOCKED not in str(error):
-                    raise StoreUnusable(_why_unusable(self.database, error)) from error
+                if LOCKED not in str(error):
+                    raise unusable(self.database, str(error), duckdb.__version__) from error
                 if time.monotonic() >= give_up:
-                    raise _busy(self.database, error) from error
+                    raise busy(self.database, str(error)) from error
             # Jitter, so that two waiting processes do not meet again and again.
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -160,17 +159,18 @@ class Store:
             states = connection.execute(_STATES, [processor.name]).fetchall()
             failures = connection.execute(_FAILURES, [processor.name]).fetchall()
             parts = connection.execute(_CHANGES).fetchall()
-            missing = names - {row[0] for row in connection.execute(_RELATIONS).fetchall()}
+            made = connection.execute(_DIGEST, [processor.name]).fetchall()
         return Known(
             states={
                 row[0]: FileState(*row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9])
                 for row in states
             },
             failures={
-                row[0]: Failure(*row[:9], signature=_signature(*row[9:])) for row in failures
+                row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
+                for row in failures
             },
             stale_rollups=sorted({row[0] for row in parts} & names),
-            prepared=not missing,
+            prepared=made == [(declaration_digest(processor),)],
         )
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
@@ -196,8 +196,8 @@ class Store:
             for sql in selects:
                 try:
                     result = connection.execute(sql)
-                except duckdb.ProgrammingError as error:
-                    raise ContractError(str(error).splitlines()[0]) from error
+                except (duckdb.ProgrammingError, duckdb.DataError) as error:
+                    raise ContractError(f"a query failed: {type(error).__name__}") from None
                 names = [column[0] for column in result.description or ()]
                 answers.append((names, result.fetchall()))
             connection.rollback()
@@ -206,13 +206,21 @@ class Store:
     # --- writing -------------------------------------------------------------------------------
 
     def prepare(self, processor: Processor) -> dict[str, "pyarrow.Schema"]:
-        """Create the processor's tables and views; the Arrow schema of each of its tables.
+        """Bring the processor's tables and views up to its declarations.
+
+        New columns at a table's end are added; roll-ups of another declaration are made stale.
+
+        Returns:
+            The Arrow schema of each of its tables.
 
         Raises:
-            ContractError: its DDL or SQL is not valid.
+            ContractError: its DDL or SQL is not valid, or a table cannot be brought up to it.
         """
+        digest = declaration_digest(processor)
         with self._transaction() as connection:
-            create_relations(connection, processor)
+            if connection.execute(_DIGEST, [processor.name]).fetchall() != [(digest,)]:
+                create_relations(connection, processor)
+                write.declare(connection, processor, digest)
             return {table: write.arrow_schema(connection, table) for table in processor.tables}
 
     def commit(
@@ -231,7 +239,8 @@ class Store:
             return self._commit(processor, batch, run_id)
         except (duckdb.DataError, duckdb.IntegrityError) as error:
             kind = type(error).__name__
-            raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from error
+            # Its message may hold the value, and the value may be a secret.
+            raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from None
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name, batch = datetime.now(UTC), processor.name, batch.together()
@@ -282,9 +291,18 @@ class Store:
             return write.release(connection, processor, keys)
 
     def refresh(self, rollup: Rollup) -> list[str]:
-        """Recompute the changed parts of a roll-up; which parts they were."""
-        with self._transaction() as connection:
-            return write.refresh(connection, rollup)
+        """Recompute the changed parts of a roll-up; which parts they were.
+
+        Raises:
+            ContractError: its SQL fails.
+        """
+        try:
+            with self._transaction() as connection:
+                return write.refresh(connection, rollup)
+        except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
+            # DuckDB's own message may hold values, and values may be secrets.
+            kind = type(error).__name__
+            raise ContractError(f"roll-up {rollup.name!r} cannot be refreshed ({kind})") from None
 
 
 def open_store(settings: Settings) -> Store:
@@ -326,6 +344,14 @@ def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> Non
         )
 
 
+def declaration_digest(processor: Processor) -> str:
+    """Names what the tables, views and roll-ups of a processor are made from."""
+    more = extras(processor)
+    rollups = [(r.name, r.columns, r.part, r.changed, r.refresh) for r in more.rollups]
+    parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
+    return content_hash(repr(parts).encode())
+
+
 def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
     """Tables, views and roll-ups of a processor, where they are missing.
 
@@ -334,13 +360,14 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
     """
     more = extras(processor)
     tables = [*processor.tables.items(), *((r.name, r.columns) for r in more.rollups)]
-    statements = [f"CREATE TABLE IF NOT EXISTS {name} ({columns})" for name, columns in tables]
-    statements += [f"CREATE OR REPLACE VIEW {name} AS {sql}" for name, sql in more.views.items()]
-    for statement in statements:
-        try:
-            connection.execute(statement)
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise ContractError(f"processor {processor.name!r}: {error}") from error
+    try:
+        for name, columns in tables:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+            write.add_columns(connection, name, columns)
+        for name, sql in more.views.items():
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+        raise ContractError(f"processor {processor.name!r}: {error}") from error
 
 
 def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
@@ -354,24 +381,3 @@ def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
     for table, column, kind in rows:
         found.setdefault(table, []).append((column, kind))
     return found
-
-
-def _busy(database: Path, error: duckdb.Error) -> StoreBusy:
-    match = _PID.search(str(error))
-    holder = f"process {match[1]}" if match else "another process"
-    return StoreBusy(
-        f"{database} is held by {holder}; close it there, or wait",
-        int(match[1]) if match else None,
-    )
-
-
-def _why_unusable(database: Path, error: duckdb.Error) -> str:
-    text = str(error)
-    if "we can only read versions" in text or "newer version" in text:
-        return (
-            f"{database} was written by a newer DuckDB than {duckdb.__version__}; "
-            "upgrade, or set SESSION_PIPELINE_DATABASE to another file"
-        )
-    if "not a valid DuckDB database file" in text:
-        return f"{database} is not a DuckDB file; set SESSION_PIPELINE_DATABASE to another path"
-    return f"{database} cannot be opened: {text.splitlines()[0]}"

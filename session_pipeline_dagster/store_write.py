@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Done, Signed
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Processor, Rollup, extras
 
@@ -45,12 +46,51 @@ def arrow_schema(connection: "DuckDBPyConnection", table: str) -> "pyarrow.Schem
     )
 
 
+def add_columns(connection: "DuckDBPyConnection", table: str, columns: str) -> None:
+    """Add the columns that a newer version declares at the end of a table.
+
+    Raises:
+        ContractError: the table differs in another way.
+    """
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE declared ({columns})")
+    describe = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? "
+    here = "AND database_name = current_database() ORDER BY column_index"
+    there = "AND database_name = 'temp' ORDER BY column_index"
+    present = connection.execute(describe + here, [table]).fetchall()
+    wanted = connection.execute(describe + there, ["declared"]).fetchall()
+    connection.execute("DROP TABLE temp.declared")
+    if wanted[: len(present)] != present:
+        raise ContractError(
+            f"table {table!r} has other columns than its processor declares; add columns only at "
+            "the end, or choose another name"
+        )
+    for name, kind in wanted[len(present) :]:
+        connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+
+
+def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str) -> None:
+    """Note what the relations were made from; what roll-ups hold is then to be made again."""
+    rows = connection.execute(
+        "SELECT session_file FROM session_processor_state WHERE processor_name = ?",
+        [processor.name],
+    ).fetchall()
+    register(connection, "batch", [row[0] for row in rows])
+    note_changes(connection, processor)
+    connection.execute(
+        "DELETE FROM session_processor_declarations WHERE processor_name = ?", [processor.name]
+    )
+    connection.execute(
+        "INSERT INTO session_processor_declarations VALUES (?, ?)", [processor.name, digest]
+    )
+
+
 def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None:
     """Note which parts of the roll-ups the files in `batch` touch, as the tables stand now."""
     for rollup in extras(processor).rollups:
         connection.execute(
             f"INSERT INTO session_rollup_changes SELECT ?, part FROM ({rollup.changed}) AS c(part) "
-            "WHERE part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)",
+            "WHERE part IS NOT NULL "
+            "AND part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)",
             [rollup.name, rollup.name],
         )
 
@@ -163,7 +203,7 @@ def insert_failures(
         signature = (s.size, s.mtime_ns, s.ctime_ns) if s else (None, None, None)
         times = (f.first_failed_at, f.last_failed_at, f.next_attempt_at, f.quarantined_at)
         head = (processor, f.session_file, f.attempts, f.error_class, f.error)
-        rows.append((*head, *times, f.file_hash, *signature))
+        rows.append((*head, *times, f.file_hash, *signature, f.tries, f.processor_version))
     _insert(connection, "session_processor_failures", rows)
 
 
@@ -179,8 +219,9 @@ def _insert(
 
 
 def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> int:
-    """Give the files' state rows a version that no processor has."""
+    """Give the files' state rows a version that no processor has, and forget their failures."""
     register(connection, "outdated", keys)
+    delete_records(connection, "session_processor_failures", processor, keys)
     return connection.execute(
         f"""UPDATE session_processor_state SET processor_version = {_OUTDATED}
         WHERE processor_name = ? AND session_file IN (FROM outdated)""",

@@ -3,8 +3,7 @@
 The state table is the truth about files; this only paces the requests. No clock, no Dagster.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,29 +18,30 @@ _MANY = 20
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a sensor keeps between ticks (its cursor).
+    """What a sensor keeps between ticks (its cursor). Times are seconds since the epoch.
 
     Attributes:
-        requested_at: when it last asked for a run, in seconds since the epoch.
-        digest: names the pending set it asked for.
+        requested_at: when it last asked for a run over files.
         deferred: due files the last request left out because of the cap.
-        fruitless: how many requests in a row found the very same set pending again.
+        fruitless: how many requests in a row were followed by no write at all.
+        rollups_at, rollup_tries: when it last asked for stale roll-ups alone; how often in a row.
     """
 
     requested_at: float | None = None
-    digest: str = ""
     deferred: int = 0
     fruitless: int = 0
+    rollups_at: float | None = None
+    rollup_tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether to ask for a run now; if not, why. `memory` is to be kept either way."""
+    """What to ask for now; if nothing, why. `memory` is to be kept either way."""
 
-    ask: bool
     reason: str
     memory: Memory
     files: list[SessionFile] = field(default_factory=list)
+    rollups: list[str] = field(default_factory=list)
 
 
 def read_memory(cursor: str | None) -> Memory:
@@ -58,48 +58,70 @@ def write_memory(memory: Memory) -> str:
 
 
 def decide(
-    outlook: Outlook, memory: Memory, cadence: timedelta, cap: int, now: datetime
+    outlook: Outlook,
+    memory: Memory,
+    cadence: timedelta,
+    cap: int,
+    now: datetime,
+    last_change: float | None,
+    stale_rollups: Sequence[str] = (),
 ) -> Decision:
     """Ask when the cadence has elapsed or the last request left something over.
 
-    After a request that achieved nothing for the very same pending set, wait longer each time.
+    After a request that no write followed (its run could not work), wait longer each time.
+
+    Args:
+        cap: due files one run takes.
+        last_change: when a run last wrote anything, in seconds since the epoch.
     """
     wanted = [*outlook.due[:cap], *outlook.suspect, *outlook.unsigned]
     if not wanted:
-        waiting = len(outlook.backing_off) + len(outlook.quarantined)
-        reason = f"nothing to do: {outlook.files} files are current"
-        if waiting:
-            reason = f"nothing to do now: {waiting} failed files wait for their next attempt"
-        return Decision(False, reason, replace(memory, digest="", deferred=0, fruitless=0))
-    digest = _digest(wanted)
-    same = digest == memory.digest
-    since = None if memory.requested_at is None else now.timestamp() - memory.requested_at
-    wait = cadence.total_seconds()
-    if same:
-        wait = min(
-            wait * 2 ** min(memory.fruitless, _MANY), max(wait, _LONGEST_BACKOFF.total_seconds())
-        )
-    elif memory.deferred or _left_over(outlook.due[:cap], memory):
+        return _decide_rollups(outlook, replace(memory, deferred=0), cadence, now, stale_rollups)
+    asked = memory.requested_at
+    fruitless = memory.fruitless + 1 if asked and (last_change or 0.0) < asked else 0
+    wait = _wait(cadence, fruitless - 1)
+    if not fruitless and (memory.deferred or _left_over(outlook, cap, asked)):
         wait = 0.0
     # A clock that was set back must not silence the sensor.
+    since = None if asked is None else now.timestamp() - asked
     if since is not None and 0 <= since < wait:
-        what = "the last run changed nothing" if same and memory.fruitless else "next look"
-        reason = f"{len(wanted)} files are due; {what}, in {wait - since:.0f} s"
-        return Decision(False, reason, memory)
-    fruitless = memory.fruitless + 1 if same else 0
+        what = "the last run wrote nothing, next try" if fruitless else "next look"
+        reason = f"{len(wanted)} files are due; {what} in {wait - since:.0f} s"
+        return Decision(reason, memory)
     deferred = len(outlook.due) - min(len(outlook.due), cap)
-    kept = Memory(now.timestamp(), digest, deferred, fruitless)
-    return Decision(True, f"{len(wanted)} files are due", kept, wanted)
+    kept = replace(memory, requested_at=now.timestamp(), deferred=deferred, fruitless=fruitless)
+    return Decision(f"{len(wanted)} files are due", kept, wanted)
 
 
-def _left_over(due: Iterable[SessionFile], memory: Memory) -> bool:
+def _decide_rollups(
+    outlook: Outlook, memory: Memory, cadence: timedelta, now: datetime, stale: Sequence[str]
+) -> Decision:
+    """Roll-ups alone: their tables were materialized alone, or a run died between its steps."""
+    waiting = len(outlook.backing_off) + len(outlook.quarantined)
+    reason = f"nothing to do: {outlook.files} files are current"
+    if waiting:
+        reason = f"nothing to do now: {waiting} failed files wait for their next attempt"
+    if not stale:
+        return Decision(reason, replace(memory, rollups_at=None, rollup_tries=0))
+    wait = _wait(cadence, memory.rollup_tries - 1) if memory.rollup_tries else 0.0
+    since = now.timestamp() - (memory.rollups_at or 0.0)
+    if 0 <= since < wait:
+        reason = f"{', '.join(stale)} could not be refreshed; next try in {wait - since:.0f} s"
+        return Decision(reason, memory)
+    tries = memory.rollup_tries + 1
+    kept = replace(memory, rollups_at=now.timestamp(), rollup_tries=tries)
+    return Decision("roll-ups are stale", kept, rollups=list(stale))
+
+
+def _wait(cadence: timedelta, doublings: int) -> float:
+    """Seconds: the cadence, doubled so many times, an hour at most."""
+    seconds = cadence.total_seconds()
+    longest = max(seconds, _LONGEST_BACKOFF.total_seconds())
+    return min(seconds * 2.0 ** min(max(doublings, 0), _MANY), longest)
+
+
+def _left_over(outlook: Outlook, cap: int, asked: float | None) -> bool:
     """Whether files were already there when the last run was asked for, but not worked on."""
-    asked_ns = (memory.requested_at or 0) * 1e9
-    return any(file.signature.mtime_ns < asked_ns for file in due)
-
-
-def _digest(files: Iterable[SessionFile]) -> str:
-    digest = hashlib.blake2b(digest_size=12)
-    for file in files:
-        digest.update(f"{file.key}\0{file.signature}\n".encode())
-    return digest.hexdigest()
+    asked_ns = (asked or 0) * 1e9
+    untried = [file for file in outlook.due[:cap] if file.key not in outlook.failed]
+    return any(file.signature.mtime_ns < asked_ns for file in untried)

@@ -63,16 +63,22 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(t
 
 
 def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path) -> None:
+    """With a cap it does a part, and the sensor finishes the rest by itself."""
     days = [f"2026-05-{day:02}" for day in range(4, 11)]
     with example_location(tmp_path, interval=3600) as dev:
         dev.wait(lambda: dev.ended(at_least=1), "first run")
         before = {name: table(tmp_path, name) for name in [*TABLES, "usage_daily"]}
 
         def backfill(config: dict[str, object]) -> list[dict[str, object]]:
-            known = len(dev.runs())
             full = {"ops": {"usage": {"config": config}}}
-            dev.backfill([*TABLES, "usage_daily"], days, full)
-            return dev.wait(lambda: dev.ended(at_least=known + 2), "backfill", 120)[:-known]
+            name = dev.backfill([*TABLES, "usage_daily"], days, full)
+
+            def both() -> list[dict[str, object]] | None:
+                runs = dev.ended() or []
+                ours = [run for run in runs if run["tags"].get("dagster/backfill") == name]
+                return ours if len(ours) == 2 else None
+
+            return dev.wait(both, "backfill", 120)
 
         refreshed = backfill({"full_refresh": True})
         assert [run["status"] for run in refreshed] == ["SUCCESS", "SUCCESS"]
@@ -80,6 +86,16 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path)
         idle = backfill({})
         assert [run["status"] for run in idle] == ["SUCCESS", "SUCCESS"]
         assert processed_by(tmp_path, idle) == 0
+        assert {name: table(tmp_path, name) for name in before} == before
+
+        capped = backfill({"full_refresh": True, "max_files": 4})
+        assert processed_by(tmp_path, capped) == 4
+        outdated = "SELECT 1 FROM session_processor_state WHERE processor_version = 0"
+        store = Store(tmp_path / "usage.duckdb")
+        dev.wait(lambda: not store.query(outdated)[0][1], "the sensor finishing the rest", 90)
+        dev.wait(dev.ended, "end of its run")
+        by_sensor = [run for run in dev.runs() if "dagster/sensor_name" in run["tags"]]
+        assert processed_by(tmp_path, by_sensor) == 7 + 6, "the other days, and the rest of these"
         assert {name: table(tmp_path, name) for name in before} == before
 
 

@@ -104,7 +104,17 @@ def failure(
 ) -> Failure:
     given_up = NOW if final else None
     return Failure(
-        "a/1.jsonl", attempts, "E", "e", NOW, NOW, NOW + wait, given_up, "hash", signature
+        "a/1.jsonl",
+        attempts,
+        "E",
+        "e",
+        NOW,
+        NOW,
+        NOW + wait,
+        given_up,
+        "hash",
+        signature,
+        processor_version=1,
     )
 
 
@@ -169,7 +179,7 @@ def fail(
     file_hash: str = "hash",
     now: datetime = NOW,
 ) -> Failure:
-    return next_failure("a/1.jsonl", problem, earlier, now, signature, file_hash)
+    return next_failure("a/1.jsonl", problem, earlier, now, signature, file_hash, version=1)
 
 
 def test_attempts_back_off_doubling_and_end_in_quarantine() -> None:

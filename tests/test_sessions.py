@@ -361,3 +361,14 @@ def test_an_odd_mtime_still_gives_a_day(root: Path, mtime: int, day: date) -> No
     os.utime(put(root, "alice/x.jsonl", TIMELESS), (mtime, mtime))
     (file,) = source(root).scan().files
     assert source(root).day(file) == day
+
+
+def test_of_two_files_with_one_key_the_second_is_left_out(tmp_path: Path) -> None:
+    for folder in ("one/team:alice", "two/alice"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.jsonl").write_text("{}\n")
+    scan = LocalSource((Root(tmp_path / "one"), Root(tmp_path / "two", "team"))).scan()
+    assert [file.key for file in scan.files] == ["team:alice/x.jsonl"]
+    assert [(left.key, "this key" in left.reason) for left in scan.left_out] == [
+        ("team:alice/x.jsonl", True)
+    ]

@@ -186,3 +186,14 @@ def test_roots_that_could_be_confused_are_an_error(text: str, why: str) -> None:
 def test_settings_cannot_be_changed_by_accident() -> None:
     with pytest.raises(AttributeError):
         Settings().workers = 2  # ty: ignore[invalid-assignment]
+
+
+def test_a_start_date_in_the_future_is_no_start_date() -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_START_DATE .*not in the future"):
+        read_settings({"SESSION_PIPELINE_START_DATE": "2999-01-01"})
+
+
+@pytest.mark.parametrize("name", ["SESSION_DATA_DIR", "SESSION_PIPELINE_DATABASE"])
+def test_the_home_of_nobody_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} .*no such user"):
+        read_settings({name: "~no-such-user-here/x"})

@@ -1,20 +1,22 @@
-"""When a sensor asks: the cadence, a backlog, a set that does not move, and a broken clock."""
+"""When a sensor asks: the cadence, a backlog, runs that cannot work, and a broken clock."""
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from session_pipeline_dagster.plan import Outlook
 from session_pipeline_dagster.sessions import SessionFile, Signature
-from session_pipeline_dagster.ticks import Memory, decide, read_memory, write_memory
+from session_pipeline_dagster.ticks import Decision, Memory, decide, read_memory, write_memory
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CADENCE = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+LATER = NOW + timedelta(days=400)
 
 
-def files(*names: str, at: datetime = NOW + timedelta(days=1)) -> list[SessionFile]:
+def files(*names: str, at: datetime = LATER) -> list[SessionFile]:
     """Files written at a time; later than every request unless said otherwise."""
     mtime = int(at.timestamp()) * 10**9
     return [SessionFile(f"a/{n}", "a", None, f"/a/{n}", Signature(1, mtime, 0)) for n in names]
@@ -25,15 +27,35 @@ def outlook(due=(), suspect=(), unsigned=(), backing_off=(), quarantined=()) -> 
     return Outlook(sum(map(len, parts)), *parts)
 
 
-def ask(found: Outlook, memory: Memory = Memory(), at: datetime = NOW, cap: int = 100):  # noqa: B008  frozen
-    return decide(found, memory, CADENCE, cap, at)
+def ask(
+    found: Outlook,
+    memory: Memory | None = None,
+    at: datetime = NOW,
+    *,
+    cap: int = 100,
+    wrote: datetime | None = LATER,
+    stale: tuple[str, ...] = (),
+) -> Decision:
+    """One tick; a run has just written something unless `wrote` says otherwise."""
+    change = wrote.timestamp() if wrote else None
+    return decide(found, memory or Memory(), CADENCE, cap, at, change, stale)
+
+
+def requests(found: Outlook, hours: int, *, wrote: datetime | None, stale=()) -> list[float]:
+    """Minutes after NOW at which a tick every 30 s asks for something."""
+    memory, asked = Memory(), []
+    for tick in range(hours * 120):
+        decision = ask(found, memory, NOW + tick * MINUTE / 2, wrote=wrote, stale=stale)
+        memory = read_memory(write_memory(decision.memory))
+        if decision.files or decision.rollups:
+            asked.append(tick / 2)
+    return asked
 
 
 @pytest.mark.parametrize("part", ["due", "suspect", "unsigned"])
 def test_the_first_look_asks_at_once_for_whatever_can_be_done(part: str) -> None:
     found = files("1", "2")
-    decision = ask(outlook(**{part: found}))
-    assert (decision.ask, decision.files) == (True, found)
+    assert ask(outlook(**{part: found}), wrote=None).files == found
 
 
 @pytest.mark.parametrize(
@@ -45,106 +67,112 @@ def test_the_first_look_asks_at_once_for_whatever_can_be_done(part: str) -> None
     ],
 )
 def test_without_work_it_does_not_ask_and_says_why(found: Outlook, reason: str) -> None:
-    earlier = Memory(NOW.timestamp(), "digest", 3, 2)
-    decision = ask(found, earlier)
-    assert not decision.ask
+    decision = ask(found, Memory(NOW.timestamp(), deferred=3, fruitless=2))
+    assert not decision.files
     assert reason in decision.reason
-    assert decision.memory == Memory(NOW.timestamp())
+    assert decision.memory == Memory(NOW.timestamp(), deferred=0, fruitless=2)
 
 
 @pytest.mark.parametrize(("after", "asks"), [(599, False), (600, True)])
 def test_new_files_wait_for_the_cadence(after: int, asks: bool) -> None:
     memory = ask(outlook(files("1"))).memory
     decision = ask(outlook(files("2")), memory, NOW + timedelta(seconds=after))
-    assert decision.ask is asks
-    assert decision.memory == memory or asks
+    assert bool(decision.files) is asks
+    assert asks or decision.memory == memory
 
 
 def test_what_the_cap_left_over_is_asked_for_at_once() -> None:
     first = ask(outlook(files("1", "2", "3")), cap=2)
-    assert [file.key for file in first.files] == ["a/1", "a/2"]
-    assert first.memory.deferred == 1
-    second = ask(outlook(files("3")), first.memory, NOW + timedelta(seconds=1), cap=2)
-    assert second.ask
-    assert second.memory.deferred == 0
+    assert (len(first.files), first.memory.deferred) == (2, 1)
+    second = ask(outlook(files("3")), first.memory, NOW + MINUTE, cap=2)
+    assert (len(second.files), second.memory.deferred) == (1, 0)
 
 
 def test_what_the_time_budget_left_over_is_asked_for_at_once() -> None:
-    there_before = files("1", "2", at=NOW - HOUR)
-    first = ask(outlook(there_before))
-    assert ask(outlook(there_before[1:]), first.memory, NOW + timedelta(seconds=1)).ask
+    memory = ask(outlook(files("1", "2", at=NOW - HOUR))).memory
+    assert ask(outlook(files("2", at=NOW - HOUR)), memory, NOW + MINUTE).files
+
+
+def test_a_file_that_failed_before_is_no_backlog() -> None:
+    old = files("1", at=NOW - HOUR)
+    memory = ask(outlook(old)).memory
+    failed = replace(outlook(old), failed=frozenset({"a/1"}))
+    assert not ask(failed, memory, NOW + MINUTE).files
 
 
 def test_the_cap_leaves_suspects_and_unsigned_files_out() -> None:
     found = outlook(files("1", "2"), files("3", "4"), files("5"))
-    assert [f.key[-1] for f in ask(found, cap=1).files] == ["1", "3", "4", "5"]
+    assert [f.key for f in ask(found, cap=1).files] == ["a/1", "a/3", "a/4", "a/5"]
 
 
-def test_the_same_set_again_is_asked_for_ever_more_rarely_up_to_an_hour() -> None:
-    stuck = outlook(files("1", at=NOW - HOUR))
-    memory, now, waits = ask(stuck).memory, NOW, []
-    for _ in range(6):
-        asked_at = now
-        while not (decision := ask(stuck, memory, now)).ask:
-            now += timedelta(minutes=1)
-        waits.append((now - asked_at) // timedelta(minutes=1))
-        memory = decision.memory
-    assert waits == [10, 20, 40, 60, 60, 60]
+def test_after_runs_that_write_nothing_it_asks_ever_more_rarely_up_to_an_hour() -> None:
+    asked = requests(outlook(files("1", at=NOW - HOUR)), 6, wrote=None)
+    assert asked == [0, 10, 30, 70, 130, 190, 250, 310]
+
+
+def test_a_file_that_keeps_growing_does_not_undo_the_back_off() -> None:
+    memory, asked = Memory(), 0
+    for tick in range(120):
+        at = NOW + tick * MINUTE / 2
+        found = outlook([*files("old", at=NOW - HOUR), *files("live", at=at)])
+        decision = ask(found, memory, at, wrote=None)
+        memory, asked = decision.memory, asked + bool(decision.files)
+    assert asked == 3
+
+
+def test_a_run_that_wrote_something_is_back_to_the_cadence() -> None:
+    memory = Memory(NOW.timestamp(), fruitless=5)
+    at = NOW + CADENCE
+    assert not ask(outlook(files("1")), memory, at, wrote=NOW - MINUTE).files
+    decision = ask(outlook(files("1")), memory, at, wrote=NOW + MINUTE)
+    assert decision.files
+    assert decision.memory.fruitless == 0
 
 
 def test_a_cadence_over_an_hour_is_kept() -> None:
-    stuck, cadence = outlook(files("1")), timedelta(hours=3)
-    memory = decide(stuck, Memory(), cadence, 100, NOW).memory
-    assert not decide(stuck, memory, cadence, 100, NOW + 2 * HOUR).ask
-    assert decide(stuck, memory, cadence, 100, NOW + 3 * HOUR).ask
+    memory = Memory(NOW.timestamp(), fruitless=3)
+    found, day = outlook(files("1")), timedelta(days=1)
+    late = NOW + day - MINUTE
+    assert not decide(found, memory, day, 100, late, None).files
+    assert decide(found, memory, day, 100, NOW + day, None).files
 
 
 def test_a_set_that_never_moves_is_still_asked_for_after_years() -> None:
-    stuck = outlook(files("1"))
-    memory = Memory(NOW.timestamp(), ask(stuck).memory.digest, 0, 100_000)
-    assert ask(stuck, memory, NOW + HOUR).ask
-
-
-@pytest.mark.parametrize(
-    "moved",
-    [files("1", at=NOW + timedelta(days=2)), files("2"), files("1", "2")],
-    ids=["changed", "another", "one more"],
-)
-def test_a_set_that_moved_is_back_to_the_cadence(moved: list[SessionFile]) -> None:
-    digest = ask(outlook(files("1"))).memory.digest
-    memory = Memory(NOW.timestamp(), digest, 0, 5)
-    decision = ask(outlook(moved), memory, NOW + CADENCE)
-    assert (decision.ask, decision.memory.fruitless) == (True, 0)
+    memory = Memory(NOW.timestamp(), fruitless=100_000, rollup_tries=100_000)
+    assert ask(outlook(files("1")), memory, NOW + HOUR, wrote=None).files
+    assert ask(outlook(), memory, NOW + HOUR, stale=("r",)).rollups
 
 
 def test_a_clock_that_was_set_back_does_not_silence_the_sensor() -> None:
-    memory = Memory((NOW + timedelta(days=365)).timestamp(), "other")
-    assert ask(outlook(files("1")), memory).ask
+    memory = ask(outlook(files("1"))).memory
+    assert ask(outlook(files("2")), memory, NOW - timedelta(days=3)).files
+
+
+def test_stale_rollups_are_asked_for_when_no_file_is_due() -> None:
+    assert ask(outlook(), stale=("daily",)).rollups == ["daily"]
+    both = ask(outlook(files("1")), stale=("daily",))
+    assert (len(both.files), both.rollups) == (1, []), "the files' own run refreshes them"
+
+
+def test_a_rollup_that_cannot_be_refreshed_is_asked_for_ever_more_rarely() -> None:
+    asked = requests(outlook(), 4, wrote=LATER, stale=("daily",))
+    assert asked == [0, 10, 30, 70, 130, 190]
+
+
+def test_a_refreshed_rollup_starts_again_at_once() -> None:
+    memory = ask(outlook(), stale=("daily",)).memory
+    memory = ask(outlook(), memory, NOW + MINUTE).memory
+    assert ask(outlook(), memory, NOW + 2 * MINUTE, stale=("daily",)).rollups
 
 
 def test_a_memory_survives_its_cursor() -> None:
-    memory = ask(outlook(files("1", "2")), cap=1).memory
+    memory = Memory(NOW.timestamp(), 4, 2, NOW.timestamp(), 1)
     assert read_memory(write_memory(memory)) == memory
-    assert memory != Memory()
 
 
 @pytest.mark.parametrize(
     "cursor",
-    [
-        None,
-        "",
-        "not json",
-        "null",
-        "[]",
-        "5",
-        '"text"',
-        '{"other": 1}',
-        '{"requested_at": "noon"}',
-        '{"requested_at": 1.0, "digest": "", "deferred": 0, "fruitless": "x"}',
-        json.dumps({"requested_at": [], "digest": 5}),
-    ],
+    [None, "", "not json", "null", "[]", "5", '"text"', '{"requested_at": "noon"}'],
 )
 def test_a_cursor_of_another_make_is_no_memory(cursor: str | None) -> None:
-    memory = read_memory(cursor)
-    assert memory == Memory()
-    assert ask(outlook(files("1")), memory).ask
+    assert read_memory(cursor) == Memory()

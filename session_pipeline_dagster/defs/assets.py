@@ -115,7 +115,7 @@ def _run(
     try:
         report = run_batch(processor, sessions.source(), store.store(), settings, options)
     except PipelineError as error:
-        raise dg.Failure(str(error)) from error
+        raise dg.Failure(str(error)) from None
     if report.errors and not (report.processed or report.skipped):
         raise dg.Failure(
             f"{report.errors} of {report.scanned} files failed and none was processed",
@@ -191,7 +191,7 @@ def rollup_asset(processor: Processor, rollup: Rollup) -> dg.AssetsDefinition:
             parts = store.store().refresh(rollup)
             rows = store.store().row_counts([rollup.name])[rollup.name]
         except PipelineError as error:
-            raise dg.Failure(str(error)) from error
+            raise dg.Failure(str(error)) from None
         found: Metadata = {"dagster/row_count": rows, "parts_refreshed": len(parts)}
         if parts:
             found |= {"first_part": parts[0], "last_part": parts[-1]}

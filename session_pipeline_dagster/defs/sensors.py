@@ -3,10 +3,12 @@
 They gather what is on disk and in the store; `ticks.py` and `plan.py` decide.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import msgspec
 
 from session_pipeline_dagster.defs.checks import plugins_evaluation
 from session_pipeline_dagster.defs.metadata import Metadata
@@ -19,7 +21,7 @@ from session_pipeline_dagster.defs.names import (
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import StoreBusy
-from session_pipeline_dagster.plan import clamp_day, day_ranges, look
+from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
 from session_pipeline_dagster.processor import Processor, Registry, extras
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
@@ -37,6 +39,7 @@ _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 
 
@@ -70,14 +73,21 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         decision = decide(
-            outlook, read_memory(context.cursor), cadence, settings.cap(processor.name), now
+            outlook,
+            read_memory(context.cursor),
+            cadence,
+            settings.cap(processor.name),
+            now,
+            last_change(known.states, known.failures),
+            known.stale_rollups,
         )
         cursor = write_memory(decision.memory)
-        if decision.ask:
+        if decision.files:
             requests = _requests(processor, decision.files, known, source, settings)
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        if known.stale_rollups:
-            return dg.SensorResult(run_requests=[_rollup_request(processor, known)], cursor=cursor)
+        if decision.rollups:
+            requests = [_rollup_request(processor, decision.rollups)]
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
 
     return sensor
@@ -130,16 +140,35 @@ def _range_request(processor: Processor, first: date, last: date) -> dg.RunReque
     )
 
 
-def _rollup_request(processor: Processor, known: Known) -> dg.RunRequest:
+def _rollup_request(processor: Processor, rollups: Iterable[str]) -> dg.RunRequest:
     """Only the roll-ups: their tables were materialized alone, say by a backfill."""
     return dg.RunRequest(
-        asset_selection=[dg.AssetKey(name) for name in known.stale_rollups],
+        asset_selection=[dg.AssetKey(name) for name in rollups],
         tags={PROCESSOR_TAG: processor.name},
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """What was last observed and said, and when, in seconds since the epoch."""
+
+    seen: str = ""
+    observed_at: float = 0.0
+    plugins: str = ""
+    said_at: float = 0.0
+
+
+def _read_observed(cursor: str | None) -> _Observed:
+    try:
+        return msgspec.json.decode(cursor, type=_Observed) if cursor else _Observed()
+    except msgspec.DecodeError:
+        return _Observed()
+
+
 def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
     """Observes the session files; an event when something changed, and once an hour."""
+
+    plugins = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
 
     @dg.sensor(
         name="session_files_sensor",
@@ -168,22 +197,24 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
             counts[f"{processor.name}_pending"] = len(outlook.pending)
             ages[f"{processor.name}_oldest_pending_seconds"] = outlook.oldest_pending_seconds(now)
-        seen = f"{sorted(counts.items())} {newest}"
-        before, _, at = (context.cursor or "").rpartition("|")
-        if before == seen and now.timestamp() - float(at or 0) < _OBSERVE_AGAIN.total_seconds():
+        seen = f"{sorted(counts.items())} {newest} {plugins}"
+        memory, at = _read_observed(context.cursor), now.timestamp()
+        if memory.seen == seen and at - memory.observed_at < _OBSERVE_AGAIN.total_seconds():
             return dg.SensorResult(skip_reason="nothing changed", cursor=context.cursor)
         metadata: Metadata = {**counts, **ages}
         if newest is not None:
             metadata["newest_mtime"] = dg.MetadataValue.timestamp(newest / 1e9)
-        events: Sequence[dg.AssetObservation | dg.AssetCheckEvaluation] = [
-            dg.AssetObservation(SESSION_FILES, metadata=metadata),
-            plugins_evaluation(registry),
+        events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
+            dg.AssetObservation(SESSION_FILES, metadata=metadata)
         ]
-        cursor = f"{seen}|{now.timestamp()}"
+        said = memory.plugins == plugins and at - memory.said_at < _OBSERVE_AGAIN.total_seconds()
+        if not said:
+            events.append(plugins_evaluation(registry))
+        kept = _Observed(seen, at, plugins, memory.said_at if said else at)
         return dg.SensorResult(
             skip_reason=f"observed {len(scan.files)} session files",
             asset_events=events,
-            cursor=cursor,
+            cursor=msgspec.json.encode(kept).decode(),
         )
 
     return sensor

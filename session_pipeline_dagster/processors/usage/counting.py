@@ -37,6 +37,7 @@ class Call:
     counts: list[int]
     usage: Usage | None = None
     final: bool = False
+    advisors: list["Call"] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -152,6 +153,8 @@ def _assistant(counted: Counted, record: Record, line: int, now_us: int | None) 
     usage = message.usage
     if message.stop_reason and call.sidechain == sidechain:
         call.final = True
+        for advisor in call.advisors:
+            advisor.final = True
     if usage is not None and usage != call.usage and call.sidechain == sidechain:
         _absorb(call, usage)
         if usage.iterations:
@@ -219,8 +222,9 @@ def _advisors(counted: Counted, call: Call, usage: Usage, message: Message) -> N
             advisor = counted.calls[key] = _call(key, call.record, message, call.line, call.time_us)
             advisor.time_inferred = call.time_inferred
             advisor.model = iteration.model or message.model
+            call.advisors.append(advisor)
         _absorb(advisor, own)
-        advisor.final = advisor.final or bool(message.stop_reason)
+        advisor.final = call.final
 
 
 def _tool_uses(
@@ -253,7 +257,9 @@ def _tool_use(
     else:
         # Ids that are not the API's own can repeat from call to call.
         key = f"{call.key}/{tool_id}"
-    if key in counted.events:
+    before = counted.events.get(key)
+    # As with calls: the main thread's line wins over a subagent's copy.
+    if before is not None and (record.is_sidechain or not before.record.is_sidechain):
         return
     event = counted.events[key] = Event(key, record, "tool_use", line, now_us, block.name)
     event.message_key, event.model = call.key, call.model
@@ -270,6 +276,8 @@ def _tool_use(
     if tool_id:
         counted._latest[tool_id] = event
         event.is_error = counted.orphan_results.pop(tool_id, False)
+    if before is not None:
+        event.is_error = event.is_error or before.is_error
 
 
 def _name(given: Mapping[str, object], field_name: str) -> str | None:

@@ -171,8 +171,10 @@ SUMMARIES = (
             count(DISTINCT username) AS users
         FROM (
             SELECT any_value(coalesce(tool_name, '/' || command_name)) AS tool,
-                any_value(event_type) AS kind, bool_or(is_error) AS error,
-                any_value(username) AS username
+                any_value(event_type) AS kind,
+                bool_or(is_error) OR event_key IN (
+                    SELECT tool_use_id FROM usage_tool_results WHERE is_error) AS error,
+                arg_min(username, row(is_sidechain, file_started_at, session_file)) AS username
             FROM usage_events GROUP BY event_key
         )
         GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",

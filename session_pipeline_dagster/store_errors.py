@@ -1,0 +1,31 @@
+"""What DuckDB's errors at opening mean to a user, and what to do about them."""
+
+import re
+from pathlib import Path
+
+from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
+
+LOCKED = "Could not set lock on file"
+_PID = re.compile(r"\(PID (\d+)\)")
+
+
+def busy(database: Path, text: str) -> StoreBusy:
+    """Another process holds the file; DuckDB says which."""
+    match = _PID.search(text)
+    holder = f"process {match[1]}" if match else "another process"
+    pid = int(match[1]) if match else None
+    return StoreBusy(f"{database} is held by {holder}; close it there, or wait", pid)
+
+
+def unusable(database: Path, text: str, version: str) -> StoreUnusable:
+    """The file cannot be opened or read at all."""
+    if "we can only read versions" in text or "newer version" in text:
+        return StoreUnusable(
+            f"{database} was written by a newer DuckDB than {version}; "
+            "upgrade, or set SESSION_PIPELINE_DATABASE to another file"
+        )
+    if "not a valid DuckDB database file" in text:
+        return StoreUnusable(
+            f"{database} is not a DuckDB file; set SESSION_PIPELINE_DATABASE to another path"
+        )
+    return StoreUnusable(f"{database} cannot be used: {text.splitlines()[0]}")
