@@ -139,14 +139,11 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """All of it, or nothing: a connection that closes without a commit has written nothing."""
         with _ONE_WRITER, self.connect() as connection:
             _ensure_schema(connection, self.database)
             connection.begin()
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
+            yield connection
             connection.commit()
 
     # --- reading -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from session_pipeline_dagster.plan import Outlook
 from session_pipeline_dagster.sessions import SessionFile
 
 _LONGEST_BACKOFF = timedelta(hours=1)
+_SOON = timedelta(minutes=1)
 _MANY = 20
 
 
@@ -79,7 +80,8 @@ def decide(
         return _decide_rollups(outlook, replace(memory, deferred=0), cadence, now, stale_rollups)
     asked = memory.requested_at
     fruitless = memory.fruitless + 1 if asked and (last_change or 0.0) < asked else 0
-    wait = _wait(cadence, fruitless - 1)
+    # A store without a row is a new one (or one that was deleted to start over): try sooner.
+    wait = _wait(cadence if last_change else min(cadence, _SOON), fruitless - 1)
     if not fruitless and (memory.deferred or _left_over(outlook, cap, asked)):
         wait = 0.0
     # A clock that was set back must not silence the sensor.

@@ -106,8 +106,13 @@ def test_the_cap_leaves_suspects_and_unsigned_files_out() -> None:
 
 
 def test_after_runs_that_write_nothing_it_asks_ever_more_rarely_up_to_an_hour() -> None:
-    asked = requests(outlook(files("1", at=NOW - HOUR)), 6, wrote=None)
+    asked = requests(outlook(files("1", at=NOW - HOUR)), 6, wrote=NOW - HOUR)
     assert asked == [0, 10, 30, 70, 130, 190, 250, 310]
+
+
+def test_an_empty_store_is_tried_sooner_but_not_for_ever() -> None:
+    asked = requests(outlook(files("1", at=NOW - HOUR)), 5, wrote=None)
+    assert asked == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
 
 
 def test_a_file_that_keeps_growing_does_not_undo_the_back_off() -> None:
@@ -115,7 +120,7 @@ def test_a_file_that_keeps_growing_does_not_undo_the_back_off() -> None:
     for tick in range(120):
         at = NOW + tick * MINUTE / 2
         found = outlook([*files("old", at=NOW - HOUR), *files("live", at=at)])
-        decision = ask(found, memory, at, wrote=None)
+        decision = ask(found, memory, at, wrote=NOW - HOUR)
         memory, asked = decision.memory, asked + bool(decision.files)
     assert asked == 3
 
@@ -133,8 +138,9 @@ def test_a_cadence_over_an_hour_is_kept() -> None:
     memory = Memory(NOW.timestamp(), fruitless=3)
     found, day = outlook(files("1")), timedelta(days=1)
     late = NOW + day - MINUTE
-    assert not decide(found, memory, day, 100, late, None).files
-    assert decide(found, memory, day, 100, NOW + day, None).files
+    earlier = NOW.timestamp() - 1
+    assert not decide(found, memory, day, 100, late, earlier).files
+    assert decide(found, memory, day, 100, NOW + day, earlier).files
 
 
 def test_a_set_that_never_moves_is_still_asked_for_after_years() -> None:
