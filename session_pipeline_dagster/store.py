@@ -24,7 +24,7 @@ from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
 from session_pipeline_dagster.sessions import Signature, content_hash
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store_errors import LOCKED, busy, unusable
+from session_pipeline_dagster.store_errors import busy, passes, unusable
 
 if TYPE_CHECKING:
     import pyarrow
@@ -129,7 +129,7 @@ class Store:
             try:
                 return duckdb.connect(str(self.database), config=self.config())
             except duckdb.Error as error:
-                if LOCKED not in str(error):
+                if not passes(str(error)):
                     raise unusable(self.database, str(error), duckdb.__version__) from error
                 if time.monotonic() >= give_up:
                     raise busy(self.database, str(error)) from error

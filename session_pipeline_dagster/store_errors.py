@@ -5,12 +5,18 @@ from pathlib import Path
 
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 
-LOCKED = "Could not set lock on file"
+# Another process holds the file; or another thread is just closing the last connection to it.
+_PASSING = ("Could not set lock on file", "Unique file handle conflict")
 _PID = re.compile(r"\(PID (\d+)\)")
 
 
+def passes(text: str) -> bool:
+    """Whether an error at opening goes away by waiting."""
+    return any(part in text for part in _PASSING)
+
+
 def busy(database: Path, text: str) -> StoreBusy:
-    """Another process holds the file; DuckDB says which."""
+    """Someone else holds the file; DuckDB says which process."""
     match = _PID.search(text)
     holder = f"process {match[1]}" if match else "another process"
     pid = int(match[1]) if match else None
