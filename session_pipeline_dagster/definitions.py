@@ -15,6 +15,7 @@ from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
 from session_pipeline_dagster.settings import Settings, read_settings
+from session_pipeline_dagster.store import declared_columns
 
 
 def build_processor_definitions(
@@ -26,8 +27,9 @@ def build_processor_definitions(
         settings: default: the environment's.
     """
     settings = settings or read_settings()
-    tables = table_assets(processor, settings)
-    rollups = [rollup_asset(processor, rollup) for rollup in extras(processor).rollups]
+    columns = declared_columns(processor)
+    tables = table_assets(processor, columns, settings)
+    rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
     job = dg.define_asset_job(
         job_name(processor.name),
         selection=dg.AssetSelection.assets(tables, *rollups).without_checks(),

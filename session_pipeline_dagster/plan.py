@@ -117,8 +117,13 @@ class Outlook:
 
     def oldest_pending_seconds(self, now: datetime) -> float:
         """Age of the oldest pending file by its mtime, in seconds; 0 where none is pending."""
-        oldest = min((file.signature.mtime_ns for file in self.pending), default=None)
-        return 0.0 if oldest is None else max(0.0, now.timestamp() - oldest / 1e9)
+        return oldest_seconds(self.pending, now)
+
+
+def oldest_seconds(files: Iterable[SessionFile], now: datetime) -> float:
+    """Age of the oldest file by its mtime, in seconds; 0 without files, never negative."""
+    oldest = min((file.signature.mtime_ns for file in files), default=None)
+    return 0.0 if oldest is None else max(0.0, now.timestamp() - oldest / 1e9)
 
 
 def look(

@@ -22,10 +22,11 @@ from session_pipeline_dagster.plan import (
     currency,
     look,
     next_failure,
+    oldest_seconds,
 )
 from session_pipeline_dagster.pool import crew, outcomes
 from session_pipeline_dagster.processor import Processor, extras
-from session_pipeline_dagster.sessions import SessionFile, SessionSource
+from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Known, Store
 from session_pipeline_dagster.work import Outcome, Task
@@ -168,7 +169,7 @@ def run_batch(
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
     pending = [file for file in outlook.pending if file.key not in writer.written]
-    report.oldest_pending_seconds = _oldest(pending)
+    report.oldest_pending_seconds = oldest_seconds(pending, datetime.now(UTC))
     report.seconds = time.monotonic() - begun
     return report
 
@@ -222,7 +223,7 @@ def file_day(file: SessionFile, state: FileState | None, source: SessionSource) 
         return source.day(file)
     except OSError:
         # It cannot be read now; its run will say so. Any day will do to get it into one.
-        return datetime.fromtimestamp(max(file.signature.mtime_ns, 0) // 10**9, UTC).date()
+        return mtime_day(file.signature.mtime_ns)
 
 
 def _tasks(
@@ -234,22 +235,14 @@ def _tasks(
     chosen: Sequence[SessionFile],
 ) -> list[Task]:
     """Suspects first and outside the cap, because looking at them is cheap; then what is due."""
-    suspects = outlook.suspect
+    suspects, version = outlook.suspect, processor.version
     if options.verify:
-        version = processor.version
         kinds = (Currency.CURRENT, Currency.SUSPECT, Currency.UNSIGNED)
         suspects = [f for f in chosen if currency(f, known.states.get(f.key), version) in kinds]
     # A file can be both: its hash has shown a change that stat cannot see, and then it failed.
     files = {file.key: file for file in [*suspects, *outlook.due[:cap]]}
-    version = processor.version
     failures = {k: f for k, f in known.failures.items() if f.processor_version == version}
     return [Task(f, known.states.get(f.key), failures.get(f.key)) for f in files.values()]
-
-
-def _oldest(pending: Sequence[SessionFile]) -> float:
-    if not pending:
-        return 0.0
-    return max(0.0, time.time() - min(file.signature.mtime_ns for file in pending) / 1e9)
 
 
 class _Writer:
@@ -276,24 +269,12 @@ class _Writer:
         self._batch.signed += [Signed(file.key, file.signature, now) for file in files]
 
     def add(self, outcome: Outcome) -> None:
-        batch, report, now = self._batch, self.report, datetime.now(UTC)
+        batch, report = self._batch, self.report
         batch.done += outcome.done
         batch.signed += outcome.signed
         for failed in outcome.failed:
-            key = failed.file.key
-            known = self.failures.get(key)
-            batch.failures.append(
-                next_failure(
-                    key,
-                    failed.problem,
-                    known,
-                    now,
-                    failed.signature,
-                    failed.file_hash,
-                    self.processor.version,
-                )
-            )
-            self._note(key, failed.problem)
+            key, problem = failed.file.key, failed.problem
+            batch.failures.append(self._fail(key, problem, failed.signature, failed.file_hash))
         batch.failures += outcome.touched
         for table, rows in outcome.rows.items():
             batch.rows.setdefault(table, []).append(rows)
@@ -344,22 +325,17 @@ class _Writer:
             return
         problem = Problem(type(error).__name__, str(error))
         for done in batch.done:
-            key, known = done.session_file, self.failures.get(done.session_file)
-            failure = next_failure(
-                key,
-                problem,
-                known,
-                datetime.now(UTC),
-                done.signature,
-                done.file_hash,
-                self.processor.version,
-            )
-            self._note(key, problem)
-            batch.failures.append(failure)
+            key = done.session_file
+            batch.failures.append(self._fail(key, problem, done.signature, done.file_hash))
         self._commit(Batch(signed=batch.signed, failures=batch.failures))
 
-    def _note(self, key: str, problem: Problem) -> None:
+    def _fail(
+        self, key: str, problem: Problem, signature: Signature, file_hash: str | None
+    ) -> Failure:
+        """The failure row of a file, which the report then names too."""
         self.report.errors += 1
         self.settled.add(key)
         if len(self.report.errors_detail) < _MANY_ERRORS:
             self.report.errors_detail.append((key, problem.error))
+        known, now, version = self.failures.get(key), datetime.now(UTC), self.processor.version
+        return next_failure(key, problem, known, now, signature, file_hash, version)

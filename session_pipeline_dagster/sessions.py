@@ -126,15 +126,16 @@ class LocalSource:
             if day is None and not whole:
                 head += handle.read(HEAD_BYTES + 1 - _SHORT_HEAD)
                 day = first_day(head, whole=True)
-        return day or _utc_day(file.signature.mtime_ns)
+        return day or mtime_day(file.signature.mtime_ns)
 
 
 def session_day(content: Content) -> date:
     """UTC day of the first top-level timestamp in line order, else of the mtime."""
-    return first_day(content.complete, whole=True) or _utc_day(content.signature.mtime_ns)
+    return first_day(content.complete, whole=True) or mtime_day(content.signature.mtime_ns)
 
 
-def _utc_day(mtime_ns: int) -> date:
+def mtime_day(mtime_ns: int) -> date:
+    """UTC day of an mtime in nanoseconds; 1970-01-01 where no calendar holds it."""
     try:
         return datetime.fromtimestamp(mtime_ns // 10**9, UTC).date()
     except (OverflowError, ValueError, OSError):

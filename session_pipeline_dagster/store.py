@@ -242,14 +242,10 @@ class Store:
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name, batch = datetime.now(UTC), processor.name, batch.together()
         appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
-        if appended:
-            with self._transaction() as connection:
-                overtaken = write.overtaken(connection, name, appended)
-                self._write(connection, processor, batch.without(overtaken), now, run_id)
-                return overtaken
         with self._transaction() as connection:
-            self._write(connection, processor, batch, now, run_id)
-        return frozenset()
+            overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
+            self._write(connection, processor, batch.without(overtaken), now, run_id)
+        return overtaken
 
     def _write(
         self,

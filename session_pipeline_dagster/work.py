@@ -111,7 +111,7 @@ class Workbench:
     def _process(
         self, file: SessionFile, state: FileState | None, content: Content, taken: datetime
     ) -> tuple[Done, ProcessorResult]:
-        from session_pipeline_dagster.columns import check_rows  # noqa: PLC0415  see store.py
+        from session_pipeline_dagster.columns import check_rows  # noqa: PLC0415  see store_write.arrow_schema
 
         transcript = parse(content.complete)
         # What an older version left is no ground to build on: its rows are to be replaced.
@@ -151,7 +151,7 @@ class Workbench:
 
     def take(self) -> Outcome:
         """What was worked on since the last call, rows encoded."""
-        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.py
+        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store_write.arrow_schema
 
         outcome, results = self._outcome, self._results
         self._outcome, self._results = Outcome(), []
@@ -167,7 +167,7 @@ class Workbench:
         self, outcome: Outcome, results: list[tuple[SessionFile, Done, ProcessorResult]]
     ) -> None:
         """Find the files whose rows do not fit, so that the others are not held up by them."""
-        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store.py
+        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store_write.arrow_schema
 
         good: list[ProcessorResult] = []
         for file, done, result in results:

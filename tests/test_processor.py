@@ -27,7 +27,7 @@ class Plugin:
     tables = {"mine_rows": "session_file VARCHAR, n BIGINT"}
 
     def process(self, session):
-        raise NotImplementedError
+        ...
 """
 BUILT_IN = EntryPoint(
     "usage", "session_pipeline_dagster.processors.usage:UsageProcessor", ENTRY_POINT_GROUP

@@ -1,6 +1,6 @@
 """Assets of a processor: its tables (partitioned by session day) and its roll-ups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -18,7 +18,6 @@ from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
 from session_pipeline_dagster.runner import BatchReport, Options, run_batch
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import declared_columns
 
 
 class ProcessorConfig(dg.Config):
@@ -43,10 +42,13 @@ def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
 
 
-def table_assets(processor: Processor, settings: Settings) -> dg.AssetsDefinition:
+Columns = Mapping[str, Sequence[tuple[str, str]]]
+"""Table -> (column, DuckDB type), as `store.declared_columns` finds them."""
+
+
+def table_assets(processor: Processor, columns: Columns, settings: Settings) -> dg.AssetsDefinition:
     """The processor's tables as one multi-asset: one run takes a whole batch of files."""
     more, name = extras(processor), processor.name
-    columns = declared_columns(processor)
     specs = [
         dg.AssetSpec(
             table,
@@ -95,7 +97,7 @@ def table_assets(processor: Processor, settings: Settings) -> dg.AssetsDefinitio
         report = _run(processor, sessions, store, settings, options)
         context.log.info(_sentence(report))
         counts = store.store().row_counts(k.to_user_string() for k in context.selected_asset_keys)
-        _log_days(context, processor, report, settings, days)
+        _log_days(context, report, settings, days)
         for key in sorted(context.selected_asset_keys):
             table = key.to_user_string()
             yield dg.MaterializeResult(
@@ -133,7 +135,6 @@ def _days(context: dg.AssetExecutionContext) -> frozenset[date] | None:
 
 def _log_days(
     context: dg.AssetExecutionContext,
-    processor: Processor,
     report: BatchReport,
     settings: Settings,
     asked: frozenset[date] | None,
@@ -165,11 +166,11 @@ def _sentence(report: BatchReport) -> str:
     )
 
 
-def rollup_asset(processor: Processor, rollup: Rollup) -> dg.AssetsDefinition:
+def rollup_asset(processor: Processor, rollup: Rollup, columns: Columns) -> dg.AssetsDefinition:
     """A derived table: recomputed for the parts that changed since its last refresh."""
-    more, columns = extras(processor), declared_columns(processor)[rollup.name]
+    more, name = extras(processor), rollup.name
     metadata = {
-        "dagster/column_schema": column_schema(rollup.name, columns, more.descriptions),
+        "dagster/column_schema": column_schema(name, columns[name], more.descriptions),
         "dagster/table_name": rollup.name,
     }
 
