@@ -47,6 +47,9 @@ def crew(
         return
     # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some.
     alone = sys.platform == "linux" and threading.active_count() == 1
+    # Here and not in each of them; a spawned one does it again (`_begin`).
+    import session_pipeline_dagster.columns  # noqa: F401, PLC0415  0.1 s that no other pass pays
+
     context = multiprocessing.get_context("fork" if alone else "spawn")
     with ProcessPoolExecutor(count, context, _begin, (processor,)) as pool:
         for _ in range(count):
@@ -136,8 +139,6 @@ def _begin(processor: Processor) -> None:
 
     # What it builds has no cycles, and it does nothing else: collecting only costs.
     gc.disable()
-    # The one writer goes first: nothing else can hold up all the others.
-    os.nice(10)
 
 
 def _work(

@@ -5,7 +5,7 @@ is most of a file. Texts and tool inputs stay undecoded bytes until someone asks
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -163,6 +163,20 @@ def epoch_us(time: datetime) -> int:
         time = time.replace(tzinfo=UTC)
     us = (time - EPOCH) // _MICROSECOND
     return us if _FIRST_US <= us <= _LAST_US else min(max(us, _FIRST_US), _LAST_US)
+
+
+def times_us(records: Sequence[Record]) -> list[int | None]:
+    """Each record's time in microseconds since 1970-01-01 UTC; None where it has none."""
+    times = [record.timestamp for record in records]
+    try:
+        # All in one go; what this cannot take (a naive time, one out of the calendar) is rare.
+        found = [None if time is None else (time - EPOCH) // _MICROSECOND for time in times]
+    except TypeError:
+        return [None if time is None else epoch_us(time) for time in times]
+    known = [us for us in found if us is not None]
+    if known and not _FIRST_US <= min(known) <= max(known) <= _LAST_US:
+        return [None if time is None else epoch_us(time) for time in times]
+    return found
 
 
 def decode_raw(raw: msgspec.Raw) -> object:

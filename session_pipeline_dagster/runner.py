@@ -32,6 +32,11 @@ from session_pipeline_dagster.store import Known, Store
 from session_pipeline_dagster.work import Outcome, Task
 
 _MANY_ERRORS = 100
+_FULL_ROW_GROUP = 110_000
+"""Rows of one table, just under DuckDB's row group of 122,880: a smaller commit is rewritten by a
+later one, a larger one holds the database longer."""
+_LONGEST_UNCOMMITTED = 10.0
+"""Seconds: what a crash may cost where each file takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ class _Writer:
         self.settled: set[str] = set()
         self.written: set[str] = set()
         self._batch = Batch()
-        self._bytes = 0
+        self._begun, self._bytes = time.monotonic(), 0
 
     def sign(self, files: Sequence[SessionFile]) -> None:
         now = datetime.now(UTC)
@@ -283,12 +288,18 @@ class _Writer:
         self.settled.update(outcome.gone)
         self.settled.update(failure.session_file for failure in outcome.touched)
         self._bytes += outcome.bytes_read
-        if self._bytes >= self.batch_bytes:
+        most = max((sum(map(len, tables)) for tables in batch.rows.values()), default=0)
+        if (
+            self._bytes >= self.batch_bytes
+            or most >= _FULL_ROW_GROUP
+            or time.monotonic() - self._begun >= _LONGEST_UNCOMMITTED
+        ):
             self.commit()
 
     def commit(self) -> None:
         batch, self._batch, self._bytes = self._batch, Batch(), 0
         self._commit(batch)
+        self._begun = time.monotonic()
 
     def _commit(self, batch: Batch) -> None:
         report = self.report

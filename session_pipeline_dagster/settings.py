@@ -51,7 +51,7 @@ class Settings:
     max_files_per_run: int = 2000  # SESSION_PIPELINE_MAX_FILES_PER_RUN
     time_budget: timedelta = timedelta(seconds=150)  # SESSION_PIPELINE_TIME_BUDGET_SECONDS
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
-    batch_bytes: int = 48 << 20  # SESSION_PIPELINE_BATCH_MB
+    batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
@@ -94,7 +94,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         time_budget=_seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS") or default.time_budget,
         lock_timeout=_seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS") or default.lock_timeout,
-        batch_bytes=_whole(env, "SESSION_PIPELINE_BATCH_MB", 48) << 20,
+        batch_bytes=_whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,
         workers=_whole(env, "SESSION_PIPELINE_WORKERS", default.workers),
         database_memory_mb=_whole(
             env, "SESSION_PIPELINE_DATABASE_MEMORY_MB", default.database_memory_mb

@@ -261,13 +261,15 @@ class Store:
         settled = written + [signed.session_file for signed in batch.signed]
         failed = [failure.session_file for failure in batch.failures]
         write.register(connection, "batch", written)
-        write.note_changes(connection, processor)
-        write.delete_rows(connection, processor, replaced)
+        # Looking for old rows means reading whole tables; a file without a state row has none.
+        if write.any_known(connection, name):
+            write.note_changes(connection, processor)
+            write.delete_rows(connection, processor, replaced)
+            write.delete_records(connection, "session_processor_state", name, written)
         for table, parts in batch.rows.items():
             for rows in parts:
                 write.insert_rows(connection, table, rows)
         write.note_changes(connection, processor)
-        write.delete_records(connection, "session_processor_state", name, written)
         write.insert_states(connection, processor, batch.done, now, run_id)
         write.sign(connection, name, batch.signed)
         write.delete_records(connection, "session_processor_failures", name, settled + failed)

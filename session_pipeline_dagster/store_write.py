@@ -95,6 +95,16 @@ def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None
         )
 
 
+def any_known(connection: "DuckDBPyConnection", processor: str) -> bool:
+    """Whether any file in `batch` has been processed before."""
+    found = connection.execute(
+        """SELECT count(*) FROM session_processor_state SEMI JOIN batch USING (session_file)
+        WHERE processor_name = ?""",
+        [processor],
+    ).fetchall()
+    return found[0][0] > 0
+
+
 def delete_rows(
     connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]
 ) -> None:

@@ -26,7 +26,7 @@ from session_pipeline_dagster.records import (
 )
 
 BOM = b"\xef\xbb\xbf"
-_SKIPS_START_BY = 64 << 10
+_SKIPS_START_BY = 16 << 10
 """Versions that write skippable lines begin with some; elsewhere they would be decoded."""
 HEAD_BYTES = 1 << 20
 
@@ -85,20 +85,42 @@ def parse(content: bytes) -> Transcript:
     Args:
         content: whole lines, as `sessions.complete_part` cuts them; a BOM and CRLF are fine.
     """
-    lines = content.removeprefix(BOM).split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    # Line by line: `decode_lines` knows no lines (it takes two objects on one, or one over two),
-    # and is no faster once that is ruled out (docs/decisions/0008-line-by-line.md).
+    content = content.removeprefix(BOM)
     head = content[:_SKIPS_START_BY]
     if b'"attachment":{' not in head and b'"type":"api-request' not in head:
-        decode = _decoder.decode
-        try:
-            records = [decode(line) for line in lines]
-        except DECODE_ERRORS:
-            return _parse_carefully(lines)
-        return Transcript(records, range(1, len(lines) + 1), 0, _count_unknown(records))
+        count = _plain_lines(content)
+        if count is not None:
+            try:
+                records = _decoder.decode_lines(content)
+            except DECODE_ERRORS:
+                records = []
+            if len(records) == count:
+                return Transcript(records, range(1, count + 1), 0, _count_unknown(records))
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
     return _parse_carefully(lines)
+
+
+def _plain_lines(content: bytes) -> int | None:
+    """How many lines there are, if each begins with `{` and ends with `}`; else None.
+
+    `decode_lines` knows no lines: it takes two objects on one line, and one over two. A newline
+    between `}` and `{` cannot stand inside an object, so no object spans two of these lines; if it
+    then finds as many objects as there are lines, each line is one of them.
+    """
+    find, at, count = content.find, -1, 0
+    while (at := find(b"\n", at + 1)) >= 0:
+        count += 1
+        if content[at - 1 : at + 2] != b"}\n{":
+            break
+    if not content.startswith(b"{"):
+        return None
+    if at < 0:
+        # The last line has no newline of its own.
+        return count + 1 if content.endswith(b"}") else None
+    last = at == len(content) - 1 and content.endswith(b"}\n")
+    return count if last else None
 
 
 def _parse_carefully(lines: list[bytes]) -> Transcript:
@@ -140,7 +162,8 @@ def _raw_time(text: bytes | None) -> datetime | None:
 
 
 def _count_unknown(records: Sequence[Record]) -> int:
-    return sum([record.type not in KNOWN_TYPES for record in records])
+    kinds = [record.type for record in records]
+    return sum([kind not in KNOWN_TYPES for kind in kinds]) if {*kinds} - KNOWN_TYPES else 0
 
 
 class _Timed(msgspec.Struct):

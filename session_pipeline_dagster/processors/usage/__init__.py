@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
-from session_pipeline_dagster.processor import ProcessorResult, Session
+from msgspec.structs import astuple
+
+from session_pipeline_dagster.processor import ProcessorResult, Row, Session
 from session_pipeline_dagster.processors.usage.counting import count
-from session_pipeline_dagster.processors.usage.rows import rows
+from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import (
     DESCRIPTION,
     DESCRIPTIONS,
@@ -37,4 +39,11 @@ class UsageProcessor:
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
         counted = count(session)
-        return ProcessorResult(rows(counted), items=len(counted.calls))
+        results: list[Row] = [(session.key, *result) for result in counted.orphan_results.items()]
+        rows = {
+            "usage_messages": [*map(astuple, counted.messages.values())],
+            "usage_events": [*map(astuple, counted.events.values())],
+            "usage_sessions": [astuple(session_row(counted))],
+            "usage_tool_results": results,
+        }
+        return ProcessorResult(rows, items=len(counted.messages))

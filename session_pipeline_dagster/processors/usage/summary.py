@@ -1,0 +1,79 @@
+"""What one session file adds up to: its row of `usage_sessions`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+from session_pipeline_dagster.processors.usage.counting import Counted
+from session_pipeline_dagster.processors.usage.rows import SessionRow
+from session_pipeline_dagster.transcript import Transcript
+
+BLOCK_GAP_US = 600 * 1_000_000
+"""A longer pause ends a block of activity."""
+
+
+def session_row(counted: Counted) -> SessionRow:
+    """The sums of one file; forks repeat their history, so they cannot be added up over files."""
+    session, times, transcript = counted.session, counted.times_us, counted.session.transcript
+    calls, events = counted.messages.values(), counted.events.values()
+    started, ended = (min(times), max(times)) if times else (None, None)
+    kinds = [event.event_type for event in events]
+    models = [call.model for call in calls if call.model]
+    tools = [event.tool_name for event in events if event.tool_name]
+    skills = [event.skill_name for event in events if event.skill_name is not None]
+    return SessionRow(
+        session_file=session.key,
+        session_id=_session_id(session.stem, transcript),
+        username=session.user,
+        project=counted.project,
+        is_subagent="/subagents/" in session.key or session.stem.startswith("agent-"),
+        started_at=started,
+        ended_at=ended,
+        wall_seconds=None if started is None or ended is None else (ended - started) / 1e6,
+        active_seconds=active_seconds(times),
+        prompts=counted.prompts,
+        user_lines=counted.user_lines,
+        assistant_messages=len(calls),
+        tool_calls=kinds.count("tool_use"),
+        tool_errors=sum([event.is_error for event in events]),
+        skill_invocations=len(skills),
+        subagent_dispatches=kinds.count("subagent"),
+        mcp_calls=kinds.count("mcp_call"),
+        slash_commands=kinds.count("slash_command"),
+        distinct_tools=len({*tools}),
+        distinct_skills=len({*skills}),
+        primary_model=_most_common(models),
+        input_tokens=sum([call.input_tokens for call in calls]),
+        output_tokens=sum([call.output_tokens for call in calls]),
+        cache_creation_tokens=sum([call.cache_creation_tokens for call in calls]),
+        cache_read_tokens=sum([call.cache_read_tokens for call in calls]),
+        partial_messages=sum([call.output_partial for call in calls]),
+        lines=transcript.lines,
+        unreadable_lines=transcript.unreadable_lines,
+        unknown_lines=transcript.unknown_lines,
+        api_errors=counted.api_errors,
+    )
+
+
+def active_seconds(times_us: Sequence[int]) -> float:
+    """Seconds of activity: gaps between lines, without the long ones.
+
+    Args:
+        times_us: microseconds, in any order.
+    """
+    gaps = [later - sooner for sooner, later in pairwise(sorted(times_us))]
+    return sum([gap for gap in gaps if gap <= BLOCK_GAP_US]) / 1e6
+
+
+def _most_common(names: Sequence[str]) -> str | None:
+    """The name that occurs most often; of several, the one that came first."""
+    kinds = dict.fromkeys(names)
+    if len(kinds) > 1:
+        return Counter(names).most_common(1)[0][0]
+    return next(iter(kinds), None)
+
+
+def _session_id(stem: str, transcript: Transcript) -> str:
+    """The session of the file: its own name if its lines know it, else the first named."""
+    named = [record.session_id for record in transcript.records if record.session_id]
+    return stem if not named or stem in named else named[0]
