@@ -20,15 +20,21 @@ LAYERS = [
     {"transcript"},
     {"sessions"},
     {"processor", "plan"},
-    {"processors.usage", "batch", "columns", "ticks"},
+    {"processors.usage", "batch", "columns", "ticks", "health"},
+    {"health_rules"},
     {"store", "store_write", "store_errors", "work"},
-    {"pool"},
+    {"pool", "checkup"},
     {"runner"},
-    {"defs", "cli", "cli_output"},
+    {"defs", "cli", "cli_output", "cli_health"},
     {"definitions"},
 ]
 """Lowest first. A module imports from lower layers; within its own only what TWINS allows."""
-TWINS = {("store", "store_write"), ("store", "store_errors"), ("cli", "cli_output")}
+TWINS = {
+    ("store", "store_write"),
+    ("store", "store_errors"),
+    ("cli", "cli_output"),
+    ("cli", "cli_health"),
+}
 
 
 def dotted(path: Path) -> str:
