@@ -14,6 +14,8 @@ from session_pipeline_dagster.plan import Currency, Failure, FileState, Outlook,
 from session_pipeline_dagster.sessions import SessionFile
 from session_pipeline_dagster.settings import Settings
 
+_SKEW = 60.0
+
 
 class Status(StrEnum):
     """How a finding stands, best first. There is no error: health never fails anything."""
@@ -91,7 +93,8 @@ class Snapshot:
 
     Attributes:
         newest: mtime of the newest file, in seconds since the epoch, `now` at most.
-        processed: when a file was last processed, likewise; None where none ever was.
+        processed: when a file was last processed, likewise; None where none ever was. Times over a
+            minute from now are left out.
         newest_processed: newest mtime of content that this version has processed, likewise.
         failures: by session file.
     """
@@ -118,8 +121,9 @@ def snapshot(
     """A snapshot from a scan and what the store knows."""
     states = _by_key(states, files)
     at = now.timestamp()
-    done = [row.processed_us for row in states.values() if row.processed_us is not None]
-    # A time in the future is a clock that was wrong, and would hide everything until then.
+    # A time in the future is of a clock that was wrong, and would hide everything until then.
+    soon = (at + _SKEW) * 1e6
+    done = [r.processed_us for r in states.values() if r.processed_us and r.processed_us <= soon]
     return Snapshot(
         processor,
         at,

@@ -66,7 +66,9 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
     late = _older(s, o.pending, limits.grace)
     # A failed file from before the last success is no sign that the pipeline stands still.
     missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
-    if missed and (s.processed is None or lag > limits.grace.total_seconds()):
+    # One file may have landed just after the last processing and be the last for days.
+    forgotten = _older(s, missed, limits.stuck_grace)
+    if missed and (s.processed is None or lag > limits.grace.total_seconds() or forgotten):
         last = "nothing was ever processed"
         if s.processed is not None:
             last = f"nothing was processed since {_clock(s.processed)}"
