@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from session_pipeline_dagster.defs.alerts import alert_sensor
 from session_pipeline_dagster.defs.assets import (
     rollup_asset,
     session_files_asset,
@@ -66,7 +67,11 @@ def build_definitions(
     shared = dg.Definitions(
         assets=[session_files_asset(settings)],
         asset_checks=[plugins_check(registry)],
-        sensors=[session_files_sensor(registry, settings), health_sensor(registry, settings)],
+        sensors=[
+            session_files_sensor(registry, settings),
+            health_sensor(registry, settings),
+            alert_sensor(registry, settings),
+        ],
         resources=resources(settings),
         # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.
         executor=dg.in_process_executor,

@@ -21,7 +21,8 @@ LAYERS = [
     {"sessions"},
     {"processor", "plan"},
     {"processors.usage", "batch", "columns", "ticks", "health"},
-    {"health_rules"},
+    {"health_rules", "alerts"},
+    {"alert_sinks"},
     {"store", "store_write", "store_errors", "work"},
     {"pool", "checkup"},
     {"runner"},
@@ -93,7 +94,7 @@ def test_the_core_runs_without_dagster(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("library", ["duckdb", "dagster", "pyarrow"])
+@pytest.mark.parametrize("library", ["duckdb", "dagster", "pyarrow", "apprise"])
 def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) -> None:
     code = f"import sys, {NAME}.cli; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -101,6 +102,10 @@ def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) ->
 
 def test_only_the_store_imports_duckdb() -> None:
     assert importers("duckdb") == {"store"}
+
+
+def test_only_the_sinks_of_alerts_import_what_sends_them() -> None:
+    assert importers("apprise") == {"alert_sinks"}
 
 
 @pytest.mark.parametrize("library", ["dagster", "dagster_duckdb"])

@@ -1,0 +1,31 @@
+"""Runs of a processor, through whichever door they were launched."""
+
+import dagster as dg
+
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
+from session_pipeline_dagster.processor import Processor, extras
+
+IN_FLIGHT = (
+    # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def belongs(run: dg.DagsterRun, processor: Processor) -> bool:
+    """Whether a run works for the processor; hand launches carry no tag."""
+    if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(processor.name):
+        return True
+    more = extras(processor)
+    ours = {dg.AssetKey(n) for n in [*processor.tables, *(r.name for r in more.rollups)]}
+    return bool(run.asset_selection and ours & set(run.asset_selection))
+
+
+def in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
+    """The id of a run of this processor that has not ended."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[*IN_FLIGHT])):
+        if belongs(run, processor):
+            return run.run_id
+    return None
