@@ -12,6 +12,7 @@ from session_pipeline_dagster.defs.assets import (
 )
 from session_pipeline_dagster.defs.checks import health_checks, plugins_check
 from session_pipeline_dagster.defs.health_sensor import health_sensor
+from session_pipeline_dagster.defs.janitor import janitor_sensor
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
@@ -71,6 +72,7 @@ def build_definitions(
             session_files_sensor(registry, settings),
             health_sensor(registry, settings),
             alert_sensor(registry, settings),
+            janitor_sensor(registry),
         ],
         resources=resources(settings),
         # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.

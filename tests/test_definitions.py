@@ -80,6 +80,7 @@ def test_a_processor_gets_a_job_a_sensor_a_pool_and_its_assets(settings: Setting
         "session_files_sensor",
         "health_sensor",
         "alert_sensor",
+        "janitor_sensor",
     }
     assert {"usage_job", "usage_health_job"} <= {job.name for job in repository.get_all_jobs()}
     graph = repository.asset_graph

@@ -14,7 +14,7 @@ PACKAGE = Path(session_pipeline_dagster.__file__).parent
 NAME = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors"},
+    {"errors", "orphans"},
     {"settings", "records"},
     {"odd_lines"},
     {"transcript"},

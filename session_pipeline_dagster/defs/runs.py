@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
 from session_pipeline_dagster.processor import Processor, extras
 
 IN_FLIGHT = (
@@ -18,9 +18,20 @@ def belongs(run: dg.DagsterRun, processor: Processor) -> bool:
     """Whether a run works for the processor; hand launches carry no tag."""
     if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(processor.name):
         return True
-    more = extras(processor)
-    ours = {dg.AssetKey(n) for n in [*processor.tables, *(r.name for r in more.rollups)]}
-    return bool(run.asset_selection and ours & set(run.asset_selection))
+    return bool(_assets(processor) & set(run.asset_selection or ()))
+
+
+def concerns(run: dg.DagsterRun, processor: Processor) -> bool:
+    """Whether a run works for the processor or evaluates its checks."""
+    if belongs(run, processor) or run.job_name == health_job_name(processor.name):
+        return True
+    checked = {key.asset_key for key in run.asset_check_selection or ()}
+    return bool(checked & _assets(processor))
+
+
+def _assets(processor: Processor) -> set[dg.AssetKey]:
+    rollups = (rollup.name for rollup in extras(processor).rollups)
+    return {dg.AssetKey(name) for name in [*processor.tables, *rollups]}
 
 
 def in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
