@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
-from session_pipeline_dagster.health import Finding, limits, snapshot
+from session_pipeline_dagster.health import Finding, Limits, limits, snapshot
 from session_pipeline_dagster.health_rules import judge, unknown
 from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.sessions import SessionSource
@@ -49,18 +49,23 @@ def examine(
     try:
         files = source.scan().files
     except SourceUnavailable as error:
-        return Checkup(None, {p.name: unknown(str(error)) for p in processors})
+        cause = str(error)
+        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
     for p in processors:
-        allowed = limits(settings, p.name, p.cadence)
+        allowed = _limits(settings, p)
         try:
             known = store.known(p, timeout, now - allowed.window)
         except StoreError as error:
-            findings[p.name] = unknown(str(error))
+            findings[p.name] = unknown(str(error), allowed)
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
         taken = snapshot(p.name, p.version, files, known.states, known.failures, known.lines, now)
         findings[p.name] = judge(taken, allowed)
     return Checkup(len(files), findings, busy)
+
+
+def _limits(settings: Settings, processor: Processor) -> Limits:
+    return limits(settings, processor.name, processor.cadence)

@@ -4,7 +4,7 @@ Put a rule here when it can be decided from what a scan and one read of the stor
 docs/operations.md says what each finding means to a person.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
@@ -30,20 +30,28 @@ def judge(s: Snapshot, limits: Limits) -> list[Finding]:
     ]
 
 
-CHECKS: Mapping[str, str] = {
-    "freshness": "Session files that land are processed soon.",
-    "backlog": "No old backlog hides behind newer files.",
-    "fifo_stuck_file": "No file is skipped while newer ones are processed.",
-    "quarantine": "No file was given up.",
-    "unreadable_lines": "Lines can be read.",
-    "unknown_record_types": "Lines are of types this version knows.",
-}
-"""What each rule makes sure of, in the order of `judge`."""
+def about(limits: Limits) -> dict[str, str]:
+    """What each rule makes sure of, in the order of `judge`."""
+    grace, stuck = (_span(g.total_seconds()) for g in (limits.grace, limits.stuck_grace))
+    lines = f"lines of files written in the last {limits.window.days} days"
+    passes = "Otherwise it passes, and its text begins with `info:`."
+    return {
+        "freshness": f"Session files that land are processed within {grace}.",
+        "backlog": f"Fewer than {_FEWEST_LATE} files, or {_LATE_SHARE:.0%} of all, are pending for "
+        f"over {stuck}: an old backlog does not hide behind newer files.",
+        "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
+        + passes,
+        "quarantine": f"No file was given up. {passes}",
+        "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
+        "read.",
+        "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
+        "type that this version does not know.",
+    }
 
 
-def unknown(cause: str) -> list[Finding]:
+def unknown(cause: str, limits: Limits) -> list[Finding]:
     """What every rule says when it was not possible to look."""
-    return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in CHECKS]
+    return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in about(limits)]
 
 
 def freshness(s: Snapshot, limits: Limits) -> Finding:
@@ -74,9 +82,10 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             last = f"nothing was processed since {_clock(s.processed)}"
         return say(
             Status.WARNING,
-            f"{_files(missed)} not processed, the oldest ({_oldest_key(missed)}) for "
-            f"{_span(_oldest(s, missed))}; {last}. Stage: processing. See whether `{name}_sensor` "
-            f"is on and what the last run of `{name}_job` says, or launch `{name}_job`",
+            f"{len(o.pending)} of {o.files} session files are pending, {len(missed)} for too long "
+            f"(the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. "
+            f"Stage: processing. See whether `{name}_sensor` is on and what the last run of "
+            f"`{name}_job` says, or launch `{name}_job`",
         )
     if not o.pending:
         return say(Status.OK, f"all {o.files} session files are processed")
@@ -255,10 +264,6 @@ def _no_files(s: Snapshot) -> str:
     if s.processed is None:
         return "no session files"
     return "no session files, though some were processed earlier; is the right folder mounted?"
-
-
-def _files(files: Sequence[SessionFile]) -> str:
-    return f"{len(files)} session file{'s are' if len(files) > 1 else ' is'}"
 
 
 def _clock(at: float) -> str:

@@ -13,8 +13,8 @@ from session_pipeline_dagster.checkup import examine
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PLUGINS_CHECK, SESSION_FILES
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
-from session_pipeline_dagster.health import Finding, Status
-from session_pipeline_dagster.health_rules import CHECKS, processors_loaded
+from session_pipeline_dagster.health import Finding, Status, limits
+from session_pipeline_dagster.health_rules import about, processors_loaded
 from session_pipeline_dagster.processor import Processor, Registry, asset_tables
 from session_pipeline_dagster.settings import Settings
 
@@ -29,9 +29,8 @@ def health_asset(processor: Processor) -> dg.AssetKey:
 def health_checks(processor: Processor, settings: Settings) -> dg.AssetChecksDefinition:
     """The health checks of a processor, for the button and for jobs."""
     asset = health_asset(processor)
-    specs = [
-        dg.AssetCheckSpec(check, asset=asset, description=about) for check, about in CHECKS.items()
-    ]
+    known = about(limits(settings, processor.name, processor.cadence))
+    specs = [dg.AssetCheckSpec(name, asset=asset, description=text) for name, text in known.items()]
 
     @dg.multi_asset_check(name=f"{processor.name}_health", specs=specs, can_subset=True)
     def checks(
