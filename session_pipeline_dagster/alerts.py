@@ -4,12 +4,13 @@ Level-triggered: an alert is the difference between what a check says and what w
 once that has lasted for a while. Sending is `alert_sinks.py`; gathering is `defs/alerts.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from session_pipeline_dagster.health import Status, at_least
+from session_pipeline_dagster.health import Status, at_least, worst
 
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
@@ -37,11 +38,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One change worth telling: of one check, or of several that say the very same."""
+    """One change worth telling: of one check, or of several that belong together.
+
+    Attributes:
+        was: what was told before; of several checks each status once.
+        now: of several checks the worst.
+    """
 
     processor: str
     checks: Sequence[str]
-    was: Status
+    was: Sequence[Status]
     now: Status
     detail: str
     link: str | None = None
@@ -57,7 +63,7 @@ class Alert:
     def text(self) -> str:
         """Processor, checks, was → now, detail and link."""
         where = f"{self.processor} {', '.join(self.checks)}"
-        lines = [f"{where}: {self.was} → {self.now}", self.detail, self.link or ""]
+        lines = [f"{where}: {', '.join(self.was)} → {self.now}", self.detail, self.link or ""]
         return "\n".join(line for line in lines if line)
 
 
@@ -123,7 +129,7 @@ def decide(
             Alert(
                 seen.processor,
                 (seen.check,),
-                last.status,
+                (last.status,),
                 seen.status,
                 seen.detail,
                 seen.link,
@@ -138,13 +144,29 @@ def _heard(status: Status, level: Status) -> Status:
 
 
 def _together(alerts: Sequence[Alert]) -> list[Alert]:
-    """Checks of a processor that say the very same make one alert: a missing root is one thing."""
-    found: dict[tuple[object, ...], Alert] = {}
+    """One alert for checks of a processor that say the very same, and one for those resolved: a
+    missing root is one thing, and so is its return."""
+    found: dict[tuple[object, ...], list[Alert]] = {}
+    times: Counter[tuple[object, ...]] = Counter()
     for alert in alerts:
-        key = (alert.processor, alert.was, alert.now, alert.detail)
-        first = found.get(key)
-        found[key] = replace(first, checks=(*first.checks, *alert.checks)) if first else alert
-    return list(found.values())
+        same = alert.resolved or (alert.now, alert.detail)
+        # Runs of one tick are changes one after the other.
+        subject = (alert.processor, *alert.checks)
+        found.setdefault((alert.processor, same, times[subject]), []).append(alert)
+        times[subject] += 1
+    return [group[0] if len(group) == 1 else _merge(group) for group in found.values()]
+
+
+def _merge(group: Sequence[Alert]) -> Alert:
+    checks = tuple(check for alert in group for check in alert.checks)
+    details = dict.fromkeys(alert.detail for alert in group)
+    return replace(
+        group[0],
+        checks=checks,
+        was=tuple(dict.fromkeys(status for alert in group for status in alert.was)),
+        now=worst(alert.now for alert in group),
+        detail="\n".join(details),
+    )
 
 
 def enqueue(

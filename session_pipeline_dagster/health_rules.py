@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
-from session_pipeline_dagster.plan import Failure
+from session_pipeline_dagster.plan import Failure, Outlook
 from session_pipeline_dagster.processor import FailedPlugin, Registry
 from session_pipeline_dagster.sessions import SessionFile
 
@@ -37,7 +37,7 @@ def about(limits: Limits) -> dict[str, str]:
     passes = "Otherwise it passes, and its text begins with `info:`."
     return {
         "freshness": f"Session files that land are processed within {grace}.",
-        "backlog": f"Fewer than {_FEWEST_LATE} files, or {_LATE_SHARE:.0%} of all, are pending for "
+        "backlog": f"Fewer than {_FEWEST_LATE} files, or {100 * _LATE_SHARE:g} % of all, are pending for "
         f"over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
@@ -92,7 +92,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
     when = "not yet" if s.processed is None else _clock(s.processed)
     return say(
         Status.OK,
-        f"{len(o.pending)} of {o.files} session files are pending, the oldest for "
+        f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, the oldest for "
         f"{_span(_oldest(s, o.pending))}; last processed: {when}",
     )
 
@@ -111,12 +111,10 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
     if len(late) < _FEWEST_LATE or len(late) < _LATE_SHARE * o.files:
         detail = f"{len(late)} of {o.files} session files have been pending for over {grace}"
         return Finding("backlog", Status.OK, detail, numbers)
-    failing = len(o.backing_off) + len(o.quarantined)
-    failed = f", {failing} of them after they failed" if failing else ""
     detail = (
-        f"{len(late)} of {o.files} session files have been pending for over {grace}{failed}; the "
-        f"oldest ({_oldest_key(late)}) for {_span(_oldest(s, late))}. Stage: processing. Launch "
-        f"`{s.processor}_job`, or see in `session-pipeline status` why they fail"
+        f"{len(late)} of {o.files} session files have been pending for over {grace}{_failed(o)}; "
+        f"the oldest ({_oldest_key(late)}) for {_span(_oldest(s, late))}. Stage: processing. "
+        f"Launch `{s.processor}_job`, or see in `session-pipeline status` why they fail"
     )
     return Finding("backlog", Status.WARNING, detail, numbers)
 
@@ -170,9 +168,7 @@ def quarantine(s: Snapshot) -> Finding:
         f"Stage: processing. {_release(first.session_file, s.processor)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
-    return Finding(
-        "quarantine", Status.INFO, detail, numbers, reason=first.error, failures=given_up
-    )
+    return Finding("quarantine", Status.INFO, detail, numbers, failures=given_up)
 
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
@@ -264,6 +260,12 @@ def _no_files(s: Snapshot) -> str:
     if s.processed is None:
         return "no session files"
     return "no session files, though some were processed earlier; is the right folder mounted?"
+
+
+def _failed(o: Outlook) -> str:
+    """How many of the pending files have failed before."""
+    failed = len(o.failed) + len(o.backing_off) + len(o.quarantined)
+    return f" ({failed} after a failure)" if failed else ""
 
 
 def _clock(at: float) -> str:

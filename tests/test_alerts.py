@@ -1,6 +1,7 @@
 """When an alert goes out: transitions, delay, level, and what is told together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ def story(
     for second, status in steps:
         now = T0 + second
         alerts, told = decide(told, [seen(status, now, delay)], now, Status(level))
-        out += [(second, alert.was.value, alert.now.value) for alert in alerts]
+        out += [(second, alert.was[0].value, alert.now.value) for alert in alerts]
     return out
 
 
@@ -107,23 +108,46 @@ def test_a_clock_that_was_set_back_keeps_nothing_for_ever() -> None:
     assert len(alerts) == 1
 
 
-def test_checks_that_say_the_very_same_make_one_alert() -> None:
+def test_checks_that_say_the_very_same_make_one_alert_and_so_does_their_end() -> None:
     """A missing root makes every check of a processor unknown."""
-    sightings = [
-        seen("unknown", check=check, detail="no root") for check in ("backlog", "freshness")
-    ]
-    alerts, told = decide({}, [*sightings, seen("info", check="quarantine")], T0, Status.INFO)
-    assert [tuple(alert.checks) for alert in alerts] == [("backlog", "freshness"), ("quarantine",)]
-    assert len(told) == 3
+    told = {"usage:quarantine": Told(Status.INFO)}
+    names = ("backlog", "freshness", "quarantine")
+    gone = [seen("unknown", check=check, detail="no root") for check in names]
+    (alert,), told = decide(told, [*gone], T0, Status.INFO)
+    assert alert.title == "unknown: usage backlog, freshness, quarantine"
+    assert alert.text.splitlines()[0].endswith("quarantine: ok, info → unknown")
+    assert alert.text.splitlines()[1:] == ["no root"]
+    back = [seen("ok", check=check, detail=f"{check} is fine") for check in names[:2]]
+    again = [*back, seen("info", check="quarantine", detail="1 given up")]
+    resolved, info = decide(told, again, T0, Status.INFO)[0]
+    assert resolved.title == "resolved: usage backlog, freshness"
+    assert resolved.text.splitlines()[1:] == ["backlog is fine", "freshness is fine"]
+    assert info.title == "info: usage quarantine"
+
+
+def test_checks_that_say_different_things_are_told_one_by_one() -> None:
+    sightings = [seen("warning", check=check, detail=check) for check in ("backlog", "freshness")]
+    assert len(decide({}, sightings, T0, Status.INFO)[0]) == 2
+
+
+def test_processors_are_told_one_by_one() -> None:
+    other = replace(seen("warning"), subject="other:freshness", processor="other")
+    assert len(decide({}, [seen("warning"), other], T0, Status.INFO)[0]) == 2
 
 
 def test_runs_are_taken_in_their_order() -> None:
     runs = [seen("warning"), seen("warning"), seen("ok"), seen("warning")]
     alerts, _ = decide({}, runs, T0, Status.INFO)
     assert [alert.now.value for alert in alerts] == ["warning", "ok"], "the same twice is one"
-    told = [seen("warning", detail="run 1"), seen("ok"), seen("warning", detail="run 2")]
+    told = [
+        seen("warning", detail="run 1"),
+        seen("ok"),
+        seen("warning", detail="run 2"),
+        seen("ok"),
+    ]
     alerts, _ = decide({}, told, T0, Status.INFO)
-    assert [alert.detail for alert in alerts] == ["run 1", "ok", "run 2"]
+    assert [alert.detail for alert in alerts] == ["run 1", "ok", "run 2", "ok"]
+    assert [alert.resolved for alert in alerts] == [False, True, False, True]
 
 
 def test_what_is_not_sighted_keeps_what_was_told_of_it() -> None:
@@ -132,7 +156,9 @@ def test_what_is_not_sighted_keeps_what_was_told_of_it() -> None:
 
 
 def test_the_message_names_processor_check_change_detail_and_link() -> None:
-    alert = Alert("usage", ("freshness",), Status.OK, Status.WARNING, "3 files wait", "http://u/x")
+    alert = Alert(
+        "usage", ("freshness",), (Status.OK,), Status.WARNING, "3 files wait", "http://u/x"
+    )
     assert alert.title == "warning: usage freshness"
     assert alert.text == "usage freshness: ok → warning\n3 files wait\nhttp://u/x"
 
@@ -161,7 +187,7 @@ def test_a_cursor_of_someone_else_is_an_empty_memory(cursor: str | None) -> None
 
 
 def alert_of(detail: str, checks: Sequence[str] = ("freshness",)) -> Alert:
-    return Alert("usage", checks, Status.OK, Status.WARNING, detail)
+    return Alert("usage", checks, (Status.OK,), Status.WARNING, detail)
 
 
 def normal(memory: Memory) -> object:
