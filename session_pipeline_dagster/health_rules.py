@@ -37,8 +37,8 @@ def about(limits: Limits) -> dict[str, str]:
     passes = "Otherwise it passes, and its text begins with `info:`."
     return {
         "freshness": f"Session files that land are processed within {grace}.",
-        "backlog": f"Fewer than {_FEWEST_LATE} files, or {100 * _LATE_SHARE:g} % of all, are pending for "
-        f"over {stuck}: an old backlog does not hide behind newer files.",
+        "backlog": f"Fewer than {_FEWEST_LATE} files, or {100 * _LATE_SHARE:g} % of all, are "
+        f"pending for over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
         "quarantine": f"No file was given up. {passes}",
