@@ -134,7 +134,6 @@ def test_what_has_not_lasted_for_an_interval_is_told_to_nobody(alarm, webhook) -
 def test_a_planned_evaluation_says_nothing(alarm, webhook) -> None:
     """It is there while a run is under way, and for ever if that run died."""
     alarm.say("warning")
-    alarm.tick()
     job = alarm.defs.resolve_job_def("verification_health_job")
     run = alarm.instance.create_run_for_job(job)
     planned = dg.DagsterEvent(
@@ -149,12 +148,12 @@ def test_a_planned_evaluation_says_nothing(alarm, webhook) -> None:
     record = storage.get_asset_check_summary_records([FRESHNESS])[FRESHNESS]
     assert record.last_check_execution_record.status.value == "PLANNED"
     alarm.tick()
-    assert len(webhook.taken) == 1
+    assert webhook.titles == ["warning: verification freshness"], "what was said before it holds"
 
 
 def test_a_sink_that_fails_is_tried_again_stops_nobody_and_loses_nothing(alarm, webhook) -> None:
     with Webhook() as broken:
-        broken.working = False
+        broken.takes = 0
         alarm.set(alert_urls=(broken.url, webhook.url))
         alarm.say("warning")
         assert "1 not taken yet" in alarm.tick()
@@ -164,10 +163,20 @@ def test_a_sink_that_fails_is_tried_again_stops_nobody_and_loses_nothing(alarm, 
         assert webhook.titles == both
         assert broken.taken == []
         assert len(broken.refused) == 2, "the first again; the second must not overtake it"
-        broken.working = True
+        broken.takes = None
         assert alarm.tick() == "nothing to tell"
         assert broken.titles == both
         assert webhook.titles == both
+
+
+def test_a_sink_that_fails_in_the_middle_gets_nothing_twice(alarm, webhook) -> None:
+    alarm.say("warning", "one")
+    alarm.say("warning", "two", check="backlog")
+    webhook.takes = 1
+    assert "1 not taken yet" in alarm.tick()
+    webhook.takes = None
+    alarm.tick()
+    assert webhook.titles == ["warning: verification backlog", "warning: verification freshness"]
 
 
 def test_a_url_that_apprise_does_not_know_is_said_and_stops_nobody(alarm, webhook, capfd) -> None:
@@ -211,6 +220,7 @@ def test_a_failed_run_is_told_at_once_and_its_success_resolves_it(alarm, webhook
     assert message["message"].endswith(f"http://u/runs/{first}")
     assert "SECRET" not in message["message"]
     alarm.end_run(failed=False)
+    alarm.tick()
     alarm.tick()
     assert webhook.titles[1:] == ["resolved: verification run"]
 

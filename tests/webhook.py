@@ -7,12 +7,15 @@ from types import TracebackType
 
 
 class Webhook:
-    """What was taken is in `taken`, as JSON; what was refused in `refused`."""
+    """What was taken is in `taken`, as JSON; what was refused in `refused`.
+
+    `takes` is how many messages it takes before it fails; None = all.
+    """
 
     def __init__(self) -> None:
         self.taken: list[dict[str, str]] = []
         self.refused: list[dict[str, str]] = []
-        self.working = True
+        self.takes: int | None = None
 
     def __enter__(self) -> "Webhook":
         hook = self
@@ -20,8 +23,9 @@ class Webhook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                (hook.taken if hook.working else hook.refused).append(body)
-                self.send_response(200 if hook.working else 503)
+                works = hook.takes is None or len(hook.taken) < hook.takes
+                (hook.taken if works else hook.refused).append(body)
+                self.send_response(200 if works else 503)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
