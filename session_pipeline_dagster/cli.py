@@ -162,6 +162,27 @@ def status(context: Context, as_json: bool) -> int:
 
 
 @main.command()
+@click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@_common
+def health(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
+    """Whether what lands is processed. Exit 0 ok, 1 degraded, 2 unknown."""
+    from session_pipeline_dagster import cli_health  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.checkup import examine  # noqa: PLC0415
+    from session_pipeline_dagster.health_rules import processors_loaded  # noqa: PLC0415
+
+    chosen, settings = context.processors(processor), context.settings
+    found = examine(chosen, context.source, _store(settings), settings, datetime.now(UTC))
+    # Who asks for some processors does not ask for those that could not be loaded.
+    plugins = [processors_loaded(context.registry)] if not processor else []
+    if as_json:
+        click.echo(cli_health.health_json(found, plugins))
+    else:
+        cli_health.print_health(found, plugins)
+    return cli_health.exit_code(found, plugins)
+
+
+@main.command()
 @click.argument("keys", nargs=-1)
 @click.option("--all-quarantined", is_flag=True, help="Every file that was given up.")
 @click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")

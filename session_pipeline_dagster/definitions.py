@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from session_pipeline_dagster.defs.alerts import alert_sensor
 from session_pipeline_dagster.defs.assets import (
     rollup_asset,
     session_files_asset,
     table_assets,
 )
-from session_pipeline_dagster.defs.checks import plugins_check
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
+from session_pipeline_dagster.defs.checks import health_checks, plugins_check
+from session_pipeline_dagster.defs.health_sensor import health_sensor
+from session_pipeline_dagster.defs.janitor import janitor_sensor
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
@@ -21,7 +24,7 @@ from session_pipeline_dagster.store import declared_columns
 def build_processor_definitions(
     processor: Processor, settings: Settings | None = None
 ) -> dg.Definitions:
-    """Assets, job and sensor of one processor; nobody writes Dagster code to add one.
+    """Assets, checks, jobs and sensor of one processor; nobody writes Dagster code to add one.
 
     Args:
         settings: default: the environment's.
@@ -37,9 +40,17 @@ def build_processor_definitions(
         description=f"Processes session files with `{processor.name}`: those of the chosen days, "
         "or everything pending if launched without a partition.",
     )
+    checks = health_checks(processor, settings)
+    health_job = dg.define_asset_job(
+        health_job_name(processor.name),
+        selection=dg.AssetSelection.checks(checks),
+        description=f"Evaluates the health checks of `{processor.name}`. `health_sensor` does the "
+        "same by itself, without a run.",
+    )
     return dg.Definitions(
         assets=[tables, *rollups],
-        jobs=[job],
+        asset_checks=[checks],
+        jobs=[job, health_job],
         sensors=[processor_sensor(processor, settings)],
     )
 
@@ -57,7 +68,12 @@ def build_definitions(
     shared = dg.Definitions(
         assets=[session_files_asset(settings)],
         asset_checks=[plugins_check(registry)],
-        sensors=[session_files_sensor(registry, settings)],
+        sensors=[
+            session_files_sensor(registry, settings),
+            health_sensor(registry, settings),
+            alert_sensor(registry, settings),
+            janitor_sensor(registry),
+        ],
         resources=resources(settings),
         # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.
         executor=dg.in_process_executor,

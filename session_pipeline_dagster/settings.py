@@ -12,6 +12,9 @@ from pathlib import Path
 from session_pipeline_dagster.errors import SettingsError
 
 _DIGITS = 16
+_MOST_DAYS = 36_500
+_ALL = 100
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -23,6 +26,14 @@ class Layout(Enum):
 
     USERS = "users"
     PROJECTS = "projects"
+
+
+class AlertLevel(Enum):
+    """The mildest finding that alerts speak of; unknown = it was not possible to look."""
+
+    INFO = "info"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,18 @@ class Settings:
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
+    health_interval: timedelta = timedelta(seconds=60)  # SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS
+    # SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS; None = four times a processor's grace
+    stuck_grace: timedelta | None = None
+    format_window: timedelta = timedelta(days=7)  # SESSION_PIPELINE_FORMAT_DAYS
+    unreadable_percent: float = 1.0  # SESSION_PIPELINE_UNREADABLE_PERCENT
+    unknown_percent: float = 5.0  # SESSION_PIPELINE_UNKNOWN_PERCENT
+    # SESSION_PIPELINE_ALERT_URLS; they hold tokens, so they are never shown
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    alert_level: AlertLevel = AlertLevel.INFO  # SESSION_PIPELINE_ALERT_LEVEL
+    # SESSION_PIPELINE_ALERT_DELAY_SECONDS; None = the processor's cadence
+    alert_delay: timedelta | None = None
+    ui_url: str | None = None  # DAGSTER_UI_URL
 
     def cadence(self, processor: str, default: timedelta) -> timedelta:
         """How often the processor's sensor looks: the setting, else its own default."""
@@ -100,6 +123,18 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             env, "SESSION_PIPELINE_DATABASE_MEMORY_MB", default.database_memory_mb
         ),
         database_threads=_whole(env, "SESSION_PIPELINE_DATABASE_THREADS", default.database_threads),
+        health_interval=_seconds(env, "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS")
+        or default.health_interval,
+        stuck_grace=_seconds(env, "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS"),
+        format_window=timedelta(days=_whole(env, "SESSION_PIPELINE_FORMAT_DAYS", 7, _MOST_DAYS)),
+        unreadable_percent=_percent(
+            env, "SESSION_PIPELINE_UNREADABLE_PERCENT", default.unreadable_percent
+        ),
+        unknown_percent=_percent(env, "SESSION_PIPELINE_UNKNOWN_PERCENT", default.unknown_percent),
+        alert_urls=_urls(env, "SESSION_PIPELINE_ALERT_URLS"),
+        alert_level=_level(env, "SESSION_PIPELINE_ALERT_LEVEL", default.alert_level),
+        alert_delay=_seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
+        ui_url=_web_address(env, "DAGSTER_UI_URL"),
     )
 
 
@@ -184,14 +219,55 @@ def _text(env: Mapping[str, str], name: str) -> str | None:
     return value
 
 
-def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+def _whole(env: Mapping[str, str], name: str, default: int, most: int | None = None) -> int:
     value = _text(env, name)
     if value is None:
         return default
     digits = value.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < _DIGITS and int(digits) > 0):
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least 1")
+    if most is not None and int(digits) > most:
+        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")
     return int(value)
+
+
+def _percent(env: Mapping[str, str], name: str, default: float) -> float:
+    value = _text(env, name)
+    if value is None:
+        return default
+    try:
+        percent = float(value)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= _ALL:
+        raise SettingsError(f"{name} is {value!r}; it takes a number of percent from 0 to 100")
+    return percent
+
+
+def _level(env: Mapping[str, str], name: str, default: AlertLevel) -> AlertLevel:
+    value = _text(env, name)
+    try:
+        return default if value is None else AlertLevel(value.strip())
+    except ValueError:
+        raise SettingsError(f"{name} is {value!r}; it takes info, unknown or warning") from None
+
+
+def _urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """URLs of alert sinks; the error names the place of a wrong one, because they hold tokens."""
+    urls = tuple((_text(env, name) or "").split())
+    for place, url in enumerate(urls, start=1):
+        if not _URL.match(url):
+            raise SettingsError(
+                f"{name}: number {place} is no URL like slack://...; separate them by spaces"
+            )
+    return urls
+
+
+def _web_address(env: Mapping[str, str], name: str) -> str | None:
+    value = _text(env, name)
+    if value is not None and not re.match(r"https?://[^/]", value.strip()):
+        raise SettingsError(f"{name} is {value!r}; it takes an address like http://127.0.0.1:3000")
+    return None if value is None else value.strip().rstrip("/")
 
 
 def _seconds(env: Mapping[str, str], name: str) -> timedelta | None:

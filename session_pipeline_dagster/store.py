@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import duckdb
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
+from session_pipeline_dagster.health import LineCounts
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
 from session_pipeline_dagster.sessions import Signature, content_hash
@@ -43,6 +44,9 @@ _STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
     next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
     processor_version FROM session_processor_failures WHERE processor_name = ?"""
+_LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_lines), 0)::BIGINT,
+    coalesce(sum(unknown_lines), 0)::BIGINT FROM session_processor_state
+    WHERE processor_name = ? AND mtime_ns >= ?"""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
 _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
 _RELATIONS = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
@@ -56,12 +60,14 @@ class Known:
         states, failures: rows by session file.
         stale_rollups: roll-ups of the processor with parts that wait for a refresh.
         prepared: the tables and views of the processor are as it declares them.
+        lines: of files written since `lines_since`.
     """
 
     states: Mapping[str, FileState]
     failures: Mapping[str, Failure]
     stale_rollups: Sequence[str]
     prepared: bool
+    lines: LineCounts = field(default_factory=LineCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +154,35 @@ class Store:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def known(self, processor: Processor, timeout: timedelta | None = None) -> Known:
-        """Everything the store knows of a processor's files, in one short look."""
-        names = {*relations(processor)}
+    def known(
+        self,
+        processor: Processor,
+        timeout: timedelta | None = None,
+        lines_since: datetime | None = None,
+    ) -> Known:
+        """Everything the store knows of a processor's files, in one short look.
+
+        Args:
+            lines_since: also count the lines of files written since then.
+        """
+        names, counts = {*relations(processor)}, [(0, 0, 0)]
+        version = processor.version
         with self.connect(timeout) as connection:
             _ensure_schema(connection, self.database)
             states = connection.execute(_STATES, [processor.name]).fetchall()
             failures = connection.execute(_FAILURES, [processor.name]).fetchall()
             parts = connection.execute(_CHANGES).fetchall()
             made = connection.execute(_DIGEST, [processor.name]).fetchall()
+            if lines_since is not None:
+                since = [processor.name, int(lines_since.timestamp()) * 10**9]
+                counts = connection.execute(_LINES, since).fetchall()
         return Known(
             states={
-                row[0]: FileState(*row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9])
-                for row in states
+                # A row without a version was imported, or written by hand: it is of any version.
+                r[0]: FileState(
+                    *r[:4], _signature(*r[4:7]), r[7], version if r[8] is None else r[8], r[9]
+                )
+                for r in states
             },
             failures={
                 row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
@@ -168,6 +190,7 @@ class Store:
             },
             stale_rollups=sorted({row[0] for row in parts} & names),
             prepared=made == [(declaration_digest(processor),)],
+            lines=LineCounts(*counts[0]),
         )
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
@@ -271,7 +294,7 @@ class Store:
                 write.insert_rows(connection, table, rows)
         write.note_changes(connection, processor)
         write.insert_states(connection, processor, batch.done, now, run_id)
-        write.sign(connection, name, batch.signed)
+        write.sign(connection, processor, batch.signed)
         write.delete_records(connection, "session_processor_failures", name, settled + failed)
         write.insert_failures(connection, name, batch.failures)
 

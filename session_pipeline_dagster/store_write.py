@@ -181,7 +181,7 @@ def insert_states(
     _insert(connection, "session_processor_state", rows)
 
 
-def sign(connection: "DuckDBPyConnection", processor: str, signed: Sequence[Signed]) -> None:
+def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequence[Signed]) -> None:
     """Refresh signatures in place; there can be one for every file of a restored tree."""
     if not signed:
         return
@@ -197,9 +197,10 @@ def sign(connection: "DuckDBPyConnection", processor: str, signed: Sequence[Sign
     connection.register("signed", pa.table(columns))
     connection.execute(
         """UPDATE session_processor_state SET size_bytes = signed.size, mtime_ns = signed.mtime,
-            ctime_ns = signed.ctime, signature_at = signed.seen
+            ctime_ns = signed.ctime, signature_at = signed.seen,
+            processor_version = coalesce(processor_version, ?)
         FROM signed WHERE processor_name = ? AND session_file = signed.key""",
-        [processor],
+        [processor.version, processor.name],
     )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } }
     ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } } }"""
@@ -23,7 +25,16 @@ RUNS = """{ runsOrError { ... on Runs { results {
     runId status jobName tags { key value } assetSelection { path } } } } }"""
 TICKS = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { ticks(limit: 50) { status skipReason runIds } } } } }"""
+    ... on Sensor { sensorState { ticks(limit: 50) { status skipReason runIds timestamp } } } } }"""
+SENSOR = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
+    sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
+    ... on Sensor { sensorState { id status } } } }"""
+STOP = """mutation($id: String!) { stopSensor(id: $id) {
+    __typename ... on PythonError { message } } }"""
+CHECK = """query($a: AssetKeyInput!, $c: String!) {
+    assetCheckExecutions(assetKey: $a, checkName: $c, limit: 50) {
+        status runId evaluation { success severity description metadataEntries { label
+            ... on TextMetadataEntry { text } ... on FloatMetadataEntry { floatValue } } } } }"""
 
 
 class DagsterDev:
@@ -67,6 +78,13 @@ class DagsterDev:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._log.close()
+
+    def crash(self) -> None:
+        """What a power cut does: every process is gone at once."""
+        parent = psutil.Process(self._process.pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            process.kill()
+        self._process.wait()
 
     def _answers(self) -> bool:
         try:
@@ -149,7 +167,24 @@ class DagsterDev:
         known = {run["runId"] for run in runs} >= set(run_ids)
         return runs if over and known and len(runs) >= at_least else None
 
-    def skip_reasons(self, sensor: str) -> list[str]:
-        """Why the sensor's last ticks asked for nothing."""
+    def skip_reasons(self, sensor: str, since: float = 0) -> list[str]:
+        """Why the sensor's last ticks (since then) asked for nothing."""
         state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
-        return [tick["skipReason"] for tick in state["ticks"] if tick["skipReason"]]
+        ticks = [tick for tick in state["ticks"] if tick["timestamp"] > since]
+        return [tick["skipReason"] for tick in ticks if tick["skipReason"]]
+
+    def stop_sensor(self, sensor: str) -> None:
+        """Switch a sensor off, as a click on it does."""
+        state = self.graphql(SENSOR, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
+        answer = self.graphql(STOP, id=state["id"])["stopSensor"]
+        assert answer["__typename"] == "StopSensorMutationResult", answer
+
+    def check(self, asset: str, check: str) -> list[dict[str, Any]]:
+        """The executions of a check, newest first, as its page shows them."""
+        found = self.graphql(CHECK, a={"path": [asset]}, c=check)["assetCheckExecutions"]
+        for execution in found:
+            entries = (execution["evaluation"] or {}).get("metadataEntries", [])
+            execution["metadata"] = {
+                entry["label"]: entry.get("text", entry.get("floatValue")) for entry in entries
+            }
+        return found

@@ -78,8 +78,11 @@ def test_a_processor_gets_a_job_a_sensor_a_pool_and_its_assets(settings: Setting
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "usage_sensor",
         "session_files_sensor",
+        "health_sensor",
+        "alert_sensor",
+        "janitor_sensor",
     }
-    assert "usage_job" in {job.name for job in repository.get_all_jobs()}
+    assert {"usage_job", "usage_health_job"} <= {job.name for job in repository.get_all_jobs()}
     graph = repository.asset_graph
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
         "session_files",

@@ -14,21 +14,28 @@ PACKAGE = Path(session_pipeline_dagster.__file__).parent
 NAME = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
-    {"errors"},
+    {"errors", "orphans"},
     {"settings", "records"},
     {"odd_lines"},
     {"transcript"},
     {"sessions"},
     {"processor", "plan"},
-    {"processors.usage", "batch", "columns", "ticks"},
+    {"processors.usage", "batch", "columns", "ticks", "health"},
+    {"health_rules", "alerts"},
+    {"alert_sinks"},
     {"store", "store_write", "store_errors", "work"},
-    {"pool"},
+    {"pool", "checkup"},
     {"runner"},
-    {"defs", "cli", "cli_output"},
+    {"defs", "cli", "cli_output", "cli_health"},
     {"definitions"},
 ]
 """Lowest first. A module imports from lower layers; within its own only what TWINS allows."""
-TWINS = {("store", "store_write"), ("store", "store_errors"), ("cli", "cli_output")}
+TWINS = {
+    ("store", "store_write"),
+    ("store", "store_errors"),
+    ("cli", "cli_output"),
+    ("cli", "cli_health"),
+}
 
 
 def dotted(path: Path) -> str:
@@ -87,7 +94,7 @@ def test_the_core_runs_without_dagster(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("library", ["duckdb", "dagster", "pyarrow"])
+@pytest.mark.parametrize("library", ["duckdb", "dagster", "pyarrow", "apprise"])
 def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) -> None:
     code = f"import sys, {NAME}.cli; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -95,6 +102,10 @@ def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) ->
 
 def test_only_the_store_imports_duckdb() -> None:
     assert importers("duckdb") == {"store"}
+
+
+def test_only_the_sinks_of_alerts_import_what_sends_them() -> None:
+    assert importers("apprise") == {"alert_sinks"}
 
 
 @pytest.mark.parametrize("library", ["dagster", "dagster_duckdb"])

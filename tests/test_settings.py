@@ -9,7 +9,14 @@ import pytest
 
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.settings import Layout, Root, Settings, parse_roots, read_settings
+from session_pipeline_dagster.settings import (
+    AlertLevel,
+    Layout,
+    Root,
+    Settings,
+    parse_roots,
+    read_settings,
+)
 
 SET = [
     ("SESSION_DATA_DIR", "/data", lambda s: s.roots, (Root(Path("/data")),)),
@@ -48,6 +55,35 @@ SET = [
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),
     ("SESSION_PIPELINE_DATABASE_MEMORY_MB", "256", lambda s: s.database_memory_mb, 256),
     ("SESSION_PIPELINE_DATABASE_THREADS", "4", lambda s: s.database_threads, 4),
+    (
+        "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS",
+        "30",
+        lambda s: s.health_interval,
+        timedelta(seconds=30),
+    ),
+    (
+        "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS",
+        "60",
+        lambda s: s.stuck_grace,
+        timedelta(seconds=60),
+    ),
+    ("SESSION_PIPELINE_FORMAT_DAYS", "3", lambda s: s.format_window, timedelta(days=3)),
+    ("SESSION_PIPELINE_UNREADABLE_PERCENT", "2.5", lambda s: s.unreadable_percent, 2.5),
+    ("SESSION_PIPELINE_UNKNOWN_PERCENT", "0", lambda s: s.unknown_percent, 0.0),
+    (
+        "SESSION_PIPELINE_ALERT_URLS",
+        "slack://a/b/c  mailto://u:p@example.org",
+        lambda s: s.alert_urls,
+        ("slack://a/b/c", "mailto://u:p@example.org"),
+    ),
+    ("SESSION_PIPELINE_ALERT_LEVEL", "warning", lambda s: s.alert_level, AlertLevel.WARNING),
+    (
+        "SESSION_PIPELINE_ALERT_DELAY_SECONDS",
+        "1",
+        lambda s: s.alert_delay,
+        timedelta(seconds=1),
+    ),
+    ("DAGSTER_UI_URL", "http://dagster:3000/", lambda s: s.ui_url, "http://dagster:3000"),
 ]
 NAMES = [name for name, *_ in SET]
 WHOLE = [
@@ -57,6 +93,7 @@ WHOLE = [
     "SESSION_PIPELINE_WORKERS",
     "SESSION_PIPELINE_DATABASE_MEMORY_MB",
     "SESSION_PIPELINE_DATABASE_THREADS",
+    "SESSION_PIPELINE_FORMAT_DAYS",
 ]
 SECONDS = [name for name in NAMES if name.endswith(("_INTERVAL", "_SECONDS"))]
 
@@ -197,3 +234,44 @@ def test_a_start_date_in_the_future_is_no_start_date() -> None:
 def test_the_home_of_nobody_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} .*no such user"):
         read_settings({name: "~no-such-user-here/x"})
+
+
+def test_more_days_than_a_calendar_holds_are_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_FORMAT_DAYS .*at most"):
+        read_settings({"SESSION_PIPELINE_FORMAT_DAYS": "999999999"})
+
+
+@pytest.mark.parametrize("text", ["-1", "101", "nan", "inf", "1 %"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_PERCENT")])
+def test_what_is_no_percentage_is_an_error(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} is .*from 0 to 100"):
+        read_settings({name: text})
+
+
+def test_an_unknown_alert_level_is_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_ALERT_LEVEL .*info, unknown"):
+        read_settings({"SESSION_PIPELINE_ALERT_LEVEL": "ok"})
+
+
+def test_a_comma_belongs_to_an_alert_url() -> None:
+    text = "json://host/?to=a,b"
+    assert read_settings({"SESSION_PIPELINE_ALERT_URLS": text}).alert_urls == (text,)
+
+
+@pytest.mark.parametrize("text", ["slack://a token", "token", "slack://", "slack:token"])
+def test_a_wrong_alert_url_is_an_error_that_shows_none_of_it(text: str) -> None:
+    """They hold tokens."""
+    with pytest.raises(SettingsError, match="SESSION_PIPELINE_ALERT_URLS: number") as caught:
+        read_settings({"SESSION_PIPELINE_ALERT_URLS": text})
+    assert "token" not in str(caught.value)
+
+
+def test_the_settings_show_no_alert_url() -> None:
+    found = read_settings({"SESSION_PIPELINE_ALERT_URLS": "slack://secret/b/c"})
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize("text", ["dagster:3000", "http://", "ftp://x"])
+def test_what_is_no_web_address_is_an_error(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DAGSTER_UI_URL is .*http://127"):
+        read_settings({"DAGSTER_UI_URL": text})

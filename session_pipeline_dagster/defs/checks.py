@@ -1,14 +1,60 @@
-"""Asset checks: a plugin that could not be loaded is never silently left out."""
+"""Asset checks: every finding as Dagster shows it, whether the button or a sensor asked for it.
+
+ok and info pass (info with `info: ` in front), warning and unknown fail with WARN, never ERROR.
+What a finding is, is decided in `health_rules.py`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.checkup import examine
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PLUGINS_CHECK, SESSION_FILES
-from session_pipeline_dagster.processor import Registry
+from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.health import Finding, Status, limits
+from session_pipeline_dagster.health_rules import about, processors_loaded
+from session_pipeline_dagster.processor import Processor, Registry, asset_tables
+from session_pipeline_dagster.settings import Settings
+
+_MANY = 50
+
+
+def health_asset(processor: Processor) -> dg.AssetKey:
+    """The asset that the health checks of a processor are shown on: its first table."""
+    return dg.AssetKey(asset_tables(processor)[0])
+
+
+def health_checks(processor: Processor, settings: Settings) -> dg.AssetChecksDefinition:
+    """The health checks of a processor, for the button and for jobs."""
+    asset = health_asset(processor)
+    known = about(limits(settings, processor.name, processor.cadence))
+    specs = [dg.AssetCheckSpec(name, asset=asset, description=text) for name, text in known.items()]
+
+    @dg.multi_asset_check(name=f"{processor.name}_health", specs=specs, can_subset=True)
+    def checks(
+        context: dg.AssetCheckExecutionContext, sessions: SessionsResource, store: StoreResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        now = datetime.now(UTC)
+        found = examine([processor], sessions.source(), store.store(), settings, now)
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        for finding in found.findings[processor.name]:
+            if finding.check in wanted:
+                yield dg.AssetCheckResult(
+                    asset_key=asset,
+                    check_name=finding.check,
+                    passed=_passed(finding),
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=_description(finding),
+                    metadata=_metadata(finding),
+                )
+
+    return checks
 
 
 def plugins_check(registry: Registry) -> dg.AssetChecksDefinition:
-    """The check, for the button."""
+    """The check that a plugin that could not be loaded is never silently left out."""
 
     @dg.asset_check(
         asset=SESSION_FILES,
@@ -16,39 +62,56 @@ def plugins_check(registry: Registry) -> dg.AssetChecksDefinition:
         description="Every installed processor plugin was loaded.",
     )
     def check() -> dg.AssetCheckResult:
+        finding = processors_loaded(registry)
         return dg.AssetCheckResult(
-            passed=not registry.failed,
+            passed=_passed(finding),
             severity=dg.AssetCheckSeverity.WARN,
-            description=_sentence(registry),
-            metadata=_metadata(registry),
+            description=_description(finding),
+            metadata=_metadata(finding),
         )
 
     return check
 
 
 def plugins_evaluation(registry: Registry) -> dg.AssetCheckEvaluation:
-    """The same, for a sensor: no run needed."""
+    """The same, for a sensor."""
+    return evaluation(dg.AssetKey(SESSION_FILES), processors_loaded(registry))
+
+
+def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
+    """A finding as the evaluation of a check that no run made."""
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(SESSION_FILES),
-        check_name=PLUGINS_CHECK,
-        passed=not registry.failed,
+        asset_key=asset,
+        check_name=finding.check,
+        passed=_passed(finding),
         severity=dg.AssetCheckSeverity.WARN,
-        description=_sentence(registry),
-        metadata=_metadata(registry),
+        description=_description(finding),
+        metadata=_metadata(finding),
     )
 
 
-def _sentence(registry: Registry) -> str:
-    if not registry.failed:
-        return f"{len(registry.processors)} processors loaded"
-    names = "; ".join(f"{f.name} ({f.target}): {f.error}" for f in registry.failed)
-    return f"not loaded: {names}. Fix or uninstall the plugin, then reload the code location"
+def _passed(finding: Finding) -> bool:
+    return finding.status in (Status.OK, Status.INFO)
 
 
-def _metadata(registry: Registry) -> Metadata:
-    status = "warning" if registry.failed else "ok"
-    return {
-        "status": status,
-        "processors": len(registry.processors),
-        "failed_plugins": len(registry.failed),
-    }
+def _description(finding: Finding) -> str:
+    # The list of checks says "Succeeded" for both; only the text can tell them apart.
+    return f"info: {finding.detail}" if finding.status is Status.INFO else finding.detail
+
+
+def _metadata(finding: Finding) -> Metadata:
+    found: Metadata = {"status": finding.status.value, **finding.numbers}
+    if finding.stuck_file:
+        found["stuck_file"] = finding.stuck_file
+    if finding.reason:
+        found["reason"] = finding.reason
+    if finding.failures:
+        found["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {"session": f.session_file, "attempts": f.attempts, "error": f.error}
+                )
+                for f in finding.failures[:_MANY]
+            ]
+        )
+    return found

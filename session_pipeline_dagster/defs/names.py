@@ -18,3 +18,8 @@ def sensor_name(processor: str) -> str:
 def pool_name(processor: str) -> str:
     """The pool that keeps a processor to one run at a time."""
     return f"session_processor_{processor}"
+
+
+def health_job_name(processor: str) -> str:
+    """The job that evaluates the health checks of a processor."""
+    return f"{processor}_health_job"

@@ -20,9 +20,10 @@ from session_pipeline_dagster.defs.names import (
     sensor_name,
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.defs.runs import in_flight
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
-from session_pipeline_dagster.processor import Processor, Registry, extras
+from session_pipeline_dagster.processor import Processor, Registry
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -33,14 +34,6 @@ _TICK = timedelta(seconds=30)
 _OBSERVE_AGAIN = timedelta(hours=1)
 _PATIENCE = timedelta(seconds=2)
 """How long a tick waits for the database: another tick comes soon."""
-
-_IN_FLIGHT = [
-    # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefinition:
@@ -60,7 +53,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
     ) -> dg.SensorResult:
         _limit_pool(context.instance, processor)
-        running = _run_in_flight(context.instance, processor)
+        running = in_flight(context.instance, processor)
         if running:
             return dg.SensorResult(
                 skip_reason=f"run {running} is still at work", cursor=context.cursor
@@ -98,20 +91,6 @@ def _limit_pool(instance: dg.DagsterInstance, processor: Processor) -> None:
     storage, pool = instance.event_log_storage, pool_name(processor.name)
     if storage.get_concurrency_info(pool).limit != 1:
         storage.set_concurrency_slots(pool, 1)
-
-
-def _run_in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
-    """The id of a run of this processor, however it was launched."""
-    more = extras(processor)
-    ours = {dg.AssetKey(n) for n in [*processor.tables, *(r.name for r in more.rollups)]}
-    for run in instance.get_runs(dg.RunsFilter(statuses=_IN_FLIGHT)):
-        if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(
-            processor.name
-        ):
-            return run.run_id
-        if run.asset_selection and ours & set(run.asset_selection):
-            return run.run_id
-    return None
 
 
 def _requests(

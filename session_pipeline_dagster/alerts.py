@@ -1,0 +1,176 @@
+"""When an alert goes out, and what it says: pure decisions from what checks say and what was told.
+
+Level-triggered: an alert is the difference between what a check says and what was last told of it,
+once that has lasted for a while. Sending is `alert_sinks.py`; gathering is `defs/alerts.py`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from session_pipeline_dagster.health import Status, at_least, worst
+
+LONGEST_QUEUE = 1000
+"""Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a check, or the last run of a processor, says now.
+
+    Attributes:
+        subject: names it in the memory.
+        at: when it said so, in seconds since the epoch.
+        delay: how many seconds a change must last before it is told.
+    """
+
+    subject: str
+    processor: str
+    check: str
+    status: Status
+    detail: str
+    at: float
+    delay: float = 0.0
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One change worth telling: of one check, or of several that belong together.
+
+    Attributes:
+        was: what was told before; of several checks each status once.
+        now: of several checks the worst.
+    """
+
+    processor: str
+    checks: Sequence[str]
+    was: Sequence[Status]
+    now: Status
+    detail: str
+    link: str | None = None
+    resolved: bool = False
+
+    @property
+    def title(self) -> str:
+        """One line: what, where."""
+        what = "resolved" if self.resolved else self.now.value
+        return f"{what}: {self.processor} {', '.join(self.checks)}"
+
+    @property
+    def text(self) -> str:
+        """Processor, checks, was → now, detail and link."""
+        where = f"{self.processor} {', '.join(self.checks)}"
+        lines = [f"{where}: {', '.join(self.was)} → {self.now}", self.detail, self.link or ""]
+        return "\n".join(line for line in lines if line)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was last told of a subject, and since when it says something else."""
+
+    status: Status = Status.OK
+    differs_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is kept between ticks (the cursor).
+
+    Attributes:
+        told: by subject.
+        queues: sink -> alerts that it has not taken yet.
+        runs_seen: processor -> when the last run that was looked at ended, in seconds since the
+            epoch.
+    """
+
+    told: Mapping[str, Told] = field(default_factory=dict)
+    queues: Mapping[str, Sequence[Alert]] = field(default_factory=dict)
+    runs_seen: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_memory(cursor: str | None) -> Memory:
+    """The memory in a cursor; an empty one where the cursor is none of ours."""
+    try:
+        return msgspec.json.decode(cursor, type=Memory) if cursor else Memory()
+    except msgspec.DecodeError:
+        return Memory()
+
+
+def write_memory(memory: Memory) -> str:
+    """The memory as a cursor."""
+    return msgspec.json.encode(memory).decode()
+
+
+def decide(
+    told: Mapping[str, Told], sightings: Iterable[Sighting], now: float, level: Status
+) -> tuple[list[Alert], dict[str, Told]]:
+    """The alerts that are due, and what has then been told.
+
+    What is milder than `level` counts as ok. Sightings of one subject are taken in their order.
+    Subjects that are not sighted keep what was told of them.
+    """
+    after = dict(told)
+    alerts: list[Alert] = []
+    for seen in sightings:
+        last = after.get(seen.subject, Told())
+        if _heard(seen.status, level) is _heard(last.status, level):
+            after[seen.subject] = Told(last.status)
+            continue
+        since = min(seen.at, now) if last.differs_since is None else last.differs_since
+        # A clock that was set back must not keep an alert for ever.
+        if 0 <= now - since < seen.delay:
+            after[seen.subject] = replace(last, differs_since=since)
+            continue
+        after[seen.subject] = Told(seen.status)
+        alerts.append(
+            Alert(
+                seen.processor,
+                (seen.check,),
+                (last.status,),
+                seen.status,
+                seen.detail,
+                seen.link,
+                resolved=_heard(seen.status, level) is Status.OK,
+            )
+        )
+    return _together(alerts), after
+
+
+def _heard(status: Status, level: Status) -> Status:
+    return status if at_least(status, level) else Status.OK
+
+
+def _together(alerts: Sequence[Alert]) -> list[Alert]:
+    """One alert for checks of a processor that say the very same, and one for those resolved: a
+    missing root is one thing, and so is its return."""
+    found: dict[tuple[object, ...], list[Alert]] = {}
+    times: Counter[tuple[object, ...]] = Counter()
+    for alert in alerts:
+        same = alert.resolved or (alert.now, alert.detail)
+        # Runs of one tick are changes one after the other.
+        subject = (alert.processor, *alert.checks)
+        found.setdefault((alert.processor, same, times[subject]), []).append(alert)
+        times[subject] += 1
+    return [group[0] if len(group) == 1 else _merge(group) for group in found.values()]
+
+
+def _merge(group: Sequence[Alert]) -> Alert:
+    checks = tuple(check for alert in group for check in alert.checks)
+    details = dict.fromkeys(alert.detail for alert in group)
+    return replace(
+        group[0],
+        checks=checks,
+        was=tuple(dict.fromkeys(status for alert in group for status in alert.was)),
+        now=worst(alert.now for alert in group),
+        detail="\n".join(details),
+    )
+
+
+def enqueue(
+    queues: Mapping[str, Sequence[Alert]], sinks: Iterable[str], alerts: Sequence[Alert]
+) -> dict[str, list[Alert]]:
+    """What each sink has to take now; the queues of sinks that are gone go with them."""
+    return {sink: [*queues.get(sink, ()), *alerts][-LONGEST_QUEUE:] for sink in sinks}

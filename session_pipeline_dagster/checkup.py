@@ -1,0 +1,71 @@
+"""Looking at health: one scan, one short read of the store per processor, then the rules.
+
+What cannot be looked at becomes a finding too: not being able to look is not the same as ok.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
+from session_pipeline_dagster.health import Finding, Limits, limits, snapshot
+from session_pipeline_dagster.health_rules import judge, unknown
+from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was found.
+
+    Attributes:
+        session_files: how many there are; None where a root could not be looked at.
+        findings: processor -> what every rule says.
+        busy: processors whose database another process held, so that findings are unknown.
+    """
+
+    session_files: int | None
+    findings: Mapping[str, Sequence[Finding]]
+    busy: Sequence[str] = field(default=())
+
+
+def examine(
+    processors: Sequence[Processor],
+    source: SessionSource,
+    store: Store,
+    settings: Settings,
+    now: datetime,
+    timeout: timedelta | None = None,
+) -> Checkup:
+    """Examine each of the processors.
+
+    The database is closed before anything is computed from what was read.
+
+    Args:
+        timeout: how long to wait for a database that another process holds (default: the store's).
+    """
+    try:
+        files = source.scan().files
+    except SourceUnavailable as error:
+        cause = str(error)
+        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+    findings: dict[str, Sequence[Finding]] = {}
+    busy: list[str] = []
+    for p in processors:
+        allowed = _limits(settings, p)
+        try:
+            known = store.known(p, timeout, now - allowed.window)
+        except StoreError as error:
+            findings[p.name] = unknown(str(error), allowed)
+            if isinstance(error, StoreBusy):
+                busy.append(p.name)
+            continue
+        taken = snapshot(p.name, p.version, files, known.states, known.failures, known.lines, now)
+        findings[p.name] = judge(taken, allowed)
+    return Checkup(len(files), findings, busy)
+
+
+def _limits(settings: Settings, processor: Processor) -> Limits:
+    return limits(settings, processor.name, processor.cadence)

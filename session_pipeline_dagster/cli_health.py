@@ -1,0 +1,128 @@
+"""What `session-pipeline health` prints: the headline and every finding, or one JSON document."""
+
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from session_pipeline_dagster.checkup import Checkup
+from session_pipeline_dagster.health import Finding, Status, headline, worst
+
+_STYLES = {
+    Status.OK: "green",
+    Status.INFO: "cyan",
+    Status.UNKNOWN: "yellow",
+    Status.WARNING: "red",
+}
+
+
+def exit_code(found: Checkup, plugins: Sequence[Finding]) -> int:
+    """0 for ok and info, 1 with a warning, 2 where it was not possible to look."""
+    return {"ok": 0, "degraded": 1, "unknown": 2}[headline(_statuses(_all(found, plugins)))]
+
+
+def print_health(found: Checkup, plugins: Sequence[Finding]) -> None:
+    """The headline, then a line for every finding."""
+    # No markup: keys and plugin names come from strangers and may hold brackets.
+    console = Console(markup=False, highlight=False)
+    console.print(headline(_statuses(_all(found, plugins))))
+    for name, findings in found.findings.items():
+        causes = {finding.detail for finding in findings}
+        if len(causes) == 1 and worst(_statuses(findings)) is Status.UNKNOWN:
+            _say(console, Status.UNKNOWN, name, findings[0].detail)
+            continue
+        for finding in findings:
+            _say(console, finding.status, f"{name}/{finding.check}", finding.detail)
+            if finding.reason:
+                console.print(f"         reason: {finding.reason}", soft_wrap=True)
+    for finding in plugins:
+        _say(console, finding.status, finding.check, finding.detail)
+
+
+def _say(console: Console, status: Status, what: str, detail: str) -> None:
+    text = Text.assemble((f"{status:<8}", _STYLES[status]), f" {what}: {detail}")
+    console.print(text, soft_wrap=True)
+
+
+def health_json(found: Checkup, plugins: Sequence[Finding]) -> str:
+    """The document that monitoring reads; its shape is in docs/operations.md."""
+    everything = _all(found, plugins)
+    service: dict[str, object] = {
+        "status": worst(_statuses(everything)),
+        "detail": _detail(found, plugins),
+        "session_files": found.session_files,
+        **_numbers([f for findings in found.findings.values() for f in findings]),
+        "processors": {name: _processor(findings) for name, findings in found.findings.items()},
+    }
+    if plugins:
+        service["plugins"] = {finding.check: _finding(finding) for finding in plugins}
+    document = {
+        "status": headline(_statuses(everything)),
+        "services": {"session_pipeline": service},
+    }
+    return json.dumps(document, indent=1)
+
+
+def _processor(findings: Sequence[Finding]) -> dict[str, object]:
+    status = worst(_statuses(findings))
+    return {
+        "status": status,
+        "detail": "; ".join(_details(findings, status)),
+        **_numbers(findings),
+        "checks": {finding.check: _finding(finding) for finding in findings},
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    found: dict[str, object] = {"status": finding.status, "detail": finding.detail}
+    found |= finding.numbers
+    if finding.stuck_file:
+        found["stuck_file"] = finding.stuck_file
+    if finding.reason:
+        found["reason"] = finding.reason
+    if finding.failures:
+        found["failures"] = [
+            {"session": f.session_file, "attempts": f.attempts, "error": f.error}
+            for f in finding.failures
+        ]
+    return found
+
+
+def _numbers(findings: Sequence[Finding]) -> dict[str, object]:
+    """The largest lag, and the file that has been stuck for longest."""
+    found: dict[str, object] = {}
+    lags = [f.numbers["lag_seconds"] for f in findings if "lag_seconds" in f.numbers]
+    if lags:
+        found["lag_seconds"] = max(lags)
+    stuck = [f for f in findings if f.stuck_file]
+    if stuck:
+        oldest = max(stuck, key=lambda f: f.numbers["stuck_file_age_seconds"])
+        found["stuck_file"] = oldest.stuck_file
+        found["stuck_file_age_seconds"] = oldest.numbers["stuck_file_age_seconds"]
+    return found
+
+
+def _detail(found: Checkup, plugins: Sequence[Finding]) -> str:
+    """What the worst findings say, each with its processor."""
+    status = worst(_statuses(_all(found, plugins)))
+    said = [
+        f"{name}: {detail}"
+        for name, findings in found.findings.items()
+        for detail in _details(findings, status)
+    ]
+    return "; ".join(said if status is Status.OK else [*said, *_details(plugins, status)])
+
+
+def _details(findings: Sequence[Finding], status: Status) -> list[str]:
+    """The details of that status, each once; of ok ones the first says it all."""
+    said = list(dict.fromkeys(f.detail for f in findings if f.status is status))
+    return said[:1] if status is Status.OK else said
+
+
+def _all(found: Checkup, plugins: Sequence[Finding]) -> list[Finding]:
+    return [*(f for findings in found.findings.values() for f in findings), *plugins]
+
+
+def _statuses(findings: Sequence[Finding]) -> list[Status]:
+    return [finding.status for finding in findings]

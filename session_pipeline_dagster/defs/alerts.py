@@ -1,0 +1,180 @@
+"""The sensor that tells people: it reads what the checks and runs said, `alerts.py` decides.
+
+It reads the last *completed* evaluation of every check of the location; an evaluation that is only
+planned, or whose run died, says nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from session_pipeline_dagster.alert_sinks import deliver, sinks
+from session_pipeline_dagster.alerts import (
+    Alert,
+    Memory,
+    Sighting,
+    decide,
+    enqueue,
+    read_memory,
+    write_memory,
+)
+from session_pipeline_dagster.defs.checks import health_asset
+from session_pipeline_dagster.defs.health_sensor import SAY_AGAIN
+from session_pipeline_dagster.defs.runs import belongs
+from session_pipeline_dagster.health import Status
+from session_pipeline_dagster.processor import Processor, Registry
+from session_pipeline_dagster.settings import Settings
+
+_TICK = timedelta(seconds=30)
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_SILENT = 2 * SAY_AGAIN + timedelta(minutes=5)
+"""After it, a health check that has said nothing is one that nobody evaluates any more."""
+_MANY_RUNS = 200
+_LAG = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The last completed evaluation of a check."""
+
+    key: dg.AssetCheckKey
+    evaluation: dg.AssetCheckEvaluation
+    at: float
+
+
+def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+    """Tells of changes of checks, and of runs that fail, once each."""
+    interval = min(_TICK, settings.health_interval)
+    health = {health_asset(p) for p in registry.processors}
+    targets = sinks(settings.alert_urls)
+
+    @dg.sensor(
+        name="alert_sensor",
+        minimum_interval_seconds=max(1, int(interval.total_seconds())),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells once of every check that changes for longer than a while, and of runs "
+        "that fail: in its log, and wherever SESSION_PIPELINE_ALERT_URLS says.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        memory, now = read_memory(context.cursor), datetime.now(UTC).timestamp()
+        groups = _groups(context)
+        sightings = [
+            _sighting(said, groups[said.key], registry, settings, now, said.key.asset_key in health)
+            for said in _evaluations(context.instance, list(groups))
+        ]
+        seen = dict(memory.runs_seen)
+        for processor in registry.processors:
+            since = seen.setdefault(processor.name, now)
+            for run in _ended_runs(context.instance, processor, since):
+                sightings.append(_run_sighting(run, processor, settings))
+                seen[processor.name] = sightings[-1].at
+        level = Status(settings.alert_level.value)
+        alerts, told = decide(memory.told, sightings, now, level)
+        for alert in alerts:
+            say = context.log.info if alert.resolved else context.log.warning
+            say(alert.text)
+        queues = enqueue(memory.queues, [sink.key for sink in targets], alerts)
+        left = deliver(targets, queues)
+        for sink in targets:
+            if sink.key in left:
+                context.log.error(
+                    f"{len(left[sink.key])} alerts were not taken by SESSION_PIPELINE_ALERT_URLS "
+                    f"{sink.label}; next try at the next tick"
+                )
+        return dg.SensorResult(
+            skip_reason=_sentence(alerts, left.values()),
+            cursor=write_memory(Memory(told, left, seen)),
+        )
+
+    return sensor
+
+
+def _groups(context: dg.SensorEvaluationContext) -> dict[dg.AssetCheckKey, str]:
+    """Every check of the location, and the group of its asset."""
+    if context.repository_def is None:
+        return {}
+    graph = context.repository_def.asset_graph
+    return {key: graph.get(key.asset_key).group_name for key in graph.asset_check_keys}
+
+
+def _evaluations(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[_Said]:
+    # The public way returns a planned evaluation while a run is under way.
+    records = instance.event_log_storage.get_asset_check_summary_records(keys)
+    for key in sorted(keys, key=lambda key: key.to_user_string()):
+        record = records[key].last_completed_check_execution_record
+        if record and isinstance(record.evaluation, dg.AssetCheckEvaluation):
+            yield _Said(key, record.evaluation, record.create_timestamp)
+
+
+def _sighting(
+    said: _Said, group: str, registry: Registry, settings: Settings, now: float, hourly: bool
+) -> Sighting:
+    cadence = {p.name: settings.cadence(p.name, p.cadence) for p in registry.processors}
+    delay = settings.alert_delay or cadence.get(group, settings.health_interval)
+    status, detail, at = _status(said.evaluation), said.evaluation.description or "", said.at
+    if hourly and now - at > _SILENT.total_seconds():
+        when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+        status, detail = Status.UNKNOWN, f"not evaluated since {when}; is health_sensor on?"
+        at = now
+    link = f"assets/{'/'.join(said.key.asset_key.path)}?view=checks&checkDetail={said.key.name}"
+    return Sighting(
+        said.key.to_user_string(),
+        group,
+        said.key.name,
+        status,
+        detail.removeprefix("info: "),
+        at,
+        delay.total_seconds(),
+        _link(settings, link),
+    )
+
+
+def _status(evaluation: dg.AssetCheckEvaluation) -> Status:
+    """What our checks say of themselves; of other people's, whether they passed."""
+    said = evaluation.metadata.get("status")
+    if said is not None and said.value in list(Status):
+        return Status(said.value)
+    return Status.OK if evaluation.passed else Status.WARNING
+
+
+def _ended_runs(
+    instance: dg.DagsterInstance, processor: Processor, since: float
+) -> list[dg.RunRecord]:
+    """The processor's runs that ended since then, in that order."""
+    after = datetime.fromtimestamp(since, UTC) - _LAG
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=_ENDED, updated_after=after), limit=_MANY_RUNS
+    )
+    ours = [r for r in records if belongs(r.dagster_run, processor) and _ended_at(r) > since]
+    return sorted(ours, key=_ended_at)
+
+
+def _ended_at(record: dg.RunRecord) -> float:
+    return record.end_time or record.update_timestamp.timestamp()
+
+
+def _run_sighting(record: dg.RunRecord, processor: Processor, settings: Settings) -> Sighting:
+    run = record.dagster_run
+    failed = run.status is dg.DagsterRunStatus.FAILURE
+    detail = f"run {run.run_id[:8]} {'failed; its page says why' if failed else 'succeeded'}"
+    return Sighting(
+        f"run of {processor.name}",
+        processor.name,
+        "run",
+        Status.WARNING if failed else Status.OK,
+        detail,
+        _ended_at(record),
+        link=_link(settings, f"runs/{run.run_id}"),
+    )
+
+
+def _link(settings: Settings, path: str) -> str | None:
+    return f"{settings.ui_url}/{path}" if settings.ui_url else None
+
+
+def _sentence(alerts: Sequence[Alert], left: Iterable[Sequence[Alert]]) -> str:
+    waiting = sum(len(queue) for queue in left)
+    said = f"told {len(alerts)}" if alerts else "nothing to tell"
+    return f"{said}; {waiting} not taken yet" if waiting else said

@@ -1,0 +1,103 @@
+"""The sensor that evaluates the health checks without a run, so that they speak when nothing runs.
+
+It gathers and phrases; `checkup.py` looks and `health_rules.py` decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import msgspec
+
+from session_pipeline_dagster.checkup import examine
+from session_pipeline_dagster.defs.checks import evaluation, health_asset
+from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.health import Finding, limits
+from session_pipeline_dagster.processor import Registry
+from session_pipeline_dagster.settings import Settings
+
+SAY_AGAIN = timedelta(hours=1)
+"""An evaluation costs 20 ms and 4.5 kB for ever, so what has not changed is said once an hour."""
+
+_PATIENCE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was last said of a check, and when, in seconds since the epoch."""
+
+    news: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """The cursor: by `processor/check` what was said, by processor since when its database is
+    busy."""
+
+    said: Mapping[str, _Said] = field(default_factory=dict)
+    busy_since: Mapping[str, float] = field(default_factory=dict)
+
+    def is_news(self, name: str, finding: Finding, now: datetime) -> bool:
+        said = self.said.get(name)
+        if said is None or said.news != finding.news:
+            return True
+        # A clock that was set back must not silence a check.
+        return not 0 <= now.timestamp() - said.at < SAY_AGAIN.total_seconds()
+
+
+def _read(cursor: str | None) -> _Memory:
+    try:
+        return msgspec.json.decode(cursor, type=_Memory) if cursor else _Memory()
+    except msgspec.DecodeError:
+        return _Memory()
+
+
+def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+    """Evaluates every processor's health checks; an event on change, and once an hour."""
+
+    @dg.sensor(
+        name="health_sensor",
+        minimum_interval_seconds=max(1, int(settings.health_interval.total_seconds())),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Evaluates the health checks of every processor without a run, so that they "
+        "speak when nothing else runs. An event when something changed, and once an hour.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
+    ) -> dg.SensorResult:
+        now, memory = datetime.now(UTC), _read(context.cursor)
+        processors = registry.processors
+        found = examine(processors, sessions.source(), store.store(), settings, now, _PATIENCE)
+        events: list[dg.AssetCheckEvaluation] = []
+        said: dict[str, _Said] = {}
+        since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
+        waiting: list[str] = []
+        for processor in processors:
+            name = processor.name
+            grace = limits(settings, name, processor.cadence).grace
+            # Somebody is at work on the database: the last result holds for a while.
+            keep = name in since and now.timestamp() - since[name] <= grace.total_seconds()
+            if keep:
+                waiting.append(name)
+            for finding in found.findings[name]:
+                key = f"{name}/{finding.check}"
+                if not keep and memory.is_news(key, finding, now):
+                    events.append(evaluation(health_asset(processor), finding))
+                    said[key] = _Said(finding.news, now.timestamp())
+                elif key in memory.said:
+                    said[key] = memory.said[key]
+        return dg.SensorResult(
+            asset_events=events,
+            skip_reason=_sentence(len(events), waiting),
+            cursor=msgspec.json.encode(_Memory(said, since)).decode(),
+        )
+
+    return sensor
+
+
+def _sentence(events: int, waiting: list[str]) -> str:
+    if waiting:
+        return f"the database is busy; the last result holds for {', '.join(waiting)}"
+    return f"{events} checks have news" if events else "nothing changed"

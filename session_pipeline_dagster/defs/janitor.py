@@ -1,0 +1,115 @@
+"""The sensor that ends what a crash left behind, beside Dagster's own run monitoring.
+
+A run whose machine went down stays STARTED for ever and keeps its processor's slot; a run whose
+worker was killed may keep the slot. Both would hold up the processor until someone looks.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+import psutil
+
+from session_pipeline_dagster.defs.names import pool_name
+from session_pipeline_dagster.defs.runs import IN_FLIGHT, concerns
+from session_pipeline_dagster.orphans import Worker, is_gone
+from session_pipeline_dagster.processor import Processor, Registry
+
+_TICK = 15
+_STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def janitor_sensor(registry: Registry) -> dg.SensorDefinition:
+    """Fails runs whose worker is gone, and frees the slots of runs that have ended."""
+
+    @dg.sensor(
+        name="janitor_sensor",
+        minimum_interval_seconds=_TICK,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Fails runs of the processors whose worker process is gone, and frees the "
+        "slots of runs that have ended, so that a crash or a reboot holds up nobody.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        instance, said = context.instance, []
+        for run in _orphans(instance, registry.processors):
+            if end(instance, run):
+                context.log.warning(f"run {run.run_id}: its worker is gone; ended it")
+                said.append(f"ended {run.run_id}")
+        for run_id in _leaked_slots(instance, registry.processors):
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+            context.log.warning(f"run {run_id} has ended and still held a slot; freed it")
+            said.append(f"freed the slot of {run_id}")
+        return dg.SensorResult(skip_reason="; ".join(said) or "nothing was left behind")
+
+    return sensor
+
+
+def _orphans(
+    instance: dg.DagsterInstance, processors: Iterable[Processor]
+) -> Iterator[dg.DagsterRun]:
+    """Runs of the processors whose worker is gone."""
+    # With another launcher the worker's process is on another machine, and this cannot see it.
+    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
+        return
+    for run in instance.get_runs(dg.RunsFilter(statuses=_STARTED)):
+        if not any(concerns(run, processor) for processor in processors):
+            continue
+        worker = _worker(instance, run)
+        if worker is not None and is_gone(worker, _alive_since(worker.pid)):
+            yield run
+
+
+def _worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Worker | None:
+    """Who began the run; None where its log does not say."""
+    begun = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.PIPELINE_START)
+    for entry in begun:
+        if entry.dagster_event and entry.dagster_event.pid:
+            return Worker(entry.dagster_event.pid, entry.timestamp)
+    return None
+
+
+def _alive_since(pid: int) -> float | None:
+    """When the process of this id began; None where there is none, or only its remains."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        # Nothing can be said of it, so nothing is done to its run.
+        return 0.0
+
+
+def end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """End a run whose worker is gone; False where the worker did it itself before it went."""
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status not in _STARTED:
+        return False
+    message = (
+        "The process that worked on this run is gone (a crash or a restart). What it had committed "
+        "is kept; the processor's sensor asks for the rest."
+    )
+    if now.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(now, message)
+    else:
+        instance.report_run_failed(now, message)
+    return True
+
+
+def _leaked_slots(instance: dg.DagsterInstance, processors: Iterable[Processor]) -> list[str]:
+    """Runs that hold or wait for a slot of a processor although they have ended or are unknown."""
+    storage = instance.event_log_storage
+    holders: set[str] = set()
+    for processor in processors:
+        info = storage.get_concurrency_info(pool_name(processor.name))
+        holders |= info.active_run_ids | info.pending_run_ids | info.assigned_run_ids
+    if not holders:
+        return []
+    waiting = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.MANAGED, *IN_FLIGHT}
+    alive = {
+        run.run_id
+        for run in instance.get_runs(dg.RunsFilter(run_ids=sorted(holders)))
+        if run.status in waiting
+    }
+    return sorted(holders - alive)

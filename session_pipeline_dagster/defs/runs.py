@@ -1,0 +1,42 @@
+"""Runs of a processor, through whichever door they were launched."""
+
+import dagster as dg
+
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
+from session_pipeline_dagster.processor import Processor, extras
+
+IN_FLIGHT = (
+    # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def belongs(run: dg.DagsterRun, processor: Processor) -> bool:
+    """Whether a run works for the processor; hand launches carry no tag."""
+    if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(processor.name):
+        return True
+    return bool(_assets(processor) & set(run.asset_selection or ()))
+
+
+def concerns(run: dg.DagsterRun, processor: Processor) -> bool:
+    """Whether a run works for the processor or evaluates its checks."""
+    if belongs(run, processor) or run.job_name == health_job_name(processor.name):
+        return True
+    checked = {key.asset_key for key in run.asset_check_selection or ()}
+    return bool(checked & _assets(processor))
+
+
+def _assets(processor: Processor) -> set[dg.AssetKey]:
+    rollups = (rollup.name for rollup in extras(processor).rollups)
+    return {dg.AssetKey(name) for name in [*processor.tables, *rollups]}
+
+
+def in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
+    """The id of a run of this processor that has not ended."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[*IN_FLIGHT])):
+        if belongs(run, processor):
+            return run.run_id
+    return None

@@ -1,0 +1,181 @@
+"""What health is made of: snapshots, findings, limits, and how findings combine.
+
+The rules themselves are `health_rules.py`, gathering is `checkup.py`, severities in Dagster are
+`defs/checks.py`. No file, table or clock is read here; `now` is an argument.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from session_pipeline_dagster.plan import Currency, Failure, FileState, Outlook, currency, look
+from session_pipeline_dagster.sessions import SessionFile
+from session_pipeline_dagster.settings import Settings
+
+_SKEW = 60.0
+
+
+class Status(StrEnum):
+    """How a finding stands, best first. There is no error: health never fails anything."""
+
+    OK = "ok"
+    INFO = "info"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+
+
+_RANK = {status: rank for rank, status in enumerate(Status)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule says of one processor.
+
+    Attributes:
+        detail: what is wrong, at which stage, and what to do; names and numbers, no other text.
+        numbers: to be plotted; the same names whatever the status, unless it is unknown.
+        stuck_file: the key of the file that is stuck, if the rule is about one.
+        reason: why it is stuck, in the processor's own words.
+        failures: the files that were given up, if the rule is about them.
+    """
+
+    check: str
+    status: Status
+    detail: str
+    numbers: Mapping[str, int | float] = field(default_factory=dict)
+    stuck_file: str | None = None
+    reason: str | None = None
+    failures: Sequence[Failure] = ()
+
+    @property
+    def news(self) -> str:
+        """Differs when there is something new to say."""
+        return f"{self.status} {self.stuck_file or ''} {len(self.failures)}"
+
+
+@dataclass(frozen=True, slots=True)
+class LineCounts:
+    """Lines of the files that were written lately, as they were processed."""
+
+    lines: int = 0
+    unreadable: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a rule speaks. Shares are fractions."""
+
+    grace: timedelta
+    stuck_grace: timedelta
+    window: timedelta
+    unreadable_share: float
+    unknown_share: float
+
+
+def limits(settings: Settings, processor: str, cadence: timedelta) -> Limits:
+    """The limits of a processor whose own cadence is `cadence`."""
+    grace = 2 * settings.cadence(processor, cadence)
+    return Limits(
+        grace,
+        settings.stuck_grace or 4 * grace,
+        settings.format_window,
+        settings.unreadable_percent / 100,
+        settings.unknown_percent / 100,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One processor's view of the files at one moment.
+
+    Attributes:
+        newest: mtime of the newest file, in seconds since the epoch, `now` at most.
+        processed: when a file was last processed, likewise; None where none ever was. Times over a
+            minute from now are left out.
+        newest_processed: newest mtime of content that this version has processed, likewise.
+        failures: by session file.
+    """
+
+    processor: str
+    now: float
+    outlook: Outlook
+    newest: float | None
+    processed: float | None
+    newest_processed: float | None
+    failures: Mapping[str, Failure]
+    lines: LineCounts
+
+
+def snapshot(
+    processor: str,
+    version: int,
+    files: Sequence[SessionFile],
+    states: Mapping[str, FileState],
+    failures: Mapping[str, Failure],
+    lines: LineCounts,
+    now: datetime,
+) -> Snapshot:
+    """A snapshot from a scan and what the store knows."""
+    states = _by_key(states, files)
+    at = now.timestamp()
+    # A time in the future is of a clock that was wrong, and would hide everything until then.
+    soon = (at + _SKEW) * 1e6
+    done = [r.processed_us for r in states.values() if r.processed_us and r.processed_us <= soon]
+    return Snapshot(
+        processor,
+        at,
+        look(files, states, failures, version, now),
+        min(max(file.signature.mtime_ns for file in files) / 1e9, at) if files else None,
+        min(max(done) / 1e6, at) if done else None,
+        _newest_processed(files, states, version),
+        failures,
+        lines,
+    )
+
+
+def _by_key(
+    states: Mapping[str, FileState], files: Sequence[SessionFile]
+) -> Mapping[str, FileState]:
+    """Rows that were imported under a file's absolute path are rows of that file."""
+    absolute = {path: row for path, row in states.items() if path.startswith("/")}
+    if not absolute:
+        return states
+    named = {file.key: absolute.get(str(Path(file.path).absolute())) for file in files}
+    return {**{key: row for key, row in named.items() if row is not None}, **states}
+
+
+def _newest_processed(
+    files: Sequence[SessionFile], states: Mapping[str, FileState], version: int
+) -> float | None:
+    rows = [row for row in states.values() if row.processor_version == version]
+    signed = (row.signature.mtime_ns for row in rows if row.signature)
+    unsigned = ()
+    if any(row.signature is None for row in rows):
+        unsigned = (
+            file.signature.mtime_ns
+            for file in files
+            if currency(file, states.get(file.key), version) is Currency.UNSIGNED
+        )
+    newest = max((*signed, *unsigned), default=None)
+    return None if newest is None else newest / 1e9
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """warning > unknown > info > ok."""
+    return max(statuses, key=_RANK.__getitem__, default=Status.OK)
+
+
+def at_least(status: Status, level: Status) -> bool:
+    """Whether a status is as bad as `level` or worse."""
+    return _RANK[status] >= _RANK[level]
+
+
+def headline(statuses: Iterable[Status]) -> str:
+    """`degraded` with any warning, else `unknown` where it was not possible to look, else `ok`."""
+    found = worst(statuses)
+    if found is Status.WARNING:
+        return "degraded"
+    return found.value if found is Status.UNKNOWN else "ok"

@@ -1,0 +1,284 @@
+"""Health rules: pure functions from a Snapshot to a Finding.
+
+Put a rule here when it can be decided from what a scan and one read of the store have found.
+docs/operations.md says what each finding means to a person.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
+from session_pipeline_dagster.plan import Failure, Outlook
+from session_pipeline_dagster.processor import FailedPlugin, Registry
+from session_pipeline_dagster.sessions import SessionFile
+
+_FEWEST_LATE = 20
+_LATE_SHARE = 0.1
+_FEWEST_LINES = 100
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def judge(s: Snapshot, limits: Limits) -> list[Finding]:
+    """What every rule says."""
+    return [
+        freshness(s, limits),
+        backlog(s, limits),
+        fifo_stuck_file(s, limits),
+        quarantine(s),
+        unreadable_lines(s, limits),
+        unknown_record_types(s, limits),
+    ]
+
+
+def about(limits: Limits) -> dict[str, str]:
+    """What each rule makes sure of, in the order of `judge`."""
+    grace, stuck = (_span(g.total_seconds()) for g in (limits.grace, limits.stuck_grace))
+    lines = f"lines of files written in the last {limits.window.days} days"
+    passes = "Otherwise it passes, and its text begins with `info:`."
+    return {
+        "freshness": f"Session files that land are processed within {grace}.",
+        "backlog": f"Fewer than {_FEWEST_LATE} files, or {100 * _LATE_SHARE:g} % of all, are "
+        f"pending for over {stuck}: an old backlog does not hide behind newer files.",
+        "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
+        + passes,
+        "quarantine": f"No file was given up. {passes}",
+        "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
+        "read.",
+        "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
+        "type that this version does not know.",
+    }
+
+
+def unknown(cause: str, limits: Limits) -> list[Finding]:
+    """What every rule says when it was not possible to look."""
+    return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in about(limits)]
+
+
+def freshness(s: Snapshot, limits: Limits) -> Finding:
+    """Warns when files have landed since the last one was processed, and wait for longer than
+    the grace."""
+    o, name = s.outlook, s.processor
+    lag = _lag(s)
+    numbers = {
+        "lag_seconds": round(lag, 1),
+        "session_files": o.files,
+        "pending": len(o.pending),
+        "oldest_pending_seconds": round(_oldest(s, o.pending), 1),
+    }
+
+    def say(status: Status, detail: str) -> Finding:
+        return Finding("freshness", status, detail, numbers)
+
+    if not o.files:
+        return say(Status.OK, _no_files(s))
+    late = _older(s, o.pending, limits.grace)
+    # A failed file from before the last success is no sign that the pipeline stands still.
+    missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
+    # One file may have landed just after the last processing and be the last for days.
+    forgotten = _older(s, missed, limits.stuck_grace)
+    if missed and (s.processed is None or lag > limits.grace.total_seconds() or forgotten):
+        last = "nothing was ever processed"
+        if s.processed is not None:
+            last = f"nothing was processed since {_clock(s.processed)}"
+        return say(
+            Status.WARNING,
+            f"{len(o.pending)} of {o.files} session files are pending, {len(missed)} for too long "
+            f"(the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. "
+            f"Stage: processing. See whether `{name}_sensor` is on and what the last run of "
+            f"`{name}_job` says, or launch `{name}_job`",
+        )
+    if not o.pending:
+        return say(Status.OK, f"all {o.files} session files are processed")
+    when = "not yet" if s.processed is None else _clock(s.processed)
+    return say(
+        Status.OK,
+        f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, the oldest for "
+        f"{_span(_oldest(s, o.pending))}; last processed: {when}",
+    )
+
+
+def backlog(s: Snapshot, limits: Limits) -> Finding:
+    """Warns when many files have been pending for very long, however fresh the newest are."""
+    o = s.outlook
+    late = _older(s, o.pending, limits.stuck_grace)
+    numbers = {
+        "backlog": len(late),
+        "pending": len(o.pending),
+        "session_files": o.files,
+        "oldest_pending_seconds": round(_oldest(s, o.pending), 1),
+    }
+    grace = _span(limits.stuck_grace.total_seconds())
+    if len(late) < _FEWEST_LATE or len(late) < _LATE_SHARE * o.files:
+        detail = f"{len(late)} of {o.files} session files have been pending for over {grace}"
+        return Finding("backlog", Status.OK, detail, numbers)
+    detail = (
+        f"{len(late)} of {o.files} session files have been pending for over {grace}{_failed(o)}; "
+        f"the oldest ({_oldest_key(late)}) for {_span(_oldest(s, late))}. Stage: processing. "
+        f"Launch `{s.processor}_job`, or see in `session-pipeline status` why they fail"
+    )
+    return Finding("backlog", Status.WARNING, detail, numbers)
+
+
+def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
+    """Names the oldest pending file when a newer one was processed before it."""
+    late = _older(s, s.outlook.pending, limits.stuck_grace)
+    passed = s.newest_processed
+    skipped = [f for f in late if passed is not None and f.signature.mtime_ns / 1e9 < passed]
+    age = _oldest(s, skipped)
+    numbers = {"stuck_file_age_seconds": round(age, 1), "stuck_files": len(skipped)}
+    if not skipped:
+        return Finding("fifo_stuck_file", Status.OK, "no file is skipped", numbers)
+    key = _oldest_key(skipped)
+    failure = s.failures.get(key)
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    detail = (
+        f"{key}{more} is being skipped: pending for {_span(age)} while newer files were "
+        f"processed. Stage: processing. {_why(failure, key, s.processor)}"
+    )
+    reason = failure.error if failure else None
+    return Finding("fifo_stuck_file", Status.INFO, detail, numbers, key, reason)
+
+
+def _why(failure: Failure | None, key: str, processor: str) -> str:
+    if failure is None:
+        return f"No failure is on record; see the last run of `{processor}_job`"
+    what = f"It failed {failure.attempts} times, last with {failure.error_class}"
+    if failure.quarantined_at:
+        return f"{what}, and was given up; {_release(key, processor)}"
+    if failure.next_attempt_at:
+        what += f"; next attempt {_clock(failure.next_attempt_at.timestamp())}"
+    return f"{what}. `session-pipeline retry {key}` tries at once"
+
+
+def _release(key: str, processor: str) -> str:
+    return f"`session-pipeline retry {key} --processor {processor}` releases it"
+
+
+def quarantine(s: Snapshot) -> Finding:
+    """Lists the files that were given up."""
+    given_up = [s.failures[file.key] for file in s.outlook.quarantined]
+    numbers = {"quarantined": len(given_up), "failing": len(s.outlook.backing_off)}
+    if not given_up:
+        return Finding("quarantine", Status.OK, "no file was given up", numbers)
+    first = min(given_up, key=lambda failure: (failure.last_failed_at, failure.session_file))
+    many = len(given_up) > 1
+    detail = (
+        f"{len(given_up)} session file{'s were' if many else ' was'} given up{', first' * many}: "
+        f"{first.session_file} after {first.attempts} attempts, last with {first.error_class}. "
+        f"Stage: processing. {_release(first.session_file, s.processor)}; "
+        "`session-pipeline retry --all-quarantined` releases all"
+    )
+    return Finding("quarantine", Status.INFO, detail, numbers, failures=given_up)
+
+
+def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
+    """Warns when many of the lines written lately could not be read."""
+    return _share(
+        "unreadable_lines",
+        s.lines.unreadable,
+        s.lines.lines,
+        limits.unreadable_share,
+        limits.window,
+        "could not be read and were left out",
+    )
+
+
+def unknown_record_types(s: Snapshot, limits: Limits) -> Finding:
+    """Warns when many of the lines written lately are of types this version does not know."""
+    return _share(
+        "unknown_record_types",
+        s.lines.unknown,
+        s.lines.lines,
+        limits.unknown_share,
+        limits.window,
+        "are of a type that this version does not know",
+    )
+
+
+def _share(
+    check: str, count: int, lines: int, limit: float, window: timedelta, what: str
+) -> Finding:
+    share = count / lines if lines else 0.0
+    numbers = {check: count, "lines": lines, "share_percent": round(100 * share, 3)}
+    detail = (
+        f"{count:,} of {lines:,} lines of files written in the last {window.days} days {what} "
+        f"({100 * share:.2g} %, limit {100 * limit:g} %)"
+    )
+    if share <= limit or lines < _FEWEST_LINES:
+        return Finding(check, Status.OK, detail, numbers)
+    detail += (
+        ". Stage: reading. Claude Code may write a newer format: upgrade session-pipeline-dagster. "
+        f"The column {'unreadable_lines' if check == 'unreadable_lines' else 'unknown_lines'} of "
+        "session_processor_state names the files"
+    )
+    return Finding(check, Status.WARNING, detail, numbers)
+
+
+def processors_loaded(registry: Registry) -> Finding:
+    """Warns when an installed plugin could not be loaded."""
+    failed = registry.failed
+    numbers = {"processors": len(registry.processors), "failed_plugins": len(failed)}
+    if not failed:
+        detail = f"{len(registry.processors)} processors loaded"
+        return Finding("processors_loaded", Status.OK, detail, numbers)
+    return Finding("processors_loaded", Status.WARNING, _not_loaded(failed), numbers)
+
+
+def _not_loaded(failed: Sequence[FailedPlugin]) -> str:
+    names = "; ".join(f"{f.name} ({f.target}): {f.error}" for f in failed)
+    return f"not loaded: {names}. Fix or uninstall the plugin, then reload the code location"
+
+
+# --- words and numbers -------------------------------------------------------------------------
+
+
+def _older(s: Snapshot, files: Iterable[SessionFile], grace: timedelta) -> list[SessionFile]:
+    before = (s.now - grace.total_seconds()) * 1e9
+    return [file for file in files if file.signature.mtime_ns < before]
+
+
+def _oldest(s: Snapshot, files: Sequence[SessionFile]) -> float:
+    """Age of the oldest, in seconds; never negative."""
+    mtime = min((file.signature.mtime_ns for file in files), default=None)
+    return 0.0 if mtime is None else max(0.0, s.now - mtime / 1e9)
+
+
+def _oldest_key(files: Sequence[SessionFile]) -> str:
+    return min(files, key=lambda file: (file.signature.mtime_ns, file.key)).key
+
+
+def _lag(s: Snapshot) -> float:
+    """How far processing is behind the newest file, in seconds; 0 where nothing is pending."""
+    if not s.outlook.pending or s.newest is None:
+        return 0.0
+    if s.processed is None:
+        return _oldest(s, s.outlook.pending)
+    return max(0.0, s.newest - s.processed)
+
+
+def _no_files(s: Snapshot) -> str:
+    if s.processed is None:
+        return "no session files"
+    return "no session files, though some were processed earlier; is the right folder mounted?"
+
+
+def _failed(o: Outlook) -> str:
+    """How many of the pending files have failed before."""
+    failed = len(o.failed) + len(o.backing_off) + len(o.quarantined)
+    return f" ({failed} after a failure)" if failed else ""
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the two largest units that matter: `5 h 3 min`."""
+    left, parts = round(seconds), []
+    for size, unit in _UNITS:
+        if left >= size and len(parts) < 2:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+        elif parts:
+            break
+    return " ".join(parts) or "0 s"
