@@ -11,6 +11,7 @@ from session_pipeline_dagster.defs.assets import (
 )
 from session_pipeline_dagster.defs.checks import plugins_check
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
+from session_pipeline_dagster.defs.quality_checks import quality_checks
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
@@ -30,15 +31,20 @@ def build_processor_definitions(
     columns = declared_columns(processor)
     tables = table_assets(processor, columns, settings)
     rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
+    checks = quality_checks(processor)
+    selection = dg.AssetSelection.assets(tables, *rollups).without_checks()
+    if checks:
+        selection |= dg.AssetSelection.checks(*checks)
     job = dg.define_asset_job(
         job_name(processor.name),
-        selection=dg.AssetSelection.assets(tables, *rollups).without_checks(),
+        selection=selection,
         tags={PROCESSOR_TAG: processor.name},
         description=f"Processes session files with `{processor.name}`: those of the chosen days, "
         "or everything pending if launched without a partition.",
     )
     return dg.Definitions(
         assets=[tables, *rollups],
+        asset_checks=checks,
         jobs=[job],
         sensors=[processor_sensor(processor, settings)],
     )

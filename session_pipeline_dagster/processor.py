@@ -14,6 +14,8 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.quality import Quality
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcript import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
@@ -22,6 +24,27 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 Row = tuple[object, ...]
 """One row: a value for every column of the table's DDL, in its order. A TIMESTAMPTZ is an aware
 datetime or an int of microseconds since 1970-01-01 UTC."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is kept of the work on a session even if the file fails.
+
+    Attributes:
+        journal: journal table -> rows to be added to it.
+        counts: numbers for the report of the pass, which sums them over the files.
+    """
+
+    journal: dict[str, list[Row]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, table: str, row: Row) -> None:
+        """Add a row to a journal."""
+        self.journal.setdefault(table, []).append(row)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a number of the report."""
+        self.counts[name] = self.counts.get(name, 0) + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,7 @@ class Session:
         file_hash: xxh3-128 of the bytes that were parsed, in hex.
         transcript: what the file says.
         memo: what this processor left for this file last time (small JSON), else None.
+        notes: what is to be kept whatever becomes of the file.
     """
 
     key: str
@@ -45,6 +69,7 @@ class Session:
     file_hash: str
     transcript: Transcript
     memo: str | None = None
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def stem(self) -> str:
@@ -91,6 +116,8 @@ class Processor(Protocol):
         Raises:
             Permanent: these bytes will fail again.
             Retryable: try later, no attempt is burnt. Any other exception is one failed attempt.
+            Deferred: not in this pass; the file stays pending and nothing is noted against it.
+            SettingsError: no file can be processed as things are set: the pass ends.
         """
         ...
 
@@ -125,6 +152,18 @@ class Summary:
     sql: str
 
 
+class Beginning(Protocol):
+    """A processor whose passes have a state of their own (a client, a budget)."""
+
+    def begin(self, settings: Settings, run_id: str | None) -> Processor:
+        """The processor of one pass; called before a file is touched.
+
+        Raises:
+            SettingsError: it cannot work as things are set; the pass ends, says what to set.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Extras:
     """What a processor may declare beyond the contract, by attributes of the same names.
@@ -138,6 +177,10 @@ class Extras:
         summaries: what the command line prints after a run.
         owners: owners as Dagster writes them (`team:data`, `a@example.org`).
         internal: tables that only the views read; they are no assets of their own.
+        journals: table -> column DDL like `tables`, but rows are only ever added: those that
+            `Session.notes` collects, also of files that fail.
+        quality: rules that the rows must keep; each becomes an asset check.
+        threads: sessions worked on at once; for a processor that waits for others.
     """
 
     description: str = ""
@@ -147,6 +190,9 @@ class Extras:
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
     internal: Sequence[str] = ()
+    journals: Mapping[str, str] = field(default_factory=dict)
+    quality: Sequence[Quality] = ()
+    threads: int = 1
 
 
 def extras(processor: Processor) -> Extras:
@@ -240,18 +286,28 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
             )
         if table in taken:
             raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
-    for table, columns in tables.items():
+    for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
 
 
 def asset_tables(processor: Processor) -> list[str]:
-    """Names of the tables that are assets."""
-    internal = extras(processor).internal
-    return [table for table in processor.tables if table not in internal]
+    """Names of the tables that are assets, journals last."""
+    more = extras(processor)
+    return [table for table in (*processor.tables, *more.journals) if table not in more.internal]
+
+
+def begin(processor: Processor, settings: Settings, run_id: str | None) -> Processor:
+    """The processor of one pass: what its `begin` returns, else itself.
+
+    Raises:
+        SettingsError: it cannot work as things are set.
+    """
+    start = getattr(processor, "begin", None)
+    return start(settings, run_id) if callable(start) else processor
 
 
 def relations(processor: Processor) -> list[str]:
     """Names of every table and view the processor owns."""
     more = extras(processor)
-    return [*processor.tables, *more.views, *(r.name for r in more.rollups)]
+    return [*processor.tables, *more.journals, *more.views, *(r.name for r in more.rollups)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
-from session_pipeline_dagster.errors import RowsRefused
+from session_pipeline_dagster.errors import RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
     Failure,
@@ -25,13 +25,15 @@ from session_pipeline_dagster.plan import (
     oldest_seconds,
 )
 from session_pipeline_dagster.pool import crew, outcomes
-from session_pipeline_dagster.processor import Processor, extras
+from session_pipeline_dagster.processor import Processor, begin, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Known, Store
 from session_pipeline_dagster.work import Outcome, Task
 
 _MANY_ERRORS = 100
+_LONGEST_UNCOMMITTED = 30.0
+"""Seconds; where files are slow, a crash must not cost all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class BatchReport:
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending.
         stale_rollups: roll-ups that waited for a refresh before the pass.
+        counts: numbers of the processor's own, summed over the files, failed ones included.
     """
 
     processor: str
@@ -105,6 +108,7 @@ class BatchReport:
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def mb_per_second(self) -> float:
@@ -130,9 +134,11 @@ def run_batch(
         SourceUnavailable: a root is missing; nothing was changed.
         StoreError: the database could not be used; what was committed before stays.
         ContractError: the processor's DDL is not valid.
+        SettingsError: the processor cannot work as things are set; no file was touched.
     """
     begun = time.monotonic()
     options = options or Options()
+    processor = begin(processor, settings, options.run_id)
     report = BatchReport(processor.name)
     scan = source.scan()
     known = store.known(processor)
@@ -160,11 +166,16 @@ def run_batch(
         schemas = store.prepare(processor) if tasks or not known.prepared else {}
         # From here: the wait for a busy database must not use up the time for work.
         stop = time.monotonic() + budget.total_seconds()
-        for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
-            writer.add(outcome)
-            worked += outcome.files
-            if progress:
-                progress(worked, len(tasks))
+        try:
+            for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
+                writer.add(outcome)
+                worked += outcome.files
+                if progress:
+                    progress(worked, len(tasks))
+        except SettingsError:
+            # What was done before it came up stays done, and what it cost stays in the journals.
+            writer.commit()
+            raise
         writer.commit()
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
@@ -262,7 +273,7 @@ class _Writer:
         self.settled: set[str] = set()
         self.written: set[str] = set()
         self._batch = Batch()
-        self._bytes = 0
+        self._bytes, self._since = 0, time.monotonic()
 
     def sign(self, files: Sequence[SessionFile]) -> None:
         now = datetime.now(UTC)
@@ -278,17 +289,23 @@ class _Writer:
         batch.failures += outcome.touched
         for table, rows in outcome.rows.items():
             batch.rows.setdefault(table, []).append(rows)
+        for table, rows in outcome.journal.items():
+            batch.journal.setdefault(table, []).extend(rows)
+        for name, number in outcome.counts.items():
+            report.counts[name] = report.counts.get(name, 0) + number
         report.gone += len(outcome.gone)
         report.bytes += outcome.bytes_read
         self.settled.update(outcome.gone)
         self.settled.update(failure.session_file for failure in outcome.touched)
         self._bytes += outcome.bytes_read
-        if self._bytes >= self.batch_bytes:
+        waited = time.monotonic() - self._since
+        if self._bytes >= self.batch_bytes or waited > _LONGEST_UNCOMMITTED:
             self.commit()
 
     def commit(self) -> None:
         batch, self._batch, self._bytes = self._batch, Batch(), 0
         self._commit(batch)
+        self._since = time.monotonic()
 
     def _commit(self, batch: Batch) -> None:
         report = self.report
@@ -327,7 +344,8 @@ class _Writer:
         for done in batch.done:
             key = done.session_file
             batch.failures.append(self._fail(key, problem, done.signature, done.file_hash))
-        self._commit(Batch(signed=batch.signed, failures=batch.failures))
+        rest = Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal)
+        self._commit(rest)
 
     def _fail(
         self, key: str, problem: Problem, signature: Signature, file_hash: str | None

@@ -218,7 +218,8 @@ class Store:
             if connection.execute(_DIGEST, [processor.name]).fetchall() != [(digest,)]:
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
-            return {table: write.arrow_schema(connection, table) for table in processor.tables}
+            tables = [*processor.tables, *extras(processor).journals]
+            return {table: write.arrow_schema(connection, table) for table in tables}
 
     def commit(
         self, processor: Processor, batch: Batch, run_id: str | None = None
@@ -263,7 +264,7 @@ class Store:
         write.register(connection, "batch", written)
         write.note_changes(connection, processor)
         write.delete_rows(connection, processor, replaced)
-        for table, parts in batch.rows.items():
+        for table, parts in [*batch.rows.items(), *batch.journal.items()]:
             for rows in parts:
                 write.insert_rows(connection, table, rows)
         write.note_changes(connection, processor)
@@ -342,6 +343,8 @@ def declaration_digest(processor: Processor) -> str:
     more = extras(processor)
     rollups = [(r.name, r.columns, r.part, r.changed, r.refresh) for r in more.rollups]
     parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
+    if more.journals:
+        parts = (*parts, sorted(more.journals.items()))
     return content_hash(repr(parts).encode())
 
 
@@ -352,7 +355,8 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
         ContractError: its DDL or SQL is not valid.
     """
     more = extras(processor)
-    tables = [*processor.tables.items(), *((r.name, r.columns) for r in more.rollups)]
+    tables = [*processor.tables.items(), *more.journals.items()]
+    tables += [(rollup.name, rollup.columns) for rollup in more.rollups]
     try:
         for name, columns in tables:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")

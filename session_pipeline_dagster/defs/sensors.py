@@ -22,7 +22,7 @@ from session_pipeline_dagster.defs.names import (
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
-from session_pipeline_dagster.processor import Processor, Registry, extras
+from session_pipeline_dagster.processor import Processor, Registry, relations
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -102,8 +102,7 @@ def _limit_pool(instance: dg.DagsterInstance, processor: Processor) -> None:
 
 def _run_in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
     """The id of a run of this processor, however it was launched."""
-    more = extras(processor)
-    ours = {dg.AssetKey(n) for n in [*processor.tables, *(r.name for r in more.rollups)]}
+    ours = {dg.AssetKey(name) for name in relations(processor)}
     for run in instance.get_runs(dg.RunsFilter(statuses=_IN_FLIGHT)):
         if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(
             processor.name

@@ -1,0 +1,1 @@
+"""The `verification` processor: what people corrected, confirmed and defined, as they said it."""
