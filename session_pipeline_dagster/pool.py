@@ -42,7 +42,7 @@ def crew(
         workers: processes; 0 = by the size of the backlog, 1 = none.
     """
     size = sum(task.file.signature.size for task in tasks)
-    if extras(processor).threads > 1:
+    if extras(processor).threads:
         workers = 1
     count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
     if count < 2 or size <= CHUNK_BYTES or not _can_travel(processor, source):
@@ -71,7 +71,7 @@ def outcomes(
         pool: where to work; None = here.
         stop: `time.monotonic()` after which no further task is begun.
     """
-    if (threads := extras(processor).threads) > 1:
+    if threads := extras(processor).threads:
         yield from side_by_side(processor, source, schemas, tasks, stop, threads)
     elif pool is None:
         yield from _here(processor, source, schemas, tasks, stop)

@@ -180,7 +180,8 @@ class Extras:
         journals: table -> column DDL like `tables`, but rows are only ever added: those that
             `Session.notes` collects, also of files that fail.
         quality: rules that the rows must keep; each becomes an asset check.
-        threads: sessions worked on at once; for a processor that waits for others.
+        threads: sessions worked on at once, for a processor that waits for others; 0 = one
+            after the other, a large backlog in a few processes.
     """
 
     description: str = ""
@@ -192,7 +193,7 @@ class Extras:
     internal: Sequence[str] = ()
     journals: Mapping[str, str] = field(default_factory=dict)
     quality: Sequence[Quality] = ()
-    threads: int = 1
+    threads: int = 0
 
 
 def extras(processor: Processor) -> Extras:

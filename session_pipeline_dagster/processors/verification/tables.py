@@ -1,13 +1,19 @@
 """Tables of the `verification` processor, as SQL, and what they mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from session_pipeline_dagster.processor import Summary
 
 TABLES: Mapping[str, str] = {
     "verifications": """
         session_file VARCHAR, detection_key VARCHAR, session_id VARCHAR, username VARCHAR,
         detection_type VARCHAR, title VARCHAR, content VARCHAR, user_quote VARCHAR, domain VARCHAR,
         entities VARCHAR[], line_uuid VARCHAR, line_number BIGINT, detected_at TIMESTAMPTZ,
-        extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR"""
+        extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR""",
+    # One row per file and time that it was read: of a grown file a model reads the new turns only.
+    "verification_readings": """
+        session_file VARCHAR, extractor VARCHAR, model VARCHAR, turns BIGINT, quotes BIGINT,
+        rejected_quotes BIGINT, detections BIGINT""",
 }
 
 JOURNALS: Mapping[str, str] = {
@@ -16,6 +22,17 @@ JOURNALS: Mapping[str, str] = {
         input_tokens BIGINT, output_tokens BIGINT, cached_tokens BIGINT, milliseconds BIGINT,
         outcome VARCHAR, run_id VARCHAR"""
 }
+
+SUMMARIES: Sequence[Summary] = (
+    Summary(
+        "What people taught (newest)",
+        """SELECT any_value(username) AS user, detection_type AS type,
+            arg_min(title, session_file) AS title, arg_min(domain, session_file) AS domain,
+            count(*) AS files
+        FROM verifications GROUP BY detection_key, detection_type
+        ORDER BY max(detected_at) DESC, detection_key LIMIT 15""",
+    ),
+)
 
 DESCRIPTION = """What people corrected, confirmed and defined, in their own words."""
 

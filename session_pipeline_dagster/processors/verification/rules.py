@@ -1,0 +1,263 @@
+"""Finds what people taught by their phrases: no key, no network, the same answer every time.
+
+A turn is read sentence by sentence. A *sign* (a no, a yes, "we define") makes a detection only
+together with a *fact*: a statement that will still hold tomorrow. The phrases are in `phrases.py`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.processors.verification import phrases as say
+from session_pipeline_dagster.processors.verification.extractor import (
+    CONFIRMATION,
+    CORRECTION,
+    DEFINITION,
+    Detection,
+)
+from session_pipeline_dagster.processors.verification.sentences import Sentence, sentences
+from session_pipeline_dagster.processors.verification.terms import domain_of, entities_of, words
+from session_pipeline_dagster.processors.verification.turns import ASSISTANT, HUMAN, Turn
+
+_MOST_SENTENCES = 400
+_STRIP = " \t,.:;!-"
+
+
+class RulesExtractor:
+    """See `Extractor`. Asks nobody."""
+
+    name = "rules"
+    model = None
+
+    def find(
+        self, turns: Sequence[Turn], seen: int, session_file: str, notes: Notes
+    ) -> list[Detection]:
+        """See `Extractor.find`."""
+        found: list[Detection] = []
+        before = ""
+        for position, turn in enumerate(turns):
+            if turn.role == ASSISTANT:
+                before = turn.text
+            elif turn.role == HUMAN:
+                if position >= seen:
+                    found += _in_turn(turn, before)
+                before = ""
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """Where a fact stands in the turn's text, and the last sentence that belongs to it."""
+
+    start: int
+    end: int
+    last: int
+
+
+def _in_turn(turn: Turn, before: str) -> list[Detection]:
+    """The detections of one turn; `before` is what the assistant said last, "" for nothing."""
+    lines = [s for s, _ in zip(sentences(turn.text), range(_MOST_SENTENCES), strict=False)]
+    reader = _Reader(turn.text, lines, before)
+    found: list[Detection] = []
+    index = 0
+    while index < len(lines):
+        kind, fact = reader.look(index)
+        if fact is None:
+            index += 1
+            continue
+        content = turn.text[fact.start : fact.end].strip(_STRIP)
+        found.append(
+            Detection(
+                turn,
+                kind,
+                content[:1].upper() + content[1:],
+                turn.text[lines[index].start : fact.end],
+                domain_of(content, before),
+                entities_of(content),
+            )
+        )
+        index = fact.last + 1
+    return found
+
+
+class _Reader:
+    """Reads the sentences of one turn."""
+
+    def __init__(self, text: str, lines: Sequence[Sentence], before: str) -> None:
+        self.text, self.lines, self.before = text, lines, before
+        self.opening = True
+        self.kind = DEFINITION
+        self.claimed = words(before)
+
+    def look(self, index: int) -> tuple[str, _Fact | None]:
+        """What the sentence announces, and the fact; no fact, no detection."""
+        line = self.lines[index]
+        announced = _after(say.DEFINING, line, line.start)
+        if announced > line.start:
+            self.opening = False
+            return DEFINITION, self._fact(index, announced, strict=False)
+        kind, fact = self._unannounced(index)
+        if fact is not None:
+            self.kind = kind
+        return kind, fact
+
+    def _unannounced(self, index: int) -> tuple[str, _Fact | None]:
+        line = self.lines[index]
+        opening = self.opening
+        start = _after(say.LEAD_IN, line, line.start)
+        if opening and self.before:
+            denied = _after(say.DENIAL, line, start)
+            if denied > start:
+                self.opening = False
+                return CORRECTION, self._fact(index, _repeated(line, denied), strict=False)
+            agreed = _after(say.ASSENT, line, start)
+            if agreed > start:
+                self.opening = agreed >= line.end
+                return CONFIRMATION, self._repeated_fact(index, agreed)
+        body = _body(line, start)
+        if body.strip(_STRIP):
+            self.opening = False
+        defined = _after(say.DEFINING, line, start)
+        if defined > start:
+            return DEFINITION, self._fact(index, defined, strict=False)
+        if line.question or (say.IMPERATIVE.match(body) and _is_request(body)):
+            return DEFINITION, None
+        if say.TURNED.search(body) and self.before:
+            return CORRECTION, self._fact(index, _after(_ACTUALLY, line, start), strict=False)
+        contradicts = opening and bool(self.before) and self._claims()
+        if say.MEANING.search(body) or say.RULE.search(body):
+            kind = CORRECTION if contradicts and self._overlaps(body) else self.kind
+            return kind, self._fact(index, start, strict=True)
+        if contradicts and say.SET_AGAINST.search(body):
+            return CORRECTION, self._fact(index, start, strict=False)
+        if contradicts and self._overlaps(body) and say.NARROWING.search(body):
+            return CORRECTION, self._fact(index, start, strict=True)
+        if say.UNIVERSAL.search(body):
+            return self.kind, self._fact(index, start, strict=True)
+        return self.kind, None
+
+    def _fact(self, index: int, start: int, *, strict: bool) -> _Fact | None:
+        """The fact from `start` on: in this sentence, else in one of the next two."""
+        line = self.lines[index]
+        if _holds(line, start, strict=strict):
+            return self._with_more(index, start)
+        if not _is_short(line, start):
+            return None
+        for later in range(index + 1, min(index + 3, len(self.lines))):
+            line = self.lines[later]
+            begin = _repeated(line, _after(say.LEAD_IN, line, line.start))
+            if _holds(line, begin, strict=strict):
+                return self._with_more(later, begin)
+            if not _is_short(line, begin):
+                return None
+        return None
+
+    def _repeated_fact(self, index: int, start: int) -> _Fact | None:
+        """The fact after a yes: it has to be about what the assistant said."""
+        fact = self._fact(index, start, strict=True)
+        if fact is None:
+            return None
+        return fact if self._overlaps(self.text[fact.start : fact.end].lower()) else None
+
+    def _with_more(self, index: int, start: int) -> _Fact:
+        """Together with sentences that go on with it."""
+        last = index
+        while last + 1 < len(self.lines) and last < index + 2:
+            line = self.lines[last + 1]
+            if not say.DEPENDENT.match(line.text.lower()) or not _lasting(line.text.lower(), line):
+                break
+            last += 1
+        return _Fact(start, self.lines[last].end, last)
+
+    def _overlaps(self, body: str) -> bool:
+        return bool(self.claimed & words(body))
+
+    def _claims(self) -> bool:
+        """Whether the assistant stated something that can be contradicted."""
+        return any(_is_claim(line) for line in sentences(self.before[-2000:]))
+
+
+_ACTUALLY = re.compile(
+    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?(?:it's actually|it is actually)?[\s,:-]*"
+)
+_PLAN = re.compile(
+    r"(?:i'll|i will|i'm (?:going|about|starting|building|adding)|i am|let me|here(?:'s| is| are)|shall|ready|done"
+    r"|okay|ok\b|thanks|understood|noted|sure)\b"
+)
+
+
+def _is_claim(line: Sentence) -> bool:
+    """Whether the assistant says that something is so, or how it went about something."""
+    text = line.text.lower()
+    if line.question or say.QUESTION.match(text) or _PLAN.match(text):
+        return False
+    return bool(say.FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve)?\b", text))
+
+
+def _is_short(line: Sentence, start: int) -> bool:
+    """Whether a sentence says next to nothing, so that the fact may be in the one after it."""
+    body = _body(line, start).strip(_STRIP)
+    return len(body.split()) < 3 and not line.question and not say.IMPERATIVE.match(body)
+
+
+def _after(sign: re.Pattern[str], line: Sentence, start: int) -> int:
+    """Where a sign that stands at `start` ends in the turn's text; `start` where it does not."""
+    match = sign.match(line.text.lower(), start - line.start)
+    if match is None or match.end() == match.start():
+        return start
+    end = line.start + match.end()
+    rest = line.text[match.end() :]
+    return end + len(rest) - len(rest.lstrip(_STRIP))
+
+
+def _repeated(line: Sentence, start: int) -> int:
+    """After all noes in a row, and "actually" and the like."""
+    while True:
+        end = _after(say.DENIAL, line, _after(say.LEAD_IN, line, start))
+        end = _after(_ACTUALLY, line, end)
+        if end == start:
+            return start
+        start = end
+
+
+def _body(line: Sentence, start: int) -> str:
+    return line.text[start - line.start :].lower()
+
+
+def _holds(line: Sentence, start: int, *, strict: bool) -> bool:
+    """Whether the rest of a sentence is a statement that will still hold tomorrow."""
+    body = _body(line, start).strip()
+    if not _lasting(body, line):
+        return False
+    if strict and say.YOU.search(body):
+        return False
+    count = len(body.split())
+    if count < 3 and not (count == 2 and say.NUMBER.search(body)):
+        return False
+    if not say.FINITE.search(body):
+        return not strict and (bool(say.NUMBER.search(body)) or bool(say.SET_AGAINST.search(body)))
+    if strict and say.VAGUE.match(body):
+        return bool(say.NUMBER.search(body)) and count > 4
+    return True
+
+
+def _lasting(body: str, line: Sentence) -> bool:
+    """Whether nothing makes it a question, a request, a wish, a doubt or a matter of the moment."""
+    if line.question or say.QUESTION.match(body) or say.POINTER.match(body):
+        return False
+    if say.IMPERATIVE.match(body) and _is_request(body):
+        return False
+    patterns = (say.DOUBT, say.WISH, say.MOMENT, say.FIRST_PERSON)
+    return not any(pattern.search(body) for pattern in patterns)
+
+
+def _is_request(body: str) -> bool:
+    """Whether a sentence that begins with a verb asks for something: "list prices are" does not."""
+    rest = body.split()[1:4]
+    return not any(_PREDICATE.fullmatch(word) for word in rest[:3]) or body.startswith("don't")
+
+
+_PREDICATE = re.compile(
+    r"(?:is|are|was|were|has|have|must|can|cannot|can't|will|isn't|aren't|means?|works?|goes|go|does|doesn't|gets?|comes?|never|always)"
+)
