@@ -208,6 +208,7 @@ MOMENT = re.compile(
     \b(?:already|just|have|has|been) (?:been )?(?:did|done|pushed|merged|fixed|deployed|committed|sent|tried|opened|told|renamed|restarted)\b
 """)
 )
+CONDITION = re.compile(r"\b(?:when|whenever|if|once|after|until|unless|because)\b[^,;]*")
 FIRST_PERSON = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|me|my|myself|we'll|we're going|let me)\b")
 YOU = re.compile(r"\b(?:you|your|you're|you've|you'll|yours)\b")
 POINTER = re.compile(r"^(?:see|cf\.?|look at|refer to|here is|here's|attached|check|read)\b")

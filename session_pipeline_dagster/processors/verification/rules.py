@@ -248,8 +248,10 @@ def _lasting(body: str, line: Sentence) -> bool:
         return False
     if say.IMPERATIVE.match(body) and _is_request(body):
         return False
-    patterns = (say.DOUBT, say.WISH, say.MOMENT, say.FIRST_PERSON)
-    return not any(pattern.search(body) for pattern in patterns)
+    if any(pattern.search(body) for pattern in (say.DOUBT, say.WISH, say.FIRST_PERSON)):
+        return False
+    # What a term means does not pass, and a condition speaks of any moment.
+    return bool(say.MEANING.search(body)) or not say.MOMENT.search(say.CONDITION.sub("", body))
 
 
 def _is_request(body: str) -> bool:
