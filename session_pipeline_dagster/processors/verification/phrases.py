@@ -23,7 +23,8 @@ _FILLER = _any(r"""
     now|then|and|but|also|so|well|hm+|a+h+|oh+|uh|um+|er+m?|just|wait|sorry|hi|hey|hello
     alright|fine|understood|got it|i see|haha?|interesting|btw|by the way|however|anyway|honestly
     (?:great|good|nice) (?:work|job|catch|point)|well done|looks good|lgtm|please do|go ahead
-    to be (?:fair|honest|precise|exact|clear)|(?:small|one more|quick|side|one) (?:thing|note)
+    hold on|hang on|one moment|look|listen|guys|actually(?=,)|as (?:i |we )?(?:said|mentioned|discussed|agreed|explained)(?: before| earlier| above)?
+    i'm afraid|i'm sorry|to be (?:fair|honest|precise|exact|clear)|(?:small|one more|quick|side|one) (?:thing|note)
 """)
 LEAD_IN = re.compile(rf"(?:{_FILLER}\b[\s,.:!-]*)+")
 
@@ -35,15 +36,19 @@ _PRONOUN = (
 _FULLY = r"(?: (?:actually|really|just|quite|simply|completely|totally|entirely|exactly))*"
 _UP_TO = r"[^,.:;!]{0,40}"
 _NOT_RIGHT = rf"(?:right|correct|true|accurate|valid|the case|(?:how|what|where|when) {_UP_TO})"
-_BAD = _any(r"""
+_BAD = _any(rf"""
     (?:the )?wrong(?: \w+)?|incorrect|false|mistaken|outdated|obsolete|out of date|inaccurate
-    misleading|stale|nonsense|backwards|inverted|reversed|upside down
-    a (?:common )?(?:mistake|misunderstanding|misconception|myth|mix-up)
+    misleading|stale|nonsense|backwards|inverted|reversed|upside down|off by {_UP_TO}
+    an? (?:common )?(?:error|mistake|misunderstanding|misconception|myth|mix-up)
 """)
 _PLAIN_NO = _any(r"""
     no(?=[,.:;!-]|\s-|$)
     no(?= (?:its?|it's|that|that's|this|they|we|the|our|no|nope|actually|you|there|these|those|i)\b)
     no(?= (?:an?|sorry|sir|\w+ (?:is|are|means|was|were|comes?|goes|go|has|have)) )
+    not (?!now|yet|sure|needed|bad|really|today|sure|me|you|a problem|the point)(?:the |an? |by |in |on |from |at )?[\w./-]+(?: [\w./-]+)?(?=, )
+    (?:only )?(?:half|partly|partially|mostly|nearly|almost) (?:right|correct|true)
+    (?:that|this|it)(?: does not|doesn't) (?:hold|apply|match|fit|work (?:like that|that way|this way))(?: here)?
+    there(?:'s| is) (?:an? )?(?:\w+ )?(?:mistake|error|misunderstanding|mix-up)(?: \w+){0,4}(?=[,.:;!-])
     nope|nah|no way|not at all|(?:certainly|definitely|absolutely) not|on the contrary
     not (?:quite|exactly|really|right|correct|true|so|entirely|precisely|necessarily|any ?more)
     i (?:don't|do not) think so|i disagree|disagreed?|i doubt (?:it|that)
@@ -60,12 +65,16 @@ _YOURS = _any(rf"""
     you (?:have |had |'ve )?(?:mixed|misread|misunderstood|confused?|swapped|reversed){_UP_TO}
     you (?:have |had |'ve )?got {_UP_TO}(?:wrong|backwards|reversed|mixed up|upside down)
     you(?:'re| are) (?:confusing|mixing|thinking of|mistaken|wrong){_UP_TO}
+    you(?:'re| are) (?:looking at|reading|using|on) (?:the |an? )?(?:old|wrong|outdated){_UP_TO}
+    i (?:have|need|must|want) to correct (?:you|that|this)(?: here| there)?|let me correct {_UP_TO}
+    (?:don't|do not|never) \w+ [^,.;:!]{{1,40}}(?=[,;:]|\s-)
     your (?:\w+ )?(?:numbers?|assumptions?|understanding|reading|memory|info(?:rmation)?|data|premise|conclusion|definition|mapping|formula) (?:is|are|was|were) {_BAD}
 """)
 _HEDGE = r"(?:i'm afraid |i think |i believe |actually,? |unfortunately,? |sorry,? |but )*"
 DENIAL = re.compile(
     rf"{_HEDGE}(?:{_PLAIN_NO}|{_NO_BEFORE_A_STOP}(?=[,.:;!-]|\s-|$)|{_YOURS}"
-    rf"|{_PRONOUN}(?:'s|'re| is| are| was| were| looks?| seems?){_FULLY} {_BAD}"
+    rf"|{_PRONOUN}(?:'s|'re| is| are| was| were){_FULLY} {_BAD}"
+    rf"|(?:that|this|it) (?:looks|seems){_FULLY} {_BAD}"
     rf"|{_PRONOUN}(?:(?:'s|'re| is| are| was| were) not| isn't| aren't| wasn't){_FULLY} {_NOT_RIGHT}"
     r")(?=[\s,.:;!-]|$)"
 )
@@ -74,6 +83,7 @@ DENIAL = re.compile(
 TURNED = re.compile(
     _any(r"""
     \b(?:it|that|this)(?:'s| is) actually\b|\b(?:is|are) actually\b|\bin fact\b|\bin reality\b
+    \bactually[.!]?$|\btwo different (?:things|concepts|numbers|terms|tables)\b
     ^actually\b(?! (?:can|could|would|please|let's|never|i|you|no\b|yes\b|just))
     \bactually,? (?:it's|it|the|we|our|they|only|all|each|every|there)\b
     \b(?:the )?(?:correct|right|proper|real|actual) (?:\w+ )?(?:is|are|would be)\b(?! (?:\w+ )?\?)
@@ -87,6 +97,8 @@ SET_AGAINST = re.compile(
     [,;(-]\s*(?:and )?(?:definitely )?(?:not|never|no longer) \w+
     \bnot \w[^,.;]{0,60},? but \w|\binstead of\b|\brather than\b|\bas opposed to\b
     \b(?:only|never) \w[^.;]{3,80}, (?:only|not|never)?
+    \bused to be\b.{1,60}\bnow\b|\bno longer\b|\b(?:not|n't) .{1,40}\bany ?more\b
+    \bdifferent (?:from|than)\b|\b(?:is|are) not the same\b
 """)
 )
 """The fact sets itself against another: "X, not Y"."""
@@ -104,7 +116,8 @@ NARROWING = re.compile(
 _PLAIN_YES = _any(r"""
     yes|yep|yup|yeah|yea|aye|exactly|precisely|indeed|absolutely|definitely|affirmative|certainly
     (?:that|this|it)(?:'s| is) (?:exactly |absolutely |quite )?(?:right|correct|true|it)
-    you(?:'re| are) (?:absolutely |completely |quite )?(?:right|correct|spot on)
+    you(?:'re| are) (?:absolutely |completely |quite )?(?:right|correct|spot on|not mistaken|not wrong)
+    that matches(?: what (?:i|we) \w+)?(?=[,.:;!-])|that(?:'s| is) (?:also )?(?:my|our) understanding
     i (?:can )?confirm(?: that| this)?|can confirm|exactly (?:right|that|so|this)|quite right
     that(?:'s| is) (?:exactly )?(?:how|what) (?:it|we|they|i)\b(?: \w+)?(?: \w+)?(?=[,.:;!-]|\s-)
     as you (?:say|said|wrote|describe[d]?)|good catch|spot on|makes sense|you (?:got|understood) it
@@ -132,6 +145,9 @@ DEFINING = re.compile(
     (?:important|background|context|info|information|definition|glossary|convention|house rule|rule|policy|terminology|company policy|team (?:rule|convention|policy)|rule of thumb|reminder|note|naming)\s?(?=:|\s-)
     by (?:convention|definition|design|policy|company policy)\b|as a (?:general )?(?:rule|convention|principle)\b|as a matter of (?:policy|principle)\b
     (?:as )?per (?:our |company )*(?:policy|convention|contract|agreement)\b
+    (?:just )?(?:an? |one |another )?(?:important |quick |small |side |final |last )?(?:note|reminder|remark|info|hint|clarification|caveat|gotcha|warning|detail)(?: on [\w ]{1,20}| for you)?\s?(?=:|,|\s-)
+    (?:just )?to (?:clarify|be clear|clear this up)\b|to give you (?:some |a bit of )?(?:context|background)\b|(?:let me give you )?some (?:context|background)(?: first)?(?=[:,])
+    (?:what )?you (?:need|have|ought) to know(?: is)?(?: that)?\b|what you (?:can't|cannot|don't|could not|couldn't) know(?: is)?(?: that)?\b
     according to (?:our|the|company) (?:\w+ )?(?:policy|convention|contract|handbook|guidelines?|rules?|standards?|definition|wiki|style guide)\b
 """)
     + r"(?: (?:and )?(?:for )?(?:the )?(?:future|next time|later))?"
@@ -141,13 +157,18 @@ DEFINING = re.compile(
 MEANING = re.compile(
     _any(r"""
     \b(?:we|people here|everyone here|the team|finance|sales|marketing|support|legal|accounting) (?:always |usually |officially |internally |also |do )?(?:define|call|count|treat|measure|calculate|compute|consider|classify|label|refer to|understand|abbreviate)s?\b
-    \b(?:is|are|gets?) (?:officially |internally |always |usually |here )?(?:defined|understood|computed|calculated|measured|counted|known|abbreviated|classified|considered|treated) (?:as|by|from|to|in|on|here|with|at|per|when|if|once|only)\b
+    \b(?:is|are|gets?) (?:officially |internally |always |usually |here )?(?:defined|understood|computed|calculated|measured|counted|known|abbreviated|classified|considered|treated|derived|rated|billed|charged|recognised|recognized|booked|accounted) (?:as|by|from|to|in|on|here|with|without|at|per|when|if|once|only|over|after|before|using|including|excluding|for|monthly|yearly|weekly|daily)\b
+    \bwe use (?:the )?(?:\w+ )?(?:term|word|name|label|abbreviation|expression)\b|\b(?:for|with|to|at) us,? .{0,60}\b(?:is|are|means?)\b
+    ^[\w/&%'"-]+(?: [\w/&%'"-]+){0,2} ?:?= ?\S+ \S+ \S+|^[\w/&-]+(?: \w+){0,2} for us (?:is|are|means?)\b
+    \bcounts? (?:as|towards|in|only)\b|\bqualif(?:y|ies) as\b|\b(?:consists?|made up|composed) of\b
+    \bis (?:considered )?(?:eligible|valid|complete|active|resolved|closed|late|overdue|final|due|lost|won|churned|dormant|qualified|billable|taxable|approved|critical|breached) (?:if|when|once|after|only|as soon)\b
+    ^(?:an?|one) ['"]?[a-z][\w-]*['"]?(?: [\w-]+){0,3}? (?:is|has|needs|requires|must|can|may|consists|belongs|contains|always|never|only)\b(?! (?:missing|broken|wrong|failing|not working|needed|required|better|nicer))
     \bstands? for\b|\bis (?:short|an abbreviation|an acronym|shorthand|a synonym|another (?:name|word)|slang) (?:for|of)\b
     \bis (?:our|the) (?:\w+ )?(?:name|term|word|acronym|abbreviation) for\b|\brefers? to\b|\bdenotes?\b
     \bby \S+(?: \S+){0,3} (?:we|i) (?:always |usually )?mean\b|\bwe (?:always |usually )?mean\b
     \bwhen (?:we|people|someone|anyone|somebody|i) (?:here )?(?:says?|talks? about|writes?|speaks? of)\b
     ^(?:in (?:our|this) [^,]{1,30},? )?(?:an? |the |our )?['"`]?[\w&/%.-]+(?: [\w&/%.-]+){0,3}['"`]? (?:always |only |here |just |in our \w+ |for us )*means?\b(?! that (?:we|you|i) (?:should|can|could|have|need))
-    \bwhat we call\b|\b(?:a|an) \w+(?: \w+){0,2} (?:is|are) (?:any|an?|one|someone|somebody|something) \w+(?: \w+){0,3} (?:that|which|who|with|whose|where|if)\b
+    \balso known as\b|\ba\.?k\.?a\b|\(short for\b|\bthe definition of\b|\bwhat we call\b|\b(?:a|an) \w+(?: \w+){0,2} (?:is|are) (?:any|an?|one|someone|somebody|something) \w+(?: \w+){0,3} (?:that|which|who|with|whose|where|if)\b
 """)
 )
 """Says what a term means."""
@@ -155,7 +176,13 @@ MEANING = re.compile(
 RULE = re.compile(
     _any(r"""
     \b(?:our|the|company|team|house|an?) (?:[\w-]+ ){0,3}?(?:convention|rule|policy|standard|practice|principle|guideline|slo|sla|definition|terminology|agreement)(?: here)?(?: (?:in|for|on|with|at) [^,.:;]{1,30})?(?: is| are| says| states| requires|:)(?! (?:there|it|this|wrong|broken|unclear|missing))
+    \bin our \w+(?: \w+)?,? (?:an?|the|every|each|all|we|\w+ (?:is|are|has|have|means))\b|^(?:in|for) (?:finance|sales|marketing|hr|legal|accounting|support|reporting|production|logistics),? (?:an?|the|every|we|\w+ (?:is|are|means))\b
+    \bthe way we\b|\bhow we do (?:it|this)\b|\bthe (?:\w+ )?(?:process|deal|logic|arrangement|requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget|quota) (?:for .{1,30} )?is\b
+    ^(?:the|our) .{3,60}\b(?:every|each) (?:\d+|other|\w+day|day|week|month|quarter|hour|night|morning|evening|year|minute)\b
     \bin (?:our|this) (?:team|company|organisation|organization|org|department|business|shop|world|group)\b|\bat our company\b
+    ^we (?:\w+ly |only |also )?(?:distinguish|differentiate|separate|split|use|keep|store|bill|deploy|release|log|publish|charge|round|report|invoice|book|pay|ship|archive|delete|sync|review|version|tag|group|split|format|track|host|process|accept|support|require|follow|apply|send|sell|serve|offer|pin|encrypt|hash|mask|rotate|recognise|recognize|anonymise|anonymize|reconcile|close)\b(?! (?:it|this|that|them|these|those|for this|here)\b)
+    ^(?:all |the )?[\w-]+(?: [\w-]+){0,3} (?:live|lives|belong|belongs|go|goes) (?:in|to|into|under|on)\b
+    \b(?:is|are|'s) our (?:standard|convention|rule|policy|default|definition|practice|source of truth)\b|\bsource of truth\b
     ^(?:here|with us|for us)(?: at \w+)?,? (?:an?|the|every|all|we|nobody|each)\b
 """)
 )
@@ -163,9 +190,9 @@ RULE = re.compile(
 
 UNIVERSAL = re.compile(
     _any(r"""
-    ^(?:all|every|each|any|only|nobody|both|our)\b(?! (?:i|you|good|set|done|of (?:it|this|that)|right|this|that|clear|fine|we need|i need|i want)\b)
+    ^(?:all|every|each|any|only|nobody|both|our)\b(?! (?:of (?:these|those|them|the|my)\b|time\b|i|you|good|set|done|of (?:it|this|that)|right|this|that|clear|fine|we need|i need|i want)\b)
     ^no (?:one|customer|user|table|service|order|invoice|account|\w+) (?:is|are|may|must|can|has|ever|should|gets|leaves)\b
-    \b(?:is|are|must|may|will|can|has|have|does|do|we)(?: \w+)? (?:always|never|only)\b|\b(?:always|never) (?:be|a|an|the|in|on|at|from|by|has|have|\w+s|\w+ed)\b
+    \b(?:is|are|must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b|\bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)|\b(?:always|never) (?:be|a|an|the|in|on|at|from|by|has|have|\w+s|\w+ed)\b
 """)
 )
 """Says that something holds without exception; with nothing else it takes a fact of its own."""
@@ -198,7 +225,7 @@ WISH = re.compile(
 )
 MOMENT = re.compile(
     _any(r"""
-    \b(?:today|tomorrow|tonight|yesterday|right now|at the moment|for now|so far|again|this (?:morning|afternoon|evening|week|time|session|run|branch|pr|commit|sprint)|next (?:week|sprint|time)|last (?:night|week|time|run|commit)|(?:a|one|two|five|ten) (?:minute|moment|second|hour)s? ago)\b
+    \b(?:today|tomorrow|tonight|yesterday|right now|at the moment|for now|so far|again|(?:until|by|before|till) (?:mon|tues|wednes|thurs|fri|satur|sun)day\b(?! (?:night|at|of))|this (?:morning|afternoon|evening|week|time|session|run|branch|pr|commit|sprint)|next (?:week|sprint|time)|last (?:night|week|time|run|commit)|next month|the same (?:as before|error|problem|issue|result|thing)|as before|(?:a|one|two|five|ten) (?:minute|moment|second|hour)s? ago)\b
     \bjust (?:now|checked|did|tried|ran|pushed|saw|noticed|finished|deployed|merged|restarted|fixed|changed|got|had)\b
     \bstill (?:the same|not|fails?|failing|broken|wrong|doesn't|running|red|waiting|get|getting|see|seeing|shows?|there|missing|open|pending|empty)\b
     \b(?:is|are|was|were) (?:currently |now |all )?(?:down|red|green|broken|failing|flaky|running|done|ready|finished|stuck|back|gone|offline|fine|slow|up again|merged|pushed|fixed|empty|in progress|deployed|passing|not working)\b
@@ -213,9 +240,27 @@ FIRST_PERSON = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|me|my|myself|we'll|we're go
 YOU = re.compile(r"\b(?:you|your|you're|you've|you'll|yours)\b")
 POINTER = re.compile(r"^(?:see|cf\.?|look at|refer to|here is|here's|attached|check|read)\b")
 VAGUE = re.compile(
-    r"^(?:that|this|it|these|those|they|there|he|she|something|everything|nothing|anything|both)"
-    r"(?:'s|'re|'ll|\s|$)"
+    r"^(?:that|this|it|these|those|they|there|he|she|something|both"
+    r"|(?:everything|nothing|anything)(?! (?:in|of|from|on|below|above|under|outside)\b))(?:'s|'re|'ll|\s|$)"
 )
+WANTED = re.compile(
+    r"^(?!(?:an?|every|each|all|any|no) \w+ (?!of\b)).*\b(?:should|needs? (?:a|an|to|the|some))\b"
+)
+AFTERTHOUGHT = re.compile(
+    r",? (?:i'm afraid|i'm sorry|sorry|unfortunately|though|btw|by the way|mind you|you know)[.!]*$"
+)
+ACRONYM = re.compile(
+    r"(?!(?:TODO|FYI|NOTE|ERROR|WARN|WARNING|INFO|FIXME|PS|NB|BTW|OK|HINT|TIP|IMPORTANT|URL|SQL|EDIT|UPDATE)\b)[A-Z][A-Z0-9&/-]{1,7}s?\s?[:=]\s[A-Za-z]+ [A-Za-z]+"
+)
+OURS = re.compile(r"\b(?:our|we)\b")
+FIRM = re.compile(r"\b(?:never|always|only|must|every|each|cannot|ever)\b")
+PROBLEM = re.compile(
+    _any(r"""
+    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|error|errors|fails?|failed|failing|bug|bugs|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception|stuck|ugly|annoying|confusing|not working|doesn't work|does not work|problem|issue|unreadable|blank|cut off|flaky|hangs?)\b
+    \b(?:looks?|seems?|feels?|sounds?) \w+
+""")
+)
+"""Speaks of what is wrong with a thing, or of what is wanted; without a sign that is no fact."""
 
 # --- what makes a statement ---
 
@@ -232,10 +277,20 @@ _FINITE = _words(
     tracks track maps map points point loads load refreshes rebuilds syncs sync charges charge renews renew rotates rotate
     drops drop skips skip ignores ignore overrides override inherits inherit receives receive generates publishes publish
     consumes consume accepts accept compares compare rolls purges purge archives archive deploys deploy lags lag aggregates
-    reports tells shows"""
+    reports tells shows sum sums add adds scale scales grow grows fall falls exist exists consist merge merges calculate calculates
+    compute computes round assign assigns group groups sort sorts filter filters join joins replace replaces replicate replicates
+    live belong hang hangs sit sits span spans vary varies change changes increase increases decrease decreases deduct deducts
+    post posts book books reconcile reconciles settle settles approve approves sign signs trade trades move moves enter enters
+    leave leaves carry carries bear bears produce produces emit emits poll polls push pushes pull pulls listen listens
+    subscribe subscribes connect connects authenticate validate validates verify verifies encrypt encrypts hash hashes
+    expose exposes hide hides host hosts cache caches index indexes scan scans process processes parse parses
+    convert converts transform transforms export exports import imports link links reference references identify identifies
+    indicate indicates denote denotes signal signals determine determines govern governs control controls limit limits
+    exceed exceeds equal correspond corresponds relate relates overlap overlaps precede precedes cost default defaults
+    assume assumes guarantee guarantees ensure ensures prevent prevents forbid forbids permit permits report report tell"""
 )
 FINITE = re.compile(
-    rf"\b{_FINITE}\b|\w(?:'s|'re)\b|\b(?:always|never|automatically|usually) [a-z]+s\b"
+    rf"\b{_FINITE}\b|\w(?:'s|'re)\b|\b(?:always|never|automatically|usually) [a-z]+s\b|\S :?= \S|^(?:they|we|it|this) [a-z]{(3,)}"
 )
 NUMBER = re.compile(
     r"\d|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|twelve|daily|weekly|monthly"
@@ -257,7 +312,7 @@ _VERBS = _words(
     turn type undo uninstall unify update upgrade upload use validate verify view visit wait walk warn watch wire work wrap write zip"""
 )
 IMPERATIVE = re.compile(
-    rf"(?:(?:first|next|instead|finally|again|maybe|kindly|directly|simply|rather|always),? )?{_VERBS}(?![\w-]|\.\w|/)"
+    rf"(?:(?:first|next|instead|finally|again|maybe|kindly|directly|simply|rather|always|only|just|never),? )?{_VERBS}(?![\w-]|\.\w|/)"
 )
 DEPENDENT = re.compile(
     r"(?:they|it|this|these|those|that|nothing|otherwise|not|because|since|so that|same for|which)\b"

@@ -7,6 +7,7 @@ together with a *fact*: a statement that will still hold tomorrow. The phrases a
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from session_pipeline_dagster.processor import Notes
 from session_pipeline_dagster.processors.verification import phrases as say
@@ -112,6 +113,10 @@ class _Reader:
                 self.opening = False
                 return CORRECTION, self._fact(index, _repeated(line, denied), strict=False)
             agreed = _after(say.ASSENT, line, start)
+            limited = _after(_BUT, line, agreed)
+            if limited > agreed > start and say.FINITE.search(_body(line, limited)):
+                self.opening = False
+                return CORRECTION, self._fact(index, limited, strict=True)
             if agreed > start:
                 self.opening = agreed >= line.end
                 return CONFIRMATION, self._repeated_fact(index, agreed)
@@ -125,17 +130,26 @@ class _Reader:
             return DEFINITION, None
         if say.TURNED.search(body) and self.before:
             return CORRECTION, self._fact(index, _after(_ACTUALLY, line, start), strict=False)
-        contradicts = opening and bool(self.before) and self._claims()
-        if say.MEANING.search(body) or say.RULE.search(body):
-            kind = CORRECTION if contradicts and self._overlaps(body) else self.kind
-            return kind, self._fact(index, start, strict=True)
-        if contradicts and say.SET_AGAINST.search(body):
-            return CORRECTION, self._fact(index, start, strict=False)
-        if contradicts and self._overlaps(body) and say.NARROWING.search(body):
-            return CORRECTION, self._fact(index, start, strict=True)
-        if say.UNIVERSAL.search(body):
+        defines = bool(say.MEANING.search(body) or say.RULE.search(body))
+        defines = defines or bool(say.ACRONYM.match(line.text))
+        if self._asks(index + 1) or (not say.MEANING.search(body) and _is_about_a_fault(body)):
+            return self.kind, None
+        if opening and self._overlaps(body):
+            claim = self._claim()
+            if claim is _Claim.STATED or (claim is _Claim.DONE and _draws_a_line(body)):
+                return CORRECTION, self._fact(index, start, strict=False)
+        if defines or say.UNIVERSAL.search(body):
             return self.kind, self._fact(index, start, strict=True)
         return self.kind, None
+
+    def _asks(self, index: int) -> bool:
+        """Whether a sentence is a question or a request: then what came before was its reason."""
+        if index >= len(self.lines):
+            return False
+        line = self.lines[index]
+        body = _body(line, _after(say.LEAD_IN, line, line.start))
+        asks = line.question or say.QUESTION.match(body) or say.WISH.search(body)
+        return bool(asks or (say.IMPERATIVE.match(body) and _is_request(body)))
 
     def _fact(self, index: int, start: int, *, strict: bool) -> _Fact | None:
         """The fact from `start` on: in this sentence, else in one of the next two."""
@@ -173,26 +187,52 @@ class _Reader:
     def _overlaps(self, body: str) -> bool:
         return bool(self.claimed & words(body))
 
-    def _claims(self) -> bool:
-        """Whether the assistant stated something that can be contradicted."""
-        return any(_is_claim(line) for line in sentences(self.before[-2000:]))
+    def _claim(self) -> "_Claim":
+        """The strongest of what the assistant said last."""
+        found = {_claim_of(line) for line in sentences(self.before[-2000:])}
+        return next((c for c in (_Claim.STATED, _Claim.DONE) if c in found), _Claim.NONE)
 
 
 _ACTUALLY = re.compile(
     r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?(?:it's actually|it is actually)?[\s,:-]*"
 )
+_BUT = re.compile(r"(?:but|except(?: that| for)?|although|however|with one exception)\b[\s,:-]*")
 _PLAN = re.compile(
     r"(?:i'll|i will|i'm (?:going|about|starting|building|adding)|i am|let me|here(?:'s| is| are)|shall|ready|done"
     r"|okay|ok\b|thanks|understood|noted|sure)\b"
 )
+_DID = re.compile(
+    r"(?:i(?:'ve| have)?|it|that|done|both|all) ?(?:\w+ly |just |now |also )?(?:updated|added|created|removed|fixed"
+    r"|changed|renamed|moved|deleted|wrote|written|ran|built|refactored|committed|pushed|deployed"
+    r"|installed|reverted|merged|restarted|finished|reduced|increased|replaced|cleaned|made|tested)\b"
+)
 
 
-def _is_claim(line: Sentence) -> bool:
-    """Whether the assistant says that something is so, or how it went about something."""
+class _Claim(Enum):
+    """What can be contradicted in what the assistant said."""
+
+    NONE = 0
+    DONE = 1  # it did something
+    STATED = 2  # it said that something is so, or went by it
+
+
+def _claim_of(line: Sentence) -> _Claim:
     text = line.text.lower()
     if line.question or say.QUESTION.match(text) or _PLAN.match(text):
-        return False
-    return bool(say.FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve)?\b", text))
+        return _Claim.NONE
+    if _DID.match(text):
+        return _Claim.DONE
+    stated = say.FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve|'m)?\b", text)
+    return _Claim.STATED if stated else _Claim.NONE
+
+
+def _is_about_a_fault(body: str) -> bool:
+    return bool(say.PROBLEM.search(body) or say.WANTED.search(body))
+
+
+def _draws_a_line(body: str) -> bool:
+    lines = (say.SET_AGAINST, say.NARROWING, say.RULE, say.MEANING, say.OURS)
+    return any(pattern.search(body) for pattern in lines)
 
 
 def _is_short(line: Sentence, start: int) -> bool:
@@ -222,7 +262,7 @@ def _repeated(line: Sentence, start: int) -> int:
 
 
 def _body(line: Sentence, start: int) -> str:
-    return line.text[start - line.start :].lower()
+    return say.AFTERTHOUGHT.sub("", line.text[start - line.start :].lower())
 
 
 def _holds(line: Sentence, start: int, *, strict: bool) -> bool:
@@ -236,9 +276,12 @@ def _holds(line: Sentence, start: int, *, strict: bool) -> bool:
     if count < 3 and not (count == 2 and say.NUMBER.search(body)):
         return False
     if not say.FINITE.search(body):
+        if strict and say.FIRM.search(body):
+            return count > 3
         return not strict and (bool(say.NUMBER.search(body)) or bool(say.SET_AGAINST.search(body)))
     if strict and say.VAGUE.match(body):
-        return bool(say.NUMBER.search(body)) and count > 4
+        firm = (say.NUMBER, say.FIRM, say.SET_AGAINST)
+        return count > 4 and any(pattern.search(body) for pattern in firm)
     return True
 
 

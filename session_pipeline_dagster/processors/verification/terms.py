@@ -13,7 +13,8 @@ _STOP = frozenset(
     made make many more most much must need never none only other over same should since some such
     than that their them then there these they this those through under until very were what when
     where which while whom will with without would your yours ours really actually right correct
-    wrong exactly yes means mean still used using use""".split()
+    wrong exactly yes means mean still used using use the and for are was not but you our all any can has had its out per too get got one two
+    see new now yes let his her she him who how why did""".split()
 )
 _DOMAINS = {
     "finance": """revenue invoice tax vat mrr arr ebitda ebit margin refund billing bill bills billed payment
