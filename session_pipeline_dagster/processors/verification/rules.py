@@ -107,6 +107,8 @@ class _Reader:
         line = self.lines[index]
         opening = self.opening
         start = _after(say.LEAD_IN, line, line.start)
+        if not self.before and _after(say.ASSENT, line, start) > start:
+            return CONFIRMATION, None
         if opening and self.before:
             denied = _after(say.DENIAL, line, start)
             if denied > start:

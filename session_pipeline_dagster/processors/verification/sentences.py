@@ -17,7 +17,7 @@ _PASTED = re.compile(
     | \w+(?:\.\w+)*(?:Error|Exception|Warning)\b\s*: | Traceback\s\( | File\s"
     | at\s[\w.$<>]+\s?\( | Caused\sby: | npm\s(?:ERR|WARN) | \d+\s*\| | panic:
     | [{}\[\]()]\s*(?:["'{\[}\],]|$) | "[\w-]+"\s*: | <[/!?]?\w[^<>]*>  # JSON, XML
-    | diff\s--git | index\s[0-9a-f]{6,} | @@\s | [+-]{3}\s | [+-](?![-\s\d])\S | [+-]\s{2,}\S
+    | diff\s--git | index\s[0-9a-f]{6,} | @@\s | [+-]{3}\s | [+-](?![-\s\d])\S | [+-]\s+[\s\#/"{}(]
     | \$\s | >>>?\s | \#!\S | \#include | //\s | /\*                     # shells, code
     | (?:SELECT|INSERT\sINTO|UPDATE|DELETE\sFROM|CREATE|ALTER|DROP|FROM|WHERE|JOIN|GROUP\sBY|WITH)\s
     | (?:def|class|async|import|export|const|let|var|function|public|private|static|func|fn)\s\w.*[:({=;]
@@ -34,7 +34,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|approx|resp|cf|incl|excl|no|nr|ca|mr|ms|dr)|\b\w)\.$", re.I
 )
 _WORDLIKE = re.compile(r"[A-Za-z]{2,}")
-_ASCII = str.maketrans("‘’‚‛´`“”„‟–—−‐‑", "''''''" + '""""' + "-----")
+_ASCII = str.maketrans("‘’‚‛´“”„‟–—−‐‑", "'''''" + '""""' + "-----")
 
 
 @dataclass(frozen=True, slots=True)

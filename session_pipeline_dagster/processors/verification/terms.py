@@ -65,7 +65,7 @@ def entities_of(content: str) -> tuple[str, ...]:
 
 def _singulars(text: str) -> frozenset[str]:
     found = {w.lower() for w in _WORD.findall(text)}
-    return frozenset(w if w in _TERMS else w.removesuffix("s") for w in found)
+    return frozenset(w.removesuffix("s") if w.removesuffix("s") in _TERMS else w for w in found)
 
 
 def _stem(word: str) -> str:
