@@ -168,6 +168,7 @@ def test_the_examples_teach_what_their_readme_says(tmp_path: Path) -> None:
         ("alice", "b930a3b0", correction, 26),
         ("alice", "b930a3b0", definition, 10),
         ("alice", "c761ebb2", correction, 8),
+        ("alice", "c761ebb2", correction, 8),
         ("bob", "40811395", confirmation, 7),
         ("bob", "40811395", definition, 19),
         ("bob", "64d5542c", confirmation, 8),
