@@ -182,6 +182,7 @@ class Extras:
         quality: rules that the rows must keep; each becomes an asset check.
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
+        metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
     """
 
     description: str = ""
@@ -194,6 +195,7 @@ class Extras:
     journals: Mapping[str, str] = field(default_factory=dict)
     quality: Sequence[Quality] = ()
     threads: int = 0
+    metered: bool = False
 
 
 def extras(processor: Processor) -> Extras:

@@ -22,7 +22,7 @@ from session_pipeline_dagster.defs.names import (
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
-from session_pipeline_dagster.processor import Processor, Registry, relations
+from session_pipeline_dagster.processor import Processor, Registry, extras, relations
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -80,6 +80,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
             now,
             last_change(known.states, known.failures),
             known.stale_rollups,
+            hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
         cursor = write_memory(decision.memory)
         if decision.files:

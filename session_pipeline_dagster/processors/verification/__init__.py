@@ -57,6 +57,7 @@ class VerificationProcessor:
     owners = ("team:session-pipeline",)
     internal = ("verification_readings",)
     threads = 0
+    metered = True
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """The processor of one pass: rules, or the model of the settings.
