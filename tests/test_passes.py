@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many, write_session
 
+from session_pipeline_dagster import runner
 from session_pipeline_dagster.errors import (
     ContractError,
     Deferred,
@@ -199,8 +200,6 @@ def test_threads_begin_nothing_after_the_time_budget(pipeline: Pipeline) -> None
 def test_slow_files_are_committed_before_the_pass_ends(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from session_pipeline_dagster import runner
-
     monkeypatch.setattr(runner, "_LONGEST_UNCOMMITTED", 0.05)
     write_many(pipeline.root, 6)
     report = pipeline.run(Threaded(lambda _session: time.sleep(0.1)))

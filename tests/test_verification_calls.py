@@ -8,6 +8,7 @@ import pytest
 from fake_llm import FORMATS, FakeLLM, Step, answer, detection
 
 from session_pipeline_dagster.errors import Permanent, PipelineError, Retryable, SettingsError
+from session_pipeline_dagster.processors.verification import calls
 from session_pipeline_dagster.processors.verification.asking import Answer
 from session_pipeline_dagster.processors.verification.calls import (
     PatientModel,
@@ -158,11 +159,11 @@ def test_a_server_that_is_down_is_retryable_before_the_deadline(llm: FakeLLM) ->
 def test_a_port_that_nobody_listens_on_is_retryable(llm: FakeLLM) -> None:
     settings = llm.settings(deadline=timedelta(seconds=1))
     llm.__exit__(None, None, None)
-    model, calls = build_model(settings), []
+    model, made = build_model(settings), []
     assert model is not None
     with pytest.raises(Retryable):
-        model.ask("detect", "", "[]", Answer, calls.append)
-    assert {call.outcome for call in calls} == {"connection"}
+        model.ask("detect", "", "[]", Answer, made.append)
+    assert {call.outcome for call in made} == {"connection"}
     llm.__enter__()
 
 
@@ -205,12 +206,12 @@ def test_a_server_that_takes_no_schema_is_asked_for_json_and_then_for_text() -> 
         llm.script = strict
         model = build_model(llm.settings())
         assert model is not None
-        calls: list[Call] = []
+        made: list[Call] = []
         for _ in range(2):
-            assert model.ask("detect", "", "[]", Answer, calls.append).detections
+            assert model.ask("detect", "", "[]", Answer, made.append).detections
         forms = [(r.get("response_format") or {}).get("type") for r in llm.requests]
     assert forms == ["json_schema", "json_object", None, None]
-    assert [c.outcome for c in calls] == ["unsupported", "unsupported", "ok", "ok"]
+    assert [call.outcome for call in made] == ["unsupported", "unsupported", "ok", "ok"]
 
 
 def test_an_older_claude_is_asked_without_a_schema() -> None:
@@ -253,8 +254,6 @@ def test_a_missing_key_says_what_to_set(settings: ModelSettings, says: str) -> N
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from session_pipeline_dagster.processors.verification import calls
-
     monkeypatch.setattr(calls, "find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"pip install 'session-pipeline-dagster\[openai\]'"):
         build_model(ModelSettings(Extractor.OPENAI, openai_api_key="key"))

@@ -81,7 +81,7 @@ def test_what_a_person_did_not_say_is_dropped_and_counted(pipeline: Pipeline, ll
     report = pipeline.run(VerificationProcessor())
     # The turn was miscounted, but the words are the person's: the line is that of the words.
     assert [row[1] for row in stored(pipeline)] == [3]
-    assert (report.counts["quotes"], report.counts["rejected_quotes"]) == (4, 2)
+    assert (report.counts["quotes"], report.counts["rejected_quotes"]) == (4, 3)
 
 
 def test_a_quote_that_runs_over_two_turns_is_none(pipeline: Pipeline, llm: FakeLLM) -> None:

@@ -40,14 +40,15 @@ besides the elements of the array.
 Note a turn of the person (role "human", not context) as
 - "correction": they say that something was wrong and what is true instead;
 - "confirmation": they agree with a statement of the assistant and say the fact themselves;
-- "unprompted_definition": they say by themselves what a term means, or what a rule or convention is.
+- "unprompted_definition": they say by themselves what a term means or what a rule is.
 
-Note nothing for questions, requests, preferences, thanks, doubts, states of the moment, and pasted \
-logs, code or documents. Most conversations hold nothing to note: an empty list is a good answer.
+Note nothing for questions, requests, preferences, thanks, doubts, states of the moment, and \
+pasted logs, code or documents. Most conversations hold nothing to note: an empty list is a good \
+answer.
 
-Answer with one JSON object: {{"detections": [{{"turn": index of the turn, "detection_type": one of \
-the three, "title": at most 60 characters, "content": the fact in one or two sentences that can be \
-understood alone, at most 500 characters, "user_quote": the person's own words, copied character \
+Answer with one JSON object: {{"detections": [{{"turn": index of the turn, "detection_type": one \
+of the three, "title": at most 60 characters, "content": the fact in one or two sentences that can \
+be understood alone, at most 500 characters, "user_quote": the person's own words, copied character \
 by character from that turn, "domain": one of {", ".join(DOMAINS)}, or null, "entities": names and \
 terms in the fact}}]}}. At most {MOST} detections."""
 

@@ -6,25 +6,21 @@ regular expressions, matched against a sentence in lower case with plain quotes 
 
 import re
 
-
-def _any(lines: str) -> str:
-    """The alternatives of all lines."""
-    return "(?:" + "|".join(line.strip() for line in lines.strip().splitlines()) + ")"
-
-
-def _words(text: str) -> str:
-    return "(?:" + "|".join(sorted(text.split(), key=len, reverse=True)) + ")"
-
+from session_pipeline_dagster.processors.verification.patterns import any_of
 
 # --- what opens a sentence and says nothing by itself ---
 
-_FILLER = _any(r"""
-    o?k(?:ay)?|great|good|nice|cool|perfect|thanks(?: a lot)?|thank you|thx|sure|please|pls|cheers
+_FILLER = any_of(r"""
+    o?k(?:ay)?|great|good|nice|cool|perfect|thanks(?: a lot)?|thank you|thx|sure|please|pls
+    cheers
     now|then|and|but|also|so|well|hm+|a+h+|oh+|uh|um+|er+m?|just|wait|sorry|hi|hey|hello
-    alright|fine|understood|got it|i see|haha?|interesting|btw|by the way|however|anyway|honestly
+    alright|fine|understood|got it|i see|haha?|interesting|btw|by the way|however|anyway
+    honestly
     (?:great|good|nice) (?:work|job|catch|point)|well done|looks good|lgtm|please do|go ahead
-    hold on|hang on|one moment|look|listen|guys|actually(?=,)|as (?:i |we )?(?:said|mentioned|discussed|agreed|explained)(?: before| earlier| above)?
-    i'm afraid|i'm sorry|to be (?:fair|honest|precise|exact|clear)|(?:small|one more|quick|side|one) (?:thing|note)
+    hold on|hang on|one moment|look|listen|guys|actually(?=,)|as (?:i |we )?(?:said|mentioned
+        |discussed|agreed|explained)(?: before| earlier| above)?
+    i'm afraid|i'm sorry|to be (?:fair|honest|precise|exact|clear)|(?:small|one more|quick|side
+        |one) (?:thing|note)
 """)
 LEAD_IN = re.compile(rf"(?:{_FILLER}\b[\s,.:!-]*)+")
 
@@ -36,19 +32,23 @@ _PRONOUN = (
 _FULLY = r"(?: (?:actually|really|just|quite|simply|completely|totally|entirely|exactly))*"
 _UP_TO = r"[^,.:;!]{0,40}"
 _NOT_RIGHT = rf"(?:right|correct|true|accurate|valid|the case|(?:how|what|where|when) {_UP_TO})"
-_BAD = _any(rf"""
+_BAD = any_of(rf"""
     (?:the )?wrong(?: \w+)?|incorrect|false|mistaken|outdated|obsolete|out of date|inaccurate
     misleading|stale|nonsense|backwards|inverted|reversed|upside down|off by {_UP_TO}
     an? (?:common )?(?:error|mistake|misunderstanding|misconception|myth|mix-up)
 """)
-_PLAIN_NO = _any(r"""
+_PLAIN_NO = any_of(r"""
     no(?=[,.:;!-]|\s-|$)
-    no(?= (?:its?|it's|that|that's|this|they|we|the|our|no|nope|actually|you|there|these|those|i)\b)
+    no(?= (?:its?|it's|that|that's|this|they|we|the|our|no|nope|actually|you|there|these|those
+        |i)\b)
     no(?= (?:an?|sorry|sir|\w+ (?:is|are|means|was|were|comes?|goes|go|has|have)) )
-    not (?!now|yet|sure|needed|bad|really|today|sure|me|you|a problem|the point)(?:the |an? |by |in |on |from |at )?[\w./-]+(?: [\w./-]+)?(?=, )
+    not (?!now|yet|sure|needed|bad|really|today|me|you|a problem
+        |the point)(?:the |an? |by |in |on |from |at )?[\w./-]+(?: [\w./-]+)?(?=, )
     (?:only )?(?:half|partly|partially|mostly|nearly|almost) (?:right|correct|true)
-    (?:that|this|it)(?: does not|doesn't) (?:hold|apply|match|fit|work (?:like that|that way|this way))(?: here)?
-    there(?:'s| is) (?:an? )?(?:\w+ )?(?:mistake|error|misunderstanding|mix-up)(?: \w+){0,4}(?=[,.:;!-])
+    (?:that|this|it)(?: does not|doesn't) (?:hold|apply|match|fit|work (?:like that|that way
+        |this way))(?: here)?
+    there(?:'s| is) (?:an? )?(?:\w+ )?(?:mistake|error|misunderstanding
+        |mix-up)(?: \w+){0,4}(?=[,.:;!-])
     nope|nah|no way|not at all|(?:certainly|definitely|absolutely) not|on the contrary
     not (?:quite|exactly|really|right|correct|true|so|entirely|precisely|necessarily|any ?more)
     i (?:don't|do not) think so|i disagree|disagreed?|i doubt (?:it|that)
@@ -56,44 +56,49 @@ _PLAIN_NO = _any(r"""
     (?:they|it|we|you) (?:do|does|are|is|ca|wo|should)(?:n't|nnot| not)(?: be)?(?=[,.:;!-])
     (?:they|it|we|you) can(?:'t|not)(?=[,.:;!-])
 """)
-_NO_BEFORE_A_STOP = _any(r"""
+_NO_BEFORE_A_STOP = any_of(r"""
     wrong|incorrect|false|negative|close(?: enough)?|almost|nearly|careful|backwards|objection
     (?:small |minor |one |quick |slight |little )*correction|not so fast
     (?:the )?(?:wrong|not the right) \w+(?: \w+)?|not (?:any ?more|the case)
 """)
-_YOURS = _any(rf"""
+_YOURS = any_of(rf"""
     you (?:have |had |'ve )?(?:mixed|misread|misunderstood|confused?|swapped|reversed){_UP_TO}
     you (?:have |had |'ve )?got {_UP_TO}(?:wrong|backwards|reversed|mixed up|upside down)
     you(?:'re| are) (?:confusing|mixing|thinking of|mistaken|wrong){_UP_TO}
     you(?:'re| are) (?:looking at|reading|using|on) (?:the |an? )?(?:old|wrong|outdated){_UP_TO}
-    i (?:have|need|must|want) to correct (?:you|that|this)(?: here| there)?|let me correct {_UP_TO}
+    i (?:have|need|must|want) to correct (?:you|that|this)(?: here| there)?
+    let me correct {_UP_TO}
     (?:don't|do not|never) \w+ [^,.;:!]{{1,40}}(?=[,;:]|\s-)
-    your (?:\w+ )?(?:numbers?|assumptions?|understanding|reading|memory|info(?:rmation)?|data|premise|conclusion|definition|mapping|formula) (?:is|are|was|were) {_BAD}
+    your (?:\w+ )?(?:numbers?|assumptions?|understanding|reading|memory|info(?:rmation)?|data
+        |premise|conclusion|definition|mapping|formula) (?:is|are|was|were) {_BAD}
 """)
 _HEDGE = r"(?:i'm afraid |i think |i believe |actually,? |unfortunately,? |sorry,? |but )*"
 DENIAL = re.compile(
     rf"{_HEDGE}(?:{_PLAIN_NO}|{_NO_BEFORE_A_STOP}(?=[,.:;!-]|\s-|$)|{_YOURS}"
     rf"|{_PRONOUN}(?:'s|'re| is| are| was| were){_FULLY} {_BAD}"
     rf"|(?:that|this|it) (?:looks|seems){_FULLY} {_BAD}"
-    rf"|{_PRONOUN}(?:(?:'s|'re| is| are| was| were) not| isn't| aren't| wasn't){_FULLY} {_NOT_RIGHT}"
+    rf"|{_PRONOUN}(?:(?:'s|'re| is| are| was| were) not| isn't| aren't| wasn't){_FULLY}"
+    rf" {_NOT_RIGHT}"
     r")(?=[\s,.:;!-]|$)"
 )
 """Opens a correction; what follows has to say what is true."""
 
 TURNED = re.compile(
-    _any(r"""
+    any_of(r"""
     \b(?:it|that|this)(?:'s| is) actually\b|\b(?:is|are) actually\b|\bin fact\b|\bin reality\b
     \bactually[.!]?$|\btwo different (?:things|concepts|numbers|terms|tables)\b
     ^actually\b(?! (?:can|could|would|please|let's|never|i|you|no\b|yes\b|just))
     \bactually,? (?:it's|it|the|we|our|they|only|all|each|every|there)\b
-    \b(?:the )?(?:correct|right|proper|real|actual) (?:\w+ )?(?:is|are|would be)\b(?! (?:\w+ )?\?)
-    \bas a matter of fact\b|\bthe truth is\b|\bcontrary to\b|\bshould (?:have been|be) \S+(?: \S+)?,? (?:not|instead of)\b
+    \b(?:the )?(?:correct|right|proper|real|actual) (?:\w+ )?(?:is|are
+        |would be)\b(?! (?:\w+ )?\?)
+    \bas a matter of fact\b|\bthe truth is\b|\bcontrary to\b|\bshould (?:have been
+        |be) \S+(?: \S+)?,? (?:not|instead of)\b
 """)
 )
 """Says that something is otherwise than was said."""
 
 SET_AGAINST = re.compile(
-    _any(r"""
+    any_of(r"""
     [,;(-]\s*(?:and )?(?:definitely )?(?:not|never|no longer) \w+
     \bnot \w[^,.;]{0,60},? but \w|\binstead of\b|\brather than\b|\bas opposed to\b
     \b(?:only|never) \w[^.;]{3,80}, (?:only|not|never)?
@@ -104,8 +109,9 @@ SET_AGAINST = re.compile(
 """The fact sets itself against another: "X, not Y"."""
 
 NARROWING = re.compile(
-    _any(r"""
-    \b(?:is|are) no\b|\b(?:is|are|does|do|was|were)(?: not|n't)\b|\b(?:only|never|must|always|cannot)\b
+    any_of(r"""
+    \b(?:is|are) no\b|\b(?:is|are|does|do|was|were)(?: not|n't)\b|\b(?:only|never|must|always
+        |cannot)\b
     \b(?:excludes?|excluding|without|minus|except|deprecated|no longer|plus|since)\b|\d
 """)
 )
@@ -113,18 +119,25 @@ NARROWING = re.compile(
 
 # --- confirmation ---
 
-_PLAIN_YES = _any(r"""
-    yes|yep|yup|yeah|yea|aye|exactly|precisely|indeed|absolutely|definitely|affirmative|certainly
+_PLAIN_YES = any_of(r"""
+    yes|yep|yup|yeah|yea|aye|exactly|precisely|indeed|absolutely|definitely|affirmative
+    certainly
     (?:that|this|it)(?:'s| is) (?:exactly |absolutely |quite )?(?:right|correct|true|it)
-    you(?:'re| are) (?:absolutely |completely |quite )?(?:right|correct|spot on|not mistaken|not wrong)
-    that matches(?: what (?:i|we) \w+)?(?=[,.:;!-])|that(?:'s| is) (?:also )?(?:my|our) understanding
+    you(?:'re| are) (?:absolutely |completely |quite )?(?:right|correct|spot on|not mistaken
+        |not wrong)
+    that matches(?: what (?:i|we) \w+)?(?=[,.:;!-])|that(?:'s| is) (?:also )?(?:my
+        |our) understanding
     i (?:can )?confirm(?: that| this)?|can confirm|exactly (?:right|that|so|this)|quite right
-    that(?:'s| is) (?:exactly )?(?:how|what) (?:it|we|they|i)\b(?: \w+)?(?: \w+)?(?=[,.:;!-]|\s-)
-    as you (?:say|said|wrote|describe[d]?)|good catch|spot on|makes sense|you (?:got|understood) it
+    that(?:'s| is) (?:exactly )?(?:how|what) (?:it|we|they|i)\b(?: \w+)?(?: \w+)?(?=[,.:;!-]
+        |\s-)
+    as you (?:say|said|wrote|describe[d]?)|good catch|spot on|makes sense|you (?:got
+        |understood) it
 """)
-_YES_BEFORE_A_STOP = _any(r"""
-    correct|right|true|agreed|confirmed|of course|totally|bingo|sure|matches|that matches(?: \w+)*
-    sounds right|correct understanding|fully correct|100 ?%|good understanding|right on|very true
+_YES_BEFORE_A_STOP = any_of(r"""
+    correct|right|true|agreed|confirmed|of course|totally|bingo|sure|matches
+    that matches(?: \w+)*
+    sounds right|correct understanding|fully correct|100 ?%|good understanding|right on
+    very true
 """)
 ASSENT = re.compile(
     rf"(?:(?:{_PLAIN_YES}\b|{_YES_BEFORE_A_STOP}(?=[,.:;!-]|\s-|$))[\s,.:;!-]*)+(?=\S|$)"
@@ -134,187 +147,121 @@ ASSENT = re.compile(
 # --- unprompted definition ---
 
 DEFINING = re.compile(
-    _any(r"""
+    any_of(r"""
     for (?:your |future |general )?(?:reference|context|background|clarity|clarification)\b
-    for (?:your )?info(?:rmation)?\b|for the record\b|f\.?y\.?i\b\.?|(?:just )?so (?:that )?you(?:'re aware| know| are aware)\b
-    just (?:fyi|for info(?:rmation)?|as background|to be clear)\b|(?:as|some|a bit of) (?:background|context)\b
-    (?:please )?(?:note|be aware|keep in mind|bear in mind|mind|remember|don't forget|do not forget)(?: that\b|\s?:|,)
-    (?:please )?(?:note|keep in mind|bear in mind|remember)(?= (?:the|our|we|all|every|each|any|an?)\b)
-    heads[ -]up\b|good to know\b|worth (?:knowing|noting|mentioning)(?: that)?\b|you should know(?: that)?\b
-    (?:one|another|the) (?:\w+ )?thing (?:you should|to|worth) \w+(?: about \w+(?: \w+)?)?(?=[:,-]|\s-)
-    (?:important|background|context|info|information|definition|glossary|convention|house rule|rule|policy|terminology|company policy|team (?:rule|convention|policy)|rule of thumb|reminder|note|naming)\s?(?=:|\s-)
-    by (?:convention|definition|design|policy|company policy)\b|as a (?:general )?(?:rule|convention|principle)\b|as a matter of (?:policy|principle)\b
+    for (?:your )?info(?:rmation)?\b|for the record\b|f\.?y\.?i\b\.?
+    (?:just )?so (?:that )?you(?:'re aware| know| are aware)\b
+    just (?:fyi|for info(?:rmation)?|as background|to be clear)\b|(?:as|some
+        |a bit of) (?:background|context)\b
+    (?:please )?(?:note|be aware|keep in mind|bear in mind|mind|remember|don't forget
+        |do not forget)(?: that\b|\s?:|,)
+    (?:please )?(?:note|keep in mind|bear in mind|remember)(?= (?:the|our|we|all|every|each|any
+        |an?)\b)
+    heads[ -]up\b|good to know\b|worth (?:knowing|noting|mentioning)(?: that)?\b
+    you should know(?: that)?\b
+    (?:one|another|the) (?:\w+ )?thing (?:you should|to
+        |worth) \w+(?: about \w+(?: \w+)?)?(?=[:,-]|\s-)
+    (?:important|background|context|info|information|definition|glossary|convention|house rule
+        |rule|policy|terminology|company policy|team (?:rule|convention|policy)|rule of thumb
+        |reminder|note|naming)\s?(?=:|\s-)
+    by (?:convention|definition|design|policy|company policy)\b|as a (?:general )?(?:rule
+        |convention|principle)\b|as a matter of (?:policy|principle)\b
     (?:as )?per (?:our |company )*(?:policy|convention|contract|agreement)\b
-    (?:just )?(?:an? |one |another )?(?:important |quick |small |side |final |last )?(?:note|reminder|remark|info|hint|clarification|caveat|gotcha|warning|detail)(?: on [\w ]{1,20}| for you)?\s?(?=:|,|\s-)
-    (?:just )?to (?:clarify|be clear|clear this up)\b|to give you (?:some |a bit of )?(?:context|background)\b|(?:let me give you )?some (?:context|background)(?: first)?(?=[:,])
-    (?:what )?you (?:need|have|ought) to know(?: is)?(?: that)?\b|what you (?:can't|cannot|don't|could not|couldn't) know(?: is)?(?: that)?\b
-    according to (?:our|the|company) (?:\w+ )?(?:policy|convention|contract|handbook|guidelines?|rules?|standards?|definition|wiki|style guide)\b
+    (?:just )?(?:an? |one |another )?(?:important |quick |small |side |final |last )?(?:note
+        |reminder|remark|info|hint|clarification|caveat|gotcha|warning|detail)(?: on [\w ]{1,20}
+        | for you)?\s?(?=:|,|\s-)
+    (?:just )?to (?:clarify|be clear|clear this up)\b|to give you (?:some |a bit of )?(?:context
+        |background)\b|(?:let me give you )?some (?:context|background)(?: first)?(?=[:,])
+    (?:what )?you (?:need|have|ought) to know(?: is)?(?: that)?\b|what you (?:can't|cannot|don't
+        |could not|couldn't) know(?: is)?(?: that)?\b
+    according to (?:our|the|company) (?:\w+ )?(?:policy|convention|contract|handbook|guidelines?
+        |rules?|standards?|definition|wiki|style guide)\b
 """)
     + r"(?: (?:and )?(?:for )?(?:the )?(?:future|next time|later))?"
 )
 """Announces something worth knowing."""
 
 MEANING = re.compile(
-    _any(r"""
-    \b(?:we|people here|everyone here|the team|finance|sales|marketing|support|legal|accounting) (?:always |usually |officially |internally |also |do )?(?:define|call|count|treat|measure|calculate|compute|consider|classify|label|refer to|understand|abbreviate)s?\b
-    \b(?:is|are|gets?) (?:officially |internally |always |usually |here )?(?:defined|understood|computed|calculated|measured|counted|known|abbreviated|classified|considered|treated|derived|rated|billed|charged|recognised|recognized|booked|accounted) (?:as|by|from|to|in|on|here|with|without|at|per|when|if|once|only|over|after|before|using|including|excluding|for|monthly|yearly|weekly|daily)\b
-    \bwe use (?:the )?(?:\w+ )?(?:term|word|name|label|abbreviation|expression)\b|\b(?:for|with|to|at) us,? .{0,60}\b(?:is|are|means?)\b
-    ^[\w/&%'"-]+(?: [\w/&%'"-]+){0,2} ?:?= ?\S+ \S+ \S+|^[\w/&-]+(?: \w+){0,2} for us (?:is|are|means?)\b
-    \bcounts? (?:as|towards|in|only)\b|\bqualif(?:y|ies) as\b|\b(?:consists?|made up|composed) of\b
-    \bis (?:considered )?(?:eligible|valid|complete|active|resolved|closed|late|overdue|final|due|lost|won|churned|dormant|qualified|billable|taxable|approved|critical|breached) (?:if|when|once|after|only|as soon)\b
-    ^(?:an?|one) ['"]?[a-z][\w-]*['"]?(?: [\w-]+){0,3}? (?:is|has|needs|requires|must|can|may|consists|belongs|contains|always|never|only)\b(?! (?:missing|broken|wrong|failing|not working|needed|required|better|nicer))
-    \bstands? for\b|\bis (?:short|an abbreviation|an acronym|shorthand|a synonym|another (?:name|word)|slang) (?:for|of)\b
-    \bis (?:our|the) (?:\w+ )?(?:name|term|word|acronym|abbreviation) for\b|\brefers? to\b|\bdenotes?\b
+    any_of(r"""
+    \b(?:we|people here|everyone here|the team|finance|sales|marketing|support|legal
+        |accounting) (?:always |usually |officially |internally |also |do )?(?:define|call|count
+        |treat|measure|calculate|compute|consider|classify|label|refer to|understand
+        |abbreviate)s?\b
+    \b(?:is|are|gets?) (?:officially |internally |always |usually |here )?(?:defined|understood
+        |computed|calculated|measured|counted|known|abbreviated|classified|considered|treated
+        |derived|rated|billed|charged|recognised|recognized|booked|accounted) (?:as|by|from|to
+        |in|on|here|with|without|at|per|when|if|once|only|over|after|before|using|including
+        |excluding|for|monthly|yearly|weekly|daily)\b
+    \bwe use (?:the )?(?:\w+ )?(?:term|word|name|label|abbreviation|expression)\b|\b(?:for|with
+        |to|at) us,? .{0,60}\b(?:is|are|means?)\b
+    ^[\w/&%'"-]+(?: [\w/&%'"-]+){0,2} ?:?= ?\S+ \S+ \S+|^[\w/&-]+(?: \w+){0,2} for us (?:is|are
+        |means?)\b
+    \bcounts? (?:as|towards|in|only)\b|\bqualif(?:y|ies) as\b|\b(?:consists?|made up
+        |composed) of\b
+    \bis (?:considered )?(?:eligible|valid|complete|active|resolved|closed|late|overdue|final
+        |due|lost|won|churned|dormant|qualified|billable|taxable|approved|critical
+        |breached) (?:if|when|once|after|only|as soon)\b
+    ^(?:an?|one) ['"]?[a-z][\w-]*['"]?(?: [\w-]+){0,3}? (?:is|has|needs|requires|must|can|may
+        |consists|belongs|contains|always|never|only)\b(?! (?:missing|broken|wrong|failing
+        |not working|needed|required|better|nicer))
+    \bstands? for\b|\bis (?:short|an abbreviation|an acronym|shorthand|a synonym|another (?:name
+        |word)|slang) (?:for|of)\b
+    \bis (?:our|the) (?:\w+ )?(?:name|term|word|acronym|abbreviation) for\b|\brefers? to\b
+    \bdenotes?\b
     \bby \S+(?: \S+){0,3} (?:we|i) (?:always |usually )?mean\b|\bwe (?:always |usually )?mean\b
-    \bwhen (?:we|people|someone|anyone|somebody|i) (?:here )?(?:says?|talks? about|writes?|speaks? of)\b
-    ^(?:in (?:our|this) [^,]{1,30},? )?(?:an? |the |our )?['"`]?[\w&/%.-]+(?: [\w&/%.-]+){0,3}['"`]? (?:always |only |here |just |in our \w+ |for us )*means?\b(?! that (?:we|you|i) (?:should|can|could|have|need))
-    \balso known as\b|\ba\.?k\.?a\b|\(short for\b|\bthe definition of\b|\bwhat we call\b|\b(?:a|an) \w+(?: \w+){0,2} (?:is|are) (?:any|an?|one|someone|somebody|something) \w+(?: \w+){0,3} (?:that|which|who|with|whose|where|if)\b
+    \bwhen (?:we|people|someone|anyone|somebody|i) (?:here )?(?:says?|talks? about|writes?
+        |speaks? of)\b
+    ^(?:in (?:our|this) [^,]{1,30},? )?(?:an? |the |our )?['"`]?[\w&/%.-]+(?: [\w&/%.-]+
+        |){0,3}['"`]? (?:always |only |here |just |in our \w+ |for us )*means?\b(?! that (?:we
+        |you|i) (?:should|can|could|have|need))
+    \balso known as\b|\ba\.?k\.?a\b|\(short for\b|\bthe definition of\b|\bwhat we call\b|\b(?:a
+        |an) \w+(?: \w+){0,2} (?:is|are) (?:any|an?|one|someone|somebody
+        |something) \w+(?: \w+){0,3} (?:that|which|who|with|whose|where|if)\b
 """)
 )
 """Says what a term means."""
 
 RULE = re.compile(
-    _any(r"""
-    \b(?:our|the|company|team|house|an?) (?:[\w-]+ ){0,3}?(?:convention|rule|policy|standard|practice|principle|guideline|slo|sla|definition|terminology|agreement)(?: here)?(?: (?:in|for|on|with|at) [^,.:;]{1,30})?(?: is| are| says| states| requires|:)(?! (?:there|it|this|wrong|broken|unclear|missing))
-    \bin our \w+(?: \w+)?,? (?:an?|the|every|each|all|we|\w+ (?:is|are|has|have|means))\b|^(?:in|for) (?:finance|sales|marketing|hr|legal|accounting|support|reporting|production|logistics),? (?:an?|the|every|we|\w+ (?:is|are|means))\b
-    \bthe way we\b|\bhow we do (?:it|this)\b|\bthe (?:\w+ )?(?:process|deal|logic|arrangement|requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget|quota) (?:for .{1,30} )?is\b
-    ^(?:the|our) .{3,60}\b(?:every|each) (?:\d+|other|\w+day|day|week|month|quarter|hour|night|morning|evening|year|minute)\b
-    \bin (?:our|this) (?:team|company|organisation|organization|org|department|business|shop|world|group)\b|\bat our company\b
-    ^we (?:\w+ly |only |also )?(?:distinguish|differentiate|separate|split|use|keep|store|bill|deploy|release|log|publish|charge|round|report|invoice|book|pay|ship|archive|delete|sync|review|version|tag|group|split|format|track|host|process|accept|support|require|follow|apply|send|sell|serve|offer|pin|encrypt|hash|mask|rotate|recognise|recognize|anonymise|anonymize|reconcile|close)\b(?! (?:it|this|that|them|these|those|for this|here)\b)
-    ^(?:all |the )?[\w-]+(?: [\w-]+){0,3} (?:live|lives|belong|belongs|go|goes) (?:in|to|into|under|on)\b
-    \b(?:is|are|'s) our (?:standard|convention|rule|policy|default|definition|practice|source of truth)\b|\bsource of truth\b
+    any_of(r"""
+    \b(?:our|the|company|team|house|an?) (?:[\w-]+ ){0,3}?(?:convention|rule|policy|standard
+        |practice|principle|guideline|slo|sla|definition|terminology
+        |agreement)(?: here)?(?: (?:in|for|on|with|at) [^,.:;]{1,30})?(?: is| are| says| states
+        | requires|:)(?! (?:there|it|this|wrong|broken|unclear|missing))
+    \bin our \w+(?: \w+)?,? (?:an?|the|every|each|all|we|\w+ (?:is|are|has|have|means))\b|^(?:in
+        |for) (?:finance|sales|marketing|hr|legal|accounting|support|reporting|production
+        |logistics),? (?:an?|the|every|we|\w+ (?:is|are|means))\b
+    \bthe way we\b|\bhow we do (?:it|this)\b|\bthe (?:\w+ )?(?:process|deal|logic|arrangement
+        |requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget
+        |quota) (?:for .{1,30} )?is\b
+    ^(?:the|our) .{3,60}\b(?:every|each) (?:\d+|other|\w+day|day|week|month|quarter|hour|night
+        |morning|evening|year|minute)\b
+    \bin (?:our|this) (?:team|company|organisation|organization|org|department|business|shop
+        |world|group)\b|\bat our company\b
+    ^we (?:\w+ly |only |also )?(?:distinguish|differentiate|separate|split|use|keep|store|bill
+        |deploy|release|log|publish|charge|round|report|invoice|book|pay|ship|archive|delete
+        |sync|review|version|tag|group|split|format|track|host|process|accept|support|require
+        |follow|apply|send|sell|serve|offer|pin|encrypt|hash|mask|rotate|recognise|recognize
+        |anonymise|anonymize|reconcile|close)\b(?! (?:it|this|that|them|these|those|for this
+        |here)\b)
+    ^(?:all |the )?[\w-]+(?: [\w-]+){0,3} (?:live|lives|belong|belongs|go|goes) (?:in|to|into
+        |under|on)\b
+    \b(?:is|are|'s) our (?:standard|convention|rule|policy|default|definition|practice
+        |source of truth)\b|\bsource of truth\b
     ^(?:here|with us|for us)(?: at \w+)?,? (?:an?|the|every|all|we|nobody|each)\b
 """)
 )
 """Says what the rule is."""
 
 UNIVERSAL = re.compile(
-    _any(r"""
-    ^(?:all|every|each|any|only|nobody|both|our)\b(?! (?:of (?:these|those|them|the|my)\b|time\b|i|you|good|set|done|of (?:it|this|that)|right|this|that|clear|fine|we need|i need|i want)\b)
-    ^no (?:one|customer|user|table|service|order|invoice|account|\w+) (?:is|are|may|must|can|has|ever|should|gets|leaves)\b
-    \b(?:is|are|must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b|\bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)|\b(?:always|never) (?:be|a|an|the|in|on|at|from|by|has|have|\w+s|\w+ed)\b
+    any_of(r"""
+    ^(?:all|every|each|any|only|nobody|both|our)\b(?! (?:of (?:these|those|them|the|my)\b|time\b
+        |i|you|good|set|done|of (?:it|this|that)|right|this|that|clear|fine|we need|i need
+        |i want)\b)
+    ^no (?:one|customer|user|table|service|order|invoice|account|\w+) (?:is|are|may|must|can|has
+        |ever|should|gets|leaves)\b
+    \b(?:is|are|must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b
+    \bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)|\b(?:always
+        |never) (?:be|a|an|the|in|on|at|from|by|has|have|\w+s|\w+ed)\b
 """)
 )
 """Says that something holds without exception; with nothing else it takes a fact of its own."""
-
-# --- what a lasting fact is not ---
-
-QUESTION = re.compile(
-    _any(r"""
-    (?:what|why|how|where|which|who|whose|whom)\b(?! (?:we|people|matters|counts|is meant))
-    when (?:is|are|was|were|do|does|did|can|could|will|should)\b
-    (?:is|are|was|were|does|do|did|can|could|would|should|shall|will|has|have|had|isn't|aren't|doesn't|didn't|may|am|won't|couldn't|wouldn't|shouldn't) (?:i|you|we|it|that|this|these|those|they|there|he|she|the|an?|our|my|your|any|all|\w+ (?:the|an?|in|on|to))\b
-    any idea|do you|i wonder|wondering|(?:i'm )?not sure\b|tell me|let me know|can someone|curious
-""")
-)
-DOUBT = re.compile(
-    _any(r"""
-    \b(?:maybe|perhaps|probably|i guess|i suppose|i assume|not sure|unsure|no idea|i wonder|i thought|i believed|possibly|hopefully|i hope|dunno|who knows|let's see|apparently|presumably|or so|correct me|i don't know|if i'm wrong|not certain|i'd guess|i suspect)\b
-    \b(?:might|may|could) (?:be|have been)\b(?! (?:reversed|changed|used|paid|cancelled|returned))|\b(?:seems?|looks?) (?:to|like|as|ok|right|wrong|good|fine|odd|strange|too)\b
-    \bi (?:think|believe|feel)\b(?! (?:you|that's wrong|that's not))
-""")
-)
-WISH = re.compile(
-    _any(r"""
-    \bi(?:'d| would)? (?:rather|prefer|like|love|want|need|wish|hate|meant|mean|asked|expect|expected|suggest|propose|recommend)\b
-    \bwe (?:want|need to|should maybe|should probably|should also|could|might|would like|'d like|have to (?:define|decide|fix|check|find|discuss)|still have to|ought)\b
-    \b(?:it|that|this) would be\b|\bwould be (?:nice|good|great|better|cool)\b|\bi'd\b|\blet's\b|\blet us\b|\bfeel free\b|\b(?:how|what) about\b|\bwhy not\b
-    \b(?:can|could|would|will) (?:we|you|u)\b|\bneed you to\b|\bmake sure\b|\bbe sure to\b|\btry to\b|\bmakes? it\b|\bas soon as you\b
-    \byou (?:should|can|could|may|need to|have to|must)\b(?! (?:know|be aware|not)\b)|\bplease\b|\bwhen you(?:'re| are) (?:done|finished|ready)\b
-""")
-)
-MOMENT = re.compile(
-    _any(r"""
-    \b(?:today|tomorrow|tonight|yesterday|right now|at the moment|for now|so far|again|(?:until|by|before|till) (?:mon|tues|wednes|thurs|fri|satur|sun)day\b(?! (?:night|at|of))|this (?:morning|afternoon|evening|week|time|session|run|branch|pr|commit|sprint)|next (?:week|sprint|time)|last (?:night|week|time|run|commit)|next month|the same (?:as before|error|problem|issue|result|thing)|as before|(?:a|one|two|five|ten) (?:minute|moment|second|hour)s? ago)\b
-    \bjust (?:now|checked|did|tried|ran|pushed|saw|noticed|finished|deployed|merged|restarted|fixed|changed|got|had)\b
-    \bstill (?:the same|not|fails?|failing|broken|wrong|doesn't|running|red|waiting|get|getting|see|seeing|shows?|there|missing|open|pending|empty)\b
-    \b(?:is|are|was|were) (?:currently |now |all )?(?:down|red|green|broken|failing|flaky|running|done|ready|finished|stuck|back|gone|offline|fine|slow|up again|merged|pushed|fixed|empty|in progress|deployed|passing|not working)\b
-    \b(?:keeps?|got|gets|started) (?:failing|crashing|stuck|timing out|hanging)\b
-    \b(?:tests?|build|job|deploy|pipeline|script|command|page|query|app|it|that|this|migration|import|service|run|ci) (?:failed|fails|worked|works|passed|passes?|crashed|crashes|finished|timed out|hangs|broke)\b(?! (?:when|if|only|on|by|from|with|as|at|the|without|in)\b)
-    \bout of office\b|\bon (?:vacation|holiday leave|sick leave)\b|\bin a meeting\b|\bmeeting until\b
-    \b(?:already|just|have|has|been) (?:been )?(?:did|done|pushed|merged|fixed|deployed|committed|sent|tried|opened|told|renamed|restarted)\b
-""")
-)
-CONDITION = re.compile(r"\b(?:when|whenever|if|once|after|until|unless|because)\b[^,;]*")
-FIRST_PERSON = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|me|my|myself|we'll|we're going|let me)\b")
-YOU = re.compile(r"\b(?:you|your|you're|you've|you'll|yours)\b")
-POINTER = re.compile(r"^(?:see|cf\.?|look at|refer to|here is|here's|attached|check|read)\b")
-VAGUE = re.compile(
-    r"^(?:that|this|it|these|those|they|there|he|she|something|both"
-    r"|(?:everything|nothing|anything)(?! (?:in|of|from|on|below|above|under|outside)\b))(?:'s|'re|'ll|\s|$)"
-)
-WANTED = re.compile(
-    r"^(?!(?:an?|every|each|all|any|no) \w+ (?!of\b)).*\b(?:should|needs? (?:a|an|to|the|some))\b"
-)
-AFTERTHOUGHT = re.compile(
-    r",? (?:i'm afraid|i'm sorry|sorry|unfortunately|though|btw|by the way|mind you|you know)[.!]*$"
-)
-ACRONYM = re.compile(
-    r"(?!(?:TODO|FYI|NOTE|ERROR|WARN|WARNING|INFO|FIXME|PS|NB|BTW|OK|HINT|TIP|IMPORTANT|URL|SQL|EDIT|UPDATE)\b)[A-Z][A-Z0-9&/-]{1,7}s?\s?[:=]\s[A-Za-z]+ [A-Za-z]+"
-)
-OURS = re.compile(r"\b(?:our|we)\b")
-FIRM = re.compile(r"\b(?:never|always|only|must|every|each|cannot|ever)\b")
-PROBLEM = re.compile(
-    _any(r"""
-    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|error|errors|fails?|failed|failing|bug|bugs|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception|stuck|ugly|annoying|confusing|not working|doesn't work|does not work|problem|issue|unreadable|blank|cut off|flaky|hangs?)\b
-    \b(?:looks?|seems?|feels?|sounds?) \w+
-""")
-)
-"""Speaks of what is wrong with a thing, or of what is wanted; without a sign that is no fact."""
-
-# --- what makes a statement ---
-
-_FINITE = _words(
-    """is are was were be isn't aren't wasn't weren't means mean has have had hasn't haven't must mustn't can can't cannot may
-    should shouldn't shall will won't would need needs do does don't doesn't did stays stay stands lives live goes go comes come gets get
-    belongs belong counts count runs run starts start ends end begins begin contains contain includes include excludes exclude
-    follows follow depends depend uses use takes take keeps keep holds hold works work applies apply refers equals covers cover
-    returns return stores store writes write reads read sends send fires fire happens happen expires expire resets reset rounds
-    requires require allows allow supports support serves serve handles handle creates owns own consists consist decides decide
-    becomes become remains remain lasts last costs cost pays pay bills bill ships ship closes close opens open matters matter
-    turns turn reaches reach gives give says say sees see arrives arrive lands land makes make differs differ reject rejects
-    triggers trigger waits wait retries retry represents represent measures measure defines define calls call treats treat
-    tracks track maps map points point loads load refreshes rebuilds syncs sync charges charge renews renew rotates rotate
-    drops drop skips skip ignores ignore overrides override inherits inherit receives receive generates publishes publish
-    consumes consume accepts accept compares compare rolls purges purge archives archive deploys deploy lags lag aggregates
-    reports tells shows sum sums add adds scale scales grow grows fall falls exist exists consist merge merges calculate calculates
-    compute computes round assign assigns group groups sort sorts filter filters join joins replace replaces replicate replicates
-    live belong hang hangs sit sits span spans vary varies change changes increase increases decrease decreases deduct deducts
-    post posts book books reconcile reconciles settle settles approve approves sign signs trade trades move moves enter enters
-    leave leaves carry carries bear bears produce produces emit emits poll polls push pushes pull pulls listen listens
-    subscribe subscribes connect connects authenticate validate validates verify verifies encrypt encrypts hash hashes
-    expose exposes hide hides host hosts cache caches index indexes scan scans process processes parse parses
-    convert converts transform transforms export exports import imports link links reference references identify identifies
-    indicate indicates denote denotes signal signals determine determines govern governs control controls limit limits
-    exceed exceeds equal correspond corresponds relate relates overlap overlaps precede precedes cost default defaults
-    assume assumes guarantee guarantees ensure ensures prevent prevents forbid forbids permit permits report report tell"""
-)
-FINITE = re.compile(
-    rf"\b{_FINITE}\b|\w(?:'s|'re)\b|\b(?:always|never|automatically|usually) [a-z]+s\b|\S :?= \S|^(?:they|we|it|this) [a-z]{(3,)}"
-)
-NUMBER = re.compile(
-    r"\d|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|twelve|daily|weekly|monthly"
-    r"|quarterly|yearly|hourly|nightly|percent|cents?)\b"
-)
-_VERBS = _words(
-    """add adjust align amend append apply archive ask assume attach avoid backfill bump build bring calculate call cancel catch
-    change check choose clean clear click close collect combine comment commit compare compile complete compute configure confirm connect
-    consider continue convert copy correct count create cut debug decide decrease define delete deploy describe disable discard display
-    document don't dont do download draft drop dump edit enable ensure estimate evaluate execute expand explain explore export extend extract
-    fetch figure fill filter find finish fix flip focus follow format forget generate get give go grep group handle have help hide highlight hold
-    implement import improve include increase insert inspect install investigate join keep kill label leave limit link list load lock log look
-    make mark measure mention merge migrate mock modify monitor move name never note notify number open optimize optimise order organize output
-    pick ping pin place plan plot point post prepare prevent print profile proceed propose provide publish pull push put query quote raise
-    read rebase rebuild recheck record redo reduce refactor refresh release reload remember remind remove rename render reorder repeat replace reply
-    report request rerun reset resolve respond restart restore retry return revert review rewrite roll rotate round run save scan schedule
-    search select send separate set share ship show shorten shrink simplify skip solve sort specify speed split squash stage start state stay stop
-    store strip submit suggest summarize summarise switch swap sync tag take tell test think track translate treat trim trigger truncate try tune
-    turn type undo uninstall unify update upgrade upload use validate verify view visit wait walk warn watch wire work wrap write zip"""
-)
-IMPERATIVE = re.compile(
-    rf"(?:(?:first|next|instead|finally|again|maybe|kindly|directly|simply|rather|always|only|just|never),? )?{_VERBS}(?![\w-]|\.\w|/)"
-)
-DEPENDENT = re.compile(
-    r"(?:they|it|this|these|those|that|nothing|otherwise|not|because|since|so that|same for|which)\b"
-)
-"""A sentence that goes on with the one before."""

@@ -40,7 +40,7 @@ QUALITY = (
     Quality(
         "quotes_verbatim",
         "verifications",
-        f"Every quote stands in the line it names, as the person wrote it (secrets replaced). Reads "
+        "Every quote stands in the line it names, as the person wrote it (secrets replaced). Reads "
         f"the newest {_MOST_FILES} files with detections that have not changed since. If it fails, "
         "the rows are not what people said: run `session-pipeline run --processor verification "
         "--full-refresh`.",
@@ -49,13 +49,14 @@ QUALITY = (
     Quality(
         "rejected_quote_share",
         "verifications",
-        "A model's quotes that stand in no turn are dropped. Fails if it is more than a fifth of at "
-        "least 20: the model makes things up; choose another one with `SESSION_PIPELINE_MODEL`.",
+        "A model's quotes that stand in no turn are dropped. Fails if it is more than a fifth of "
+        "at least 20: the model makes things up; choose another one with `SESSION_PIPELINE_MODEL`.",
         counted(
             """SELECT CASE WHEN quotes >= 20 AND rejected > quotes / 5 THEN rejected ELSE 0 END,
                 quotes, rejected, CASE WHEN quotes > 0 THEN rejected / quotes ELSE 0 END
             FROM (SELECT coalesce(sum(quotes), 0)::BIGINT AS quotes,
-                coalesce(sum(rejected_quotes), 0)::BIGINT AS rejected FROM verification_readings)""",
+                coalesce(sum(rejected_quotes), 0)::BIGINT AS rejected
+                FROM verification_readings)""",
             "quotes",
             "rejected_quotes",
             "share",

@@ -1,4 +1,4 @@
-"""Detections of one session -> rows of `verifications`: everything stored of a find is made here."""
+"""Detections of one session -> rows of `verifications`; all that is stored of one is made here."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
 def rows(
     session: Session, detections: Iterable[Detection], extractor: Extractor, version: int
 ) -> list[Row]:
-    """A row for every detection; one that repeats another one's line, type and words is left out."""
+    """A row for every detection; the same words of a line make one row of a type."""
     first_us = next(
         (us for _, record in session.transcript if (us := record.time_us()) is not None), None
     )

@@ -1,7 +1,8 @@
 """Finds what people taught by their phrases: no key, no network, the same answer every time.
 
 A turn is read sentence by sentence. A *sign* (a no, a yes, "we define") makes a detection only
-together with a *fact*: a statement that will still hold tomorrow. The phrases are in `phrases.py`.
+together with a *fact*: a statement that will still hold tomorrow (`statements.py`). The phrases of
+the signs are in `phrases.py`.
 """
 
 import re
@@ -18,6 +19,20 @@ from session_pipeline_dagster.processors.verification.extractor import (
     Detection,
 )
 from session_pipeline_dagster.processors.verification.sentences import Sentence, sentences
+from session_pipeline_dagster.processors.verification.statements import (
+    ACRONYM,
+    AFTERTHOUGHT,
+    DEPENDENT,
+    FINITE,
+    IMPERATIVE,
+    OURS,
+    QUESTION,
+    about_a_fault,
+    asks,
+    holds,
+    is_request,
+    lasting,
+)
 from session_pipeline_dagster.processors.verification.terms import domain_of, entities_of, words
 from session_pipeline_dagster.processors.verification.turns import ASSISTANT, HUMAN, Turn
 
@@ -104,45 +119,56 @@ class _Reader:
         return kind, fact
 
     def _unannounced(self, index: int) -> tuple[str, _Fact | None]:
-        line = self.lines[index]
-        opening = self.opening
+        line, opening = self.lines[index], self.opening
         start = _after(say.LEAD_IN, line, line.start)
-        if not self.before and _after(say.ASSENT, line, start) > start:
-            return CONFIRMATION, None
-        if opening and self.before:
-            denied = _after(say.DENIAL, line, start)
-            if denied > start:
-                self.opening = False
-                return CORRECTION, self._fact(index, _repeated(line, denied), strict=False)
-            agreed = _after(say.ASSENT, line, start)
-            limited = _after(_BUT, line, agreed)
-            if limited > agreed > start and say.FINITE.search(_body(line, limited)):
-                self.opening = False
-                return CORRECTION, self._fact(index, limited, strict=True)
-            if agreed > start:
-                self.opening = agreed >= line.end
-                return CONFIRMATION, self._repeated_fact(index, agreed)
+        answered = self._answer(index, start) if opening else None
+        if answered is not None:
+            return answered
         body = _body(line, start)
         if body.strip(_STRIP):
             self.opening = False
         defined = _after(say.DEFINING, line, start)
         if defined > start:
             return DEFINITION, self._fact(index, defined, strict=False)
-        if line.question or (say.IMPERATIVE.match(body) and _is_request(body)):
-            return DEFINITION, None
+        if line.question or is_request(body):
+            return self.kind, None
         if say.TURNED.search(body) and self.before:
             return CORRECTION, self._fact(index, _after(_ACTUALLY, line, start), strict=False)
-        defines = bool(say.MEANING.search(body) or say.RULE.search(body))
-        defines = defines or bool(say.ACRONYM.match(line.text))
-        if self._asks(index + 1) or (not say.MEANING.search(body) and _is_about_a_fault(body)):
+        if self._asks(index + 1) or (about_a_fault(body) and not say.MEANING.search(body)):
             return self.kind, None
-        if opening and self._overlaps(body):
-            claim = self._claim()
-            if claim is _Claim.STATED or (claim is _Claim.DONE and _draws_a_line(body)):
-                return CORRECTION, self._fact(index, start, strict=False)
-        if defines or say.UNIVERSAL.search(body):
+        if opening and self._contradicts(body):
+            return CORRECTION, self._fact(index, start, strict=False)
+        alone = (say.MEANING, say.RULE, say.UNIVERSAL)
+        if ACRONYM.match(line.text) or any(sign.search(body) for sign in alone):
             return self.kind, self._fact(index, start, strict=True)
         return self.kind, None
+
+    def _answer(self, index: int, start: int) -> tuple[str, _Fact | None] | None:
+        """What a no or a yes at the beginning of a turn makes of it; None without one."""
+        line = self.lines[index]
+        denied, agreed = _after(say.DENIAL, line, start), _after(say.ASSENT, line, start)
+        if not self.before:
+            # A yes to nothing: whatever follows is an answer to something that is not here.
+            return (CONFIRMATION, None) if agreed > start else None
+        if denied > start:
+            self.opening = False
+            return CORRECTION, self._fact(index, _repeated(line, denied), strict=False)
+        if agreed == start:
+            return None
+        limited = _after(_BUT, line, agreed)
+        if limited > agreed and FINITE.search(_body(line, limited)):
+            self.opening = False
+            return CORRECTION, self._fact(index, limited, strict=True)
+        self.opening = agreed >= line.end
+        return CONFIRMATION, self._repeated_fact(index, agreed)
+
+    def _contradicts(self, body: str) -> bool:
+        """Whether it speaks of what the assistant claimed; if that was a deed, it has to draw a
+        line too."""
+        if not self.claimed & words(body):
+            return False
+        claim = self._claim()
+        return claim is _Claim.STATED or (claim is _Claim.DONE and _draws_a_line(body))
 
     def _asks(self, index: int) -> bool:
         """Whether a sentence is a question or a request: then what came before was its reason."""
@@ -150,8 +176,7 @@ class _Reader:
             return False
         line = self.lines[index]
         body = _body(line, _after(say.LEAD_IN, line, line.start))
-        asks = line.question or say.QUESTION.match(body) or say.WISH.search(body)
-        return bool(asks or (say.IMPERATIVE.match(body) and _is_request(body)))
+        return asks(body, question=line.question)
 
     def _fact(self, index: int, start: int, *, strict: bool) -> _Fact | None:
         """The fact from `start` on: in this sentence, else in one of the next two."""
@@ -174,20 +199,18 @@ class _Reader:
         fact = self._fact(index, start, strict=True)
         if fact is None:
             return None
-        return fact if self._overlaps(self.text[fact.start : fact.end].lower()) else None
+        return fact if self.claimed & words(self.text[fact.start : fact.end]) else None
 
     def _with_more(self, index: int, start: int) -> _Fact:
         """Together with sentences that go on with it."""
         last = index
         while last + 1 < len(self.lines) and last < index + 2:
             line = self.lines[last + 1]
-            if not say.DEPENDENT.match(line.text.lower()) or not _lasting(line.text.lower(), line):
+            text = line.text.lower()
+            if not DEPENDENT.match(text) or not lasting(text, question=line.question):
                 break
             last += 1
         return _Fact(start, self.lines[last].end, last)
-
-    def _overlaps(self, body: str) -> bool:
-        return bool(self.claimed & words(body))
 
     def _claim(self) -> "_Claim":
         """The strongest of what the assistant said last."""
@@ -196,16 +219,17 @@ class _Reader:
 
 
 _ACTUALLY = re.compile(
-    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?(?:it's actually|it is actually)?[\s,:-]*"
+    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?"
+    r"(?:it's actually|it is actually)?[\s,:-]*"
 )
 _BUT = re.compile(r"(?:but|except(?: that| for)?|although|however|with one exception)\b[\s,:-]*")
 _PLAN = re.compile(
-    r"(?:i'll|i will|i'm (?:going|about|starting|building|adding)|i am|let me|here(?:'s| is| are)|shall|ready|done"
-    r"|okay|ok\b|thanks|understood|noted|sure)\b"
+    r"(?:i'll|i will|i'm (?:going|about|starting|building|adding)|i am|let me|here(?:'s| is| are)"
+    r"|shall|ready|done|okay|ok\b|thanks|understood|noted|sure)\b"
 )
 _DID = re.compile(
-    r"(?:i(?:'ve| have)?|it|that|done|both|all) ?(?:\w+ly |just |now |also )?(?:updated|added|created|removed|fixed"
-    r"|changed|renamed|moved|deleted|wrote|written|ran|built|refactored|committed|pushed|deployed"
+    r"(?:i(?:'ve| have)?|it|that|done|both|all) ?(?:\w+ly |just |now |also )?"
+    r"(?:updated|added|created|removed|fixed|changed|renamed|moved|deleted|wrote|written|ran|built|refactored|committed|pushed|deployed"
     r"|installed|reverted|merged|restarted|finished|reduced|increased|replaced|cleaned|made|tested)\b"
 )
 
@@ -220,27 +244,23 @@ class _Claim(Enum):
 
 def _claim_of(line: Sentence) -> _Claim:
     text = line.text.lower()
-    if line.question or say.QUESTION.match(text) or _PLAN.match(text):
+    if line.question or QUESTION.match(text) or _PLAN.match(text):
         return _Claim.NONE
     if _DID.match(text):
         return _Claim.DONE
-    stated = say.FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve|'m)?\b", text)
+    stated = FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve|'m)?\b", text)
     return _Claim.STATED if stated else _Claim.NONE
 
 
-def _is_about_a_fault(body: str) -> bool:
-    return bool(say.PROBLEM.search(body) or say.WANTED.search(body))
-
-
 def _draws_a_line(body: str) -> bool:
-    lines = (say.SET_AGAINST, say.NARROWING, say.RULE, say.MEANING, say.OURS)
+    lines = (say.SET_AGAINST, say.NARROWING, say.RULE, say.MEANING, OURS)
     return any(pattern.search(body) for pattern in lines)
 
 
 def _is_short(line: Sentence, start: int) -> bool:
     """Whether a sentence says next to nothing, so that the fact may be in the one after it."""
     body = _body(line, start).strip(_STRIP)
-    return len(body.split()) < 3 and not line.question and not say.IMPERATIVE.match(body)
+    return len(body.split()) < 3 and not line.question and not IMPERATIVE.match(body)
 
 
 def _after(sign: re.Pattern[str], line: Sentence, start: int) -> int:
@@ -264,47 +284,8 @@ def _repeated(line: Sentence, start: int) -> int:
 
 
 def _body(line: Sentence, start: int) -> str:
-    return say.AFTERTHOUGHT.sub("", line.text[start - line.start :].lower())
+    return AFTERTHOUGHT.sub("", line.text[start - line.start :].lower()).strip()
 
 
 def _holds(line: Sentence, start: int, *, strict: bool) -> bool:
-    """Whether the rest of a sentence is a statement that will still hold tomorrow."""
-    body = _body(line, start).strip()
-    if not _lasting(body, line):
-        return False
-    if strict and say.YOU.search(body):
-        return False
-    count = len(body.split())
-    if count < 3 and not (count == 2 and say.NUMBER.search(body)):
-        return False
-    if not say.FINITE.search(body):
-        if strict and say.FIRM.search(body):
-            return count > 3
-        return not strict and (bool(say.NUMBER.search(body)) or bool(say.SET_AGAINST.search(body)))
-    if strict and say.VAGUE.match(body):
-        firm = (say.NUMBER, say.FIRM, say.SET_AGAINST)
-        return count > 4 and any(pattern.search(body) for pattern in firm)
-    return True
-
-
-def _lasting(body: str, line: Sentence) -> bool:
-    """Whether nothing makes it a question, a request, a wish, a doubt or a matter of the moment."""
-    if line.question or say.QUESTION.match(body) or say.POINTER.match(body):
-        return False
-    if say.IMPERATIVE.match(body) and _is_request(body):
-        return False
-    if any(pattern.search(body) for pattern in (say.DOUBT, say.WISH, say.FIRST_PERSON)):
-        return False
-    # What a term means does not pass, and a condition speaks of any moment.
-    return bool(say.MEANING.search(body)) or not say.MOMENT.search(say.CONDITION.sub("", body))
-
-
-def _is_request(body: str) -> bool:
-    """Whether a sentence that begins with a verb asks for something: "list prices are" does not."""
-    rest = body.split()[1:4]
-    return not any(_PREDICATE.fullmatch(word) for word in rest[:3]) or body.startswith("don't")
-
-
-_PREDICATE = re.compile(
-    r"(?:is|are|was|were|has|have|must|can|cannot|can't|will|isn't|aren't|means?|works?|goes|go|does|doesn't|gets?|comes?|never|always)"
-)
+    return holds(_body(line, start), question=line.question, strict=strict)

@@ -20,7 +20,8 @@ _PASTED = re.compile(
     | diff\s--git | index\s[0-9a-f]{6,} | @@\s | [+-]{3}\s | [+-](?![-\s\d])\S | [+-]\s+[\s\#/"{}(]
     | \$\s | >>>?\s | \#!\S | \#include | //\s | /\*                     # shells, code
     | (?:SELECT|INSERT\sINTO|UPDATE|DELETE\sFROM|CREATE|ALTER|DROP|FROM|WHERE|JOIN|GROUP\sBY|WITH)\s
-    | (?:def|class|async|import|export|const|let|var|function|public|private|static|func|fn)\s\w.*[:({=;]
+    | (?:def|class|async|import|export|const|let|var|function|public|private|static|func|fn)
+      \s\w.*[:({=;]
     | from\s[\w.]+\simport | return\b.*[;()] | (?:if|for|while)\s?\(
     | \|.*\| | >\s                                                       # tables, quoted mail
     | [\w./~-]*/[\w./-]+\s*$ | https?://\S+\s*$                          # a path, an address

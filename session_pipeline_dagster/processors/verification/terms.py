@@ -8,34 +8,53 @@ _NAME = re.compile(
     r"|[A-Z][a-z0-9]+[A-Z]\w*|\w+\.(?:py|sql|yml|yaml|json|csv|md|ts|go|tf|toml)\b|\b\w+-\d+\b"
 )
 _STOP = frozenset(
-    """about above after again also always another because been before being below between both but
-    cannot could does doing done down during each every from further have here into itself just like
-    made make many more most much must need never none only other over same should since some such
-    than that their them then there these they this those through under until very were what when
-    where which while whom will with without would your yours ours really actually right correct
-    wrong exactly yes means mean still used using use the and for are was not but you our all any can has had its out per too get got one two
-    see new now yes let his her she him who how why did""".split()
+    """
+    about above after again also always another because been before being below between
+    both but cannot could does doing done down during each every from further have here
+    into itself just like made make many more most much must need never none only other
+    over same should since some such than that their them then there these they this those
+    through under until very were what when where which while whom will with without would
+    your yours ours really actually right correct wrong exactly yes means mean still used
+    using use the and for are was not but you our all any can has had its out per too get
+    got one two see new now yes let his her she him who how why did
+    """.split()
 )
 _DOMAINS = {
-    "finance": """revenue invoice tax vat mrr arr ebitda ebit margin refund billing bill bills billed payment
-        price pricing discount cost budget ledger accounting booked depreciation currency fiscal credit
-        debit commission profit cash euro eur usd gmv rebate rate audit gross net cents amount booking""",
-    "engineering": """code api endpoint test tests library client class function module merge branch
-        commit deploy release review pull refactor bug typescript python java async lock retry sdk
-        feature flag flags idempotent cache config test http json schema migration version""",
-    "product": """user users customer feature churn retention conversion trial onboarding checkout nps
-        signup plan seat workspace variant experiment cohort dau mau lead opportunity subscription
-        qualified household adoption activation session visitor tier""",
-    "data": """table column row rows dbt model warehouse query sql dataset snapshot partition event
-        events null timestamp timestamps schema join dedup deduplicated kafka parquet mart etl dag
-        pipeline metric median mean aggregate column columns tables field fields id ids""",
-    "operations": """order orders shipping parcel warehouse stock support ticket tickets sla supplier
-        delivery contract store incident incidents on-call oncall process approval partner site
-        inventory logistics shipment return returns sku closed hours""",
-    "infrastructure": """cluster region server database replica backup vault kubernetes pod pods node
-        load balancer tls vpn bucket terraform s3 latency memory cpu volume volumes queue cron gateway
-        dns certificate instance staging production pool connection connections ttl standby alert
-        alerts pagerduty""",
+    "finance": """
+        revenue invoice tax vat mrr arr ebitda ebit margin refund billing bill bills
+        billed payment price pricing discount cost budget ledger accounting booked
+        depreciation currency fiscal credit debit commission profit cash euro eur usd
+        gmv rebate rate audit gross net cents amount booking
+    """,
+    "engineering": """
+        code api endpoint test tests library client class function module merge branch
+        commit deploy release review pull refactor bug typescript python java async lock
+        retry sdk feature flag flags idempotent cache config test http json schema
+        migration version
+    """,
+    "product": """
+        user users customer feature churn retention conversion trial onboarding checkout
+        nps signup plan seat workspace variant experiment cohort dau mau lead
+        opportunity subscription qualified household adoption activation session visitor
+        tier
+    """,
+    "data": """
+        table column row rows dbt model warehouse query sql dataset snapshot partition
+        event events null timestamp timestamps schema join dedup deduplicated kafka
+        parquet mart etl dag pipeline metric median mean aggregate column columns tables
+        field fields id ids
+    """,
+    "operations": """
+        order orders shipping parcel warehouse stock support ticket tickets sla supplier
+        delivery contract store incident incidents on-call oncall process approval
+        partner site inventory logistics shipment return returns sku closed hours
+    """,
+    "infrastructure": """
+        cluster region server database replica backup vault kubernetes pod pods node
+        load balancer tls vpn bucket terraform s3 latency memory cpu volume volumes
+        queue cron gateway dns certificate instance staging production pool connection
+        connections ttl standby alert alerts pagerduty
+    """,
 }
 _DOMAIN_WORDS = {name: frozenset(text.split()) for name, text in _DOMAINS.items()}
 _TERMS = frozenset(word for found in _DOMAIN_WORDS.values() for word in found)
