@@ -49,6 +49,7 @@ _PLAIN_NO = any_of(r"""
         |this way))(?: here)?
     there(?:'s| is) (?:an? )?(?:\w+ )?(?:mistake|error|misunderstanding
         |mix-up)(?: \w+){0,4}(?=[,.:;!-])
+    (?:it|that|they|this|we) used to(?: be)?(?=[,.;:-])|(?:not|only) (?:since|until) [\w.]+(?=[,.;:-])
     nope|nah|no way|not at all|(?:certainly|definitely|absolutely) not|on the contrary
     not (?:quite|exactly|really|right|correct|true|so|entirely|precisely|necessarily|any ?more)
     i (?:don't|do not) think so|i disagree|disagreed?|i doubt (?:it|that)
@@ -130,6 +131,7 @@ _PLAIN_YES = any_of(r"""
     i (?:can )?confirm(?: that| this)?|can confirm|exactly (?:right|that|so|this)|quite right
     that(?:'s| is) (?:exactly )?(?:how|what) (?:it|we|they|i)\b(?: \w+)?(?: \w+)?(?=[,.:;!-]
         |\s-)
+    (?:it|that|they|this|we) (?:is|are|does|do|was|has|have|can|will|must)(?=[,.!;:]|\s-)
     as you (?:say|said|wrote|describe[d]?)|good catch|spot on|makes sense|you (?:got
         |understood) it
 """)
@@ -161,7 +163,7 @@ DEFINING = re.compile(
     you should know(?: that)?\b
     (?:one|another|the) (?:\w+ )?thing (?:you should|to
         |worth) \w+(?: about \w+(?: \w+)?)?(?=[:,-]|\s-)
-    (?:important|background|context|info|information|definition|glossary|convention|house rule
+    (?:important|background(?: info(?:rmation)?)?|context|info|information|definition|glossary|convention|house rule
         |rule|policy|terminology|company policy|team (?:rule|convention|policy)|rule of thumb
         |reminder|note|naming)\s?(?=:|\s-)
     by (?:convention|definition|design|policy|company policy)\b|as a (?:general )?(?:rule
@@ -230,9 +232,9 @@ RULE = re.compile(
     \bin our \w+(?: \w+)?,? (?:an?|the|every|each|all|we|\w+ (?:is|are|has|have|means))\b|^(?:in
         |for) (?:finance|sales|marketing|hr|legal|accounting|support|reporting|production
         |logistics),? (?:an?|the|every|we|\w+ (?:is|are|means))\b
-    \bthe way we\b|\bhow we do (?:it|this)\b|\bthe (?:\w+ )?(?:process|deal|logic|arrangement
-        |requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget
-        |quota) (?:for .{1,30} )?is\b
+    \bthe way we\b|\bhow we do (?:it|this)\b|\b(?:the|our) (?:[\w-]+ ){0,3}(?:process|deal|logic|arrangement|term
+        |requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget|window
+        |period|retention|minimum|maximum|quota|interval|currency) (?:for .{1,30} )?is\b
     ^(?:the|our) .{3,60}\b(?:every|each) (?:\d+|other|\w+day|day|week|month|quarter|hour|night
         |morning|evening|year|minute)\b
     \bin (?:our|this) (?:team|company|organisation|organization|org|department|business|shop
@@ -260,8 +262,8 @@ UNIVERSAL = re.compile(
     ^no (?:one|customer|user|table|service|order|invoice|account|\w+) (?:is|are|may|must|can|has
         |ever|should|gets|leaves)\b
     \b(?:is|are|must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b
-    \bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)|\b(?:always
-        |never) (?:be|a|an|the|in|on|at|from|by|has|have|\w+s|\w+ed)\b
+    \bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)
+    ^(?!it\b|this\b|that\b|you\b|they\b).*\b(?:always|never) \w{2,}
 """)
 )
 """Says that something holds without exception; with nothing else it takes a fact of its own."""

@@ -22,9 +22,11 @@ from session_pipeline_dagster.processors.verification.sentences import Sentence,
 from session_pipeline_dagster.processors.verification.statements import (
     ACRONYM,
     AFTERTHOUGHT,
+    DEMAND,
     DEPENDENT,
     FINITE,
     IMPERATIVE,
+    INVENTORY,
     OURS,
     QUESTION,
     about_a_fault,
@@ -152,7 +154,11 @@ class _Reader:
             return (CONFIRMATION, None) if agreed > start else None
         if denied > start:
             self.opening = False
-            return CORRECTION, self._fact(index, _repeated(line, denied), strict=False)
+            # A no to a question answers it; only a full statement corrects what it takes for granted.
+            begin, asked = _repeated(line, denied), self._only_asked()
+            if asked and INVENTORY.match(_body(line, begin)):
+                return CORRECTION, None
+            return CORRECTION, self._fact(index, begin, strict=asked)
         if agreed == start:
             return None
         limited = _after(_BUT, line, agreed)
@@ -165,7 +171,7 @@ class _Reader:
     def _contradicts(self, body: str) -> bool:
         """Whether it speaks of what the assistant claimed; if that was a deed, it has to draw a
         line too."""
-        if not self.claimed & words(body):
+        if not self.claimed & words(body) or DEMAND.match(body):
             return False
         claim = self._claim()
         return claim is _Claim.STATED or (claim is _Claim.DONE and _draws_a_line(body))
@@ -212,6 +218,11 @@ class _Reader:
             last += 1
         return _Fact(start, self.lines[last].end, last)
 
+    def _only_asked(self) -> bool:
+        """Whether the assistant asked something and claimed nothing."""
+        asked = any(line.question for line in sentences(self.before[-2000:]))
+        return asked and self._claim() is _Claim.NONE
+
     def _claim(self) -> "_Claim":
         """The strongest of what the assistant said last."""
         found = {_claim_of(line) for line in sentences(self.before[-2000:])}
@@ -248,8 +259,7 @@ def _claim_of(line: Sentence) -> _Claim:
         return _Claim.NONE
     if _DID.match(text):
         return _Claim.DONE
-    stated = FINITE.search(text) or re.match(r"(?:so |then )?i(?:'d|'ve|'m)?\b", text)
-    return _Claim.STATED if stated else _Claim.NONE
+    return _Claim.STATED if len(text.split()) > 2 else _Claim.NONE
 
 
 def _draws_a_line(body: str) -> bool:

@@ -85,8 +85,13 @@ VAGUE = re.compile(
     r"(?:'s|'re|'ll|\s|$)"
 )
 WANTED = re.compile(
-    r"^(?!(?:an?|every|each|all|any|no) \w+ (?!of\b)).*\b(?:should|needs? (?:a|an|to|the|some))\b"
+    r"^[^,;:]*\bshould\b"
+    r"|^(?!(?:an?|every|each|all|any|no) \w+ (?!of\b))[^,;:]*\bneeds? (?:a|an|to|the|some)\b"
 )
+INVENTORY = re.compile(
+    r"(?:we|there|it|they) (?:don't |doesn't |do not )?(?:have|has|is|are|isn't|aren't)\b"
+)
+DEMAND = re.compile(r"(?:it|this|that|they|these|those) (?:must|have to|has to|needs? to)\b")
 AFTERTHOUGHT = re.compile(
     r",? (?:i'm afraid|i'm sorry|sorry|unfortunately|though|btw|by the way|mind you|you know)[.!]*$"
 )
@@ -98,8 +103,8 @@ OURS = re.compile(r"\b(?:our|we)\b")
 FIRM = re.compile(r"\b(?:never|always|only|must|every|each|cannot|ever)\b")
 PROBLEM = re.compile(
     any_of(r"""
-    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|error|errors|fails?|failed|failing
-        |bug|bugs|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception|stuck|ugly|annoying
+    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|errors?(?! (?:budget|rate|code|message|class|handling))|fails?|failed|failing
+        |wrong|incorrect|misleading|bugs?|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception|stuck|ugly|annoying
         |confusing|not working|doesn't work|does not work|problem|issue|unreadable|blank|cut off
         |flaky|hangs?)\b
     \b(?:looks?|seems?|feels?|sounds?) \w+
@@ -143,7 +148,8 @@ _FINITE = any_word(
     determine determines govern governs control controls limit limits exceed exceeds equal
     correspond corresponds relate relates overlap overlaps precede precedes cost default
     defaults assume assumes guarantee guarantees ensure ensures prevent prevents forbid
-    forbids permit permits report report tell
+    forbids permit permits report tell picks pick chooses choose ranks rank
+    lists rates wins win loses lose saves save fits fit beats expands
 """
 )
 FINITE = re.compile(
@@ -222,7 +228,7 @@ def lasting(body: str, *, question: bool) -> bool:
     """Whether nothing makes it a question, a request, a wish, a doubt or a matter of the moment."""
     if question or QUESTION.match(body) or POINTER.match(body) or is_request(body):
         return False
-    if any(pattern.search(body) for pattern in (DOUBT, WISH, FIRST_PERSON)):
+    if any(pattern.search(body) for pattern in (DOUBT, WISH, FIRST_PERSON)) or " wrong " in body:
         return False
     # What a term means does not pass, and a condition speaks of any moment.
     return bool(MEANING.search(body)) or not MOMENT.search(CONDITION.sub("", body))
