@@ -48,8 +48,8 @@ answer.
 
 Answer with one JSON object: {{"detections": [{{"turn": index of the turn, "detection_type": one \
 of the three, "title": at most 60 characters, "content": the fact in one or two sentences that can \
-be understood alone, at most 500 characters, "user_quote": the person's own words, copied character \
-by character from that turn, "domain": one of {", ".join(DOMAINS)}, or null, "entities": names and \
+be understood alone, at most 500 characters, "user_quote": the person's own words, copied \
+character by character from that turn, "domain": one of {", ".join(DOMAINS)}, or null, "entities": names and \
 terms in the fact}}]}}. At most {MOST} detections."""
 
 

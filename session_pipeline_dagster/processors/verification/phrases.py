@@ -49,7 +49,8 @@ _PLAIN_NO = any_of(r"""
         |this way))(?: here)?
     there(?:'s| is) (?:an? )?(?:\w+ )?(?:mistake|error|misunderstanding
         |mix-up)(?: \w+){0,4}(?=[,.:;!-])
-    (?:it|that|they|this|we) used to(?: be)?(?=[,.;:-])|(?:not|only) (?:since|until) [\w.]+(?=[,.;:-])
+    (?:it|that|they|this|we) used to(?: be)?(?=[,.;:-])
+    (?:not|only) (?:since|until) [\w.]+(?=[,.;:-])
     nope|nah|no way|not at all|(?:certainly|definitely|absolutely) not|on the contrary
     not (?:quite|exactly|really|right|correct|true|so|entirely|precisely|necessarily|any ?more)
     i (?:don't|do not) think so|i disagree|disagreed?|i doubt (?:it|that)
@@ -163,7 +164,8 @@ DEFINING = re.compile(
     you should know(?: that)?\b
     (?:one|another|the) (?:\w+ )?thing (?:you should|to
         |worth) \w+(?: about \w+(?: \w+)?)?(?=[:,-]|\s-)
-    (?:important|background(?: info(?:rmation)?)?|context|info|information|definition|glossary|convention|house rule
+    (?:important|background(?: info(?:rmation)?)?|context|info|information|definition
+        |glossary|convention|house rule
         |rule|policy|terminology|company policy|team (?:rule|convention|policy)|rule of thumb
         |reminder|note|naming)\s?(?=:|\s-)
     by (?:convention|definition|design|policy|company policy)\b|as a (?:general )?(?:rule
@@ -232,7 +234,8 @@ RULE = re.compile(
     \bin our \w+(?: \w+)?,? (?:an?|the|every|each|all|we|\w+ (?:is|are|has|have|means))\b|^(?:in
         |for) (?:finance|sales|marketing|hr|legal|accounting|support|reporting|production
         |logistics),? (?:an?|the|every|we|\w+ (?:is|are|means))\b
-    \bthe way we\b|\bhow we do (?:it|this)\b|\b(?:the|our) (?:[\w-]+ ){0,3}(?:process|deal|logic|arrangement|term
+    \bthe way we\b|\bhow we do (?:it|this)\b
+    \b(?:the|our) (?:[\w-]+ ){0,3}(?:process|deal|logic|arrangement|term
         |requirement|agreement|threshold|target|cut-off|cutoff|deadline|limit|budget|window
         |period|retention|minimum|maximum|quota|interval|currency) (?:for .{1,30} )?is\b
     ^(?:the|our) .{3,60}\b(?:every|each) (?:\d+|other|\w+day|day|week|month|quarter|hour|night

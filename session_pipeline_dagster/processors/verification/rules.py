@@ -154,7 +154,7 @@ class _Reader:
             return (CONFIRMATION, None) if agreed > start else None
         if denied > start:
             self.opening = False
-            # A no to a question answers it; only a full statement corrects what it takes for granted.
+            # A no to a question answers it; a full statement corrects what it took for granted.
             begin, asked = _repeated(line, denied), self._only_asked()
             if asked and INVENTORY.match(_body(line, begin)):
                 return CORRECTION, None

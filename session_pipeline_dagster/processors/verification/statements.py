@@ -103,8 +103,10 @@ OURS = re.compile(r"\b(?:our|we)\b")
 FIRM = re.compile(r"\b(?:never|always|only|must|every|each|cannot|ever)\b")
 PROBLEM = re.compile(
     any_of(r"""
-    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|errors?(?! (?:budget|rate|code|message|class|handling))|fails?|failed|failing
-        |wrong|incorrect|misleading|bugs?|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception|stuck|ugly|annoying
+    (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|errors?(?! (?:budget|rate|code
+        |message|class|handling))|fails?|failed|failing
+        |wrong|incorrect|misleading|bugs?|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception
+        stuck|ugly|annoying
         |confusing|not working|doesn't work|does not work|problem|issue|unreadable|blank|cut off
         |flaky|hangs?)\b
     \b(?:looks?|seems?|feels?|sounds?) \w+
