@@ -264,7 +264,7 @@ UNIVERSAL = re.compile(
         |i want)\b)
     ^no (?:one|customer|user|table|service|order|invoice|account|\w+) (?:is|are|may|must|can|has
         |ever|should|gets|leaves)\b
-    \b(?:is|are|must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b
+    \b(?:must|may|will|can|has|have|does|do)(?: \w+)? (?:always|never|only)\b
     \bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)
     ^(?!it\b|this\b|that\b|you\b|they\b).*\b(?:always|never) \w{2,}
 """)

@@ -88,7 +88,8 @@ def _singulars(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ing", "ed", "es", "s"):
+    for ending in ("ing", "ed", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word.removesuffix(ending)[:7]
-    return word[:7]
+            word = word.removesuffix(ending)
+            break
+    return word.removesuffix("e")[:7]
