@@ -46,11 +46,15 @@ Note nothing for questions, requests, preferences, thanks, doubts, states of the
 pasted logs, code or documents. Most conversations hold nothing to note: an empty list is a good \
 answer.
 
-Answer with one JSON object: {{"detections": [{{"turn": index of the turn, "detection_type": one \
-of the three, "title": at most 60 characters, "content": the fact in one or two sentences that can \
-be understood alone, at most 500 characters, "user_quote": the person's own words, copied \
-character by character from that turn, "domain": one of {", ".join(DOMAINS)}, or null, "entities": names and \
-terms in the fact}}]}}. At most {MOST} detections."""
+Answer with one JSON object {{"detections": [...]}}, each detection of it with
+"turn": the index of the turn;
+"detection_type": one of the three;
+"title": at most 60 characters;
+"content": the fact in one or two sentences that can be understood alone, at most 500 characters;
+"user_quote": the person's own words, copied character by character from that turn;
+"domain": one of {", ".join(DOMAINS)}, or null;
+"entities": names and terms in the fact.
+At most {MOST} detections."""
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -173,7 +173,8 @@ DEFINING = re.compile(
     (?:as )?per (?:our |company )*(?:policy|convention|contract|agreement)\b
     (?:just )?(?:an? |one |another )?(?:important |quick |small |side |final |last )?(?:note
         |reminder|remark|info|hint|clarification|caveat|gotcha|warning|detail)(?: on [\w ]{1,20}
-        | for you)?\s?(?=:|,|\s-)
+        | for you
+        | for the future| for later)?\s?(?=:|,|\s-)
     (?:just )?to (?:clarify|be clear|clear this up)\b|to give you (?:some |a bit of )?(?:context
         |background)\b|(?:let me give you )?some (?:context|background)(?: first)?(?=[:,])
     (?:what )?you (?:need|have|ought) to know(?: is)?(?: that)?\b|what you (?:can't|cannot|don't
