@@ -10,6 +10,7 @@ from session_pipeline_dagster.defs.assets import (
     table_assets,
 )
 from session_pipeline_dagster.defs.checks import plugins_check
+from session_pipeline_dagster.defs.derivations import derivation_assets
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, job_name
 from session_pipeline_dagster.defs.quality_checks import quality_checks
 from session_pipeline_dagster.defs.resources import resources
@@ -31,8 +32,10 @@ def build_processor_definitions(
     columns = declared_columns(processor)
     tables = table_assets(processor, columns, settings)
     rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
+    derivations = extras(processor).derivations
+    derived = [derivation_assets(processor, d, columns, settings) for d in derivations]
     checks = quality_checks(processor)
-    selection = dg.AssetSelection.assets(tables, *rollups).without_checks()
+    selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
     if checks:
         selection |= dg.AssetSelection.checks(*checks)
     job = dg.define_asset_job(
@@ -43,7 +46,7 @@ def build_processor_definitions(
         "or everything pending if launched without a partition.",
     )
     return dg.Definitions(
-        assets=[tables, *rollups],
+        assets=[tables, *rollups, *derived],
         asset_checks=checks,
         jobs=[job],
         sensors=[processor_sensor(processor, settings)],

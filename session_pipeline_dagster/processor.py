@@ -1,7 +1,7 @@
 """The contract of a processor, and the door through which every processor enters.
 
 A processor turns one session into rows. It never sees a connection, a file or Dagster. What needs
-the rows of *other* sessions is a view or a `Rollup` over the processor's tables.
+the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the processor's tables.
 `docs/processors.md` shows how to write one.
 """
 
@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from session_pipeline_dagster.derivation import Derivation, Row
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.quality import Quality
 from session_pipeline_dagster.settings import Settings
@@ -20,10 +21,6 @@ from session_pipeline_dagster.transcript import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-Row = tuple[object, ...]
-"""One row: a value for every column of the table's DDL, in its order. A TIMESTAMPTZ is an aware
-datetime or an int of microseconds since 1970-01-01 UTC."""
 
 
 @dataclass(slots=True)
@@ -173,7 +170,8 @@ class Extras:
         descriptions: table, view or column (`table.column`, or `*.column` wherever it stands)
             -> Markdown.
         views: view name -> SELECT.
-        rollups: derived tables.
+        rollups: derived tables, by SQL.
+        derivations: derived tables, by Python; in the order in which they are computed.
         summaries: what the command line prints after a run.
         owners: owners as Dagster writes them (`team:data`, `a@example.org`).
         internal: tables that only the views read; they are no assets of their own.
@@ -189,6 +187,7 @@ class Extras:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
     rollups: Sequence[Rollup] = ()
+    derivations: Sequence[Derivation] = ()
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
     internal: Sequence[str] = ()
@@ -289,6 +288,10 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
             )
         if table in taken:
             raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
+    steps = [n for p in (processor, *loaded) for n in (p.name, *derived_names(p))]
+    for derived in derived_names(processor):
+        if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
+            raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
     for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
@@ -313,4 +316,31 @@ def begin(processor: Processor, settings: Settings, run_id: str | None) -> Proce
 def relations(processor: Processor) -> list[str]:
     """Names of every table and view the processor owns."""
     more = extras(processor)
-    return [*processor.tables, *more.journals, *more.views, *(r.name for r in more.rollups)]
+    return [*processor.tables, *more.journals, *more.views, *derived_tables(processor)]
+
+
+def derived_tables(processor: Processor) -> dict[str, str]:
+    """Its tables that are computed from others -> their column DDL."""
+    more = extras(processor)
+    found = {rollup.name: rollup.columns for rollup in more.rollups}
+    return found | {name: t.columns for d in more.derivations for name, t in d.tables.items()}
+
+
+def derivation_tables(processor: Processor, derivation: Derivation) -> list[str]:
+    """Names of a derivation's tables that are assets."""
+    internal = extras(processor).internal
+    return [table for table in derivation.tables if table not in internal]
+
+
+def derived_assets(processor: Processor, name: str) -> list[str]:
+    """Names of the assets that a roll-up or derivation of this name makes."""
+    for derivation in extras(processor).derivations:
+        if derivation.name == name:
+            return derivation_tables(processor, derivation)
+    return [name]
+
+
+def derived_names(processor: Processor) -> list[str]:
+    """Names of its roll-ups and derivations: what can be stale."""
+    more = extras(processor)
+    return [found.name for found in (*more.rollups, *more.derivations)]

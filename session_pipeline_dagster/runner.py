@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
+from session_pipeline_dagster.derivation import Changes
 from session_pipeline_dagster.errors import RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
@@ -25,7 +26,7 @@ from session_pipeline_dagster.plan import (
     oldest_seconds,
 )
 from session_pipeline_dagster.pool import crew, outcomes
-from session_pipeline_dagster.processor import Processor, begin, extras
+from session_pipeline_dagster.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Known, Store
@@ -152,8 +153,9 @@ def run_batch(
     report.session_files, report.left_out = len(scan.files), len(scan.left_out)
     report.scanned = len(outlook.due)
     # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
-    every = [rollup.name for rollup in extras(processor).rollups]
-    report.stale_rollups = list(known.stale_rollups) if known.prepared else every
+    report.stale_rollups = list(known.stale_rollups)
+    if not known.prepared:
+        report.stale_rollups = derived_names(processor)
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
@@ -193,11 +195,14 @@ def run_all(
     options: Options,
     progress: Progress | None = None,
 ) -> BatchReport:
-    """`run_batch` without cap or budget, then the roll-ups: one whole pass in the foreground."""
+    """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     report = run_batch(processor, source, store, settings, options, progress)
     if report.processed or report.stale_rollups:
         refresh_rollups(processor, store)
+        for derivation in extras(processor).derivations:
+            changes = derive(processor, derivation.name, store, settings, options.run_id)
+            report.counts.update(changes.numbers)
     return report
 
 
@@ -205,6 +210,20 @@ def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:
     """Bring the stale roll-ups up to date: name -> the parts that were recomputed."""
     stale = store.known(processor).stale_rollups
     return {r.name: store.refresh(r) for r in extras(processor).rollups if r.name in stale}
+
+
+def derive(
+    processor: Processor, name: str, store: Store, settings: Settings, run_id: str | None = None
+) -> Changes:
+    """Compute a derivation of the processor, if it is stale, in a pass of its own.
+
+    Raises:
+        StoreError: the database could not be used, or others kept writing; it stays stale.
+        SettingsError: the processor cannot work as things are set.
+    """
+    begun = begin(processor, settings, run_id)
+    derivation = next(d for d in extras(begun).derivations if d.name == name)
+    return store.derive(derivation)
 
 
 def _of_days(

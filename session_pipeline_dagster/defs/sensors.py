@@ -22,7 +22,13 @@ from session_pipeline_dagster.defs.names import (
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
-from session_pipeline_dagster.processor import Processor, Registry, extras, relations
+from session_pipeline_dagster.processor import (
+    Processor,
+    Registry,
+    derived_assets,
+    extras,
+    relations,
+)
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -141,9 +147,11 @@ def _range_request(processor: Processor, first: date, last: date) -> dg.RunReque
 
 
 def _rollup_request(processor: Processor, rollups: Iterable[str]) -> dg.RunRequest:
-    """Only the roll-ups: their tables were materialized alone, say by a backfill."""
+    """Only what is derived: its tables were materialized alone, say by a backfill."""
     return dg.RunRequest(
-        asset_selection=[dg.AssetKey(name) for name in rollups],
+        asset_selection=[
+            dg.AssetKey(asset) for name in rollups for asset in derived_assets(processor, name)
+        ],
         tags={PROCESSOR_TAG: processor.name},
     )
 
