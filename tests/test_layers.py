@@ -25,7 +25,7 @@ LAYERS = [
     {"threads"},
     {"pool", "inspection"},
     {"runner"},
-    {"defs", "cli", "cli_output"},
+    {"defs", "cli", "cli_output", "cli_knowledge", "cli_knowledge_output", "cli_knowledge_read"},
     {"definitions"},
 ]
 """Lowest first. A module imports from lower layers; within its own only what TWINS allows."""
@@ -35,6 +35,10 @@ TWINS = {
     ("store", "store_errors"),
     ("store_derive", "store_write"),
     ("cli", "cli_output"),
+    ("cli", "cli_knowledge"),
+    ("cli_knowledge", "cli_knowledge_output"),
+    ("cli_knowledge", "cli_knowledge_read"),
+    ("cli_knowledge_output", "cli_knowledge_read"),
 }
 
 

@@ -1,14 +1,18 @@
 """The `verification` processor: what people corrected, confirmed and defined, as they said it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.processors.verification import knowledge_catalog as catalog
 from session_pipeline_dagster.processors.verification.asking import ModelExtractor
 from session_pipeline_dagster.processors.verification.budget import Budget
 from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
+from session_pipeline_dagster.processors.verification.knowledge_derive import derivations
+from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
+from session_pipeline_dagster.processors.verification.knowledge_tables import VIEWS
 from session_pipeline_dagster.processors.verification.model import build_model
 from session_pipeline_dagster.processors.verification.quality import QUALITY
 from session_pipeline_dagster.processors.verification.rows import rows
@@ -50,12 +54,14 @@ class VerificationProcessor:
     cadence = timedelta(seconds=900)
     tables = TABLES
     journals = JOURNALS
-    summaries = SUMMARIES
-    quality = QUALITY
+    views = VIEWS
+    derivations = derivations()
+    summaries = (*SUMMARIES, *catalog.SUMMARIES)
+    quality = (*QUALITY, *catalog.QUALITY)
     description = DESCRIPTION
-    descriptions = DESCRIPTIONS
+    descriptions: Mapping[str, str] = {**DESCRIPTIONS, **catalog.DESCRIPTIONS}
     owners = ("team:session-pipeline",)
-    internal = ("verification_readings",)
+    internal = ("verification_readings", "knowledge_checks")
     threads = 0
     metered = True
 
@@ -68,9 +74,10 @@ class VerificationProcessor:
         model = build_model(settings.model)
         if model is None:
             return self
+        at_once, budget = settings.model.sessions_at_once, Budget(settings.model.tokens_per_run)
         extractor = ModelExtractor(settings.model.extractor.value, model, run_id)
-        budget = Budget(settings.model.tokens_per_run)
-        return AskingProcessor(extractor, budget, settings.model.sessions_at_once)
+        judge = Judge(model, budget, run_id, at_once)
+        return AskingProcessor(extractor, judge, budget, at_once)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""
@@ -99,8 +106,9 @@ class VerificationProcessor:
 class AskingProcessor(VerificationProcessor):
     """One pass with a model: sessions side by side, within a budget of tokens."""
 
-    def __init__(self, extractor: Extractor, budget: Budget, threads: int) -> None:
+    def __init__(self, extractor: Extractor, judge: Judge, budget: Budget, threads: int) -> None:
         self._extractor, self._budget, self.threads = extractor, budget, threads
+        self.derivations = derivations(judge)
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """Itself: it has begun."""
