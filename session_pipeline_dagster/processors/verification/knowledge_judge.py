@@ -79,7 +79,7 @@ class Judge:
     budget: Budget
     run_id: str | None = None
     at_once: int = 4
-    _answers: dict[Question, Answer] = field(default_factory=dict)
+    _answers: dict[str, Answer] = field(default_factory=dict)
 
     def answers(self, questions: Sequence[Question]) -> list[Answer]:
         """An answer for each question, in their order.
@@ -87,19 +87,22 @@ class Judge:
         Raises:
             SettingsError: the provider takes no question at all.
         """
-        new = [q for q in dict.fromkeys(questions) if q not in self._answers]
+        texts = [payload(q) for q in questions]
+        new = {
+            text: q for text, q in zip(texts, questions, strict=True) if text not in self._answers
+        }
         with ThreadPoolExecutor(self.at_once) as pool:
-            self._answers |= dict(zip(new, pool.map(self._ask, new), strict=True))
-        return [self._answers[q] for q in questions]
+            self._answers |= dict(zip(new, pool.map(self._ask, new.values(), new), strict=True))
+        return [self._answers[text] for text in texts]
 
-    def _ask(self, question: Question) -> Answer:
+    def _ask(self, question: Question, text: str) -> Answer:
         if not question.candidates:
             return Answer(Verdicts([]))
         notes, calls = Notes(), list[Call]()
         ledger = _Ledger(notes, calls)
         try:
             with self.budget.spending(notes):
-                verdicts = self.model.ask(PURPOSE, SYSTEM, payload(question), Verdicts, ledger)
+                verdicts = self.model.ask(PURPOSE, SYSTEM, text, Verdicts, ledger)
         except Permanent:
             return Answer(None, counts=True, calls=tuple(calls))
         except Retryable as error:
