@@ -29,7 +29,8 @@ QUALITY: Sequence[Quality] = (
         "item_without_evidence",
         "knowledge_items",
         "Every item that nobody has reviewed has evidence in a session. Reviewed items may have "
-        "lost theirs; they are counted beside it. If it fails, materialize the step `knowledge` again.",
+        "lost theirs; they are counted beside it. If it fails, materialize the step `knowledge` "
+        "again.",
         counted(
             """SELECT count(*) FILTER (status = 'pending' AND NOT decided),
                 count(*) FILTER (status <> 'pending')
