@@ -68,8 +68,9 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
     table = _empty("Evidence")
-    for column in ("said on", "who", "as", "in their words", "where"):
+    for column in ("said on", "who", "as", "in their words"):
         table.add_column(column)
+    table.add_column("where", overflow="fold")
     for e in found.evidence:
         table.add_row(e.said_on or "-", e.user, e.type, _clean(e.quote), e.source)
     console.print(table)

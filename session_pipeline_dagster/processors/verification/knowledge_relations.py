@@ -37,6 +37,8 @@ def relations(items: Mapping[str, Item], of: Collection[str]) -> dict[str, Relat
             domains[item.domain].append(item)
     found: dict[str, Relation] = {}
     for live in domains.values():
+        if not any(item.id in of for item in live):
+            continue
         index = Index({item.id: item.statement for item in live})
         for item in live:
             if item.id not in of:

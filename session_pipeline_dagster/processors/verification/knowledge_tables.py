@@ -1,7 +1,7 @@
 """Tables of knowledge: their SQL, and rows to records and back. The rules are elsewhere."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import fields
 
 from session_pipeline_dagster.derivation import DerivedTable, Inputs, Row
 from session_pipeline_dagster.processors.verification.knowledge import Evidence, Item, Observation
@@ -128,9 +128,12 @@ def checks(inputs: Inputs) -> dict[str, Check]:
 def row(record: Item | Evidence | Contradiction | Check | Relation) -> Row:
     """A record as a row of its table, in column order."""
     if isinstance(record, Relation):
-        a, b, score, created_at = astuple(record)
-        return (a, b, LIKELY_DUPLICATE, score, created_at)
-    return astuple(record)
+        return (
+            *(record.item_a_id, record.item_b_id, LIKELY_DUPLICATE),
+            *(record.score, record.created_at),
+        )
+    # Not astuple, which copies every value of every field.
+    return tuple(getattr(record, field.name) for field in fields(record))
 
 
 def _words(value: object) -> Iterable[str]:
