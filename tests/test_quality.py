@@ -12,7 +12,7 @@ from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.quality import Data, Measured, Quality, counted
 
-VERBATIM, REJECTED = VerificationProcessor.quality
+VERBATIM, REJECTED = VerificationProcessor.quality[:2]
 
 
 @pytest.fixture
