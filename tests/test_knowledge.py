@@ -317,3 +317,21 @@ def test_two_processes_worth_of_runs_at_once_make_each_item_once(pipeline: Pipel
     pipeline.settings.database.unlink()
     run(pipeline)
     assert [pipeline.rows(table) for table in TABLES] == once
+
+
+def test_a_full_refresh_makes_tables_right_that_were_changed_from_outside(
+    pipeline: Pipeline,
+) -> None:
+    tell(pipeline.root, "ann/1.jsonl", CONFIRMED, ("confirmation", WEEKLY), entities=("a", "b"))
+    run(pipeline)
+    before = {table: pipeline.rows(table) for table in TABLES}
+    for damage in (
+        f"DELETE FROM knowledge_items WHERE content = '{FISCAL}'",
+        "DELETE FROM verification_evidence",
+        "UPDATE verification_evidence SET item_id = 'kv_elsewhere'",
+        "DELETE FROM knowledge_items; DELETE FROM verification_evidence",
+    ):
+        with pipeline.store.connect() as connection:
+            connection.execute(damage)
+        run(pipeline, full_refresh=True)
+        assert {table: pipeline.rows(table) for table in TABLES} == before, damage

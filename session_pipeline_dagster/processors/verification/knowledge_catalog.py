@@ -14,12 +14,16 @@ SUMMARIES: Sequence[Summary] = (
     ),
 )
 
+_MENDED = (
+    "If it fails, the tables were changed from outside: "
+    "`session-pipeline run --processor verification --full-refresh` makes them right."
+)
+
 QUALITY: Sequence[Quality] = (
     Quality(
         "evidence_without_item",
         "verification_evidence",
-        "Every piece of evidence supports an item that is there. If it fails, the step `knowledge` "
-        "was interrupted by something outside it: materialize it again.",
+        f"Every piece of evidence supports an item that is there. {_MENDED}",
         counted(
             "SELECT count(*) FROM verification_evidence e "
             "ANTI JOIN knowledge_items i ON i.id = e.item_id"
@@ -29,8 +33,7 @@ QUALITY: Sequence[Quality] = (
         "item_without_evidence",
         "knowledge_items",
         "Every item that nobody has reviewed has evidence in a session. Reviewed items may have "
-        "lost theirs; they are counted beside it. If it fails, materialize the step `knowledge` "
-        "again.",
+        f"lost theirs; they are counted beside it. {_MENDED}",
         counted(
             """SELECT count(*) FILTER (status = 'pending' AND NOT decided),
                 count(*) FILTER (status <> 'pending')

@@ -137,6 +137,7 @@ class _Merge:
     def _changed(self) -> tuple[set[str], set[str]]:
         """Items that lost an observation or are of other rules, and facts that gained one."""
         lost = {item for digest, item in self.holder.items() if digest not in self.fact_of}
+        lost |= self.evidence_of.keys() - self.known.items.keys()
         outdated = {
             i.id
             for i in self.known.items.values()
