@@ -7,15 +7,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from conversations import said, write
 from helpers import Pipeline, make_pipeline
 from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
 from teller import Teller, run, tell, tell_more
 
-from session_pipeline_dagster import store_write as write
+from session_pipeline_dagster import store_write
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processor import Registry, check_contract, extras
+from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification import knowledge_review as review
+from session_pipeline_dagster.runner import Options, run_all
 
 CONFIRMED = ("confirmation", FISCAL)
 TABLES = (
@@ -156,10 +159,10 @@ def test_a_file_that_is_taken_away_takes_its_knowledge_with_it(pipeline: Pipelin
 
 def purge(pipeline: Pipeline, key: str) -> None:
     with pipeline.store._transaction() as connection:
-        write.register(connection, "batch", [key])
-        write.note_changes(connection, Teller())
-        write.delete_rows(connection, Teller(), [key])
-        write.delete_records(connection, "session_processor_state", "verification", [key])
+        store_write.register(connection, "batch", [key])
+        store_write.note_changes(connection, Teller())
+        store_write.delete_rows(connection, Teller(), [key])
+        store_write.delete_records(connection, "session_processor_state", "verification", [key])
     (pipeline.root / key).unlink()
 
 
@@ -335,3 +338,27 @@ def test_a_full_refresh_makes_tables_right_that_were_changed_from_outside(
             connection.execute(damage)
         run(pipeline, full_refresh=True)
         assert {table: pipeline.rows(table) for table in TABLES} == before, damage
+
+
+def test_three_people_confirm_one_fact_in_real_transcripts_without_a_model(
+    pipeline: Pipeline,
+) -> None:
+    """Nested lines, the rules, the whole way: one item, three quotes, a raised confidence."""
+    fact = "the VAT rate always follows the country of the billing address"
+    ways = ("Yes, exactly: {}.", "Correct, {}.", "That's right, {}.")
+    for user, way in zip(("ann", "bob", "cy"), ways, strict=True):
+        lines = [
+            said("user", "Why is the VAT wrong?", 0, sessionId=user, uuid=f"{user}-0"),
+            said("assistant", "Does it depend on the billing address?", 1, uuid=f"{user}-1"),
+            said("user", way.format(fact), 2, sessionId=user, uuid=f"{user}-2"),
+        ]
+        write(pipeline, f"{user}/-w-p/{user}.jsonl", lines)
+    processor = VerificationProcessor()
+    run_all(processor, pipeline.source, pipeline.store, pipeline.settings, Options())
+    assert pipeline.select("SELECT confidence, status FROM knowledge_items") == [(0.70, "pending")]
+    evidence = "SELECT source_user, source_ref, user_quote FROM verification_evidence ORDER BY 1"
+    found = pipeline.select(evidence)
+    assert [(user, ref) for user, ref, _ in found] == [
+        (user, f"{user}/-w-p/{user}.jsonl:3") for user in ("ann", "bob", "cy")
+    ]
+    assert all(fact in str(quote) for *_, quote in found)
