@@ -182,11 +182,11 @@ def _export(context: "Context", folder: str, tokens: int, to_stdout: bool) -> in
             page.write_text(text, "utf-8")
     except OSError as error:
         raise ContractError(f"{folder} cannot be written to ({error.strerror})") from error
-    click.echo(
-        f"{made.facts} approved items in {len(made.pages)} pages under {folder}, "
-        f"about {made.tokens} tokens; {made.left_out} did not fit, "
-        f"{len(found.disputed)} left out because another approved item contradicts them"
-    )
+    click.echo(f"{made.facts} approved items in {folder}, about {made.tokens} tokens")
+    if made.left_out:
+        click.echo(f"{made.left_out} did not fit; --tokens says how much does")
+    if found.disputed:
+        click.echo(f"{len(found.disputed)} left out: another approved item contradicts them")
     return 0
 
 

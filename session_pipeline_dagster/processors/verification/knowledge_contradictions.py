@@ -13,7 +13,12 @@ from rapidfuzz import fuzz, process
 
 from session_pipeline_dagster.processors.verification.knowledge import REJECTED, Item, when
 from session_pipeline_dagster.processors.verification.knowledge_index import Index
-from session_pipeline_dagster.processors.verification.knowledge_text import contrary, differences
+from session_pipeline_dagster.processors.verification.knowledge_text import (
+    alike,
+    contrary,
+    differences,
+)
+from session_pipeline_dagster.sessions import content_hash
 
 BY_RULES = "rules"
 OK, FAILED, GIVEN_UP = "ok", "failed", "given_up"
@@ -57,7 +62,8 @@ class Check:
 
     Attributes:
         outcome: `ok`, `failed` (tried again at `next_attempt_at`) or `given_up`.
-        attempts: answers of a model that were refused or no answer at all.
+        attempts: how often a model refused to answer.
+        basis: what was compared; an item of another basis is compared again.
     """
 
     item_id: str
@@ -67,6 +73,7 @@ class Check:
     attempts: int
     checked_at: int | None
     next_attempt_at: int | None
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -99,12 +106,21 @@ def contradiction_id(a: str, b: str) -> str:
     return "kc_" + sha256(":".join(sorted((a, b))).encode()).hexdigest()[:12]
 
 
+def basis(item: Item) -> str:
+    """Changes if the item would be compared with others, or otherwise."""
+    return content_hash(repr((item.domain, item.content, item.entities)).encode())[:16]
+
+
 def unchecked(items: Mapping[str, Item], checks: Mapping[str, Check], now: int) -> list[Item]:
     """Live items that are to be compared now, in the order in which they were said."""
     found = []
     for item in items.values():
         check = checks.get(item.id)
-        due = check is None or (check.outcome == FAILED and (check.next_attempt_at or 0) <= now)
+        due = (
+            check is None
+            or check.basis != basis(item)
+            or (check.outcome == FAILED and (check.next_attempt_at or 0) <= now)
+        )
         if due and item.status != REJECTED:
             found.append(item)
     return sorted(found, key=lambda i: (when(i.created_at), i.id))
@@ -121,7 +137,7 @@ def by_rules(new: Iterable[Item], items: Mapping[str, Item]) -> list[Contradicti
         contradiction_id(item.id, other): (item, items[other])
         for item in new
         for other in indexes[item.domain].alike(item.statement)
-        if other != item.id and contrary(item.statement, items[other].statement)
+        if other != item.id and _contrary(item, items[other])
     }
     return [_by_rules(key, *pair) for key, pair in sorted(pairs.items())]
 
@@ -136,7 +152,15 @@ def still_holds(known: Contradiction, items: Mapping[str, Item]) -> Contradictio
         return None
     if known.found_by != BY_RULES or known.resolved:
         return known
-    return _by_rules(known.id, a, b) if contrary(a.statement, b.statement) else None
+    return _by_rules(known.id, a, b) if _contrary(a, b) else None
+
+
+def _contrary(a: Item, b: Item) -> bool:
+    return (
+        a.domain == b.domain
+        and alike(a.statement, b.statement)
+        and contrary(a.statement, b.statement)
+    )
 
 
 def _by_rules(key: str, one: Item, other: Item) -> Contradiction:
@@ -250,4 +274,5 @@ def failed(
     attempts = (earlier.attempts if earlier else 0) + counts
     pause = wait if wait is not None else min(_MINUTE * 2**attempts, _DAY)
     outcome = GIVEN_UP if attempts >= ATTEMPTS else FAILED
-    return Check(question.item.id, model, outcome, (), attempts, now, now + pause)
+    item = question.item
+    return Check(item.id, model, outcome, (), attempts, now, now + pause, basis(item))

@@ -16,6 +16,7 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
     OK,
     Check,
     Contradiction,
+    basis,
     by_rules,
     failed,
     questions,
@@ -147,7 +148,7 @@ class Checking:
         calls: list[Call] = []
         if self.judge is None:
             found = by_rules(new, items)
-            done = {i.id: Check(i.id, BY_RULES, OK, (), 0, now, None) for i in new}
+            done = {i.id: Check(i.id, BY_RULES, OK, (), 0, now, None, basis(i)) for i in new}
         else:
             asked = questions(new, items, checks)
             for question, answer in zip(asked, self.judge.answers(asked), strict=True):
@@ -160,7 +161,7 @@ class Checking:
                 else:
                     found += read_verdicts(question, answer.verdicts, name, now)
                     others = tuple(c.id for c in question.candidates)
-                    done[item.id] = Check(item.id, name, OK, others, 0, now, None)
+                    done[item.id] = Check(item.id, name, OK, others, 0, now, None, basis(item))
         fresh = {c.id: c for c in found if c.id not in there}
         kept = {c.id: still_holds(c, items) for c in there.values()}
         changed = {**fresh, **{k: c for k, c in kept.items() if c != there[k]}}

@@ -41,7 +41,7 @@ CONTRADICTIONS = DerivedTable(
 )
 CHECKS = DerivedTable(
     """item_id VARCHAR, checked_by VARCHAR, outcome VARCHAR, candidates VARCHAR[],
-    attempts INTEGER, checked_at TIMESTAMPTZ, next_attempt_at TIMESTAMPTZ""",
+    attempts INTEGER, checked_at TIMESTAMPTZ, next_attempt_at TIMESTAMPTZ, basis VARCHAR""",
     "item_id",
 )
 
@@ -59,7 +59,7 @@ READ_CONTRADICTIONS = """SELECT id, item_a_id, item_b_id, explanation, severity,
     suggested_resolution, resolved, epoch_us(detected_at), found_by, resolution, resolved_by,
     epoch_us(resolved_at) FROM knowledge_contradictions"""
 READ_CHECKS = """SELECT item_id, checked_by, outcome, candidates, attempts, epoch_us(checked_at),
-    epoch_us(next_attempt_at) FROM knowledge_checks"""
+    epoch_us(next_attempt_at), basis FROM knowledge_checks"""
 READ_FILES = """SELECT session_file FROM session_processor_state
     WHERE processor_name = 'verification'"""
 
