@@ -18,6 +18,7 @@ from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processor import Registry, check_contract, extras
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification import knowledge_review as review
+from session_pipeline_dagster.processors.verification.knowledge_merge import RULES_VERSION
 from session_pipeline_dagster.runner import Options, run_all
 
 CONFIRMED = ("confirmation", FISCAL)
@@ -362,3 +363,16 @@ def test_three_people_confirm_one_fact_in_real_transcripts_without_a_model(
         (user, f"{user}/-w-p/{user}.jsonl:3") for user in ("ann", "bob", "cy")
     ]
     assert all(fact in str(quote) for *_, quote in found)
+
+
+def test_other_rules_make_pending_items_anew_and_leave_reviewed_ones(pipeline: Pipeline) -> None:
+    assert f"merge rules {RULES_VERSION}" in Teller().derivations[0].changed
+    tell(pipeline.root, "ann/1.jsonl", CONFIRMED, ("confirmation", WEEKLY))
+    run(pipeline)
+    decide(pipeline, "approved", WEEKLY)
+    with pipeline.store.connect() as connection:
+        connection.execute("UPDATE knowledge_items SET rules_version = 0, confidence = 0.1")
+        connection.execute("DELETE FROM session_processor_declarations")
+    run(pipeline)
+    rows = pipeline.select("SELECT content, rules_version, confidence FROM knowledge_items")
+    assert sorted(rows) == [(FISCAL, RULES_VERSION, 0.60), (WEEKLY, 0, 0.1)]

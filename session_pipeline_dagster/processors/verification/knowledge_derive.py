@@ -25,7 +25,11 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
     unchecked,
 )
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
+from session_pipeline_dagster.processors.verification.knowledge_merge import (
+    RULES_VERSION,
+    Known,
+    merge,
+)
 from session_pipeline_dagster.processors.verification.knowledge_relations import relations
 from session_pipeline_dagster.processors.verification.model import Call
 
@@ -60,7 +64,8 @@ def derivations(judge: Judge | None = None) -> tuple[Derivation, Derivation]:
         },
         compute=merge_knowledge,
         # Of an item that a person reviewed, nothing but its source may be left.
-        changed=f"""SELECT '{_SESSIONS}'
+        # The version is part of the declaration: with other rules all of it is due again.
+        changed=f"""/* merge rules {RULES_VERSION} */ SELECT '{_SESSIONS}'
             WHERE EXISTS (FROM verifications SEMI JOIN batch USING (session_file))
             OR EXISTS (FROM knowledge_items WHERE {_SOURCE} IN (FROM batch))""",
         deps=("verifications",),
