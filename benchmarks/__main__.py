@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import corpus
+from benchmarks import corpus, detection
 
 _FLOOR = """
 import sys, xxhash
@@ -130,6 +130,7 @@ def main() -> None:
             f"{same[0].name:28}{middle['wall']:10.2f}{middle['cpu']:10.2f}{speed:10.0f}"
             f"{middle['peak_mb']:10.0f}{middle['longest_commit']:10.2f}{ratio:10.1f}"
         )
+    print(f"\n{detection.report()}")
     (folder / "result.json").write_text(json.dumps({"truth": asdict(truth), "passes": medians}))
 
 

@@ -44,22 +44,28 @@ class Signed:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes: rows (Arrow, one list of tables per table name) and records."""
+    """What one transaction writes: rows (Arrow, one list of tables per table name) and records.
+
+    `journal` are rows that are added and never replaced, whatever became of their files.
+    """
 
     rows: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
     done: list[Done] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    journal: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.done or self.signed or self.failures)
+        return bool(self.done or self.signed or self.failures or self.journal)
 
     def together(self) -> "Batch":
         """The same with one Arrow table each: many small inserts cost several times more."""
         import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
 
-        rows = {name: [pa.concat_tables(tables)] for name, tables in self.rows.items()}
-        return Batch(rows, self.done, self.signed, self.failures)
+        def one(tables: dict[str, list[pa.Table]]) -> dict[str, list[pa.Table]]:
+            return {name: [pa.concat_tables(t)] for name, t in tables.items()}
+
+        return Batch(one(self.rows), self.done, self.signed, self.failures, one(self.journal))
 
     def without(self, keys: Collection[str]) -> "Batch":
         """The batch without the done files of these keys, their rows included."""
@@ -71,6 +77,7 @@ class Batch:
             [d for d in self.done if d.session_file in kept],
             self.signed,
             self.failures,
+            self.journal,
         )
 
     def halves(self) -> "tuple[Batch, Batch]":

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from session_pipeline_dagster.cli_knowledge import knowledge_group
 from session_pipeline_dagster.errors import (
     ContractError,
     PipelineError,
@@ -216,3 +217,6 @@ def processors(context: Context, as_json: bool) -> int:
     else:
         cli_output.print_processors(context.settings, context.registry)
     return 1 if context.registry.failed else 0
+
+
+main.add_command(knowledge_group(_common))

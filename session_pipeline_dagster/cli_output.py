@@ -73,6 +73,9 @@ def print_reports(
                 f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}"
             )
     for report in reports:
+        if report.counts:
+            numbers = ", ".join(f"{name} {n:,}" for name, n in sorted(report.counts.items()))
+            console.print(f"{report.processor}: {numbers}")
         for key, error in report.errors_detail[:_MANY]:
             _say(console, "failed", f"{report.processor}: {key}: {error}")
         if report.left_out:

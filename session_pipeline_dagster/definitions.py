@@ -11,9 +11,11 @@ from session_pipeline_dagster.defs.assets import (
     table_assets,
 )
 from session_pipeline_dagster.defs.checks import health_checks, plugins_check
+from session_pipeline_dagster.defs.derivations import derivation_assets
 from session_pipeline_dagster.defs.health_sensor import health_sensor
 from session_pipeline_dagster.defs.janitor import janitor_sensor
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
+from session_pipeline_dagster.defs.quality_checks import quality_checks
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
@@ -33,23 +35,29 @@ def build_processor_definitions(
     columns = declared_columns(processor)
     tables = table_assets(processor, columns, settings)
     rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
+    derivations = extras(processor).derivations
+    derived = [derivation_assets(processor, d, columns, settings) for d in derivations]
+    quality = quality_checks(processor)
+    selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
+    if quality:
+        selection |= dg.AssetSelection.checks(*quality)
     job = dg.define_asset_job(
         job_name(processor.name),
-        selection=dg.AssetSelection.assets(tables, *rollups).without_checks(),
+        selection=selection,
         tags={PROCESSOR_TAG: processor.name},
         description=f"Processes session files with `{processor.name}`: those of the chosen days, "
         "or everything pending if launched without a partition.",
     )
-    checks = health_checks(processor, settings)
+    health = health_checks(processor, settings)
     health_job = dg.define_asset_job(
         health_job_name(processor.name),
-        selection=dg.AssetSelection.checks(checks),
+        selection=dg.AssetSelection.checks(health),
         description=f"Evaluates the health checks of `{processor.name}`. `health_sensor` does the "
         "same by itself, without a run.",
     )
     return dg.Definitions(
-        assets=[tables, *rollups],
-        asset_checks=[checks],
+        assets=[tables, *rollups, *derived],
+        asset_checks=[health, *quality],
         jobs=[job, health_job],
         sensors=[processor_sensor(processor, settings)],
     )

@@ -9,10 +9,13 @@ PipelineError
 ├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
 │   └── RowsRefused     the database does not take rows of a batch: find the file they are of
 ├── Permanent           the same bytes will fail again: quarantine the file now
-└── Retryable           the same file may succeed later: try again, no attempt is burnt
+├── Retryable           the same file may succeed later: try again, no attempt is burnt
+└── Deferred            not in this pass: leave the file pending
 
 Messages never hold transcript text: they name files, lines, settings and classes.
 """
+
+from datetime import timedelta
 
 
 class PipelineError(Exception):
@@ -60,4 +63,16 @@ class Permanent(PipelineError):
 
 
 class Retryable(PipelineError):
-    """Raised by a processor: try this file again later; it is not the file's fault."""
+    """Raised by a processor: try this file again later; it is not the file's fault.
+
+    Attributes:
+        retry_after: how long to wait, if whoever could not answer said so.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Deferred(PipelineError):
+    """Raised by a processor: this pass has no room left for the file; the next one takes it."""

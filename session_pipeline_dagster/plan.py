@@ -179,12 +179,14 @@ class Problem:
     Attributes:
         counts: whether it burns an attempt; a transient cause does not.
         final: the same bytes will fail again: quarantine at once.
+        wait: until the next attempt, where it is known; else it is paced by the tries.
     """
 
     error_class: str
     error: str
     counts: bool = True
     final: bool = False
+    wait: timedelta | None = None
 
 
 def next_failure(
@@ -205,7 +207,7 @@ def next_failure(
     attempts = (earlier.attempts if earlier else 0) + problem.counts
     tries = (earlier.tries if earlier else 0) + 1
     given_up = problem.final or attempts >= MAX_ATTEMPTS
-    wait = min(_FIRST_BACKOFF * 2 ** min(tries - 1, _MANY), _LONGEST_BACKOFF)
+    wait = problem.wait or _FIRST_BACKOFF * 2 ** min(tries - 1, _MANY)
     return Failure(
         session_file=key,
         attempts=attempts,
@@ -213,7 +215,7 @@ def next_failure(
         error=problem.error,
         first_failed_at=earlier.first_failed_at if earlier else now,
         last_failed_at=now,
-        next_attempt_at=None if given_up else now + wait,
+        next_attempt_at=None if given_up else now + min(wait, _LONGEST_BACKOFF),
         quarantined_at=now if given_up else None,
         file_hash=file_hash,
         signature=signature,

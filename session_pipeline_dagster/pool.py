@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.errors import PipelineError
-from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.threads import side_by_side
 from session_pipeline_dagster.work import Outcome, Task, Workbench
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def crew(
         workers: processes; 0 = by the size of the backlog, 1 = none.
     """
     size = sum(task.file.signature.size for task in tasks)
+    if extras(processor).threads:
+        workers = 1
     count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
     if count < 2 or size <= CHUNK_BYTES or not _can_travel(processor, source):
         yield None
@@ -71,7 +74,9 @@ def outcomes(
         pool: where to work; None = here.
         stop: `time.monotonic()` after which no further task is begun.
     """
-    if pool is None:
+    if threads := extras(processor).threads:
+        yield from side_by_side(processor, source, schemas, tasks, stop, threads)
+    elif pool is None:
         yield from _here(processor, source, schemas, tasks, stop)
     else:
         yield from _in_workers(pool, processor, source, schemas, tasks, stop)

@@ -1,7 +1,7 @@
 """The contract of a processor, and the door through which every processor enters.
 
 A processor turns one session into rows. It never sees a connection, a file or Dagster. What needs
-the rows of *other* sessions is a view or a `Rollup` over the processor's tables.
+the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the processor's tables.
 `docs/processors.md` shows how to write one.
 """
 
@@ -13,15 +13,35 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from session_pipeline_dagster.derivation import Derivation, Row
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.quality import Quality
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcript import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-Row = tuple[object, ...]
-"""One row: a value for every column of the table's DDL, in its order. A TIMESTAMPTZ is an aware
-datetime or an int of microseconds since 1970-01-01 UTC."""
+
+@dataclass(slots=True)
+class Notes:
+    """What is kept of the work on a session even if the file fails.
+
+    Attributes:
+        journal: journal table -> rows to be added to it.
+        counts: numbers for the report of the pass, which sums them over the files.
+    """
+
+    journal: dict[str, list[Row]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, table: str, row: Row) -> None:
+        """Add a row to a journal."""
+        self.journal.setdefault(table, []).append(row)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a number of the report."""
+        self.counts[name] = self.counts.get(name, 0) + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,7 @@ class Session:
         file_hash: xxh3-128 of the bytes that were parsed, in hex.
         transcript: what the file says.
         memo: what this processor left for this file last time (small JSON), else None.
+        notes: what is to be kept whatever becomes of the file.
     """
 
     key: str
@@ -45,6 +66,7 @@ class Session:
     file_hash: str
     transcript: Transcript
     memo: str | None = None
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def stem(self) -> str:
@@ -91,6 +113,8 @@ class Processor(Protocol):
         Raises:
             Permanent: these bytes will fail again.
             Retryable: try later, no attempt is burnt. Any other exception is one failed attempt.
+            Deferred: not in this pass; the file stays pending and nothing is noted against it.
+            SettingsError: no file can be processed as things are set: the pass ends.
         """
         ...
 
@@ -125,6 +149,18 @@ class Summary:
     sql: str
 
 
+class Beginning(Protocol):
+    """A processor whose passes have a state of their own (a client, a budget)."""
+
+    def begin(self, settings: Settings, run_id: str | None) -> Processor:
+        """The processor of one pass; called before a file is touched.
+
+        Raises:
+            SettingsError: it cannot work as things are set; the pass ends, says what to set.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Extras:
     """What a processor may declare beyond the contract, by attributes of the same names.
@@ -134,19 +170,31 @@ class Extras:
         descriptions: table, view or column (`table.column`, or `*.column` wherever it stands)
             -> Markdown.
         views: view name -> SELECT.
-        rollups: derived tables.
+        rollups: derived tables, by SQL.
+        derivations: derived tables, by Python; in the order in which they are computed.
         summaries: what the command line prints after a run.
         owners: owners as Dagster writes them (`team:data`, `a@example.org`).
         internal: tables that only the views read; they are no assets of their own.
+        journals: table -> column DDL like `tables`, but rows are only ever added: those that
+            `Session.notes` collects, also of files that fail.
+        quality: rules that the rows must keep; each becomes an asset check.
+        threads: sessions worked on at once, for a processor that waits for others; 0 = one
+            after the other, a large backlog in a few processes.
+        metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
     """
 
     description: str = ""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
     rollups: Sequence[Rollup] = ()
+    derivations: Sequence[Derivation] = ()
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
     internal: Sequence[str] = ()
+    journals: Mapping[str, str] = field(default_factory=dict)
+    quality: Sequence[Quality] = ()
+    threads: int = 0
+    metered: bool = False
 
 
 def extras(processor: Processor) -> Extras:
@@ -240,18 +288,59 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
             )
         if table in taken:
             raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
-    for table, columns in tables.items():
+    steps = [n for p in (processor, *loaded) for n in (p.name, *derived_names(p))]
+    for derived in derived_names(processor):
+        if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
+            raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
+    for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
 
 
 def asset_tables(processor: Processor) -> list[str]:
-    """Names of the tables that are assets."""
-    internal = extras(processor).internal
-    return [table for table in processor.tables if table not in internal]
+    """Names of the tables that are assets, journals last."""
+    more = extras(processor)
+    return [table for table in (*processor.tables, *more.journals) if table not in more.internal]
+
+
+def begin(processor: Processor, settings: Settings, run_id: str | None) -> Processor:
+    """The processor of one pass: what its `begin` returns, else itself.
+
+    Raises:
+        SettingsError: it cannot work as things are set.
+    """
+    start = getattr(processor, "begin", None)
+    return start(settings, run_id) if callable(start) else processor
 
 
 def relations(processor: Processor) -> list[str]:
     """Names of every table and view the processor owns."""
     more = extras(processor)
-    return [*processor.tables, *more.views, *(r.name for r in more.rollups)]
+    return [*processor.tables, *more.journals, *more.views, *derived_tables(processor)]
+
+
+def derived_tables(processor: Processor) -> dict[str, str]:
+    """Its tables that are computed from others -> their column DDL."""
+    more = extras(processor)
+    found = {rollup.name: rollup.columns for rollup in more.rollups}
+    return found | {name: t.columns for d in more.derivations for name, t in d.tables.items()}
+
+
+def derivation_tables(processor: Processor, derivation: Derivation) -> list[str]:
+    """Names of a derivation's tables that are assets."""
+    internal = extras(processor).internal
+    return [table for table in derivation.tables if table not in internal]
+
+
+def derived_assets(processor: Processor, name: str) -> list[str]:
+    """Names of the assets that a roll-up or derivation of this name makes."""
+    for derivation in extras(processor).derivations:
+        if derivation.name == name:
+            return derivation_tables(processor, derivation)
+    return [name]
+
+
+def derived_names(processor: Processor) -> list[str]:
+    """Names of its roll-ups and derivations: what can be stale."""
+    more = extras(processor)
+    return [found.name for found in (*more.rollups, *more.derivations)]

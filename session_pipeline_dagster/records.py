@@ -117,6 +117,9 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     tool_use_id: str | None = None
     old_tool_use_id: str | None = msgspec.field(default=None, name="tool_use_id")
     is_error: bool | None = msgspec.field(default=None, name="is_error")
+    # Old collectors wrote `{"role": ..., "content": ...}` without an envelope.
+    flat_role: msgspec.Raw = msgspec.field(default=_NOTHING, name="role")
+    flat_content: msgspec.Raw = msgspec.field(default=_NOTHING, name="content")
 
     def time_us(self) -> int | None:
         """The line's time in microseconds since 1970-01-01 UTC; None where it has none."""

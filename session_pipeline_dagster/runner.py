@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
-from session_pipeline_dagster.errors import RowsRefused
+from session_pipeline_dagster.derivation import Changes
+from session_pipeline_dagster.errors import RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
     Failure,
@@ -25,7 +26,7 @@ from session_pipeline_dagster.plan import (
     oldest_seconds,
 )
 from session_pipeline_dagster.pool import crew, outcomes
-from session_pipeline_dagster.processor import Processor, extras
+from session_pipeline_dagster.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Known, Store
@@ -87,6 +88,7 @@ class BatchReport:
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending.
         stale_rollups: roll-ups that waited for a refresh before the pass.
+        counts: numbers of the processor's own, summed over the files, failed ones included.
     """
 
     processor: str
@@ -110,6 +112,7 @@ class BatchReport:
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def mb_per_second(self) -> float:
@@ -135,9 +138,11 @@ def run_batch(
         SourceUnavailable: a root is missing; nothing was changed.
         StoreError: the database could not be used; what was committed before stays.
         ContractError: the processor's DDL is not valid.
+        SettingsError: the processor cannot work as things are set; no file was touched.
     """
     begun = time.monotonic()
     options = options or Options()
+    processor = begin(processor, settings, options.run_id)
     report = BatchReport(processor.name)
     scan = source.scan()
     known = store.known(processor)
@@ -151,8 +156,9 @@ def run_batch(
     report.session_files, report.left_out = len(scan.files), len(scan.left_out)
     report.scanned = len(outlook.due)
     # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
-    every = [rollup.name for rollup in extras(processor).rollups]
-    report.stale_rollups = list(known.stale_rollups) if known.prepared else every
+    report.stale_rollups = list(known.stale_rollups)
+    if not known.prepared:
+        report.stale_rollups = derived_names(processor)
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
@@ -165,11 +171,16 @@ def run_batch(
         schemas = store.prepare(processor) if tasks or not known.prepared else {}
         # From here: the wait for a busy database must not use up the time for work.
         stop = time.monotonic() + budget.total_seconds()
-        for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
-            writer.add(outcome)
-            worked += outcome.files
-            if progress:
-                progress(worked, len(tasks))
+        try:
+            for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
+                writer.add(outcome)
+                worked += outcome.files
+                if progress:
+                    progress(worked, len(tasks))
+        except SettingsError:
+            # What was done before it came up stays done, and what it cost stays in the journals.
+            writer.commit()
+            raise
         writer.commit()
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
@@ -187,11 +198,14 @@ def run_all(
     options: Options,
     progress: Progress | None = None,
 ) -> BatchReport:
-    """`run_batch` without cap or budget, then the roll-ups: one whole pass in the foreground."""
+    """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     report = run_batch(processor, source, store, settings, options, progress)
     if report.processed or report.stale_rollups:
         refresh_rollups(processor, store)
+        for derivation in extras(processor).derivations:
+            changes = derive(processor, derivation.name, store, settings, options.run_id)
+            report.counts.update(changes.numbers)
     return report
 
 
@@ -199,6 +213,20 @@ def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:
     """Bring the stale roll-ups up to date: name -> the parts that were recomputed."""
     stale = store.known(processor).stale_rollups
     return {r.name: store.refresh(r) for r in extras(processor).rollups if r.name in stale}
+
+
+def derive(
+    processor: Processor, name: str, store: Store, settings: Settings, run_id: str | None = None
+) -> Changes:
+    """Compute a derivation of the processor, if it is stale, in a pass of its own.
+
+    Raises:
+        StoreError: the database could not be used, or others kept writing; it stays stale.
+        SettingsError: the processor cannot work as things are set.
+    """
+    begun = begin(processor, settings, run_id)
+    derivation = next(d for d in extras(begun).derivations if d.name == name)
+    return store.derive(derivation)
 
 
 def _of_days(
@@ -283,6 +311,10 @@ class _Writer:
         batch.failures += outcome.touched
         for table, rows in outcome.rows.items():
             batch.rows.setdefault(table, []).append(rows)
+        for table, rows in outcome.journal.items():
+            batch.journal.setdefault(table, []).extend(rows)
+        for name, number in outcome.counts.items():
+            report.counts[name] = report.counts.get(name, 0) + number
         report.gone += len(outcome.gone)
         report.bytes += outcome.bytes_read
         self.settled.update(outcome.gone)
@@ -338,7 +370,8 @@ class _Writer:
         for done in batch.done:
             key = done.session_file
             batch.failures.append(self._fail(key, problem, done.signature, done.file_hash))
-        self._commit(Batch(signed=batch.signed, failures=batch.failures))
+        rest = Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal)
+        self._commit(rest)
 
     def _fail(
         self, key: str, problem: Problem, signature: Signature, file_hash: str | None

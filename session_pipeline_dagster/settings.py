@@ -36,6 +36,38 @@ class AlertLevel(Enum):
     WARNING = "warning"
 
 
+class Extractor(Enum):
+    """Who reads what people said: phrases alone, or a model of a provider."""
+
+    RULES = "rules"
+    ANTHROPIC = "anthropic"
+    OPENAI = "openai"
+
+
+DEFAULT_MODELS = {Extractor.ANTHROPIC: "claude-haiku-4-5", Extractor.OPENAI: "gpt-5-mini"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which language model is asked, if any, and how much. Keys are never shown.
+
+    Attributes:
+        deadline: for one answer, retries and waiting included.
+        sessions_at_once: sessions of a pass that wait for an answer at the same time.
+        tokens_per_run: input and output tokens after which a pass begins no further session.
+    """
+
+    extractor: Extractor = Extractor.RULES  # SESSION_PIPELINE_EXTRACTOR
+    model: str = ""  # SESSION_PIPELINE_MODEL
+    anthropic_api_key: str | None = field(default=None, repr=False)  # ANTHROPIC_API_KEY
+    anthropic_base_url: str | None = None  # ANTHROPIC_BASE_URL
+    openai_api_key: str | None = field(default=None, repr=False)  # OPENAI_API_KEY
+    openai_base_url: str | None = None  # OPENAI_BASE_URL
+    deadline: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_MODEL_DEADLINE_SECONDS
+    sessions_at_once: int = 4  # SESSION_PIPELINE_MODEL_SESSIONS
+    tokens_per_run: int | None = None  # SESSION_PIPELINE_TOKENS_PER_RUN
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """One place with session files; a name, if any, prefixes its keys (`name:alice/x.jsonl`)."""
@@ -78,6 +110,7 @@ class Settings:
     # SESSION_PIPELINE_ALERT_DELAY_SECONDS; None = the processor's cadence
     alert_delay: timedelta | None = None
     ui_url: str | None = None  # DAGSTER_UI_URL
+    model: ModelSettings = ModelSettings()
 
     def cadence(self, processor: str, default: timedelta) -> timedelta:
         """How often the processor's sensor looks: the setting, else its own default."""
@@ -135,7 +168,39 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         alert_level=_level(env, "SESSION_PIPELINE_ALERT_LEVEL", default.alert_level),
         alert_delay=_seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
         ui_url=_web_address(env, "DAGSTER_UI_URL"),
+        model=_model(env),
     )
+
+
+def _model(env: Mapping[str, str]) -> ModelSettings:
+    default = ModelSettings()
+    extractor = parse_extractor(_text(env, "SESSION_PIPELINE_EXTRACTOR") or default.extractor.value)
+    budget = _whole(env, "SESSION_PIPELINE_TOKENS_PER_RUN", 0)
+    return ModelSettings(
+        extractor=extractor,
+        model=_text(env, "SESSION_PIPELINE_MODEL") or DEFAULT_MODELS.get(extractor, ""),
+        anthropic_api_key=_shared(env, "ANTHROPIC_API_KEY"),
+        anthropic_base_url=_shared(env, "ANTHROPIC_BASE_URL"),
+        openai_api_key=_shared(env, "OPENAI_API_KEY"),
+        openai_base_url=_shared(env, "OPENAI_BASE_URL"),
+        deadline=_seconds(env, "SESSION_PIPELINE_MODEL_DEADLINE_SECONDS") or default.deadline,
+        sessions_at_once=_whole(env, "SESSION_PIPELINE_MODEL_SESSIONS", default.sessions_at_once),
+        tokens_per_run=budget or None,
+    )
+
+
+def parse_extractor(text: str) -> Extractor:
+    """An extractor by its name.
+
+    Raises:
+        SettingsError: any other text.
+    """
+    try:
+        return Extractor(text)
+    except ValueError:
+        raise SettingsError(
+            f"SESSION_PIPELINE_EXTRACTOR is {text!r}; it takes rules, anthropic or openai"
+        ) from None
 
 
 def parse_roots(text: str) -> tuple[Root, ...]:
@@ -217,6 +282,11 @@ def _text(env: Mapping[str, str], name: str) -> str | None:
     if value is not None and not value.strip():
         raise SettingsError(f"{name} is empty; give it a value or unset it")
     return value
+
+
+def _shared(env: Mapping[str, str], name: str) -> str | None:
+    """A variable of other programs too; empty is as good as not set."""
+    return env.get(name) or None
 
 
 def _whole(env: Mapping[str, str], name: str, default: int, most: int | None = None) -> int:

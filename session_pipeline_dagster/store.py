@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from session_pipeline_dagster import store_derive
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
+from session_pipeline_dagster.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.health import LineCounts
 from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
-from session_pipeline_dagster.sessions import Signature, content_hash
+from session_pipeline_dagster.processor import (
+    Processor,
+    Rollup,
+    derived_names,
+    derived_tables,
+    extras,
+)
+from session_pipeline_dagster.sessions import Signature
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store_errors import busy, passes, unusable
 
@@ -58,7 +66,7 @@ class Known:
 
     Attributes:
         states, failures: rows by session file.
-        stale_rollups: roll-ups of the processor with parts that wait for a refresh.
+        stale_rollups: roll-ups and derivations of the processor with parts that wait.
         prepared: the tables and views of the processor are as it declares them.
         lines: of files written since `lines_since`.
     """
@@ -165,7 +173,7 @@ class Store:
         Args:
             lines_since: also count the lines of files written since then.
         """
-        names, counts = {*relations(processor)}, [(0, 0, 0)]
+        names, counts = {*derived_names(processor)}, [(0, 0, 0)]
         version = processor.version
         with self.connect(timeout) as connection:
             _ensure_schema(connection, self.database)
@@ -189,7 +197,7 @@ class Store:
                 for row in failures
             },
             stale_rollups=sorted({row[0] for row in parts} & names),
-            prepared=made == [(declaration_digest(processor),)],
+            prepared=made == [(write.declaration_digest(processor),)],
             lines=LineCounts(*counts[0]),
         )
 
@@ -236,12 +244,13 @@ class Store:
         Raises:
             ContractError: its DDL or SQL is not valid, or a table cannot be brought up to it.
         """
-        digest = declaration_digest(processor)
+        digest = write.declaration_digest(processor)
         with self._transaction() as connection:
             if connection.execute(_DIGEST, [processor.name]).fetchall() != [(digest,)]:
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
-            return {table: write.arrow_schema(connection, table) for table in processor.tables}
+            tables = [*processor.tables, *extras(processor).journals]
+            return {table: write.arrow_schema(connection, table) for table in tables}
 
     def commit(
         self, processor: Processor, batch: Batch, run_id: str | None = None
@@ -289,7 +298,7 @@ class Store:
             write.note_changes(connection, processor)
             write.delete_rows(connection, processor, replaced)
             write.delete_records(connection, "session_processor_state", name, written)
-        for table, parts in batch.rows.items():
+        for table, parts in [*batch.rows.items(), *batch.journal.items()]:
             for rows in parts:
                 write.insert_rows(connection, table, rows)
         write.note_changes(connection, processor)
@@ -314,13 +323,33 @@ class Store:
         Raises:
             ContractError: its SQL fails.
         """
-        try:
-            with self._transaction() as connection:
-                return write.refresh(connection, rollup)
-        except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
-            # DuckDB's own message may hold values, and values may be secrets.
-            kind = type(error).__name__
-            raise ContractError(f"roll-up {rollup.name!r} cannot be refreshed ({kind})") from None
+        with _derived(f"roll-up {rollup.name!r}"), self._transaction() as connection:
+            return write.refresh(connection, rollup)
+
+    def derive(self, derivation: Derivation, compute: Compute | None = None) -> Changes:
+        """Compute without a connection, then write, if what was read still holds; else again.
+
+        Args:
+            compute: what to do instead of the derivation's own work, whether or not parts wait.
+
+        Returns:
+            What was written; nothing where no part waited.
+
+        Raises:
+            StoreBusy: others kept writing; what waits is still noted.
+            ContractError: its SQL fails, or its changes do not fit its tables.
+        """
+        with _derived(f"derivation {derivation.name!r}"):
+            return store_derive.derive(self.connect, self._transaction, derivation, compute)
+
+
+@contextmanager
+def _derived(what: str) -> Generator[None]:
+    """DuckDB's own message may hold values, and values may be secrets."""
+    try:
+        yield
+    except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
+        raise ContractError(f"{what} cannot be refreshed ({type(error).__name__})") from None
 
 
 def open_store(settings: Settings) -> Store:
@@ -362,14 +391,6 @@ def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> Non
         )
 
 
-def declaration_digest(processor: Processor) -> str:
-    """Names what the tables, views and roll-ups of a processor are made from."""
-    more = extras(processor)
-    rollups = [(r.name, r.columns, r.part, r.changed, r.refresh) for r in more.rollups]
-    parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
-    return content_hash(repr(parts).encode())
-
-
 def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
     """Tables, views and roll-ups of a processor, where they are missing.
 
@@ -377,7 +398,8 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
         ContractError: its DDL or SQL is not valid.
     """
     more = extras(processor)
-    tables = [*processor.tables.items(), *((r.name, r.columns) for r in more.rollups)]
+    own = {**processor.tables, **more.journals}
+    tables = [*own.items(), *derived_tables(processor).items()]
     try:
         for name, columns in tables:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
-from session_pipeline_dagster.processor import Processor, Rollup, extras
+from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
+from session_pipeline_dagster.sessions import content_hash
 
 if TYPE_CHECKING:
     import pyarrow
@@ -68,6 +69,19 @@ def add_columns(connection: "DuckDBPyConnection", table: str, columns: str) -> N
         connection.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
 
 
+def declaration_digest(processor: Processor) -> str:
+    """Names what the tables, views and roll-ups of a processor are made from."""
+    more = extras(processor)
+    rollups = [(r.name, r.columns, r.part, r.changed, r.refresh) for r in more.rollups]
+    derived = [(d.name, sorted(d.reads.items()), d.changed) for d in more.derivations]
+    parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
+    if more.journals:
+        parts = (*parts, sorted(more.journals.items()))
+    if derived:
+        parts = (*parts, derived, sorted(derived_tables(processor).items()))
+    return content_hash(repr(parts).encode())
+
+
 def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str) -> None:
     """Note what the relations were made from; what roll-ups hold is then to be made again."""
     rows = connection.execute(
@@ -85,13 +99,16 @@ def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str)
 
 
 def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None:
-    """Note which parts of the roll-ups the files in `batch` touch, as the tables stand now."""
-    for rollup in extras(processor).rollups:
+    """Note what the files in `batch` touch of what is derived, as the tables stand now."""
+    more = extras(processor)
+    for derived in (*more.rollups, *more.derivations):
+        if not derived.changed:
+            continue
         connection.execute(
-            f"INSERT INTO session_rollup_changes SELECT ?, part FROM ({rollup.changed}) AS c(part) "
-            "WHERE part IS NOT NULL "
+            f"INSERT INTO session_rollup_changes SELECT ?, part FROM ({derived.changed}) "
+            "AS c(part) WHERE part IS NOT NULL "
             "AND part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)",
-            [rollup.name, rollup.name],
+            [derived.name, derived.name],
         )
 
 

@@ -66,6 +66,8 @@ def decide(
     now: datetime,
     last_change: float | None,
     stale_rollups: Sequence[str] = (),
+    *,
+    hurry: bool = True,
 ) -> Decision:
     """Ask when the cadence has elapsed or the last request left something over.
 
@@ -74,6 +76,7 @@ def decide(
     Args:
         cap: due files one run takes.
         last_change: when a run last wrote anything, in seconds since the epoch.
+        hurry: False = keep to the cadence even if the last request left something over.
     """
     wanted = [*outlook.due[:cap], *outlook.suspect, *outlook.unsigned]
     if not wanted:
@@ -82,7 +85,7 @@ def decide(
     fruitless = memory.fruitless + 1 if asked and (last_change or 0.0) < asked else 0
     # A store without a row is a new one (or one that was deleted to start over): try sooner.
     wait = _wait(cadence if last_change else min(cadence, _SOON), fruitless - 1)
-    if not fruitless and (memory.deferred or _left_over(outlook, cap, asked)):
+    if hurry and not fruitless and (memory.deferred or _left_over(outlook, cap, asked)):
         wait = 0.0
     # A clock that was set back must not silence the sensor.
     since = None if asked is None else now.timestamp() - asked

@@ -10,9 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Done, Signed
-from session_pipeline_dagster.errors import ContractError, Permanent, Retryable
+from session_pipeline_dagster.errors import (
+    ContractError,
+    Deferred,
+    Permanent,
+    Retryable,
+    SettingsError,
+)
 from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.processor import Notes, Processor, ProcessorResult, Session
 from session_pipeline_dagster.sessions import (
     Content,
     SessionFile,
@@ -47,7 +53,10 @@ class Failed:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a few files; `rows` are those of all `done`, as Arrow."""
+    """What became of a few files; `rows` are those of all `done`, as Arrow.
+
+    A deferred file is in none of the lists. `journal` and `counts` are of all files.
+    """
 
     done: list[Done] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
@@ -56,6 +65,8 @@ class Outcome:
     gone: list[str] = field(default_factory=list)
     rows: dict[str, "pyarrow.Table"] = field(default_factory=dict)
     bytes_read: int = 0
+    journal: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> int:
@@ -78,7 +89,11 @@ class Workbench:
         self._results: list[tuple[SessionFile, Done, ProcessorResult]] = []
 
     def work_on(self, task: Task) -> None:
-        """Process one file. Whatever goes wrong with it stays with it."""
+        """Process one file. Whatever goes wrong with it stays with it.
+
+        Raises:
+            SettingsError: the processor cannot work on any file as things are set.
+        """
         file, state, outcome = task.file, task.state, self._outcome
         taken = datetime.now(UTC)
         try:
@@ -101,6 +116,10 @@ class Workbench:
             return
         try:
             done, result = self._process(file, state, content, taken)
+        except SettingsError:
+            raise
+        except Deferred:
+            return
         except (Exception, SystemExit) as error:  # noqa: BLE001  a file must never cost another one
             problem = _problem(self.processor, error)
             outcome.failed.append(Failed(file, problem, content.signature, content.file_hash))
@@ -125,7 +144,10 @@ class Workbench:
             transcript=transcript,
             memo=known.memo if known else None,
         )
-        result = self.processor.process(session)
+        try:
+            result = self.processor.process(session)
+        finally:
+            self._keep(file, session.notes)
         if not isinstance(result, ProcessorResult):
             kind = type(result).__name__
             raise ContractError(
@@ -148,6 +170,17 @@ class Workbench:
             appended_to=known.file_hash if known and result.append else None,
         )
         return done, result
+
+    def _keep(self, file: SessionFile, notes: Notes) -> None:
+        """What is kept of a file even if it fails."""
+        from session_pipeline_dagster.columns import check_rows, encode  # noqa: PLC0415  see store_write.arrow_schema
+
+        counts, journal = self._outcome.counts, self._outcome.journal
+        for name, number in notes.counts.items():
+            counts[name] = counts.get(name, 0) + number
+        check_rows(notes.journal, self.schemas, file.key)
+        for table, rows in encode(notes.journal, self.schemas).items():
+            journal.setdefault(table, []).append(rows)
 
     def take(self) -> Outcome:
         """What was worked on since the last call, rows encoded."""
@@ -212,7 +245,8 @@ def _problem(processor: Processor, error: BaseException) -> Problem:
     kind = type(error).__name__
     if isinstance(error, Permanent | Retryable | ContractError):
         counts = not isinstance(error, Retryable)
-        return Problem(kind, str(error), counts, final=isinstance(error, Permanent))
+        wait = error.retry_after if isinstance(error, Retryable) else None
+        return Problem(kind, str(error), counts, isinstance(error, Permanent), wait)
     return Problem(kind, f"processor {processor.name!r} raised {kind}{_where(error)}")
 
 

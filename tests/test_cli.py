@@ -134,9 +134,10 @@ def test_two_roots_of_the_same_folder_name_never_share_a_key(cli: Cli, tmp_path:
     assert json.loads(answer.stdout)["processors"]["usage"]["processed"] == 2
     again = json.loads(cli("run", "--json", "--full-refresh", *given).stdout)
     assert again["processors"]["usage"]["processed"] == 2
-    assert len(json.loads(cli("status", "--json", *given).stdout)["processors"]) == 1
+    found = json.loads(cli("status", "--json", *given).stdout)["processors"]
+    assert {name: p["files"] for name, p in found.items()} == {"usage": 2, "verification": 2}
     keys = cli_keys(cli)
-    assert len(keys) == len(set(keys)) == 2
+    assert len(keys) == 2 * len(set(keys)) == 4
 
 
 def cli_keys(cli: Cli) -> list[str]:

@@ -72,7 +72,8 @@ def broken(cli: Cli) -> Cli:
 
 def test_processors_lists_the_built_in_ones(cli: Cli) -> None:
     answer = cli("processors", "--json")
-    (usage,) = json.loads(answer.stdout)["processors"]
+    usage, verification = json.loads(answer.stdout)["processors"]
+    assert {"verifications", "llm_calls"} <= set(verification["relations"])
     assert (answer.returncode, usage["name"], usage["cadence_seconds"]) == (0, "usage", 600)
     assert {"usage_messages", "usage_messages_unique", "usage_daily"} <= set(usage["relations"])
     assert "usage_messages" in cli("processors").stdout
@@ -111,7 +112,7 @@ def test_a_plugin_that_fails_to_import_is_in_status_and_stops_no_run(
 def test_a_plugin_of_a_taken_name_is_listed_and_ours_stays(cli: Cli) -> None:
     install(cli, "thief", PICKY.replace('"picky"', '"usage"'), "Picky")
     document = json.loads(cli("processors", "--json").stdout)
-    assert [p["name"] for p in document["processors"]] == ["usage"]
+    assert [p["name"] for p in document["processors"]] == ["usage", "verification"]
     assert "already loaded" in document["failed"][0]["error"]
 
 

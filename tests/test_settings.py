@@ -11,6 +11,7 @@ from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.settings import (
     AlertLevel,
+    Extractor,
     Layout,
     Root,
     Settings,
@@ -84,7 +85,22 @@ SET = [
         timedelta(seconds=1),
     ),
     ("DAGSTER_UI_URL", "http://dagster:3000/", lambda s: s.ui_url, "http://dagster:3000"),
+    ("SESSION_PIPELINE_EXTRACTOR", "openai", lambda s: s.model.extractor, Extractor.OPENAI),
+    ("SESSION_PIPELINE_MODEL", "a-model", lambda s: s.model.model, "a-model"),
+    (
+        "SESSION_PIPELINE_MODEL_DEADLINE_SECONDS",
+        "7",
+        lambda s: s.model.deadline,
+        timedelta(seconds=7),
+    ),
+    ("SESSION_PIPELINE_MODEL_SESSIONS", "2", lambda s: s.model.sessions_at_once, 2),
+    ("SESSION_PIPELINE_TOKENS_PER_RUN", "500", lambda s: s.model.tokens_per_run, 500),
+    ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
+    ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),
+    ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),
+    ("OPENAI_BASE_URL", "http://x", lambda s: s.model.openai_base_url, "http://x"),
 ]
+SHARED = ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"]
 NAMES = [name for name, *_ in SET]
 WHOLE = [
     "SESSION_PROCESSOR_MAX_PER_RUN",
@@ -94,6 +110,8 @@ WHOLE = [
     "SESSION_PIPELINE_DATABASE_MEMORY_MB",
     "SESSION_PIPELINE_DATABASE_THREADS",
     "SESSION_PIPELINE_FORMAT_DAYS",
+    "SESSION_PIPELINE_MODEL_SESSIONS",
+    "SESSION_PIPELINE_TOKENS_PER_RUN",
 ]
 SECONDS = [name for name in NAMES if name.endswith(("_INTERVAL", "_SECONDS"))]
 
@@ -140,7 +158,31 @@ def test_the_environment_of_the_process_is_read(monkeypatch) -> None:
     assert read_settings().workers == 3
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_each_provider_has_a_model_of_its_own_and_rules_have_none() -> None:
+    found = {
+        name: read_settings({"SESSION_PIPELINE_EXTRACTOR": name}).model.model
+        for name in ("rules", "anthropic", "openai")
+    }
+    assert found == {"rules": "", "anthropic": "claude-haiku-4-5", "openai": "gpt-5-mini"}
+
+
+@pytest.mark.parametrize("text", ["claude", "Rules", "none"])
+def test_an_unknown_extractor_is_an_error_that_names_the_known_ones(text: str) -> None:
+    with pytest.raises(SettingsError, match="rules, anthropic or openai"):
+        read_settings({"SESSION_PIPELINE_EXTRACTOR": text})
+
+
+def test_keys_are_never_shown() -> None:
+    found = read_settings({"ANTHROPIC_API_KEY": "canary-1", "OPENAI_API_KEY": "canary-2"})
+    assert "canary" not in repr(found)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_variable_of_other_programs_may_be_empty(name: str) -> None:
+    assert read_settings({name: ""}) == read_settings({})
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*SHARED}))
 @pytest.mark.parametrize("text", ["", "  "], ids=["empty", "blank"])
 def test_an_empty_value_is_an_error_that_names_the_variable(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{name} "):

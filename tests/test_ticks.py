@@ -182,3 +182,17 @@ def test_a_memory_survives_its_cursor() -> None:
 )
 def test_a_cursor_of_another_make_is_no_memory(cursor: str | None) -> None:
     assert read_memory(cursor) == Memory()
+
+
+def test_a_processor_that_must_not_hurry_keeps_to_its_cadence() -> None:
+    found, change = outlook(due=files("1", "2", "3", at=NOW - HOUR)), LATER.timestamp()
+
+    def look(minutes: float, memory: Memory, *, hurry: bool) -> Decision:
+        at = NOW + minutes * MINUTE
+        return decide(found, memory, CADENCE, 2, at, change, hurry=hurry)
+
+    first = look(0, Memory(), hurry=False)
+    assert len(first.files) == 2
+    assert len(look(1, first.memory, hurry=True).files) == 2
+    assert look(9, first.memory, hurry=False).files == []
+    assert len(look(10, first.memory, hurry=False).files) == 2

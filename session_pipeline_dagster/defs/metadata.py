@@ -44,6 +44,7 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "oldest_pending_seconds": round(report.oldest_pending_seconds, 1),
         "unreadable_lines": report.unreadable_lines,
         "session_files": report.session_files,
+        **report.counts,
     }
     if rows is not None:
         found["dagster/row_count"] = rows

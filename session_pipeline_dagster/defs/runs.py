@@ -3,7 +3,7 @@
 import dagster as dg
 
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
-from session_pipeline_dagster.processor import Processor, extras
+from session_pipeline_dagster.processor import Processor, relations
 
 IN_FLIGHT = (
     # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
@@ -30,8 +30,7 @@ def concerns(run: dg.DagsterRun, processor: Processor) -> bool:
 
 
 def _assets(processor: Processor) -> set[dg.AssetKey]:
-    rollups = (rollup.name for rollup in extras(processor).rollups)
-    return {dg.AssetKey(name) for name in [*processor.tables, *rollups]}
+    return {dg.AssetKey(name) for name in relations(processor)}
 
 
 def in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:

@@ -23,7 +23,7 @@ from session_pipeline_dagster.defs.resources import SessionsResource, StoreResou
 from session_pipeline_dagster.defs.runs import in_flight
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
-from session_pipeline_dagster.processor import Processor, Registry
+from session_pipeline_dagster.processor import Processor, Registry, derived_assets, extras
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -73,6 +73,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
             now,
             last_change(known.states, known.failures),
             known.stale_rollups,
+            hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
         cursor = write_memory(decision.memory)
         if decision.files:
@@ -120,9 +121,11 @@ def _range_request(processor: Processor, first: date, last: date) -> dg.RunReque
 
 
 def _rollup_request(processor: Processor, rollups: Iterable[str]) -> dg.RunRequest:
-    """Only the roll-ups: their tables were materialized alone, say by a backfill."""
+    """Only what is derived: its tables were materialized alone, say by a backfill."""
     return dg.RunRequest(
-        asset_selection=[dg.AssetKey(name) for name in rollups],
+        asset_selection=[
+            dg.AssetKey(asset) for name in rollups for asset in derived_assets(processor, name)
+        ],
         tags={PROCESSOR_TAG: processor.name},
     )
 

@@ -1,0 +1,123 @@
+"""What the knowledge commands print: tables for people, one JSON document for scripts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from session_pipeline_dagster.cli_knowledge_read import (
+    ContradictionShown,
+    ItemShown,
+    Knowledge,
+    OneItem,
+)
+
+_MANY = 20
+
+
+def print_list(shown: Sequence[ItemShown], total: int, found: Knowledge) -> None:
+    """The list command's tables."""
+    console = _console()
+    if not found.items:
+        console.print("No knowledge yet; `session-pipeline run` reads the sessions")
+        return
+    table = _empty("Knowledge")
+    table.add_column("id", no_wrap=True)
+    table.add_column("status")
+    for column in ("confidence", "evidence", "people"):
+        table.add_column(column, justify="right")
+    table.add_column("domain")
+    table.add_column("content")
+    for item in shown:
+        table.add_row(
+            *(item.id, item.status, f"{item.confidence:.2f}", str(item.evidence)),
+            *(str(item.verifiers), item.domain or "-", _clean(item.content)),
+        )
+    console.print(table)
+    if total > len(shown):
+        console.print(f"{total - len(shown)} more; --limit {total} shows all")
+    _print_contradictions(console, found.open, found)
+    if found.waiting:
+        console.print(f"{found.waiting} items wait for their contradiction check")
+
+
+def list_json(shown: Sequence[ItemShown], total: int, found: Knowledge) -> str:
+    """The list command's JSON document."""
+    document = {
+        "items": [asdict(item) for item in shown],
+        "total": total,
+        "open_contradictions": [asdict(c) for c in found.open],
+        "checks_waiting": found.waiting,
+    }
+    return json.dumps(document, indent=1)
+
+
+def print_show(found: OneItem, knowledge: Knowledge) -> None:
+    """The show command's text: the item, then what hangs on it."""
+    console, item = _console(), found.item
+    console.print(Text(_clean(item.content), style="bold"))
+    reviewed = f" by {item.reviewed_by} on {item.reviewed_on}" if item.reviewed_by else ""
+    console.print(
+        f"{item.id}   {item.status}{reviewed}   confidence {item.confidence:.2f}   "
+        f"domain {item.domain or '-'}   from {item.source or '-'}"
+    )
+    if item.entities:
+        console.print("about: " + _clean(", ".join(item.entities)))
+    table = _empty("Evidence")
+    for column in ("said on", "who", "as", "in their words"):
+        table.add_column(column)
+    table.add_column("where", overflow="fold")
+    for e in found.evidence:
+        table.add_row(e.said_on or "-", e.user, e.type, _clean(e.quote), e.source)
+    console.print(table)
+    _print_contradictions(console, found.contradictions, knowledge)
+    contents = {i.id: i.content for i in knowledge.items}
+    for r in found.relations[:_MANY]:
+        other = r.item_b if r.item_a == item.id else r.item_a
+        words = _clean(contents.get(other, ""))
+        console.print(f"{r.type} {r.score:.2f}   {other}   {words}", soft_wrap=True)
+
+
+def show_json(found: OneItem) -> str:
+    """The show command's JSON document."""
+    return json.dumps(asdict(found), indent=1)
+
+
+def _print_contradictions(
+    console: Console, found: Sequence[ContradictionShown], knowledge: Knowledge
+) -> None:
+    """Both sides below each other, so that they can be compared."""
+    if not found:
+        return
+    contents = {item.id: item.content for item in knowledge.items}
+    table = _empty("Contradictions")
+    table.add_column("id", no_wrap=True)
+    for column in ("severity", "a and b", "why", "state"):
+        table.add_column(column)
+    for c in found[:_MANY]:
+        sides = "\n".join(
+            f"{name} {item} {_clean(contents.get(item, 'gone'))}"
+            for name, item in (("a", c.item_a), ("b", c.item_b))
+        )
+        state = f"resolved: {c.resolution}" if c.resolved else f"open, found by {c.found_by}"
+        table.add_row(c.id, c.severity or "-", sides, _clean(c.explanation), state)
+    console.print(table)
+    if len(found) > _MANY:
+        console.print(f"... and {len(found) - _MANY} more; --json lists all")
+
+
+def _clean(text: str) -> str:
+    """What people said may hold control characters; a terminal must not obey them."""
+    return "".join(c if c.isprintable() or c == " " else "�" for c in " ".join(text.split()))
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False)
+
+
+def _empty(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

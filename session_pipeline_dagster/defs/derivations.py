@@ -1,0 +1,66 @@
+"""Assets of a derivation: its tables as one step, computed when something noted it."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from session_pipeline_dagster.defs.assets import Columns
+from session_pipeline_dagster.defs.metadata import Metadata, column_schema
+from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
+from session_pipeline_dagster.defs.resources import StoreResource
+from session_pipeline_dagster.derivation import Derivation
+from session_pipeline_dagster.errors import PipelineError
+from session_pipeline_dagster.processor import Processor, derivation_tables, extras
+from session_pipeline_dagster.runner import derive
+from session_pipeline_dagster.settings import Settings
+
+
+def derivation_assets(
+    processor: Processor, derivation: Derivation, columns: Columns, settings: Settings
+) -> dg.AssetsDefinition:
+    """The tables of a derivation as one multi-asset: they change together or not at all."""
+    more = extras(processor)
+    tables = derivation_tables(processor, derivation)
+    specs = [
+        dg.AssetSpec(
+            table,
+            deps=[name for name in derivation.deps if name not in tables],
+            group_name=processor.name,
+            description=more.descriptions.get(table),
+            kinds={"duckdb", "table", "python"},
+            owners=list(more.owners),
+            code_version=str(processor.version),
+            metadata={
+                "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
+                "dagster/table_name": table,
+            },
+        )
+        for table in tables
+    ]
+
+    @dg.multi_asset(
+        name=derivation.name,
+        specs=specs,
+        pool=pool_name(processor.name),
+        op_tags={PROCESSOR_TAG: processor.name},
+    )
+    def derived(
+        context: dg.AssetExecutionContext, store: StoreResource
+    ) -> Iterator[dg.MaterializeResult]:
+        try:
+            store.store().prepare(processor)
+            run_id = context.run.run_id
+            changes = derive(processor, derivation.name, store.store(), settings, run_id)
+            rows = store.store().row_counts(tables)
+        except PipelineError as error:
+            raise dg.Failure(str(error)) from None
+        for table in tables:
+            metadata: Metadata = {
+                "dagster/row_count": rows[table],
+                "rows_removed": len(changes.removed.get(table, ())),
+                "rows_added": len(changes.added.get(table, ())),
+                **changes.numbers,
+            }
+            yield dg.MaterializeResult(asset_key=table, metadata=metadata)
+
+    return derived

@@ -1,0 +1,42 @@
+"""Quality rules over the store and the files: gathers what `quality.py` lets a rule look at."""
+
+from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.quality import Data, Measured, Quality
+from session_pipeline_dagster.sessions import SessionFile, SessionSource
+from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.transcript import Transcript, parse
+
+
+def inspect(processor: Processor, rule: Quality, source: SessionSource, store: Store) -> Measured:
+    """What the rule finds now.
+
+    Raises:
+        SourceUnavailable, StoreError: it could not be looked at; not the same as no violation.
+        ContractError: a SELECT of the rule is not valid.
+    """
+    store.prepare(processor)
+    files = _Files(processor, source, store)
+    return rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
+
+
+class _Files:
+    """Transcripts by session file; nothing is scanned before one is asked for."""
+
+    def __init__(self, processor: Processor, source: SessionSource, store: Store) -> None:
+        self._processor, self._source, self._store = processor, source, store
+        self._found: dict[str, SessionFile] | None = None
+        self._hashes: dict[str, str | None] = {}
+
+    def transcript(self, key: str) -> Transcript | None:
+        if self._found is None:
+            self._found = {file.key: file for file in self._source.scan().files}
+            states = self._store.known(self._processor).states
+            self._hashes = {name: state.file_hash for name, state in states.items()}
+        file = self._found.get(key)
+        if file is None:
+            return None
+        try:
+            content = self._source.read(file)
+        except FileNotFoundError:
+            return None
+        return parse(content.complete) if content.file_hash == self._hashes.get(key) else None

@@ -1,0 +1,67 @@
+"""Who finds what people taught, and what a find is.
+
+`rules.py` finds by phrases, `asking.py` by a model. A find is only kept if its quote stands in one
+turn of a person (`quotes.py`); what else is stored of it is computed in `rows.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.processors.verification.turns import Turn
+
+CORRECTION = "correction"
+CONFIRMATION = "confirmation"
+DEFINITION = "unprompted_definition"
+DOMAINS = ("finance", "engineering", "product", "data", "operations", "infrastructure")
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Something a person taught.
+
+    Attributes:
+        turn: where they said it.
+        detection_type: one of the three above.
+        content: the fact.
+        quote: their words, as they stand in the turn.
+        domain: one of DOMAINS, or None.
+        entities: names and terms in the fact.
+        title: a short name of the fact; empty = its beginning.
+    """
+
+    turn: Turn
+    detection_type: str
+    content: str
+    quote: str
+    domain: str | None = None
+    entities: Sequence[str] = field(default=())
+    title: str = ""
+
+
+class Extractor(Protocol):
+    """Finds detections in turns.
+
+    Attributes:
+        name: as it stands in the rows.
+        model: the model it asks; None where it asks none.
+    """
+
+    name: str
+
+    @property
+    def model(self) -> str | None: ...
+
+    def find(
+        self, turns: Sequence[Turn], seen: int, session_file: str, notes: Notes
+    ) -> list[Detection]:
+        """The detections in the turns from `seen` on; those before are context.
+
+        Args:
+            notes: takes the journal of calls and the counts of what was left out.
+
+        Raises:
+            Retryable, Permanent, SettingsError: as `Model.ask`.
+        """
+        ...

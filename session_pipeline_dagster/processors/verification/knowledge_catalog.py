@@ -1,0 +1,123 @@
+"""What the catalog, the command line and the checks say of knowledge."""
+
+from collections.abc import Mapping, Sequence
+
+from session_pipeline_dagster.processor import Summary
+from session_pipeline_dagster.quality import Quality, counted
+
+SUMMARIES: Sequence[Summary] = (
+    Summary(
+        "Knowledge (`session-pipeline knowledge list`)",
+        """SELECT status, count(*) AS items, sum(evidence)::BIGINT AS evidence,
+            count(*) FILTER (verifiers > 1) AS by_several
+        FROM knowledge_current GROUP BY status ORDER BY status""",
+    ),
+)
+
+_MENDED = (
+    "If it fails, the tables were changed from outside: "
+    "`session-pipeline run --processor verification --full-refresh` makes them right."
+)
+
+QUALITY: Sequence[Quality] = (
+    Quality(
+        "evidence_without_item",
+        "verification_evidence",
+        f"Every piece of evidence supports an item that is there. {_MENDED}",
+        counted(
+            "SELECT count(*) FROM verification_evidence e "
+            "ANTI JOIN knowledge_items i ON i.id = e.item_id"
+        ),
+    ),
+    Quality(
+        "item_without_evidence",
+        "knowledge_items",
+        "Every item that nobody has reviewed has evidence in a session. Reviewed items may have "
+        f"lost theirs; they are counted beside it. {_MENDED}",
+        counted(
+            """SELECT count(*) FILTER (status = 'pending' AND NOT decided),
+                count(*) FILTER (status <> 'pending')
+            FROM (SELECT i.status, i.id IN (SELECT unnest([item_a_id, item_b_id])
+                FROM knowledge_contradictions WHERE resolved) AS decided
+                FROM knowledge_items i ANTI JOIN verification_evidence e ON i.id = e.item_id)""",
+            "reviewed_items_without_evidence",
+        ),
+    ),
+    Quality(
+        "contradiction_backlog",
+        "knowledge_contradictions",
+        "Every contradiction is decided, and every item compared with the others. Decide with "
+        "`session-pipeline knowledge resolve`; checks that got no answer are tried again by "
+        "themselves, those given up are not.",
+        counted(
+            """SELECT open + waiting + given_up, open, waiting, given_up FROM
+                (SELECT count(*) AS open FROM knowledge_contradictions c
+                    JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
+                    JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
+                    WHERE NOT c.resolved),
+                (SELECT count(*) FILTER (outcome = 'failed') AS waiting,
+                    count(*) FILTER (outcome = 'given_up') AS given_up FROM knowledge_checks)""",
+            "open_contradictions",
+            "checks_waiting",
+            "checks_given_up",
+        ),
+    ),
+)
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "knowledge_items": """One row per fact, whoever said it. Pending until a person reviews it with
+`session-pipeline knowledge approve` or `reject`; from then on no run changes it. How sure it is
+today is in the view `knowledge_current`.""",
+    "verification_evidence": """One row per item and line of a person that supports it. Copies,
+forks and renamed files of a session add none.""",
+    "knowledge_relations": """Pairs of items of one domain that share at least two entities: likely
+the same thing said twice.""",
+    "knowledge_contradictions": """Pairs of items that cannot both be true. Both stay; a person
+decides with `session-pipeline knowledge resolve`.""",
+    "knowledge_current": "`knowledge_items` as of now: evidence counted, confidence aged.",
+    "knowledge_items.id": "`kv_` and 12 hex digits of the SHA-256 of title:content",
+    "knowledge_items.category": "business_logic",
+    "knowledge_items.tags": "none yet",
+    "knowledge_items.source_type": "user_verification",
+    "knowledge_items.sensitivity": "internal",
+    "knowledge_items.reviewed_at": "when, UTC",
+    "verification_evidence.id": "`ke_` and 12 hex digits of the SHA-256 of item and line",
+    "verification_evidence.item_id": "the item it supports",
+    "verification_evidence.source_user": "who said it",
+    "verification_evidence.detection_type": "the strongest way in which the line says it",
+    "knowledge_relations.item_a_id": "the lower id of the two",
+    "knowledge_relations.item_b_id": "the higher id of the two",
+    "knowledge_relations.relation_type": "likely_duplicate",
+    "knowledge_relations.created_at": "when the later of the two was said, UTC",
+    "knowledge_contradictions.id": "`kc_` and 12 hex digits of the SHA-256 of the two items",
+    "knowledge_contradictions.item_a_id": "the item that was compared; for rules, the later one",
+    "knowledge_contradictions.item_b_id": "the one that was there; for rules, the earlier one",
+    "knowledge_contradictions.explanation": "in what they differ, or what a model says",
+    "knowledge_contradictions.resolved": "whether a person has decided",
+    "knowledge_items.title": "the content in at most 60 characters",
+    "knowledge_items.content": "the fact, redacted, as it was first said or reviewed",
+    "knowledge_items.domain": "as a detection says; NULL where none fits",
+    "knowledge_items.entities": "names and terms in the content, lower case, sorted",
+    "knowledge_items.source_user": "who said it first",
+    "knowledge_items.reviewed_by": "who approved or rejected it",
+    "knowledge_items.status": "pending, approved or rejected",
+    "knowledge_items.confidence": "0 to 1, by the strongest thing said and by how many people, "
+    "as of the last merge; not aged",
+    "knowledge_items.source_ref": "`file:line` of the first evidence",
+    "knowledge_items.created_at": "when it was first said, UTC",
+    "knowledge_items.updated_at": "when it was last said, as of the last merge, UTC",
+    "knowledge_items.rules_version": "of the merge rules that made it",
+    "verification_evidence.line_uuid": "the person's line, the same in every copy of it",
+    "verification_evidence.user_quote": "the person's own words, redacted",
+    "verification_evidence.source_ref": "`file:line`",
+    "verification_evidence.created_at": "when it was said, UTC",
+    "verification_evidence.digests": "of the detections in that line that support the item",
+    "knowledge_relations.score": "entities in common by entities in all (Jaccard)",
+    "knowledge_contradictions.severity": "hard or soft; NULL where a model said something else",
+    "knowledge_contradictions.suggested_resolution": "JSON: action (kept_a, kept_b, merge, "
+    "both_valid), justification, merged_content; NULL where none is suggested",
+    "knowledge_contradictions.detected_at": "when a model found it; for rules, when the later of "
+    "the two was said; UTC",
+    "knowledge_contradictions.found_by": "rules, or the model",
+    "knowledge_contradictions.resolution": "what a person decided",
+}

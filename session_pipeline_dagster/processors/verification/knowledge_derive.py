@@ -1,0 +1,211 @@
+"""The derivations of knowledge: from the rows that are there to the rows that change.
+
+Gathers records from rows, calls the rules, and phrases what they say as changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from session_pipeline_dagster.derivation import Changes, Derivation, Inputs, Row
+from session_pipeline_dagster.processors.verification import knowledge_tables as tables
+from session_pipeline_dagster.processors.verification.knowledge import PENDING
+from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+    BY_RULES,
+    FAILED,
+    OK,
+    Check,
+    Contradiction,
+    basis,
+    by_rules,
+    failed,
+    questions,
+    read_verdicts,
+    still_holds,
+    unchecked,
+)
+from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
+from session_pipeline_dagster.processors.verification.knowledge_merge import (
+    RULES_VERSION,
+    Known,
+    merge,
+)
+from session_pipeline_dagster.processors.verification.knowledge_relations import relations
+from session_pipeline_dagster.processors.verification.model import Call
+
+KNOWLEDGE, CONTRADICTIONS = "knowledge", "knowledge_contradiction_checks"
+_SESSIONS, _ITEMS, _WAITING = "sessions", "items", "waiting"
+_SOURCE = "regexp_replace(source_ref, ':[0-9]*$', '')"
+
+R = TypeVar("R")
+
+
+def derivations(judge: Judge | None = None) -> tuple[Derivation, Derivation]:
+    """Items with their evidence and relations, then contradictions.
+
+    Args:
+        judge: whom to ask about contradictions; None = rules alone.
+    """
+    merging = Derivation(
+        KNOWLEDGE,
+        {
+            "knowledge_items": tables.ITEMS,
+            "verification_evidence": tables.EVIDENCE,
+            "knowledge_relations": tables.RELATIONS,
+        },
+        reads={
+            "observations": tables.READ_OBSERVATIONS,
+            "items": tables.READ_ITEMS,
+            "evidence": tables.READ_EVIDENCE,
+            "relations": tables.READ_RELATIONS,
+            "resolved": "SELECT item_a_id, item_b_id FROM knowledge_contradictions WHERE resolved",
+            "files": f"{tables.READ_FILES} AND session_file IN "
+            f"(SELECT {_SOURCE} FROM knowledge_items)",
+        },
+        compute=merge_knowledge,
+        # Of an item that a person reviewed, nothing but its source may be left.
+        # The version is part of the declaration: with other rules all of it is due again.
+        changed=f"""/* merge rules {RULES_VERSION} */ SELECT '{_SESSIONS}'
+            WHERE EXISTS (FROM verifications SEMI JOIN batch USING (session_file))
+            OR EXISTS (FROM knowledge_items WHERE {_SOURCE} IN (FROM batch))""",
+        deps=("verifications",),
+    )
+    checking = Derivation(
+        CONTRADICTIONS,
+        {"knowledge_contradictions": tables.CONTRADICTIONS, "knowledge_checks": tables.CHECKS},
+        reads={
+            "items": tables.READ_ITEMS,
+            "contradictions": tables.READ_CONTRADICTIONS,
+            "checks": tables.READ_CHECKS,
+        },
+        compute=Checking(judge).compute,
+        deps=("knowledge_items",),
+        journals=("llm_calls",),
+    )
+    return merging, checking
+
+
+def merge_knowledge(inputs: Inputs) -> Changes:
+    """Items, evidence and relations that change."""
+    known = Known(
+        items=tables.items(inputs),
+        evidence=tables.evidence(inputs),
+        pinned=frozenset(item for pair in inputs.rows["resolved"] for item in pair),  # ty: ignore[invalid-argument-type]  ids
+        files=frozenset(row[0] for row in inputs.rows["files"]),  # ty: ignore[invalid-argument-type]  keys
+    )
+    touched = inputs.parts - {_SESSIONS}
+    merged = merge(tables.observations(inputs), known, touched)
+    now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
+    changed = set(merged.items) | touched
+    old = {
+        key: r
+        for key, r in tables.relations(inputs).items()
+        if r.item_a_id in changed or r.item_b_id in changed
+    }
+    new = relations(now, changed)
+    edges = {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
+    gone = known.items.keys() - now.keys()
+    fresh = now.keys() - known.items.keys()
+    return Changes(
+        removed={
+            "knowledge_items": _gone(known.items, merged.items),
+            "verification_evidence": _gone(known.evidence, merged.evidence),
+            "knowledge_relations": _gone(old, edges),
+        },
+        added={
+            "knowledge_items": _come(merged.items),
+            "verification_evidence": _come(merged.evidence),
+            "knowledge_relations": _come(edges),
+        },
+        notes={CONTRADICTIONS: [_ITEMS]} if merged.items else {},
+        numbers={
+            "items_new": len(fresh),
+            "items_retracted": len(gone),
+            "items_pending_review": sum(i.status == PENDING for i in now.values()),
+        },
+    )
+
+
+def _gone(old: Mapping[str, object], changes: Mapping[str, object]) -> list[str]:
+    """Keys of the rows that are replaced or go."""
+    return sorted(key for key in changes if key in old)
+
+
+def _come(changes: Mapping[str, R | None]) -> list[Row]:
+    """The rows that come, in an order of their own."""
+    return [tables.row(changes[key]) for key in sorted(changes) if changes[key] is not None]  # ty: ignore[invalid-argument-type]  records all
+
+
+@dataclass(frozen=True)
+class Checking:
+    """The contradiction check, with or without someone to ask."""
+
+    judge: Judge | None
+
+    def compute(self, inputs: Inputs) -> Changes:
+        """Contradictions and checks that change."""
+        items, checks = tables.items(inputs), tables.checks(inputs)
+        there = tables.contradictions(inputs)
+        now = int(inputs.now.timestamp() * 1_000_000)
+        new = unchecked(items, checks, now)
+        found: list[Contradiction] = []
+        done: dict[str, Check] = {}
+        calls: list[Call] = []
+        if self.judge is None:
+            found = by_rules(new, items)
+            done = {i.id: Check(i.id, BY_RULES, OK, (), 0, now, None, basis(i)) for i in new}
+        else:
+            asked = questions(new, items, checks)
+            for question, answer in zip(asked, self.judge.answers(asked), strict=True):
+                item, name = question.item, self.judge.model.name
+                calls += answer.calls
+                if answer.verdicts is None:
+                    wait = int(answer.wait.total_seconds() * 1e6) if answer.wait else None
+                    earlier = checks.get(item.id)
+                    done[item.id] = failed(question, earlier, name, now, wait, answer.counts)
+                else:
+                    found += read_verdicts(question, answer.verdicts, name, now)
+                    others = tuple(c.id for c in question.candidates)
+                    done[item.id] = Check(item.id, name, OK, others, 0, now, None, basis(item))
+        fresh = {c.id: c for c in found if c.id not in there}
+        kept = {c.id: still_holds(c, items) for c in there.values()}
+        changed = {**fresh, **{k: c for k, c in kept.items() if c != there[k]}}
+        after = {k: c for k, c in {**checks, **done}.items() if k in items}
+        waiting = sum(c.outcome == FAILED for c in after.values())
+        run_id = self.judge.run_id if self.judge else None
+        return Changes(
+            removed={
+                "knowledge_contradictions": _gone(there, changed),
+                "knowledge_checks": sorted(
+                    (checks.keys() & done.keys()) | (checks.keys() - after.keys())
+                ),
+            },
+            added={
+                "knowledge_contradictions": _come(changed),
+                "knowledge_checks": _come(done),
+                "llm_calls": [_ledger(call, run_id) for call in calls],
+            },
+            notes={CONTRADICTIONS: [_WAITING]} if waiting else {},
+            numbers={
+                "items_checked": sum(c.outcome == OK for c in done.values()),
+                "checks_waiting": waiting,
+                "contradictions_new": len(fresh),
+                "judge_calls": len(calls),
+            },
+        )
+
+
+def _ledger(call: Call, run_id: str | None) -> Row:
+    """A row of `llm_calls`; the work was on no file."""
+    return (
+        "",
+        call.called_at,
+        call.purpose,
+        call.model,
+        call.input_tokens,
+        call.output_tokens,
+        call.cached_tokens,
+        call.milliseconds,
+        call.outcome,
+        run_id,
+    )

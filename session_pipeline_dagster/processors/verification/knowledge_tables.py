@@ -1,0 +1,140 @@
+"""Tables of knowledge: their SQL, and rows to records and back. The rules are elsewhere."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+
+from session_pipeline_dagster.derivation import DerivedTable, Inputs, Row
+from session_pipeline_dagster.processors.verification.knowledge import Evidence, Item, Observation
+from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+    Check,
+    Contradiction,
+)
+from session_pipeline_dagster.processors.verification.knowledge_relations import (
+    LIKELY_DUPLICATE,
+    Relation,
+)
+from session_pipeline_dagster.sessions import content_hash
+
+ITEMS = DerivedTable(
+    """id VARCHAR, title VARCHAR, content VARCHAR, category VARCHAR, domain VARCHAR,
+    entities VARCHAR[], tags VARCHAR[], status VARCHAR, confidence DOUBLE, source_type VARCHAR,
+    source_user VARCHAR, source_ref VARCHAR, sensitivity VARCHAR, created_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ, rules_version INTEGER, reviewed_by VARCHAR, reviewed_at TIMESTAMPTZ""",
+    "id",
+)
+EVIDENCE = DerivedTable(
+    """id VARCHAR, item_id VARCHAR, session_file VARCHAR, source_user VARCHAR, source_ref VARCHAR,
+    detection_type VARCHAR, user_quote VARCHAR, line_uuid VARCHAR, created_at TIMESTAMPTZ,
+    digests VARCHAR[]""",
+    "id",
+)
+RELATIONS = DerivedTable(
+    """item_a_id VARCHAR, item_b_id VARCHAR, relation_type VARCHAR, score DOUBLE,
+    created_at TIMESTAMPTZ""",
+    "item_a_id || ' ' || item_b_id",
+)
+CONTRADICTIONS = DerivedTable(
+    """id VARCHAR, item_a_id VARCHAR, item_b_id VARCHAR, explanation VARCHAR, severity VARCHAR,
+    suggested_resolution VARCHAR, resolved BOOLEAN, detected_at TIMESTAMPTZ, found_by VARCHAR,
+    resolution VARCHAR, resolved_by VARCHAR, resolved_at TIMESTAMPTZ""",
+    "id",
+)
+CHECKS = DerivedTable(
+    """item_id VARCHAR, checked_by VARCHAR, outcome VARCHAR, candidates VARCHAR[],
+    attempts INTEGER, checked_at TIMESTAMPTZ, next_attempt_at TIMESTAMPTZ, basis VARCHAR""",
+    "item_id",
+)
+
+READ_OBSERVATIONS = """SELECT session_file, detection_key, username, detection_type, title, content,
+    user_quote, domain, entities, line_uuid, line_number, epoch_us(detected_at)
+    FROM verifications"""
+READ_ITEMS = """SELECT id, title, content, category, domain, entities, tags, status, confidence,
+    source_type, source_user, source_ref, sensitivity, epoch_us(created_at), epoch_us(updated_at),
+    rules_version, reviewed_by, epoch_us(reviewed_at) FROM knowledge_items"""
+READ_EVIDENCE = """SELECT id, item_id, session_file, source_user, source_ref, detection_type,
+    user_quote, line_uuid, epoch_us(created_at), digests FROM verification_evidence"""
+READ_RELATIONS = """SELECT item_a_id, item_b_id, score, epoch_us(created_at)
+    FROM knowledge_relations"""
+READ_CONTRADICTIONS = """SELECT id, item_a_id, item_b_id, explanation, severity,
+    suggested_resolution, resolved, epoch_us(detected_at), found_by, resolution, resolved_by,
+    epoch_us(resolved_at) FROM knowledge_contradictions"""
+READ_CHECKS = """SELECT item_id, checked_by, outcome, candidates, attempts, epoch_us(checked_at),
+    epoch_us(next_attempt_at), basis FROM knowledge_checks"""
+READ_FILES = """SELECT session_file FROM session_processor_state
+    WHERE processor_name = 'verification'"""
+
+VIEWS: Mapping[str, str] = {
+    "knowledge_current": """
+        WITH support AS (
+            SELECT item_id, count(*) AS evidence, count(DISTINCT source_user) AS verifiers,
+                max(created_at) AS last_verified_at,
+                least(1.0, max(CASE WHEN detection_type IN ('correction', 'unprompted_definition')
+                    THEN 0.90 ELSE 0.60 END) + 0.05 * (count(DISTINCT source_user) - 1)) AS sure
+            FROM verification_evidence GROUP BY item_id
+        ), aged AS (
+            SELECT i.*, coalesce(s.evidence, 0) AS evidence, coalesce(s.verifiers, 0) AS verifiers,
+                coalesce(s.last_verified_at, i.updated_at) AS last_verified_at,
+                coalesce(s.sure, i.confidence)::DOUBLE AS sure
+            FROM knowledge_items i LEFT JOIN support s ON s.item_id = i.id
+        )
+        SELECT * EXCLUDE (sure), greatest(0.40, sure * recency) AS current_confidence,
+            sure * recency AS weight
+        FROM (SELECT *, 0.5 ** (coalesce(greatest(0,
+            epoch_us(now()) - epoch_us(last_verified_at)), 0) / 1e6 / 86400 / 365.25) AS recency
+            FROM aged)"""
+}
+
+
+def observations(inputs: Inputs) -> Iterable[Observation]:
+    """The rows of `verifications`, each with a digest of all that is read of it."""
+    for row in inputs.rows["observations"]:
+        values = (*row[:8], tuple(_words(row[8])), *row[9:])
+        yield Observation(*values, digest=content_hash(repr(values).encode())[:16])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+
+
+def items(inputs: Inputs) -> dict[str, Item]:
+    """Rows of `knowledge_items` by id."""
+    found = (
+        Item(*r[:5], tuple(_words(r[5])), tuple(_words(r[6])), *r[7:])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+        for r in inputs.rows["items"]
+    )
+    return {item.id: item for item in found}
+
+
+def evidence(inputs: Inputs) -> dict[str, Evidence]:
+    """Rows of `verification_evidence` by id."""
+    found = (Evidence(*r[:9], tuple(_words(r[9]))) for r in inputs.rows["evidence"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.id: row for row in found}
+
+
+def relations(inputs: Inputs) -> dict[str, Relation]:
+    """Rows of `knowledge_relations` by key."""
+    found = (Relation(*r) for r in inputs.rows["relations"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.key: row for row in found}
+
+
+def contradictions(inputs: Inputs) -> dict[str, Contradiction]:
+    """Rows of `knowledge_contradictions` by id."""
+    found = (Contradiction(*r) for r in inputs.rows["contradictions"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.id: row for row in found}
+
+
+def checks(inputs: Inputs) -> dict[str, Check]:
+    """Rows of `knowledge_checks` by item."""
+    found = (Check(*r[:3], tuple(_words(r[3])), *r[4:]) for r in inputs.rows["checks"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.item_id: row for row in found}
+
+
+def row(record: Item | Evidence | Contradiction | Check | Relation) -> Row:
+    """A record as a row of its table, in column order."""
+    if isinstance(record, Relation):
+        return (
+            *(record.item_a_id, record.item_b_id, LIKELY_DUPLICATE),
+            *(record.score, record.created_at),
+        )
+    # Not astuple, which copies every value of every field.
+    return tuple(getattr(record, field.name) for field in fields(record))
+
+
+def _words(value: object) -> Iterable[str]:
+    return value if isinstance(value, list) else ()

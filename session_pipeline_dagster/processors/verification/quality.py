@@ -1,0 +1,65 @@
+"""Rules that the rows of `verifications` must keep."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from session_pipeline_dagster.processor import Session
+from session_pipeline_dagster.processors.verification.quotes import folded, stands_in
+from session_pipeline_dagster.processors.verification.turns import HUMAN, read_turns
+from session_pipeline_dagster.quality import Data, Measured, Quality, counted
+
+_MOST_FILES = 500
+_NEWEST = f"""SELECT session_file, any_value(username), list(struct_pack(line_number, user_quote))
+    FROM verifications GROUP BY session_file ORDER BY max(detected_at) DESC, session_file
+    LIMIT {_MOST_FILES}"""
+_EPOCH = date(1970, 1, 1)
+
+
+def quotes_verbatim(data: Data) -> Measured:
+    """Look every stored quote up in the line it is said to be of, in the newest files."""
+    checked = missing = files = 0
+    for key, user, found in data.select(_NEWEST):
+        transcript = data.transcript(str(key))
+        if transcript is None:
+            continue
+        files += 1
+        session = Session(str(key), str(user), None, _EPOCH, "", transcript)
+        texts = {t.line_number: folded(t.text) for t in read_turns(session) if t.role == HUMAN}
+        for line, quote in _quotes(found):
+            checked += 1
+            missing += not stands_in(quote, texts.get(line, ""))
+    return Measured(missing, {"quotes_checked": checked, "files_read": files})
+
+
+def _quotes(found: object) -> Sequence[tuple[int, str]]:
+    rows = found if isinstance(found, list) else []
+    return [(row["line_number"], row["user_quote"]) for row in rows if isinstance(row, Mapping)]
+
+
+QUALITY = (
+    Quality(
+        "quotes_verbatim",
+        "verifications",
+        "Every quote stands in the line it names, as the person wrote it (secrets replaced). Reads "
+        f"the newest {_MOST_FILES} files with detections that have not changed since. If it fails, "
+        "the rows are not what people said: run `session-pipeline run --processor verification "
+        "--full-refresh`.",
+        quotes_verbatim,
+    ),
+    Quality(
+        "rejected_quote_share",
+        "verifications",
+        "A model's quotes that stand in no turn are dropped. Fails if it is more than a fifth of "
+        "at least 20: the model makes things up; choose another one with `SESSION_PIPELINE_MODEL`.",
+        counted(
+            """SELECT CASE WHEN quotes >= 20 AND rejected > quotes / 5 THEN rejected ELSE 0 END,
+                quotes, rejected, CASE WHEN quotes > 0 THEN rejected / quotes ELSE 0 END
+            FROM (SELECT coalesce(sum(quotes), 0)::BIGINT AS quotes,
+                coalesce(sum(rejected_quotes), 0)::BIGINT AS rejected
+                FROM verification_readings)""",
+            "quotes",
+            "rejected_quotes",
+            "share",
+        ),
+    ),
+)

@@ -1,0 +1,68 @@
+"""Detections of one session -> rows of `verifications`; all that is stored of one is made here."""
+
+import hashlib
+from collections.abc import Iterable
+
+from session_pipeline_dagster.processor import Row, Session
+from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
+from session_pipeline_dagster.processors.verification.quotes import folded
+from session_pipeline_dagster.processors.verification.redaction import redact
+
+LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
+
+
+def rows(
+    session: Session, detections: Iterable[Detection], extractor: Extractor, version: int
+) -> list[Row]:
+    """A row for every detection; the same words of a line make one row of a type."""
+    first_us = next(
+        (us for _, record in session.transcript if (us := record.time_us()) is not None), None
+    )
+    found: dict[str, Row] = {}
+    for detection in detections:
+        turn, key = detection.turn, detection_key(detection)
+        # Words of a model: what it was sent is redacted, but not what it makes of it.
+        content = _cut(redact(detection.content), LONGEST_CONTENT)
+        at_us = first_us if turn.time_us is None else turn.time_us
+        found.setdefault(
+            key,
+            (
+                session.key,
+                key,
+                turn.session_id or session.stem,
+                session.user,
+                detection.detection_type,
+                _cut(redact(detection.title) or content, LONGEST_TITLE),
+                content,
+                detection.quote[:LONGEST_QUOTE],
+                detection.domain,
+                list(detection.entities),
+                turn.line_uuid,
+                turn.line_number,
+                at_us if at_us is not None else _midnight_us(session),
+                extractor.name,
+                version,
+                session.project,
+                extractor.model,
+            ),
+        )
+    return list(found.values())
+
+
+def detection_key(detection: Detection) -> str:
+    """The same for the same words of the same line in every copy of it."""
+    parts = (detection.turn.line_uuid, detection.detection_type, folded(detection.quote))
+    return f"vd_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _midnight_us(session: Session) -> int:
+    return (session.day.toordinal() - 719_163) * 86_400 * 10**6
+
+
+def _cut(text: str, longest: int) -> str:
+    """At most so many characters, at the end of a word where there is one."""
+    text = " ".join(text.split())
+    if len(text) <= longest:
+        return text
+    head = text[: longest - 3]
+    return f"{head.rpartition(' ')[0] or head}..."

@@ -1,0 +1,77 @@
+"""Tables of the `verification` processor, as SQL, and what they mean."""
+
+from collections.abc import Mapping, Sequence
+
+from session_pipeline_dagster.processor import Summary
+
+TABLES: Mapping[str, str] = {
+    "verifications": """
+        session_file VARCHAR, detection_key VARCHAR, session_id VARCHAR, username VARCHAR,
+        detection_type VARCHAR, title VARCHAR, content VARCHAR, user_quote VARCHAR, domain VARCHAR,
+        entities VARCHAR[], line_uuid VARCHAR, line_number BIGINT, detected_at TIMESTAMPTZ,
+        extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR""",
+    # One row per file and time that it was read: of a grown file a model reads the new turns only.
+    "verification_readings": """
+        session_file VARCHAR, extractor VARCHAR, model VARCHAR, turns BIGINT, quotes BIGINT,
+        rejected_quotes BIGINT, detections BIGINT""",
+}
+
+JOURNALS: Mapping[str, str] = {
+    "llm_calls": """
+        session_file VARCHAR, called_at TIMESTAMPTZ, purpose VARCHAR, model VARCHAR,
+        input_tokens BIGINT, output_tokens BIGINT, cached_tokens BIGINT, milliseconds BIGINT,
+        outcome VARCHAR, run_id VARCHAR"""
+}
+
+SUMMARIES: Sequence[Summary] = (
+    Summary(
+        "What people taught (newest)",
+        """SELECT any_value(username) AS user, detection_type AS type,
+            arg_min(title, session_file) AS title, arg_min(domain, session_file) AS domain,
+            count(*) AS files
+        FROM verifications GROUP BY detection_key, detection_type
+        ORDER BY max(detected_at) DESC, detection_key LIMIT 15""",
+    ),
+)
+
+DESCRIPTION = """What people corrected, confirmed and defined, in their own words."""
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "verifications": """One row per detection **and file**. A fork or a resume repeats lines of
+another file: `line_uuid` names the line in all of them, so count by it:
+
+```sql
+SELECT any_value(username), any_value(content) FROM verifications
+GROUP BY line_uuid, detection_type
+```""",
+    "llm_calls": """One row per call of a language model, also of those that failed. Rows are only
+ever added. No text: model, purpose, tokens, milliseconds, outcome.""",
+    "*.session_file": "the file's key: its path below its root",
+    "verifications.session_id": "the session the line says it belongs to",
+    "verifications.username": "who the file belongs to",
+    "verifications.line_number": "in the file, from 1",
+    "verifications.project": "project folder, as Claude Code names it",
+    "verifications.detection_key": "names the detection: the same line, type and quote in any file",
+    "verifications.detection_type": "correction, confirmation or unprompted_definition",
+    "verifications.title": "the content in at most 60 characters",
+    "verifications.content": "the fact, at most 500 characters, redacted",
+    "verifications.user_quote": "the person's own words, redacted; occurs in the line",
+    "verifications.domain": "finance, engineering, product, data, operations, infrastructure; "
+    "NULL where none fits",
+    "verifications.entities": "names and terms in the content, lower case, sorted",
+    "verifications.line_uuid": "uuid of the person's line, the same in every copy; a hash of the "
+    "line's time and text where it has none",
+    "verifications.detected_at": "when the person wrote it, UTC",
+    "verifications.extractor": "rules, anthropic or openai",
+    "verifications.model": "the model that found it; NULL for rules",
+    "llm_calls.called_at": "when the call began, UTC",
+    "llm_calls.model": "as the provider names it",
+    "llm_calls.input_tokens": "all of them, those read from a cache included",
+    "llm_calls.output_tokens": "what the model wrote",
+    "llm_calls.milliseconds": "until the reply or the failure",
+    "llm_calls.run_id": "the Dagster run; NULL for the command line",
+    "llm_calls.purpose": "detect (in a session) or judge (two items against each other)",
+    "llm_calls.outcome": "ok, or what went wrong",
+    "llm_calls.cached_tokens": "of the input tokens, those read from the provider's cache",
+    "llm_calls.session_file": "the file that was worked on; empty where it was none",
+}

@@ -1,0 +1,105 @@
+"""What is behind `Store.derive`: read, compute, and write if what was read still holds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.derivation import Changes, Compute, Derivation, Inputs, Row
+from session_pipeline_dagster.errors import ContractError, StoreBusy
+from session_pipeline_dagster.store_write import arrow_schema, insert_rows, register
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_PARTS = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?"
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a computation is given, and a fingerprint of each thing it was read from."""
+
+    inputs: Inputs
+    prints: Mapping[str, object]
+
+
+_Opening = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
+
+
+def derive(
+    connect: _Opening, transaction: _Opening, derivation: Derivation, compute: Compute | None
+) -> Changes:
+    """See `Store.derive`."""
+    for _ in range(_TRIES):
+        with connect() as connection:
+            if compute is None and not _has_parts(connection, derivation):
+                return Changes()
+            reading = _read(connection, derivation)
+        changes = (compute or derivation.compute)(reading.inputs)
+        with transaction() as connection:
+            if _fingerprints(connection, derivation) == reading.prints:
+                _write(connection, derivation, changes)
+                return changes
+    raise StoreBusy(f"{derivation.name!r}: others keep writing to what it reads; try again")
+
+
+def _read(connection: "DuckDBPyConnection", derivation: Derivation) -> Reading:
+    """Everything the derivation reads, as of one moment."""
+    connection.begin()
+    parts = frozenset(row[0] for row in connection.execute(_PARTS, [derivation.name]).fetchall())
+    rows = {name: connection.execute(sql).fetchall() for name, sql in derivation.reads.items()}
+    prints = _fingerprints(connection, derivation)
+    connection.rollback()
+    return Reading(Inputs(parts, rows, datetime.now(UTC)), prints)
+
+
+def _has_parts(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
+    """Whether anything waits for the derivation."""
+    return bool(connection.execute(f"{_PARTS} LIMIT 1", [derivation.name]).fetchall())
+
+
+def _fingerprints(connection: "DuckDBPyConnection", derivation: Derivation) -> Mapping[str, object]:
+    """A number for each SELECT that changes when its rows do, whatever their order."""
+    return {
+        name: connection.execute(
+            f"SELECT count(*), sum(hash(r)::HUGEINT) FROM ({sql}) AS r"
+        ).fetchall()[0]
+        for name, sql in derivation.reads.items()
+    }
+
+
+def _write(connection: "DuckDBPyConnection", derivation: Derivation, changes: Changes) -> None:
+    """Apply the changes and use up the derivation's notes."""
+    for table, keys in changes.removed.items():
+        register(connection, "removed", list(keys))
+        key = _table(derivation, table)
+        connection.execute(f"DELETE FROM {table} WHERE ({key}) IN (FROM removed)")
+    for table, rows in changes.added.items():
+        if table not in derivation.journals:
+            _table(derivation, table)
+        if rows:
+            _insert(connection, table, rows)
+    connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [derivation.name])
+    for name, parts in changes.notes.items():
+        register(connection, "noted", list(parts))
+        connection.execute(
+            """INSERT INTO session_rollup_changes SELECT ?, session_file FROM noted
+            WHERE session_file NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
+            [name, name],
+        )
+
+
+def _table(derivation: Derivation, table: str) -> str:
+    """The key of one of its tables."""
+    if table not in derivation.tables:
+        raise ContractError(f"derivation {derivation.name!r}: {table!r} is not one of its tables")
+    return derivation.tables[table].key
+
+
+def _insert(connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
+    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see arrow_schema
+
+    encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
+    insert_rows(connection, table, encoded[table])
