@@ -41,7 +41,8 @@ class Context:
     @property
     def source(self) -> LocalSource:
         """The session files of the settings."""
-        return LocalSource(self.settings.roots, self.settings.layout, self.settings.user)
+        s = self.settings
+        return LocalSource(s.roots, s.layout, s.user, s.limits)
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""

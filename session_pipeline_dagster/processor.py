@@ -49,7 +49,7 @@ class Session:
     @property
     def stem(self) -> str:
         """The file's name without its ending; for a main session file, the session's id."""
-        return PurePosixPath(self.key).stem
+        return PurePosixPath(self.key.removesuffix(".gz")).stem
 
 
 @dataclass(frozen=True, slots=True)

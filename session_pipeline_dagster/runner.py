@@ -26,8 +26,9 @@ from session_pipeline_dagster.plan import (
 )
 from session_pipeline_dagster.pool import crew, outcomes
 from session_pipeline_dagster.processor import Processor, extras
-from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
+from session_pipeline_dagster.sessions import SessionFile, SessionSource, mtime_day
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.snapshot import Signature
 from session_pipeline_dagster.store import Known, Store
 from session_pipeline_dagster.work import Outcome, Task
 

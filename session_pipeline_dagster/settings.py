@@ -34,6 +34,19 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one file is taken into memory, in bytes.
+
+    Attributes:
+        line: the longest line that is read; a longer one counts as unreadable.
+        unpacked: the most that a `.jsonl.gz` may hold.
+    """
+
+    line: int = 16 << 20  # SESSION_PIPELINE_LINE_MB
+    unpacked: int = 256 << 20  # SESSION_PIPELINE_UNPACKED_MB
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set. Each attribute's comment names its variable.
 
@@ -52,6 +65,7 @@ class Settings:
     time_budget: timedelta = timedelta(seconds=150)  # SESSION_PIPELINE_TIME_BUDGET_SECONDS
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
     batch_bytes: int = 48 << 20  # SESSION_PIPELINE_BATCH_MB
+    limits: Limits = Limits()
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
@@ -95,6 +109,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         time_budget=_seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS") or default.time_budget,
         lock_timeout=_seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS") or default.lock_timeout,
         batch_bytes=_whole(env, "SESSION_PIPELINE_BATCH_MB", 48) << 20,
+        limits=Limits(
+            _whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
+            _whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
+        ),
         workers=_whole(env, "SESSION_PIPELINE_WORKERS", default.workers),
         database_memory_mb=_whole(
             env, "SESSION_PIPELINE_DATABASE_MEMORY_MB", default.database_memory_mb

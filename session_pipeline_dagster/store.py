@@ -22,8 +22,8 @@ from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
-from session_pipeline_dagster.sessions import Signature, content_hash
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.snapshot import Signature, content_hash
 from session_pipeline_dagster.store_errors import busy, passes, unusable
 
 if TYPE_CHECKING:

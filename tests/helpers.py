@@ -111,7 +111,7 @@ class Pipeline:
 
     @property
     def source(self) -> LocalSource:
-        return LocalSource(self.settings.roots)
+        return LocalSource(self.settings.roots, limits=self.settings.limits)
 
     @property
     def store(self) -> Store:

@@ -18,6 +18,7 @@ LAYERS = [
     {"settings", "records"},
     {"odd_lines"},
     {"transcript"},
+    {"snapshot"},
     {"sessions"},
     {"processor", "plan"},
     {"processors.usage", "batch", "columns", "ticks"},
