@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
+from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.errors import RowsRefused
 from session_pipeline_dagster.plan import (
     Currency,
@@ -24,8 +25,9 @@ from session_pipeline_dagster.plan import (
     next_failure,
     oldest_seconds,
 )
-from session_pipeline_dagster.pool import crew, outcomes
+from session_pipeline_dagster.pool import crew
 from session_pipeline_dagster.processor import Processor, extras
+from session_pipeline_dagster.rescue import alone, apart, rescued
 from session_pipeline_dagster.sessions import SessionFile, SessionSource, mtime_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.snapshot import Signature
@@ -136,7 +138,8 @@ def run_batch(
     options = options or Options()
     report = BatchReport(processor.name)
     scan = source.scan()
-    known = store.known(processor)
+    steps = trail(store.database, processor.name, processor.version)
+    known = _known(processor, store, steps)
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     if options.full_refresh:
@@ -157,15 +160,24 @@ def run_batch(
     if not options.verify:
         writer.sign(outlook.unsigned)
     worked = 0
-    with crew(processor, source, tasks, settings.workers) as pool:
+
+    def take(outcome: Outcome) -> None:
+        nonlocal worked
+        writer.add(outcome)
+        worked += outcome.files
+        if progress:
+            progress(worked, len(tasks))
+
+    safe, risky = apart(tasks, known.failures)
+    with crew(processor, source, safe, settings.workers) as pool:
         schemas = store.prepare(processor) if tasks or not known.prepared else {}
         # From here: the wait for a busy database must not use up the time for work.
         stop = time.monotonic() + budget.total_seconds()
-        for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
-            writer.add(outcome)
-            worked += outcome.files
-            if progress:
-                progress(worked, len(tasks))
+        for outcome in rescued(pool, processor, source, schemas, safe, stop, steps):
+            take(outcome)
+    writer.commit()
+    for outcome in alone(processor, source, schemas, risky, stop, steps):
+        take(outcome)
         writer.commit()
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
@@ -195,6 +207,17 @@ def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:
     """Bring the stale roll-ups up to date: name -> the parts that were recomputed."""
     stale = store.known(processor).stale_rollups
     return {r.name: store.refresh(r) for r in extras(processor).rollups if r.name in stale}
+
+
+def _known(processor: Processor, store: Store, steps: Trail) -> Known:
+    """What the store knows, including who killed the processes that died since."""
+    known = store.known(processor)
+    with steps.left_behind() as crumbs:
+        failures = blamed(crumbs, known.states, known.failures)
+        if not failures:
+            return known
+        store.commit(processor, Batch(failures=failures))
+    return store.known(processor)
 
 
 def _of_days(
