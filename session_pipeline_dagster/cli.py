@@ -185,6 +185,31 @@ def retry(
 
 
 @main.command()
+@click.option("--user", metavar="USER", help="Everything of this user.")
+@click.option("--session", multiple=True, metavar="KEY", help="This session; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@_common
+def forget(
+    context: Context, user: str | None, session: tuple[str, ...], dry_run: bool, yes: bool
+) -> int:
+    """Delete every row of a user or of sessions, for good."""
+    from session_pipeline_dagster import cli_forget  # noqa: PLC0415  see _store
+
+    if bool(user) == bool(session):
+        raise SettingsError("forget takes either --user USER or --session KEY")
+    if dry_run == yes and (yes or not sys.stdin.isatty()):
+        raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
+    store, installed = _store(context.settings), context.registry.processors
+    keys, on_disk = cli_forget.find(store, installed, context.source, user, session)
+    cli_forget.print_found(store, keys, on_disk)
+    if dry_run or not keys or not (yes or click.confirm("Delete these rows for good?")):
+        return 0
+    cli_forget.print_deleted(cli_forget.delete(store, installed, keys))
+    return 0
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @_common
 def processors(context: Context, as_json: bool) -> int:

@@ -41,6 +41,7 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     signed_us: int | None
     processor_version: int
     memo: str | None = None
+    gone: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):

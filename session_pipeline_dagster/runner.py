@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
 from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.deletions import settle
 from session_pipeline_dagster.errors import RowsRefused
 from session_pipeline_dagster.plan import (
     Currency,
@@ -81,6 +82,7 @@ class BatchReport:
         capped: due files left for the next pass.
         errors: files that failed; `errors_detail` names the first 100: (session, error).
         gone: files that vanished while the pass ran.
+        deleted, purged: files found deleted since the last pass; rows kept, or rows removed.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending.
@@ -96,6 +98,8 @@ class BatchReport:
     capped: int = 0
     errors: int = 0
     gone: int = 0
+    deleted: int = 0
+    purged: int = 0
     backing_off: int = 0
     quarantined: int = 0
     items_extracted: int = 0
@@ -140,6 +144,8 @@ def run_batch(
     scan = source.scan()
     steps = trail(store.database, processor.name, processor.version)
     known = _known(processor, store, steps)
+    deletions = settle(processor, scan, known, store, settings.on_delete)
+    report.deleted, report.purged = deletions.marked, deletions.purged
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     if options.full_refresh:
@@ -198,7 +204,7 @@ def run_all(
     """`run_batch` without cap or budget, then the roll-ups: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     report = run_batch(processor, source, store, settings, options, progress)
-    if report.processed or report.stale_rollups:
+    if report.processed or report.purged or report.stale_rollups:
         refresh_rollups(processor, store)
     return report
 

@@ -25,6 +25,16 @@ class Layout(Enum):
     PROJECTS = "projects"
 
 
+class OnDelete(Enum):
+    """What becomes of the rows of a deleted file.
+
+    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere.
+    """
+
+    KEEP = "keep"
+    PURGE = "purge"
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """One place with session files; a name, if any, prefixes its keys (`name:alice/x.jsonl`)."""
@@ -65,6 +75,7 @@ class Settings:
     time_budget: timedelta = timedelta(seconds=150)  # SESSION_PIPELINE_TIME_BUDGET_SECONDS
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
     batch_bytes: int = 48 << 20  # SESSION_PIPELINE_BATCH_MB
+    on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     limits: Limits = Limits()
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -109,6 +120,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         time_budget=_seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS") or default.time_budget,
         lock_timeout=_seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS") or default.lock_timeout,
         batch_bytes=_whole(env, "SESSION_PIPELINE_BATCH_MB", 48) << 20,
+        on_delete=_on_delete(_text(env, "SESSION_PIPELINE_ON_DELETE") or default.on_delete.value),
         limits=Limits(
             _whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
             _whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
@@ -178,6 +190,14 @@ def parse_layout(text: str) -> Layout:
         return Layout(text)
     except ValueError:
         raise SettingsError(f"SESSION_LAYOUT is {text!r}; it takes users or projects") from None
+
+
+def _on_delete(text: str) -> OnDelete:
+    try:
+        return OnDelete(text)
+    except ValueError:
+        message = f"SESSION_PIPELINE_ON_DELETE is {text!r}; it takes keep or purge"
+        raise SettingsError(message) from None
 
 
 def _roots_text(env: Mapping[str, str]) -> str:

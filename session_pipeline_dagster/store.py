@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from session_pipeline_dagster import store_schema
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
@@ -29,7 +30,6 @@ from session_pipeline_dagster.store_errors import busy, passes, unusable
 if TYPE_CHECKING:
     import pyarrow
 
-SCHEMA_VERSION = 1
 _LONGEST_PAUSE = 0.5
 _BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationException)
 
@@ -38,8 +38,8 @@ _BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationExc
 _ONE_WRITER = threading.RLock()
 
 _STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
-    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo
-    FROM session_processor_state WHERE processor_name = ?"""
+    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo,
+    gone_at IS NOT NULL FROM session_processor_state WHERE processor_name = ?"""
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
     next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
     processor_version FROM session_processor_failures WHERE processor_name = ?"""
@@ -138,7 +138,7 @@ class Store:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     @contextmanager
-    def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """All of it, or nothing: a connection that closes without a commit has written nothing."""
         with _ONE_WRITER, self.connect() as connection:
             _ensure_schema(connection, self.database)
@@ -159,7 +159,9 @@ class Store:
             made = connection.execute(_DIGEST, [processor.name]).fetchall()
         return Known(
             states={
-                row[0]: FileState(*row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9])
+                row[0]: FileState(
+                    *row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9], row[10]
+                )
                 for row in states
             },
             failures={
@@ -214,7 +216,7 @@ class Store:
             ContractError: its DDL or SQL is not valid, or a table cannot be brought up to it.
         """
         digest = declaration_digest(processor)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if connection.execute(_DIGEST, [processor.name]).fetchall() != [(digest,)]:
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
@@ -242,7 +244,7 @@ class Store:
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name, batch = datetime.now(UTC), processor.name, batch.together()
         appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
             self._write(connection, processor, batch.without(overtaken), now, run_id)
         return overtaken
@@ -275,12 +277,12 @@ class Store:
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return write.mark_outdated(connection, processor, keys)
 
     def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
         """Forget failures, so that the files are tried again: those named, or all quarantined."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return write.release(connection, processor, keys)
 
     def refresh(self, rollup: Rollup) -> list[str]:
@@ -290,7 +292,7 @@ class Store:
             ContractError: its SQL fails.
         """
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 return write.refresh(connection, rollup)
         except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
             # DuckDB's own message may hold values, and values may be secrets.
@@ -316,25 +318,21 @@ def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signat
 
 
 def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Create the store's own tables in a new file; refuse a file of a newer schema."""
+    """Bring the store's own tables up to this version; see `store_schema.py`."""
+    if store_schema.is_current(_found_schema(connection)):
+        return
+    # Under the writer's lock: of two threads that both find an older file, one has work to do.
+    with _ONE_WRITER:
+        found = _found_schema(connection)
+        if not store_schema.is_current(found):
+            store_schema.bring_up(connection, database, found)
+
+
+def _found_schema(connection: duckdb.DuckDBPyConnection) -> store_schema.Found:
     try:
-        rows = connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
+        return connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
     except duckdb.CatalogException:
-        rows = []
-    if not rows:
-        # Under the writer's lock: two threads that both find a new file must not both fill it.
-        with _ONE_WRITER:
-            connection.execute(Path(__file__).with_name("schema.sql").read_text("utf-8"))
-            connection.execute(
-                "INSERT INTO session_pipeline_schema SELECT ? "
-                "WHERE NOT EXISTS (FROM session_pipeline_schema)",
-                [SCHEMA_VERSION],
-            )
-    elif rows[0][0] > SCHEMA_VERSION:
-        raise StoreUnusable(
-            f"{database} has schema {rows[0][0]}, this version knows {SCHEMA_VERSION}; "
-            "upgrade session-pipeline-dagster, or set SESSION_PIPELINE_DATABASE"
-        )
+        return None
 
 
 def declaration_digest(processor: Processor) -> str:

@@ -165,6 +165,7 @@ def insert_states(
             run_id,
             d.signature_at,
             d.unknown_lines,
+            None,
         )
         for d in done
     ]

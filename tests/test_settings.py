@@ -9,7 +9,14 @@ import pytest
 
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.settings import Layout, Root, Settings, parse_roots, read_settings
+from session_pipeline_dagster.settings import (
+    Layout,
+    OnDelete,
+    Root,
+    Settings,
+    parse_roots,
+    read_settings,
+)
 
 SET = [
     ("SESSION_DATA_DIR", "/data", lambda s: s.roots, (Root(Path("/data")),)),
@@ -45,6 +52,7 @@ SET = [
         timedelta(seconds=1.5),
     ),
     ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
+    ("SESSION_PIPELINE_ON_DELETE", "purge", lambda s: s.on_delete, OnDelete.PURGE),
     ("SESSION_PIPELINE_LINE_MB", "4", lambda s: s.limits.line, 4 << 20),
     ("SESSION_PIPELINE_UNPACKED_MB", "5", lambda s: s.limits.unpacked, 5 << 20),
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),
@@ -143,6 +151,12 @@ def test_a_duration_too_short_to_be_one_is_an_error_too(name: str) -> None:
 def test_what_is_no_date_is_an_error(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^SESSION_PIPELINE_START_DATE is .*date"):
         read_settings({"SESSION_PIPELINE_START_DATE": text})
+
+
+@pytest.mark.parametrize("text", ["delete", "KEEP", "1"])
+def test_what_is_to_be_done_about_deleted_files_is_keep_or_purge(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_ON_DELETE is .* keep or purge"):
+        read_settings({"SESSION_PIPELINE_ON_DELETE": text})
 
 
 @pytest.mark.parametrize("text", ["user", "Users", "flat"])
