@@ -108,6 +108,7 @@ def main() -> None:
 @main.command()
 @click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
 @click.option("--full-refresh", is_flag=True, help="Process every file again.")
+@click.option("--outdated", is_flag=True, help="Process again what an older version did.")
 @click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @_common
@@ -115,6 +116,7 @@ def run(
     context: Context,
     processor: tuple[str, ...],
     full_refresh: bool,
+    outdated: bool,
     verify: bool,
     as_json: bool,
 ) -> int:
@@ -126,7 +128,7 @@ def run(
     reports = []
     summaries = [s for chosen in context.processors(processor) for s in extras(chosen).summaries]
     for chosen in context.processors(processor):
-        options = Options(full_refresh=full_refresh, verify=verify)
+        options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify)
         with cli_output.progress(chosen.name, hidden=as_json) as advance:
             reports.append(
                 run_all(chosen, context.source, store, context.settings, options, advance)
@@ -154,7 +156,8 @@ def status(context: Context, as_json: bool) -> int:
     for processor in registry.processors:
         known, now = store.known(processor), datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
-        found.append(cli_output.Standing(processor.name, outlook, known.failures))
+        gone = sum(state.gone for state in known.states.values())
+        found.append(cli_output.Standing(processor.name, outlook, known.failures, gone))
     if as_json:
         click.echo(cli_output.status_json(settings, registry, scan, found))
     else:

@@ -31,6 +31,7 @@ class Standing:
     name: str
     outlook: Outlook
     failures: Mapping[str, Failure]
+    gone: int = 0
 
 
 @contextmanager
@@ -115,18 +116,7 @@ def print_status(
     for root in settings.roots:
         console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
     console.print(f"Database: {settings.database.resolve()}")
-    table = _empty("Status")
-    table.add_column("processor")
-    for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
-        table.add_column(column, justify="right")
-    for standing in found:
-        o = standing.outlook
-        oldest = _age(o.oldest_pending_seconds(now)) if o.pending else "-"
-        counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
-        table.add_row(
-            standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)
-        )
-    console.print(table)
+    _print_standings(console, found, now)
     for standing in found:
         for failure in list(standing.failures.values())[:_MANY]:
             state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
@@ -137,6 +127,30 @@ def print_status(
         console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
+
+
+def _print_standings(console: Console, found: Sequence[Standing], now: datetime) -> None:
+    """How each processor stands to the files."""
+    table = _empty("Status")
+    table.add_column("processor")
+    for column in ("files", "pending", "oldest pending", "outdated", "to re-hash"):
+        table.add_column(column, justify="right")
+    for column in ("failed", "given up", "deleted"):
+        table.add_column(column, justify="right")
+    for standing in found:
+        o = standing.outlook
+        oldest = _age(o.oldest_pending_seconds(now)) if o.pending else "-"
+        counts = [o.outdated, len(o.suspect) + len(o.unsigned), len(o.backing_off)]
+        counts += [len(o.quarantined), standing.gone]
+        table.add_row(
+            standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)
+        )
+    console.print(table)
+    for standing in found:
+        if standing.outlook.outdated:
+            again = f"session-pipeline run --processor {standing.name} --outdated"
+            n = standing.outlook.outdated
+            console.print(f"{standing.name}: {n:,} files have rows of another version; `{again}`")
 
 
 def status_json(
@@ -162,6 +176,8 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "files": o.files,
         "pending": len(o.pending),
         "oldest_pending_seconds": o.oldest_pending_seconds(now),
+        "outdated": o.outdated,
+        "deleted": standing.gone,
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),

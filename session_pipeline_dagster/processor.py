@@ -17,6 +17,7 @@ from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.transcript import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
+AUTOMATIC, ON_REQUEST = "automatic", "on_request"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 Row = tuple[object, ...]
@@ -138,6 +139,8 @@ class Extras:
         summaries: what the command line prints after a run.
         owners: owners as Dagster writes them (`team:data`, `a@example.org`).
         internal: tables that only the views read; they are no assets of their own.
+        reprocess: what a new `version` means for files that have not changed: AUTOMATIC = all are
+            processed again, ON_REQUEST = only when someone asks (it may cost money).
     """
 
     description: str = ""
@@ -147,6 +150,7 @@ class Extras:
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
     internal: Sequence[str] = ()
+    reprocess: str = AUTOMATIC
 
 
 def extras(processor: Processor) -> Extras:
@@ -223,6 +227,8 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
     cadence = getattr(processor, "cadence", None)
     if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
         raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
+    if extras(processor).reprocess not in (AUTOMATIC, ON_REQUEST):
+        raise ContractError(f"processor {name!r}: reprocess is {AUTOMATIC!r} or {ON_REQUEST!r}")
     if not callable(getattr(processor, "process", None)):
         raise ContractError(f"processor {name!r}: process(session) is missing")
     _check_tables(processor, loaded)

@@ -46,6 +46,7 @@ class Options:
         days: only files of these partitions (clamped session days); None = all.
         users: only these users' files; empty = all.
         full_refresh: first mark the rows in question outdated, then work as always.
+        outdated: the same for rows that are kept although they are of another version.
         verify: re-hash files that look current; finds what stat cannot.
         max_files: how many due files to take (default: the setting).
         time_budget: checked before each file (default: the setting).
@@ -55,6 +56,7 @@ class Options:
     days: frozenset[date] | None = None
     users: frozenset[str] = frozenset()
     full_refresh: bool = False
+    outdated: bool = False
     verify: bool = False
     max_files: int | None = None
     time_budget: timedelta | None = None
@@ -148,8 +150,10 @@ def run_batch(
     report.deleted, report.purged = deletions.marked, deletions.purged
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
-    if options.full_refresh:
-        store.mark_outdated(processor.name, [f.key for f in chosen])
+    if options.full_refresh or options.outdated:
+        kept = {key for key, state in known.states.items() if state.kept}
+        again = [f.key for f in chosen if options.full_refresh or f.key in kept]
+        store.mark_outdated(processor.name, again)
         known = store.known(processor)
     states = known.states
     outlook = look(chosen, states, known.failures, processor.version, datetime.now(UTC))

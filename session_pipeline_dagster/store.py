@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -22,7 +22,7 @@ from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import Processor, Rollup, extras, relations
+from session_pipeline_dagster.processor import ON_REQUEST, Processor, Rollup, extras, relations
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.snapshot import Signature, content_hash
 from session_pipeline_dagster.store_errors import busy, passes, unusable
@@ -151,6 +151,7 @@ class Store:
     def known(self, processor: Processor, timeout: timedelta | None = None) -> Known:
         """Everything the store knows of a processor's files, in one short look."""
         names = {*relations(processor)}
+        on_request = extras(processor).reprocess == ON_REQUEST
         with self.connect(timeout) as connection:
             _ensure_schema(connection, self.database)
             states = connection.execute(_STATES, [processor.name]).fetchall()
@@ -159,10 +160,7 @@ class Store:
             made = connection.execute(_DIGEST, [processor.name]).fetchall()
         return Known(
             states={
-                row[0]: FileState(
-                    *row[:4], _signature(*row[4:7]), row[7], row[8] or 0, row[9], row[10]
-                )
-                for row in states
+                row[0]: _state(row, processor.version if on_request else None) for row in states
             },
             failures={
                 row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
@@ -308,6 +306,15 @@ def open_store(settings: Settings) -> Store:
         settings.database_memory_mb,
         settings.database_threads,
         settings.create_database_folder,
+    )
+
+
+def _state(row: tuple[Any, ...], kept_version: int | None) -> FileState:
+    """A row of _STATES; with a version, rows of any other one are kept, unless marked outdated."""
+    signature, version = _signature(*row[4:7]), row[8] or 0
+    kept = kept_version is not None and version not in (kept_version, write.OUTDATED)
+    return FileState(
+        row[0], row[1], row[2], row[3], signature, row[7], version, row[9], row[10], kept
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
-_OUTDATED = 0
+OUTDATED = 0
 """A processor_version that no processor has."""
 
 
@@ -224,7 +224,7 @@ def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequen
     register(connection, "outdated", keys)
     delete_records(connection, "session_processor_failures", processor, keys)
     return connection.execute(
-        f"""UPDATE session_processor_state SET processor_version = {_OUTDATED}
+        f"""UPDATE session_processor_state SET processor_version = {OUTDATED}
         WHERE processor_name = ? AND session_file IN (FROM outdated)""",
         [processor],
     ).fetchall()[0][0]

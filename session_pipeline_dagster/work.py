@@ -95,7 +95,7 @@ class Workbench:
             return
         outcome.bytes_read += len(content.complete)
         unchanged = state is not None and state.file_hash == content.file_hash
-        if unchanged and state.processor_version == self.processor.version:
+        if unchanged and (state.processor_version == self.processor.version or state.kept):
             outcome.signed.append(Signed(file.key, content.signature, taken))
             return
         failure = task.failure

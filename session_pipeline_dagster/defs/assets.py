@@ -28,6 +28,11 @@ class ProcessorConfig(dg.Config):
         description="False: only files that are new or changed. True: first mark the rows of these "
         "partitions outdated, then process their files again.",
     )
+    outdated: bool = Field(
+        default=False,
+        description="True: also process again what an older version of the processor did, where it "
+        "does that on request only.",
+    )
     users: list[str] = Field(default=[], description="Only these users' files; empty = everyone's.")
     max_files: int | None = Field(
         default=None, gt=0, description="Files this run takes; the sensor finishes the rest."
@@ -88,6 +93,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             days=days,
             users=frozenset(config.users),
             full_refresh=config.full_refresh,
+            outdated=config.outdated,
             max_files=config.max_files,
             time_budget=timedelta(seconds=config.time_budget_seconds)
             if config.time_budget_seconds
