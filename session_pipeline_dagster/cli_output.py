@@ -133,15 +133,12 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
     """How each processor stands to the files."""
     table = _empty("Status")
     table.add_column("processor")
-    for column in ("files", "pending", "oldest pending", "outdated", "to re-hash"):
-        table.add_column(column, justify="right")
-    for column in ("failed", "given up", "deleted"):
+    for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
         table.add_column(column, justify="right")
     for standing in found:
         o = standing.outlook
         oldest = _age(o.oldest_pending_seconds(now)) if o.pending else "-"
-        counts = [o.outdated, len(o.suspect) + len(o.unsigned), len(o.backing_off)]
-        counts += [len(o.quarantined), standing.gone]
+        counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
         table.add_row(
             standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)
         )
@@ -151,6 +148,8 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
             again = f"session-pipeline run --processor {standing.name} --outdated"
             n = standing.outlook.outdated
             console.print(f"{standing.name}: {n:,} files have rows of another version; `{again}`")
+        if standing.gone:
+            console.print(f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
 
 
 def status_json(

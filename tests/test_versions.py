@@ -147,6 +147,7 @@ def test_status_says_how_many_are_outdated_and_what_to_do(
     assert (usage["outdated"], usage["pending"], usage["deleted"]) == (4, 4, 1)
     text = CliRunner().invoke(main, ["status", *where]).stdout
     assert "usage: 4 files have rows of another version" in text
+    assert "usage: rows are kept of 1 deleted files" in text
     assert CliRunner().invoke(main, ["run", "--outdated", *where]).exit_code == 0
     found = json.loads(CliRunner().invoke(main, ["status", "--json", *where]).stdout)
     assert found["processors"]["usage"]["outdated"] == 0
