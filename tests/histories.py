@@ -153,14 +153,15 @@ class Batch:
     subject: Subject = field(default_factory=Subject)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        self.random = random.Random(self.seed)  # noqa: S311  to be played again
         self.root = self.folder / "sessions"
         self.root.mkdir(parents=True)
         self.killer, self.armed, self.clock = Killer(), {}, 0
         self.log: list[list[str]] = [[] for _ in range(self.histories)]
         self.cache: dict[bytes, Seen] = {}
         self.on_delete = self.random.choice(list(OnDelete))
-        self.settings = Settings(batch_bytes=100 * self.histories, workers=1, on_delete=self.on_delete)
+        size = 100 * self.histories
+        self.settings = Settings(batch_bytes=size, workers=1, on_delete=self.on_delete)
         self.store = self.subject.store(self.folder / "histories.duckdb")
         self.source = self.subject.source((Root(self.root),))
         for part in (self.store, self.source):

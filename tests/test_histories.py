@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_a_planted_bug_is_found_within_200_histories(
         monkeypatch.setattr(module, attribute, planted)
     with pytest.raises(Violation) as found:
         play(tmp_path, SOON, subject, batch=25)
-    print(f"{name}: {found.value.history}")  # shown with -s
+    sys.stdout.write(f"\n{name}: {found.value.history}\n")  # shown with -s
     assert found.value.history <= SOON
 
 
