@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     import pyarrow
 
 _LONGEST_PAUSE = 0.5
-_BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationException)
+_BROKEN = (
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.SerializationException,
+    # There is one writer, so no conflict: what cannot be committed cannot be written.
+    duckdb.TransactionException,
+)
 
 # DuckDB raises no conflict when two threads of one process insert the same new file; between
 # processes its file lock does the same job.

@@ -4,14 +4,17 @@ It holds no database itself and has one thread, so it can fork a child for every
 twenty times faster than a process of its own. A step is any call that the package's own code makes
 on the way from the scan to the last commit; each is taken where it happens first and last.
 
-Usage: kill_sweep.py FOLDER PROCESSOR MOST      (at most so many of the steps, evenly spread)
+Usage: kill_sweep.py FOLDER PROCESSOR steps MOST     at most so many of the steps, evenly spread
+       kill_sweep.py FOLDER PROCESSOR kills COUNT    at random moments, while files grow
 """
 
 import json
 import os
+import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -184,12 +187,44 @@ def prepare(folder: Path, processor: Processor, changed: list[str], new: list[st
         shutil.move(held / key, root / key)
 
 
+def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, object]:
+    """Kill passes at random moments; whether the last one ends where an undisturbed one does."""
+    root, draw = folder / "sessions", random.Random(count)  # noqa: S311  to be played again
+    paths, killed = sorted(root.rglob("*.jsonl")), 0
+    disturbed, undisturbed = folder / "disturbed.duckdb", folder / "undisturbed.duckdb"
+    begun = time.monotonic()
+    assert forked(lambda: str(one_pass(processor, root, disturbed)))[0] == 0
+    whole = time.monotonic() - begun
+    for _ in range(count):
+        for path in draw.sample(paths, len(paths) // 2):
+            lines = path.read_bytes().splitlines(keepends=True)
+            with path.open("ab") as handle:
+                handle.write(draw.choice(lines))
+        pid = os.fork()
+        if not pid:
+            one_pass(processor, root, disturbed)
+            os._exit(0)
+        time.sleep(draw.uniform(0, whole))
+        os.kill(pid, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    dumps = []
+    for database in (disturbed, undisturbed):
+        assert forked(lambda d=database: str(one_pass(processor, root, d)))[0] == 0
+        dumps.append(forked(lambda d=database: dump(d))[1])
+    left = [path.name for path in folder.glob("*.working")]
+    rows = sum(map(len, json.loads(dumps[0]).values()))
+    return {"killed": killed, "same": dumps[0] == dumps[1], "rows": rows, "left": left}
+
+
 def main() -> None:
-    folder, name, most = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    folder, name, how, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     processor = load_processors().get(name)
+    if how == "kills":
+        sys.stdout.write(json.dumps(random_kills(folder, processor, count)))
+        return
     keys = sorted(p.relative_to(folder / "sessions").as_posix() for p in folder.rglob("*.jsonl"))
     prepare(folder, processor, keys[0::4], keys[1::4])
-    sys.stdout.write(json.dumps(sweep(folder, processor, most)))
+    sys.stdout.write(json.dumps(sweep(folder, processor, count)))
 
 
 if __name__ == "__main__":
