@@ -83,6 +83,7 @@ class BatchReport:
         skipped: files whose content had not changed after all.
         capped: due files left for the next pass.
         errors: files that failed; `errors_detail` names the first 100: (session, error).
+        shrunk: processed files that are smaller than last time: cut off or rewritten.
         gone: files that vanished while the pass ran.
         deleted, purged: files found deleted since the last pass; rows kept, or rows removed.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
@@ -99,6 +100,7 @@ class BatchReport:
     skipped: int = 0
     capped: int = 0
     errors: int = 0
+    shrunk: int = 0
     gone: int = 0
     deleted: int = 0
     purged: int = 0
@@ -166,7 +168,7 @@ def run_batch(
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
     budget = options.time_budget or settings.time_budget
-    writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
+    writer = _Writer(processor, store, settings.batch_bytes, known, report, options.run_id)
     if not options.verify:
         writer.sign(outlook.unsigned)
     worked = 0
@@ -287,12 +289,12 @@ class _Writer:
         processor: Processor,
         store: Store,
         batch_bytes: int,
-        failures: Mapping[str, Failure],
+        known: Known,
         report: BatchReport,
         run_id: str | None,
     ) -> None:
         self.processor, self.store, self.batch_bytes = processor, store, batch_bytes
-        self.failures, self.report, self.run_id = failures, report, run_id
+        self.known, self.report, self.run_id = known, report, run_id
         self.settled: set[str] = set()
         self.written: set[str] = set()
         self._batch = Batch()
@@ -339,6 +341,9 @@ class _Writer:
         report.processed += len(batch.done)
         report.skipped += len(batch.signed)
         for done in batch.done:
+            before = self.known.states.get(done.session_file)
+            if before and before.signature and done.signature.size < before.signature.size:
+                report.shrunk += 1
             day = report.days.setdefault(done.session_day, DayReport())
             day.processed += 1
             day.items += done.items
@@ -371,5 +376,6 @@ class _Writer:
         self.settled.add(key)
         if len(self.report.errors_detail) < _MANY_ERRORS:
             self.report.errors_detail.append((key, problem.error))
-        known, now, version = self.failures.get(key), datetime.now(UTC), self.processor.version
-        return next_failure(key, problem, known, now, signature, file_hash, version)
+        earlier, now = self.known.failures.get(key), datetime.now(UTC)
+        version = self.processor.version
+        return next_failure(key, problem, earlier, now, signature, file_hash, version)
