@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from session_pipeline_dagster.plan import MAX_ATTEMPTS, last_change, look
 from session_pipeline_dagster.processor import ProcessorResult, Session
@@ -24,6 +25,8 @@ from session_pipeline_dagster.ticks import Memory, decide
 
 _USERS = 100
 _LINE = b'{"type":"user","timestamp":"2026-07-01T12:00:00Z","message":{"content":"hello"}}\n'
+_GIVEN_UP = """SELECT attempts, count(*) FROM session_processor_failures
+    WHERE quarantined_at IS NOT NULL GROUP BY 1"""
 _LONG_AGO = int(datetime(2026, 7, 1, tzinfo=UTC).timestamp())
 
 
@@ -32,7 +35,7 @@ class Tiny:
 
     name, version = "tiny", 1
     cadence = timedelta(seconds=60)
-    tables = {"tiny_rows": "session_file VARCHAR, lines BIGINT"}
+    tables: ClassVar = {"tiny_rows": "session_file VARCHAR, lines BIGINT"}
 
     def process(self, session: Session) -> ProcessorResult:
         """A row, or an error."""
@@ -104,19 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = passes(source, store, settings)
     wall = time.monotonic() - begun
     rows = store.row_counts(["tiny_rows"])["tiny_rows"]
-    sql = (
-        "SELECT attempts, count(*) FROM session_processor_failures WHERE quarantined_at IS NOT NULL"
-    )
-    given_up = store.query(f"{sql} GROUP BY 1")[0][1]
+    given_up = store.query(_GIVEN_UP)[0][1]
     if (rows, given_up) != (files - poison, [(MAX_ATTEMPTS, poison)]):
         raise SystemExit(f"wrong: {rows} rows, given up {given_up}")
-    starved = [
-        n for n, done in enumerate(found.healthy[:-1]) if not done and any(found.healthy[n:])
-    ]
-    print(
-        f"{files:,} files, {poison:,} of them poison; {len(found.healthy)} passes in {wall:.0f} s"
-    )
-    print(f"healthy files in the first three passes: {found.healthy[:3]}")
+    healthy = found.healthy
+    starved = [n for n, done in enumerate(healthy) if not done and any(healthy[n:])]
+    print(f"{files:,} files, {poison:,} of them poison; {len(healthy)} passes in {wall:.0f} s")
+    print(f"healthy files in the first three passes: {healthy[:3]}")
     print(f"failures a pass: {[n for n in found.failed if n]}")
     print(f"passes without a healthy file while some were left: {len(starved)}")
     print(
