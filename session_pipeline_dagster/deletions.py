@@ -66,9 +66,9 @@ def returned(scan: Scan, states: Mapping[str, FileState]) -> list[str]:
 
 def unsettled(scan: Scan, known: Known, on_delete: OnDelete) -> tuple[list[str], list[str]]:
     """Files that are gone and files that are back, of which the store does not know that yet."""
-    gone = missing(scan, {**known.states, **known.failures})
-    if on_delete is OnDelete.KEEP:
-        gone = [k for k in gone if k in known.failures or not known.states[k].gone]
+    purging = on_delete is OnDelete.PURGE
+    unmarked = (key for key, state in known.states.items() if purging or not state.gone)
+    gone = missing(scan, dict.fromkeys([*unmarked, *known.failures]))
     return gone, returned(scan, known.states)
 
 
