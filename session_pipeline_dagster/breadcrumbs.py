@@ -23,7 +23,7 @@ from session_pipeline_dagster.sessions import SessionFile
 from session_pipeline_dagster.snapshot import Signature
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
-_ROOM = b"\n" * (16 << 10)
+_ROOM = b"\n" * (32 << 10)
 """Written at the start, so that no later write needs space that a full disk does not have."""
 
 
