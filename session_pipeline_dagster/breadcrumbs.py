@@ -5,7 +5,9 @@ Its lock says whether its process still lives (docs/decisions/0012-breadcrumbs.m
 """
 
 import fcntl
+import multiprocessing
 import os
+import re
 import tempfile
 import time
 from collections.abc import Generator, Mapping
@@ -72,17 +74,19 @@ class Trail:
         Raises:
             StoreUnusable: the database's folder takes no file.
         """
-        descriptor, path = self._lay()
+        descriptor, path = self._lay(_of(_run()) if worker else "")
         try:
             yield Breadcrumb(descriptor, self.version, worker)
         finally:
             Path(path).unlink(missing_ok=True)
             os.close(descriptor)
 
-    def _lay(self) -> tuple[int, str]:
+    def _lay(self, whose: str) -> tuple[int, str]:
         while True:
             try:
-                descriptor, path = tempfile.mkstemp(".working", self.prefix, self.folder)
+                descriptor, path = tempfile.mkstemp(
+                    ".working", f"{self.prefix}{whose}", self.folder
+                )
                 os.pwrite(descriptor, _ROOM, 0)
             except OSError as error:
                 message = f"{self.folder} takes no further file ({error.strerror}); make room there"
@@ -94,15 +98,19 @@ class Trail:
             os.close(descriptor)
 
     @contextmanager
-    def left_behind(self) -> Generator[list[Crumb]]:
+    def left_behind(self, *, by_own_workers: bool = False) -> Generator[list[Crumb]]:
         """What processes were working on when they died; forgotten if the body succeeds.
 
-        Nobody else sees the same ones meanwhile.
+        Nobody else sees the same ones meanwhile. What the workers of a living run left is for that
+        run alone.
         """
+        pattern = f"{escape(self.prefix)}{_of(os.getpid()) if by_own_workers else ''}*.working"
         crumbs: list[Crumb] = []
         with ExitStack() as stack:
             paths = []
-            for path in sorted(self.folder.glob(f"{escape(self.prefix)}*.working")):
+            for path in sorted(self.folder.glob(pattern)):
+                if not by_own_workers and _has_living_run(path.name.removeprefix(self.prefix)):
+                    continue
                 try:
                     handle = stack.enter_context(path.open("rb"))
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,6 +122,27 @@ class Trail:
             yield crumbs
             for path in paths:
                 path.unlink(missing_ok=True)
+
+
+def _run() -> int:
+    """The process that a worker works for."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getppid()
+
+
+def _of(run: int) -> str:
+    """What the name of a worker's breadcrumb begins with; no name of `mkstemp` holds a dash."""
+    return f"of{run}-"
+
+
+def _has_living_run(name: str) -> bool:
+    run = re.match(r"of(\d+)-", name)
+    try:
+        return run is not None and os.kill(int(run[1]), 0) is None
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
 
 
 def _read(line: bytes) -> list[Crumb]:

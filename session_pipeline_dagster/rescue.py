@@ -99,5 +99,5 @@ def _in_work(died: WorkersDied, trail: Trail) -> set[str]:
     """What the workers of a dead pool were working on."""
     # Until they are gone altogether, their breadcrumbs are still held.
     died.pool.shutdown()
-    with trail.left_behind() as crumbs:
+    with trail.left_behind(by_own_workers=True) as crumbs:
         return {crumb.session_file for crumb in crumbs if crumb.worker}

@@ -228,6 +228,8 @@ def _known(processor: Processor, store: Store, steps: Trail) -> Known:
         failures = blamed(crumbs, known.states, known.failures)
         if not failures:
             return known
+        if not known.prepared:
+            store.prepare(processor)
         store.commit(processor, Batch(failures=failures))
     return store.known(processor)
 

@@ -23,7 +23,7 @@ from helpers import (
 from session_pipeline_dagster import pool
 from session_pipeline_dagster.breadcrumbs import Crumb, Trail, blame, trail
 from session_pipeline_dagster.errors import PipelineError, StoreUnusable
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.processor import Processor, ProcessorResult, Rollup, Session
 from session_pipeline_dagster.snapshot import Signature
 
 POISON = "alice/s07.jsonl"
@@ -281,6 +281,47 @@ def test_a_name_with_odd_characters_leaves_a_breadcrumb_too(tmp_path: Path) -> N
         left(pipeline, path.read_bytes())
     with steps(pipeline).left_behind() as found:
         assert [c.session_file for c in found] == [file.key]
+
+
+def test_the_breadcrumb_of_a_living_runs_worker_is_left_to_that_run(pipeline: Pipeline) -> None:
+    """Of two runs at once, one must not take what the other needs to find its culprit."""
+    folder, content = pipeline.settings.database.parent, b""
+    with steps(pipeline).walk(worker=True) as crumb:
+        crumb.name(pipeline.source.scan().files[0])
+        (path,) = folder.glob("*.working")
+        content = path.read_bytes()
+    for run in (os.getppid(), os.getpid(), 2**22 + 1):
+        (folder / f"test.duckdb.echo.of{run}-x.working").write_bytes(content)
+    with steps(pipeline).left_behind() as found:
+        assert len(found) == 1, "of the run that is gone"
+    with steps(pipeline).left_behind(by_own_workers=True) as found:
+        assert len(found) == 1
+    assert crumbs(pipeline) == [f"test.duckdb.echo.of{os.getppid()}-x.working"]
+
+
+def test_a_death_before_an_upgrade_is_counted_after_it(pipeline: Pipeline) -> None:
+    """The new version's roll-ups are not there yet when the old version's death is written down."""
+    pipeline.run(EchoProcessor())
+    append(pipeline.root / POISON, "more")
+    with steps(pipeline).walk() as crumb:
+        (file,) = [f for f in pipeline.source.scan().files if f.key == POISON]
+        crumb.name(file)
+        (path,) = pipeline.settings.database.parent.glob("*.working")
+        left(pipeline, path.read_bytes())
+    upgraded = EchoProcessor()
+    upgraded.rollups = [
+        Rollup(
+            "echo_sizes",
+            "session_file VARCHAR, bytes BIGINT",
+            "session_file",
+            "SELECT session_file FROM echo_rows WHERE session_file IN (FROM batch) "
+            "UNION SELECT session_file FROM echo_sizes WHERE session_file IN (FROM batch)",
+            "SELECT session_file, sum(text_bytes) FROM echo_rows "
+            "WHERE session_file IN (FROM parts) GROUP BY 1",
+        )
+    ]
+    assert numbers(pipeline.run(upgraded)) == (1, 1, 0, 0, 0)
+    assert pipeline.rows() == expected_rows(pipeline.root)
 
 
 def test_a_file_about_which_more_is_known_since_is_not_blamed(pipeline: Pipeline) -> None:
