@@ -32,6 +32,9 @@ INSIDE = ("transcript.py", "records.py", "odd_lines.py", f"processors{os.sep}", 
 LEFT_OUT_COLUMNS = {"processed_at", "signature_at", "run_id", "gone_at", "created_at", "updated_at"}
 
 
+Tables = dict[str, list[list[str]]]
+
+
 class Watch:
     """Counts the steps of the package's code; kills the process at one of them."""
 
@@ -72,7 +75,7 @@ def one_pass(processor: Processor, root: Path, database: Path, watch: Watch | No
 
 
 def dump(database: Path) -> str:
-    """Every table, without the times of the passes."""
+    """Every table, its columns first, without the times of the passes."""
     store = open_store(settings_of(Path(), database))
     names = store.query("SELECT table_name FROM duckdb_tables() ORDER BY 1")[0][1]
     found = {}
@@ -80,7 +83,7 @@ def dump(database: Path) -> str:
         columns, _ = store.query(f"FROM {name} LIMIT 0")[0]
         kept = [c for c in columns if c not in LEFT_OUT_COLUMNS]
         rows = store.query(f"SELECT {', '.join(kept)} FROM {name} ORDER BY ALL")[0][1]
-        found[str(name)] = [[str(value) for value in row] for row in rows]
+        found[str(name)] = [kept, *([str(value) for value in row] for row in rows)]
     return json.dumps(found)
 
 
@@ -111,23 +114,22 @@ def counted(processor: Processor, root: Path, database: Path) -> str:
     return json.dumps([sorted(firsts_and_lasts), len(watch.sites)])
 
 
-def torn(before: str, after: str, now: str) -> list[str]:
+def torn(processor: Processor, before: str, after: str, now: str) -> list[str]:
     """Files whose rows and state are neither those of before nor those of after."""
-    tables = [json.loads(text) for text in (before, after, now)]
-    names = [n for n in tables[1] if n.startswith(("usage_", "verif")) or n.endswith("_state")]
-    with_file = [n for n in names if n not in ("usage_daily",)]
-    keys = {row[_key(n)] for t in tables for n in with_file for row in t.get(n, []) if row}
-
-    def of(table: dict[str, list[list[str]]], key: str) -> list[list[list[str]]]:
-        return [[row for row in table.get(n, []) if row[_key(n)] == key] for n in with_file]
-
-    was, will, here = tables
-    return [key for key in keys if of(here, key) not in (of(was, key), of(will, key))]
+    was, will, here = (_by_file(processor, json.loads(text)) for text in (before, after, now))
+    keys = {*was, *will, *here}
+    return [key for key in keys if here.get(key) not in (was.get(key), will.get(key))]
 
 
-def _key(table: str) -> int:
-    """Which column is the file: the second one of the state table."""
-    return 1 if table.endswith("_state") else 0
+def _by_file(processor: Processor, tables: Tables) -> dict[str, list[list[str]]]:
+    """Every row of the processor's own tables and of the state, by its file."""
+    found: dict[str, list[list[str]]] = {}
+    for name in (*processor.tables, "session_processor_state"):
+        columns, *rows = tables[name]
+        file = columns.index("session_file")
+        for row in rows:
+            found.setdefault(row[file], []).append([name, *row])
+    return found
 
 
 def sweep(folder: Path, processor: Processor, most: int) -> dict[str, object]:
@@ -157,7 +159,7 @@ def sweep(folder: Path, processor: Processor, most: int) -> dict[str, object]:
 
         killed += forked(die)[0] == -signal.SIGKILL
         halfway = forked(lambda: dump(database))[1]
-        files = torn(before, after, halfway)
+        files = torn(processor, before, after, halfway)
         code, now = forked(recover)
         if files or code or now != after:
             wrong.append([position, files, code, now == after])
