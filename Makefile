@@ -14,7 +14,7 @@ SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev run test lint format bench clean
+.PHONY: help install dev run test soak lint format bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -40,6 +40,9 @@ run: $(STAMP) ## process once, here, and print what was found
 
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest
+
+soak: $(STAMP) ## 20,000 histories, a kill at every step, 100 random kills (half an hour)
+	@HISTORIES=20000 STEPS=2000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
 
 lint: $(STAMP) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning

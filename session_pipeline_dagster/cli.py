@@ -42,7 +42,8 @@ class Context:
     @property
     def source(self) -> LocalSource:
         """The session files of the settings."""
-        return LocalSource(self.settings.roots, self.settings.layout, self.settings.user)
+        s = self.settings
+        return LocalSource(s.roots, s.layout, s.user, s.limits)
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""
@@ -108,6 +109,7 @@ def main() -> None:
 @main.command()
 @click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
 @click.option("--full-refresh", is_flag=True, help="Process every file again.")
+@click.option("--outdated", is_flag=True, help="Process again what an older version did.")
 @click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @_common
@@ -115,6 +117,7 @@ def run(
     context: Context,
     processor: tuple[str, ...],
     full_refresh: bool,
+    outdated: bool,
     verify: bool,
     as_json: bool,
 ) -> int:
@@ -126,7 +129,7 @@ def run(
     reports = []
     summaries = [s for chosen in context.processors(processor) for s in extras(chosen).summaries]
     for chosen in context.processors(processor):
-        options = Options(full_refresh=full_refresh, verify=verify)
+        options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify)
         with cli_output.progress(chosen.name, hidden=as_json) as advance:
             reports.append(
                 run_all(chosen, context.source, store, context.settings, options, advance)
@@ -154,7 +157,8 @@ def status(context: Context, as_json: bool) -> int:
     for processor in registry.processors:
         known, now = store.known(processor), datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
-        found.append(cli_output.Standing(processor.name, outlook, known.failures))
+        gone = sum(state.gone for state in known.states.values())
+        found.append(cli_output.Standing(processor.name, outlook, known.failures, gone))
     if as_json:
         click.echo(cli_output.status_json(settings, registry, scan, found))
     else:
@@ -202,6 +206,31 @@ def retry(
             released += 1
     if not released:
         click.echo("no failed file of that name" if keys else "no file is quarantined")
+    return 0
+
+
+@main.command()
+@click.option("--user", metavar="USER", help="Everything of this user.")
+@click.option("--session", multiple=True, metavar="KEY", help="This session; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@_common
+def forget(
+    context: Context, user: str | None, session: tuple[str, ...], dry_run: bool, yes: bool
+) -> int:
+    """Delete every row of a user or of sessions, for good."""
+    from session_pipeline_dagster import cli_forget  # noqa: PLC0415  see _store
+
+    if bool(user) == bool(session):
+        raise SettingsError("forget takes either --user USER or --session KEY")
+    if dry_run == yes and (yes or not sys.stdin.isatty()):
+        raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
+    store, installed = _store(context.settings), context.registry.processors
+    keys, on_disk = cli_forget.find(store, installed, context.source, user, session)
+    cli_forget.print_found(store, keys, on_disk)
+    if dry_run or not keys or not (yes or click.confirm("Delete these rows for good?")):
+        return 0
+    cli_forget.print_deleted(cli_forget.delete(store, installed, keys))
     return 0
 
 

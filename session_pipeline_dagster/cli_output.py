@@ -13,7 +13,7 @@ from rich.text import Text
 
 from session_pipeline_dagster.plan import Failure, Outlook
 from session_pipeline_dagster.processor import Registry, relations
-from session_pipeline_dagster.runner import BatchReport
+from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
 
@@ -31,6 +31,7 @@ class Standing:
     name: str
     outlook: Outlook
     failures: Mapping[str, Failure]
+    gone: int = 0
 
 
 @contextmanager
@@ -118,6 +119,21 @@ def print_status(
     for root in settings.roots:
         console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
     console.print(f"Database: {settings.database.resolve()}")
+    _print_standings(console, found, now)
+    for standing in found:
+        for failure in list(standing.failures.values())[:_MANY]:
+            state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
+            _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
+    for left in scan.left_out[:_MANY]:
+        _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
+    if len(scan.left_out) > _MANY:
+        console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
+    for failed in registry.failed:
+        _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
+
+
+def _print_standings(console: Console, found: Sequence[Standing], now: datetime) -> None:
+    """How each processor stands to the files."""
     table = _empty("Status")
     table.add_column("processor")
     for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
@@ -131,15 +147,12 @@ def print_status(
         )
     console.print(table)
     for standing in found:
-        for failure in list(standing.failures.values())[:_MANY]:
-            state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
-            _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
-    for left in scan.left_out[:_MANY]:
-        _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
-    if len(scan.left_out) > _MANY:
-        console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
-    for failed in registry.failed:
-        _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
+        if standing.outlook.outdated:
+            again = f"session-pipeline run --processor {standing.name} --outdated"
+            n = standing.outlook.outdated
+            console.print(f"{standing.name}: {n:,} files have rows of another version; `{again}`")
+        if standing.gone:
+            console.print(f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
 
 
 def status_json(
@@ -165,6 +178,8 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "files": o.files,
         "pending": len(o.pending),
         "oldest_pending_seconds": o.oldest_pending_seconds(now),
+        "outdated": o.outdated,
+        "deleted": standing.gone,
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),

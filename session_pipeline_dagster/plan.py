@@ -11,7 +11,8 @@ from enum import Enum
 
 import msgspec
 
-from session_pipeline_dagster.sessions import SessionFile, Signature
+from session_pipeline_dagster.sessions import SessionFile
+from session_pipeline_dagster.snapshot import Signature
 
 RACY_NS = 2 * 10**9
 """A signature taken this close to the mtime may hide a later write within the clock's grain."""
@@ -29,7 +30,8 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     """What the state table says of one file. A row without a signature was imported.
 
     `processed_us` and `signed_us` are microseconds since 1970-01-01 UTC: there can be 100,000 rows,
-    and a datetime costs as much as the rest of a row.
+    and a datetime costs as much as the rest of a row. `gone`: the file was missing lately. `kept`:
+    of another version of the processor, to stay so until someone asks.
     """
 
     session_file: str
@@ -40,6 +42,8 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     signed_us: int | None
     processor_version: int
     memo: str | None = None
+    gone: bool = False
+    kept: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -69,12 +73,12 @@ class Currency(Enum):
     CURRENT = "current"
     UNSIGNED = "unsigned"  # current by its mtime; its signature is still to be taken
     SUSPECT = "suspect"  # looks the same, but only its bytes can tell
-    PENDING = "pending"  # new, changed or processed by an older version
+    PENDING = "pending"  # new, changed or to be processed again by a newer version
 
 
 def currency(file: SessionFile, row: FileState | None, version: int) -> Currency:
     """The one rule for "is this file processed?"; see Currency."""
-    if row is None or row.processor_version != version:
+    if row is None or not (row.processor_version == version or row.kept):
         return Currency.PENDING
     now, then = file.signature, row.signature
     if then is None:
@@ -100,6 +104,7 @@ class Outlook:
         backing_off: pending files that failed and wait for their next attempt.
         quarantined: pending files that were given up.
         failed: keys of due files that failed before.
+        outdated: how many files have rows of another version of the processor.
     """
 
     files: int
@@ -109,6 +114,7 @@ class Outlook:
     backing_off: Sequence[SessionFile]
     quarantined: Sequence[SessionFile]
     failed: frozenset[str] = frozenset()
+    outdated: int = 0
 
     @property
     def pending(self) -> list[SessionFile]:
@@ -134,14 +140,16 @@ def look(
     now: datetime,
 ) -> Outlook:
     """Sort the files on disk by what is to be done with them."""
-    count = 0
+    count = outdated = 0
     due: list[SessionFile] = []
     found: dict[Currency, list[SessionFile]] = {kind: [] for kind in Currency}
     backing_off: list[SessionFile] = []
     quarantined: list[SessionFile] = []
     for file in files:
         count += 1
-        kind = currency(file, states.get(file.key), version)
+        state = states.get(file.key)
+        outdated += state is not None and state.processor_version != version
+        kind = currency(file, state, version)
         failure = failures.get(file.key)
         if failure is not None and not _holds(failure, file, version):
             failure = None
@@ -159,7 +167,7 @@ def look(
     due.sort(key=lambda file: (_attempts(failures, file), file.signature.mtime_ns, file.key))
     suspect, unsigned = found[Currency.SUSPECT], found[Currency.UNSIGNED]
     failed = frozenset(file.key for file in due if file.key in failures)
-    return Outlook(count, due, suspect, unsigned, backing_off, quarantined, failed)
+    return Outlook(count, due, suspect, unsigned, backing_off, quarantined, failed, outdated)
 
 
 def _holds(failure: Failure, file: SessionFile, version: int) -> bool:

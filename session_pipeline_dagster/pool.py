@@ -15,9 +15,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.errors import PipelineError
+from session_pipeline_dagster.breadcrumbs import Trail
 from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.sessions import SessionSource
 from session_pipeline_dagster.threads import side_by_side
@@ -30,6 +31,14 @@ CHUNK_BYTES = 8 << 20
 _WORTH_A_POOL = 64 << 20
 _MOST_WORKERS = 4
 _AHEAD = 12
+
+
+class WorkersDied(Exception):
+    """A worker died, and with it the pool; `unfinished` are the tasks of which nothing came."""
+
+    def __init__(self, pool: ProcessPoolExecutor, unfinished: list[Task]) -> None:
+        super().__init__(unfinished)
+        self.pool, self.unfinished = pool, unfinished
 
 
 @contextmanager
@@ -45,19 +54,24 @@ def crew(
     if extras(processor).threads:
         workers = 1
     count = workers or (min(os.cpu_count() or 1, _MOST_WORKERS) if size >= _WORTH_A_POOL else 1)
-    if count < 2 or size <= CHUNK_BYTES or not _can_travel(processor, source):
+    if count < 2 or size <= CHUNK_BYTES or not can_travel(processor, source):
         yield None
         return
+    with hire(count, processor) as pool:
+        for _ in range(count):
+            pool.submit(_nothing)
+        yield pool
+
+
+def hire(count: int, processor: Processor) -> ProcessPoolExecutor:
+    """So many worker processes for a processor that can travel."""
     # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some.
     alone = sys.platform == "linux" and threading.active_count() == 1
     # Here and not in each of them; a spawned one does it again (`_begin`).
     import session_pipeline_dagster.columns  # noqa: F401, PLC0415  0.1 s that no other pass pays
 
     context = multiprocessing.get_context("fork" if alone else "spawn")
-    with ProcessPoolExecutor(count, context, _begin, (processor,)) as pool:
-        for _ in range(count):
-            pool.submit(_nothing)
-        yield pool
+    return ProcessPoolExecutor(count, context, _begin, (processor,))
 
 
 def outcomes(
@@ -67,22 +81,27 @@ def outcomes(
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
     stop: float,
+    trail: Trail,
 ) -> Iterator[Outcome]:
     """Work on the tasks in order, and hand out what came of every few megabytes.
 
     Args:
         pool: where to work; None = here.
         stop: `time.monotonic()` after which no further task is begun.
+        trail: where to write down which file is in work.
+
+    Raises:
+        WorkersDied: after everything else has been handed out.
     """
     if threads := extras(processor).threads:
-        yield from side_by_side(processor, source, schemas, tasks, stop, threads)
+        yield from side_by_side(processor, source, schemas, tasks, stop, threads, trail)
     elif pool is None:
-        yield from _here(processor, source, schemas, tasks, stop)
+        yield from _here(processor, source, schemas, tasks, stop, trail)
     else:
-        yield from _in_workers(pool, processor, source, schemas, tasks, stop)
+        yield from _in_workers(pool, processor, source, schemas, tasks, stop, trail)
 
 
-def _can_travel(processor: Processor, source: SessionSource) -> bool:
+def can_travel(processor: Processor, source: SessionSource) -> bool:
     """Whether both can be sent to another process; a plugin need not care about that."""
     try:
         pickle.dumps((processor, source))
@@ -97,15 +116,19 @@ def _here(
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
     stop: float,
+    trail: Trail,
 ) -> Iterator[Outcome]:
     bench = Workbench(processor, source, schemas)
-    for chunk in _chunks(tasks):
-        for task in chunk:
-            if time.monotonic() >= stop:
-                yield bench.take()
-                return
-            bench.work_on(task)
-        yield bench.take()
+    with trail.walk() as crumb:
+        for chunk in _chunks(tasks):
+            for task in chunk:
+                if time.monotonic() >= stop:
+                    yield bench.take()
+                    return
+                crumb.name(task.file)
+                bench.work_on(task)
+                crumb.clear()
+            yield bench.take()
 
 
 def _in_workers(
@@ -115,23 +138,39 @@ def _in_workers(
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
     stop: float,
+    trail: Trail,
 ) -> Iterator[Outcome]:
-    running: deque[Future[Outcome]] = deque()
+    running: deque[tuple[list[Task], Future[Outcome]]] = deque()
+    unfinished: list[Task] = []
+    for chunk in _chunks(tasks):
+        if time.monotonic() >= stop:
+            break
+        try:
+            future = pool.submit(_work, processor, source, schemas, chunk, trail)
+        except BrokenProcessPool:
+            unfinished += chunk
+            continue
+        running.append((chunk, future))
+        # Enough for the workers to stay busy while the caller commits; results are small.
+        if len(running) >= _AHEAD:
+            yield from _next(running, unfinished)
+    while running:
+        yield from _next(running, unfinished)
+    if unfinished:
+        raise WorkersDied(pool, unfinished)
+
+
+def _next(
+    running: deque[tuple[list[Task], Future[Outcome]]], unfinished: list[Task]
+) -> Iterator[Outcome]:
+    """The next outcome; none, and its tasks unfinished, if the pool died before it."""
+    chunk, future = running.popleft()
     try:
-        for chunk in _chunks(tasks):
-            if time.monotonic() >= stop:
-                break
-            running.append(pool.submit(_work, processor, source, schemas, chunk))
-            # Enough for the workers to stay busy while the caller commits; results are small.
-            if len(running) >= _AHEAD:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    except BrokenProcessPool as error:
-        raise PipelineError(
-            "a worker process died; what was committed stays, the rest is still pending. "
-            "Set SESSION_PIPELINE_WORKERS=1 to find the file"
-        ) from error
+        outcome = future.result()
+    except BrokenProcessPool:
+        unfinished += chunk
+    else:
+        yield outcome
 
 
 def _nothing() -> None:
@@ -142,8 +181,17 @@ def _begin(processor: Processor) -> None:
     """A worker's first act; that `processor` arrived means that its modules are imported."""
     import session_pipeline_dagster.columns  # noqa: F401, PLC0415  while there is nothing to do yet
 
+    threading.Thread(target=_end_with_its_run, daemon=True).start()
     # What it builds has no cycles, and it does nothing else: collecting only costs.
     gc.disable()
+
+
+def _end_with_its_run() -> None:
+    """A worker whose run was killed would wait for work for ever."""
+    run = multiprocessing.parent_process()
+    if run is not None:
+        wait([run.sentinel])
+        os._exit(1)
 
 
 def _work(
@@ -151,10 +199,13 @@ def _work(
     source: SessionSource,
     schemas: "Mapping[str, pyarrow.Schema]",
     tasks: Sequence[Task],
+    trail: Trail,
 ) -> Outcome:
     bench = Workbench(processor, source, schemas)
-    for task in tasks:
-        bench.work_on(task)
+    with trail.walk(worker=True) as crumb:
+        for task in tasks:
+            crumb.name(task.file)
+            bench.work_on(task)
     return bench.take()
 
 

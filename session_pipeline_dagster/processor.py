@@ -20,6 +20,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcript import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
+AUTOMATIC, ON_REQUEST = "automatic", "on_request"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -71,7 +72,7 @@ class Session:
     @property
     def stem(self) -> str:
         """The file's name without its ending; for a main session file, the session's id."""
-        return PurePosixPath(self.key).stem
+        return PurePosixPath(self.key.removesuffix(".gz")).stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,8 @@ class Extras:
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
         metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
+        reprocess: what a new `version` means for files that have not changed: AUTOMATIC = all are
+            processed again, ON_REQUEST = only when someone asks (it may cost money).
     """
 
     description: str = ""
@@ -195,6 +198,7 @@ class Extras:
     quality: Sequence[Quality] = ()
     threads: int = 0
     metered: bool = False
+    reprocess: str = AUTOMATIC
 
 
 def extras(processor: Processor) -> Extras:
@@ -271,6 +275,8 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
     cadence = getattr(processor, "cadence", None)
     if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
         raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
+    if extras(processor).reprocess not in (AUTOMATIC, ON_REQUEST):
+        raise ContractError(f"processor {name!r}: reprocess is {AUTOMATIC!r} or {ON_REQUEST!r}")
     if not callable(getattr(processor, "process", None)):
         raise ContractError(f"processor {name!r}: process(session) is missing")
     _check_tables(processor, loaded)

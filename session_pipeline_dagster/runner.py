@@ -7,10 +7,12 @@ of a batch commit together; a crash on any line leaves its files pending and the
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.batch import Batch, Signed
+from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.deletions import settle
 from session_pipeline_dagster.derivation import Changes
 from session_pipeline_dagster.errors import RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
@@ -25,11 +27,15 @@ from session_pipeline_dagster.plan import (
     next_failure,
     oldest_seconds,
 )
-from session_pipeline_dagster.pool import crew, outcomes
+from session_pipeline_dagster.pool import crew
 from session_pipeline_dagster.processor import Processor, begin, derived_names, extras
-from session_pipeline_dagster.sessions import SessionFile, SessionSource, Signature, mtime_day
+from session_pipeline_dagster.report import BatchReport, DayReport, Options
+from session_pipeline_dagster.rescue import alone, apart, rescued
+from session_pipeline_dagster.sessions import SessionFile, SessionSource, mtime_day
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import Known, Store
+from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store_read import Known
 from session_pipeline_dagster.work import Outcome, Task
 
 _MANY_ERRORS = 100
@@ -38,86 +44,6 @@ _FULL_ROW_GROUP = 110_000
 later one, a larger one holds the database longer."""
 _LONGEST_UNCOMMITTED = 10.0
 """Seconds: what a crash may cost where each file takes long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What one pass is asked to do.
-
-    Attributes:
-        days: only files of these partitions (clamped session days); None = all.
-        users: only these users' files; empty = all.
-        full_refresh: first mark the rows in question outdated, then work as always.
-        verify: re-hash files that look current; finds what stat cannot.
-        max_files: how many due files to take (default: the setting).
-        time_budget: checked before each file (default: the setting).
-        run_id: kept in the state rows.
-    """
-
-    days: frozenset[date] | None = None
-    users: frozenset[str] = frozenset()
-    full_refresh: bool = False
-    verify: bool = False
-    max_files: int | None = None
-    time_budget: timedelta | None = None
-    run_id: str | None = None
-
-
-@dataclass(slots=True)
-class DayReport:
-    """What was processed of one session day (as stored, not clamped)."""
-
-    processed: int = 0
-    items: int = 0
-    lines: int = 0
-
-
-@dataclass(slots=True)
-class BatchReport:
-    """What one pass did.
-
-    Attributes:
-        session_files: files on disk, whatever their state.
-        scanned: files that were due.
-        processed: files whose rows were written.
-        skipped: files whose content had not changed after all.
-        capped: due files left for the next pass.
-        errors: files that failed; `errors_detail` names the first 100: (session, error).
-        gone: files that vanished while the pass ran.
-        backing_off, quarantined: failed earlier; waiting for their time, or given up.
-        commit_seconds: how long each commit held the database.
-        oldest_pending_seconds: age of the oldest file that is still pending.
-        stale_rollups: roll-ups that waited for a refresh before the pass.
-        counts: numbers of the processor's own, summed over the files, failed ones included.
-    """
-
-    processor: str
-    session_files: int = 0
-    left_out: int = 0
-    scanned: int = 0
-    processed: int = 0
-    skipped: int = 0
-    capped: int = 0
-    errors: int = 0
-    gone: int = 0
-    backing_off: int = 0
-    quarantined: int = 0
-    items_extracted: int = 0
-    lines: int = 0
-    unreadable_lines: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    oldest_pending_seconds: float = 0.0
-    stale_rollups: list[str] = field(default_factory=list)
-    errors_detail: list[tuple[str, str]] = field(default_factory=list)
-    commit_seconds: list[float] = field(default_factory=list)
-    days: dict[date, DayReport] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def mb_per_second(self) -> float:
-        """Bytes read per second of the pass, in MB."""
-        return self.bytes / 1e6 / self.seconds if self.seconds else 0.0
 
 
 Progress = Callable[[int, int], None]
@@ -145,11 +71,16 @@ def run_batch(
     processor = begin(processor, settings, options.run_id)
     report = BatchReport(processor.name)
     scan = source.scan()
-    known = store.known(processor)
+    steps = trail(store.database, processor.name, processor.version)
+    known = _known(processor, store, steps)
+    deletions = settle(processor, scan, known, store, settings.on_delete)
+    report.deleted, report.purged = deletions.marked, deletions.purged
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
-    if options.full_refresh:
-        store.mark_outdated(processor.name, [f.key for f in chosen])
+    if options.full_refresh or options.outdated:
+        kept = {key for key, state in known.states.items() if state.kept}
+        again = [f.key for f in chosen if options.full_refresh or f.key in kept]
+        store.mark_outdated(processor.name, again)
         known = store.known(processor)
     states = known.states
     outlook = look(chosen, states, known.failures, processor.version, datetime.now(UTC))
@@ -163,20 +94,29 @@ def run_batch(
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
     budget = options.time_budget or settings.time_budget
-    writer = _Writer(processor, store, settings.batch_bytes, known.failures, report, options.run_id)
+    writer = _Writer(processor, store, settings.batch_bytes, known, report, options.run_id)
     if not options.verify:
         writer.sign(outlook.unsigned)
     worked = 0
-    with crew(processor, source, tasks, settings.workers) as pool:
+
+    def take(outcome: Outcome) -> None:
+        nonlocal worked
+        writer.add(outcome)
+        worked += outcome.files
+        if progress:
+            progress(worked, len(tasks))
+
+    safe, risky = apart(tasks, known.failures)
+    with crew(processor, source, safe, settings.workers) as pool:
         schemas = store.prepare(processor) if tasks or not known.prepared else {}
         # From here: the wait for a busy database must not use up the time for work.
         stop = time.monotonic() + budget.total_seconds()
         try:
-            for outcome in outcomes(pool, processor, source, schemas, tasks, stop):
-                writer.add(outcome)
-                worked += outcome.files
-                if progress:
-                    progress(worked, len(tasks))
+            for outcome in rescued(pool, processor, source, schemas, safe, stop, steps):
+                take(outcome)
+            writer.commit()
+            for outcome in alone(processor, source, schemas, risky, stop, steps):
+                take(outcome)
         except SettingsError:
             # What was done before it came up stays done, and what it cost stays in the journals.
             writer.commit()
@@ -201,7 +141,7 @@ def run_all(
     """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     report = run_batch(processor, source, store, settings, options, progress)
-    if report.processed or report.stale_rollups:
+    if report.processed or report.purged or report.stale_rollups:
         refresh_rollups(processor, store)
         for derivation in extras(processor).derivations:
             changes = derive(processor, derivation.name, store, settings, options.run_id)
@@ -227,6 +167,19 @@ def derive(
     begun = begin(processor, settings, run_id)
     derivation = next(d for d in extras(begun).derivations if d.name == name)
     return store.derive(derivation)
+
+
+def _known(processor: Processor, store: Store, steps: Trail) -> Known:
+    """What the store knows, including who killed the processes that died since."""
+    known = store.known(processor)
+    with steps.left_behind() as crumbs:
+        failures = blamed(crumbs, known.states, known.failures)
+        if not failures:
+            return known
+        if not known.prepared:
+            store.prepare(processor)
+        store.commit(processor, Batch(failures=failures))
+    return store.known(processor)
 
 
 def _of_days(
@@ -286,12 +239,12 @@ class _Writer:
         processor: Processor,
         store: Store,
         batch_bytes: int,
-        failures: Mapping[str, Failure],
+        known: Known,
         report: BatchReport,
         run_id: str | None,
     ) -> None:
         self.processor, self.store, self.batch_bytes = processor, store, batch_bytes
-        self.failures, self.report, self.run_id = failures, report, run_id
+        self.known, self.report, self.run_id = known, report, run_id
         self.settled: set[str] = set()
         self.written: set[str] = set()
         self._batch = Batch()
@@ -348,6 +301,9 @@ class _Writer:
         report.processed += len(batch.done)
         report.skipped += len(batch.signed)
         for done in batch.done:
+            before = self.known.states.get(done.session_file)
+            if before and before.signature and done.signature.size < before.signature.size:
+                report.shrunk += 1
             day = report.days.setdefault(done.session_day, DayReport())
             day.processed += 1
             day.items += done.items
@@ -381,5 +337,6 @@ class _Writer:
         self.settled.add(key)
         if len(self.report.errors_detail) < _MANY_ERRORS:
             self.report.errors_detail.append((key, problem.error))
-        known, now, version = self.failures.get(key), datetime.now(UTC), self.processor.version
-        return next_failure(key, problem, known, now, signature, file_hash, version)
+        earlier, now = self.known.failures.get(key), datetime.now(UTC)
+        version = self.processor.version
+        return next_failure(key, problem, earlier, now, signature, file_hash, version)

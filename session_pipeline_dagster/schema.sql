@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS session_processor_state (
     memo VARCHAR,
     run_id VARCHAR,
     signature_at TIMESTAMPTZ,
-    unknown_lines BIGINT
+    unknown_lines BIGINT,
+    gone_at TIMESTAMPTZ -- when the file was first missing from disk; its rows are kept
 );
 
 -- One row per (processor, file) that failed last time; gone once the file is processed.

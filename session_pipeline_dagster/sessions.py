@@ -1,36 +1,35 @@
-"""Where session files are: find, stat, read once, hash.
+"""Where session files are: find and stat them.
 
 One scan serves runner, sensors, status and the command line, so they can never disagree about what
-a session file is. What a file says is `transcript.py`; what has been processed is `store.py`.
+a session file is. Reading one is `snapshot.py`; what it says is `transcript.py`; what has been
+processed is `store.py`.
 """
 
 import os
 import re
-import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import msgspec
-import xxhash
 
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.records import DECODE_ERRORS, read_json
-from session_pipeline_dagster.settings import Layout, Root
-from session_pipeline_dagster.transcript import BOM, HEAD_BYTES, first_day
+from session_pipeline_dagster.settings import Layout, Limits, Root
+from session_pipeline_dagster.snapshot import (
+    COMPRESSED,
+    Content,
+    Signature,
+    read_head,
+    read_snapshot,
+    signature_of,
+)
+from session_pipeline_dagster.transcript import HEAD_BYTES, first_day
 
+_ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
-
-
-class Signature(msgspec.Struct, frozen=True, gc=False):
-    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
 
 
 class SessionFile(msgspec.Struct, frozen=True, gc=False):
@@ -59,15 +58,6 @@ class Scan:
     left_out: Sequence[LeftOut]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The complete lines of a file, the hash of these very bytes, and the signature they had."""
-
-    complete: bytes
-    file_hash: str
-    signature: Signature
-
-
 class SessionSource(Protocol):
     """Where session files come from."""
 
@@ -84,6 +74,7 @@ class SessionSource(Protocol):
 
         Raises:
             OSError: gone (FileNotFoundError) or not readable.
+            Permanent, Retryable: it can be opened, but what it holds cannot be had.
         """
         ...
 
@@ -99,6 +90,7 @@ class LocalSource:
     roots: tuple[Root, ...]
     layout: Layout = Layout.USERS
     user: str = "me"
+    limits: Limits = field(default_factory=Limits)
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`."""
@@ -110,28 +102,22 @@ class LocalSource:
         return Scan(_one_a_key(files, left_out), left_out)
 
     def read(self, file: SessionFile) -> Content:
-        """See `SessionSource.read`. Bytes appended while reading wait for the next look."""
-        with _open(file.path) as handle:
-            signature = _signature(os.fstat(handle.fileno()))
-            data = handle.read(signature.size)
-        complete = complete_part(data)
-        return Content(complete, content_hash(complete), signature)
+        """See `SessionSource.read`."""
+        return read_snapshot(file.path, self.limits)
 
     def day(self, file: SessionFile) -> date:
         """See `SessionSource.day`."""
-        with _open(file.path) as handle:
-            head = handle.read(_SHORT_HEAD)
-            whole = len(head) < _SHORT_HEAD
-            day = first_day(head, whole=whole)
-            if day is None and not whole:
-                head += handle.read(HEAD_BYTES + 1 - _SHORT_HEAD)
-                day = first_day(head, whole=True)
+        head = read_head(file.path, _SHORT_HEAD)
+        day = first_day(head, whole=len(head) < _SHORT_HEAD)
+        if day is None and len(head) == _SHORT_HEAD:
+            day = first_day(read_head(file.path, HEAD_BYTES + 1), whole=True)
         return day or mtime_day(file.signature.mtime_ns)
 
 
 def session_day(content: Content) -> date:
     """UTC day of the first top-level timestamp in line order, else of the mtime."""
-    return first_day(content.complete, whole=True) or mtime_day(content.signature.mtime_ns)
+    head = content.complete if content.head is None else content.head
+    return first_day(head, whole=True) or mtime_day(content.signature.mtime_ns)
 
 
 def mtime_day(mtime_ns: int) -> date:
@@ -140,45 +126,6 @@ def mtime_day(mtime_ns: int) -> date:
         return datetime.fromtimestamp(mtime_ns // 10**9, UTC).date()
     except (OverflowError, ValueError, OSError):
         return date(1970, 1, 1)
-
-
-def complete_part(data: bytes) -> bytes:
-    """The bytes of all complete lines: up to the last newline, and a last line that is whole.
-
-    A half-written last line is left for the next time.
-    """
-    end = data.rfind(b"\n") + 1
-    tail = data[end:] if end else data.removeprefix(BOM)
-    if tail.strip() and _is_object(tail):
-        return data
-    return data[:end]
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        value = msgspec.json.decode(line)
-    except DECODE_ERRORS:
-        value = read_json(line)
-    return isinstance(value, dict)
-
-
-def content_hash(complete: bytes) -> str:
-    """xxh3-128 in hex: it finds changes, it is no protection against a forger."""
-    return xxhash.xxh3_128_hexdigest(complete)
-
-
-def _signature(found: os.stat_result) -> Signature:
-    return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def _open(path: str) -> BinaryIO:
-    # Not through a link, and never waiting for the other end of a FIFO that took the file's place.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "not a regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def _key(name: str) -> str:
@@ -233,9 +180,9 @@ class _Walk:
             ) from error
         for entry in entries:
             key = _key(entry.name)
-            if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(".jsonl"):
+            if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(_ENDINGS):
                 self._folder(entry.path, f"{key}/", self._owner(key))
-            elif entry.name.endswith(".jsonl") or entry.is_symlink():
+            elif entry.name.endswith(_ENDINGS) or entry.is_symlink():
                 reason = self._why_not(entry) or f"not inside a folder of {self._first()}"
                 self.left_out.append(LeftOut(self.prefix + key, reason))
 
@@ -257,11 +204,8 @@ class _Walk:
                 self.left_out.append(LeftOut(self.prefix + key, reason))
                 continue
             for entry in entries:
-                if entry.name.endswith(".jsonl"):
+                if entry.name.endswith(_ENDINGS):
                     self._candidate(entry, key + _key(entry.name), owner)
-                elif entry.name.endswith(".jsonl.gz"):
-                    reason = "compressed; unpack it"
-                    self.left_out.append(LeftOut(self.prefix + key + _key(entry.name), reason))
                 elif entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{key}{_key(entry.name)}/"))
                 elif entry.is_symlink() and entry.is_dir():
@@ -282,7 +226,7 @@ class _Walk:
         if project is None:
             project = _project_of(key)
         self.files.append(
-            SessionFile(self.prefix + key, user, project, entry.path, _signature(found))
+            SessionFile(self.prefix + key, user, project, entry.path, signature_of(found))
         )
 
     def _why_not(self, entry: os.DirEntry[str]) -> str | None:

@@ -5,16 +5,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 
+from session_pipeline_dagster import setting_values as values
 from session_pipeline_dagster.errors import SettingsError
 
-_DIGITS = 16
 _MOST_DAYS = 36_500
-_ALL = 100
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -68,12 +66,35 @@ class ModelSettings:
     tokens_per_run: int | None = None  # SESSION_PIPELINE_TOKENS_PER_RUN
 
 
+class OnDelete(Enum):
+    """What becomes of the rows of a deleted file.
+
+    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere.
+    """
+
+    KEEP = "keep"
+    PURGE = "purge"
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """One place with session files; a name, if any, prefixes its keys (`name:alice/x.jsonl`)."""
 
     path: Path
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one file is taken into memory, in bytes.
+
+    Attributes:
+        line: the longest line that is read; a longer one counts as unreadable.
+        unpacked: the most that a `.jsonl.gz` may hold.
+    """
+
+    line: int = 16 << 20  # SESSION_PIPELINE_LINE_MB
+    unpacked: int = 256 << 20  # SESSION_PIPELINE_UNPACKED_MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,8 @@ class Settings:
     time_budget: timedelta = timedelta(seconds=150)  # SESSION_PIPELINE_TIME_BUDGET_SECONDS
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
+    on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
+    limits: Limits = Limits()
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
@@ -128,63 +151,82 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsError: a value cannot be used; the message names the variable and what it takes.
     """
     env = os.environ if environ is None else environ
-    usage = _seconds(env, "SCHEDULER_USAGE_PROCESSOR_INTERVAL")
-    verification = _seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
+    usage = values.seconds(env, "SCHEDULER_USAGE_PROCESSOR_INTERVAL")
+    verification = values.seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
     given = {"usage": usage, "verification": verification}
-    own_cap = _whole(env, "SESSION_PROCESSOR_MAX_PER_RUN", 50)
+    own_cap = values.whole(env, "SESSION_PROCESSOR_MAX_PER_RUN", 50)
     default = Settings()
     return Settings(
         roots=parse_roots(_roots_text(env)),
-        layout=parse_layout(_text(env, "SESSION_LAYOUT") or Layout.USERS.value),
-        user=_text(env, "SESSION_USER") or _os_user(env),
-        database=_path(
-            _text(env, "SESSION_PIPELINE_DATABASE") or str(default.database),
+        layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
+        user=values.text(env, "SESSION_USER") or _os_user(env),
+        database=values.path(
+            values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database),
             "SESSION_PIPELINE_DATABASE",
         ),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
-        start_date=_date(env, "SESSION_PIPELINE_START_DATE", default.start_date),
+        start_date=values.day(env, "SESSION_PIPELINE_START_DATE", default.start_date),
         cadences={name: value for name, value in given.items() if value is not None},
         max_files={"verification": own_cap},
-        max_files_per_run=_whole(
+        max_files_per_run=values.whole(
             env, "SESSION_PIPELINE_MAX_FILES_PER_RUN", default.max_files_per_run
         ),
-        time_budget=_seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS") or default.time_budget,
-        lock_timeout=_seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS") or default.lock_timeout,
-        batch_bytes=_whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,
-        workers=_whole(env, "SESSION_PIPELINE_WORKERS", default.workers),
-        database_memory_mb=_whole(
+        time_budget=values.seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS")
+        or default.time_budget,
+        lock_timeout=values.seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS")
+        or default.lock_timeout,
+        batch_bytes=values.whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,
+        on_delete=_on_delete(
+            values.text(env, "SESSION_PIPELINE_ON_DELETE") or default.on_delete.value
+        ),
+        limits=Limits(
+            values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
+            values.whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
+        ),
+        workers=values.whole(env, "SESSION_PIPELINE_WORKERS", default.workers),
+        database_memory_mb=values.whole(
             env, "SESSION_PIPELINE_DATABASE_MEMORY_MB", default.database_memory_mb
         ),
-        database_threads=_whole(env, "SESSION_PIPELINE_DATABASE_THREADS", default.database_threads),
-        health_interval=_seconds(env, "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS")
+        database_threads=values.whole(
+            env, "SESSION_PIPELINE_DATABASE_THREADS", default.database_threads
+        ),
+        health_interval=values.seconds(env, "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS")
         or default.health_interval,
-        stuck_grace=_seconds(env, "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS"),
-        format_window=timedelta(days=_whole(env, "SESSION_PIPELINE_FORMAT_DAYS", 7, _MOST_DAYS)),
-        unreadable_percent=_percent(
+        stuck_grace=values.seconds(env, "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS"),
+        format_window=timedelta(
+            days=values.whole(env, "SESSION_PIPELINE_FORMAT_DAYS", 7, _MOST_DAYS)
+        ),
+        unreadable_percent=values.percent(
             env, "SESSION_PIPELINE_UNREADABLE_PERCENT", default.unreadable_percent
         ),
-        unknown_percent=_percent(env, "SESSION_PIPELINE_UNKNOWN_PERCENT", default.unknown_percent),
-        alert_urls=_urls(env, "SESSION_PIPELINE_ALERT_URLS"),
+        unknown_percent=values.percent(
+            env, "SESSION_PIPELINE_UNKNOWN_PERCENT", default.unknown_percent
+        ),
+        alert_urls=values.urls(env, "SESSION_PIPELINE_ALERT_URLS"),
         alert_level=_level(env, "SESSION_PIPELINE_ALERT_LEVEL", default.alert_level),
-        alert_delay=_seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
-        ui_url=_web_address(env, "DAGSTER_UI_URL"),
+        alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
+        ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         model=_model(env),
     )
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:
     default = ModelSettings()
-    extractor = parse_extractor(_text(env, "SESSION_PIPELINE_EXTRACTOR") or default.extractor.value)
-    budget = _whole(env, "SESSION_PIPELINE_TOKENS_PER_RUN", 0)
+    extractor = parse_extractor(
+        values.text(env, "SESSION_PIPELINE_EXTRACTOR") or default.extractor.value
+    )
+    budget = values.whole(env, "SESSION_PIPELINE_TOKENS_PER_RUN", 0)
     return ModelSettings(
         extractor=extractor,
-        model=_text(env, "SESSION_PIPELINE_MODEL") or DEFAULT_MODELS.get(extractor, ""),
-        anthropic_api_key=_shared(env, "ANTHROPIC_API_KEY"),
-        anthropic_base_url=_shared(env, "ANTHROPIC_BASE_URL"),
-        openai_api_key=_shared(env, "OPENAI_API_KEY"),
-        openai_base_url=_shared(env, "OPENAI_BASE_URL"),
-        deadline=_seconds(env, "SESSION_PIPELINE_MODEL_DEADLINE_SECONDS") or default.deadline,
-        sessions_at_once=_whole(env, "SESSION_PIPELINE_MODEL_SESSIONS", default.sessions_at_once),
+        model=values.text(env, "SESSION_PIPELINE_MODEL") or DEFAULT_MODELS.get(extractor, ""),
+        anthropic_api_key=values.shared(env, "ANTHROPIC_API_KEY"),
+        anthropic_base_url=values.shared(env, "ANTHROPIC_BASE_URL"),
+        openai_api_key=values.shared(env, "OPENAI_API_KEY"),
+        openai_base_url=values.shared(env, "OPENAI_BASE_URL"),
+        deadline=values.seconds(env, "SESSION_PIPELINE_MODEL_DEADLINE_SECONDS") or default.deadline,
+        sessions_at_once=values.whole(
+            env, "SESSION_PIPELINE_MODEL_SESSIONS", default.sessions_at_once
+        ),
         tokens_per_run=budget or None,
     )
 
@@ -240,14 +282,7 @@ def parse_root(part: str) -> Root:
         name = ""
     if not part.strip():
         raise SettingsError("SESSION_DATA_DIR or --sessions is empty; write path or name=path")
-    return Root(_path(part, "SESSION_DATA_DIR or --sessions"), name or None)
-
-
-def _path(text: str, name: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise SettingsError(f"{name} is {text!r}, but there is no such user") from None
+    return Root(values.path(part, "SESSION_DATA_DIR or --sessions"), name or None)
 
 
 def parse_layout(text: str) -> Layout:
@@ -262,11 +297,19 @@ def parse_layout(text: str) -> Layout:
         raise SettingsError(f"SESSION_LAYOUT is {text!r}; it takes users or projects") from None
 
 
+def _on_delete(text: str) -> OnDelete:
+    try:
+        return OnDelete(text)
+    except ValueError:
+        message = f"SESSION_PIPELINE_ON_DELETE is {text!r}; it takes keep or purge"
+        raise SettingsError(message) from None
+
+
 def _roots_text(env: Mapping[str, str]) -> str:
-    explicit = _text(env, "SESSION_DATA_DIR")
+    explicit = values.text(env, "SESSION_DATA_DIR")
     if explicit is not None:
         return explicit
-    data_dir = _text(env, "DATA_DIR")
+    data_dir = values.text(env, "DATA_DIR")
     return str(Path(data_dir) / "user_sessions") if data_dir else "var/user_sessions"
 
 
@@ -277,91 +320,9 @@ def _os_user(env: Mapping[str, str]) -> str:
         return env.get("USER", "me")
 
 
-def _text(env: Mapping[str, str], name: str) -> str | None:
-    value = env.get(name)
-    if value is not None and not value.strip():
-        raise SettingsError(f"{name} is empty; give it a value or unset it")
-    return value
-
-
-def _shared(env: Mapping[str, str], name: str) -> str | None:
-    """A variable of other programs too; empty is as good as not set."""
-    return env.get(name) or None
-
-
-def _whole(env: Mapping[str, str], name: str, default: int, most: int | None = None) -> int:
-    value = _text(env, name)
-    if value is None:
-        return default
-    digits = value.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < _DIGITS and int(digits) > 0):
-        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least 1")
-    if most is not None and int(digits) > most:
-        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")
-    return int(value)
-
-
-def _percent(env: Mapping[str, str], name: str, default: float) -> float:
-    value = _text(env, name)
-    if value is None:
-        return default
-    try:
-        percent = float(value)
-    except ValueError:
-        percent = -1.0
-    if not 0 <= percent <= _ALL:
-        raise SettingsError(f"{name} is {value!r}; it takes a number of percent from 0 to 100")
-    return percent
-
-
 def _level(env: Mapping[str, str], name: str, default: AlertLevel) -> AlertLevel:
-    value = _text(env, name)
+    value = values.text(env, name)
     try:
         return default if value is None else AlertLevel(value.strip())
     except ValueError:
         raise SettingsError(f"{name} is {value!r}; it takes info, unknown or warning") from None
-
-
-def _urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """URLs of alert sinks; the error names the place of a wrong one, because they hold tokens."""
-    urls = tuple((_text(env, name) or "").split())
-    for place, url in enumerate(urls, start=1):
-        if not _URL.match(url):
-            raise SettingsError(
-                f"{name}: number {place} is no URL like slack://...; separate them by spaces"
-            )
-    return urls
-
-
-def _web_address(env: Mapping[str, str], name: str) -> str | None:
-    value = _text(env, name)
-    if value is not None and not re.match(r"https?://[^/]", value.strip()):
-        raise SettingsError(f"{name} is {value!r}; it takes an address like http://127.0.0.1:3000")
-    return None if value is None else value.strip().rstrip("/")
-
-
-def _seconds(env: Mapping[str, str], name: str) -> timedelta | None:
-    value = _text(env, name)
-    if value is None:
-        return None
-    try:
-        duration = timedelta(seconds=float(value))
-    except (ValueError, OverflowError):
-        duration = timedelta(0)
-    # Less than a microsecond is none.
-    if duration <= timedelta(0):
-        raise SettingsError(f"{name} is {value!r}; it takes a number of seconds above 0")
-    return duration
-
-
-def _date(env: Mapping[str, str], name: str, default: date) -> date:
-    value = _text(env, name)
-    if value is None:
-        return default
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        raise SettingsError(f"{name} is {value!r}; it takes a date like 2025-02-01") from None
-    if day > datetime.now(UTC).date():
-        raise SettingsError(f"{name} is {value!r}; it takes a date that is not in the future")
-    return day

@@ -8,74 +8,42 @@ none is held while a file is parsed or a model answers. What a number means is d
 import random
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from session_pipeline_dagster import store_derive
+from session_pipeline_dagster import store_derive, store_read, store_schema
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
-from session_pipeline_dagster.health import LineCounts
-from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import (
-    Processor,
-    Rollup,
-    derived_names,
-    derived_tables,
-    extras,
-)
-from session_pipeline_dagster.sessions import Signature
+from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store_errors import busy, passes, unusable
 
 if TYPE_CHECKING:
     import pyarrow
 
-SCHEMA_VERSION = 1
 _LONGEST_PAUSE = 0.5
-_BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.SerializationException)
+_BROKEN = (
+    duckdb.IOException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.SerializationException,
+    # There is one writer, so no conflict: what cannot be committed cannot be written.
+    duckdb.TransactionException,
+)
 
 # DuckDB raises no conflict when two threads of one process insert the same new file; between
 # processes its file lock does the same job.
 _ONE_WRITER = threading.RLock()
 
-_STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
-    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo
-    FROM session_processor_state WHERE processor_name = ?"""
-_FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
-    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
-    processor_version FROM session_processor_failures WHERE processor_name = ?"""
-_LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_lines), 0)::BIGINT,
-    coalesce(sum(unknown_lines), 0)::BIGINT FROM session_processor_state
-    WHERE processor_name = ? AND mtime_ns >= ?"""
-_CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
-_DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
 _RELATIONS = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the store knows of one processor's files.
-
-    Attributes:
-        states, failures: rows by session file.
-        stale_rollups: roll-ups and derivations of the processor with parts that wait.
-        prepared: the tables and views of the processor are as it declares them.
-        lines: of files written since `lines_since`.
-    """
-
-    states: Mapping[str, FileState]
-    failures: Mapping[str, Failure]
-    stale_rollups: Sequence[str]
-    prepared: bool
-    lines: LineCounts = field(default_factory=LineCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +120,7 @@ class Store:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     @contextmanager
-    def _transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
+    def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """All of it, or nothing: a connection that closes without a commit has written nothing."""
         with _ONE_WRITER, self.connect() as connection:
             _ensure_schema(connection, self.database)
@@ -167,39 +135,16 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
-    ) -> Known:
+    ) -> store_read.Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
         """
-        names, counts = {*derived_names(processor)}, [(0, 0, 0)]
-        version = processor.version
         with self.connect(timeout) as connection:
             _ensure_schema(connection, self.database)
-            states = connection.execute(_STATES, [processor.name]).fetchall()
-            failures = connection.execute(_FAILURES, [processor.name]).fetchall()
-            parts = connection.execute(_CHANGES).fetchall()
-            made = connection.execute(_DIGEST, [processor.name]).fetchall()
-            if lines_since is not None:
-                since = [processor.name, int(lines_since.timestamp()) * 10**9]
-                counts = connection.execute(_LINES, since).fetchall()
-        return Known(
-            states={
-                # A row without a version was imported, or written by hand: it is of any version.
-                r[0]: FileState(
-                    *r[:4], _signature(*r[4:7]), r[7], version if r[8] is None else r[8], r[9]
-                )
-                for r in states
-            },
-            failures={
-                row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
-                for row in failures
-            },
-            stale_rollups=sorted({row[0] for row in parts} & names),
-            prepared=made == [(write.declaration_digest(processor),)],
-            lines=LineCounts(*counts[0]),
-        )
+            rows = store_read.read_rows(connection, processor.name, lines_since)
+        return store_read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
@@ -245,8 +190,8 @@ class Store:
             ContractError: its DDL or SQL is not valid, or a table cannot be brought up to it.
         """
         digest = write.declaration_digest(processor)
-        with self._transaction() as connection:
-            if connection.execute(_DIGEST, [processor.name]).fetchall() != [(digest,)]:
+        with self.transaction() as connection:
+            if store_read.digests(connection, processor.name) != [(digest,)]:
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
             tables = [*processor.tables, *extras(processor).journals]
@@ -274,7 +219,7 @@ class Store:
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name, batch = datetime.now(UTC), processor.name, batch.together()
         appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
             self._write(connection, processor, batch.without(overtaken), now, run_id)
         return overtaken
@@ -309,12 +254,12 @@ class Store:
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return write.mark_outdated(connection, processor, keys)
 
     def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
         """Forget failures, so that the files are tried again: those named, or all quarantined."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return write.release(connection, processor, keys)
 
     def refresh(self, rollup: Rollup) -> list[str]:
@@ -323,7 +268,7 @@ class Store:
         Raises:
             ContractError: its SQL fails.
         """
-        with _derived(f"roll-up {rollup.name!r}"), self._transaction() as connection:
+        with _derived(f"roll-up {rollup.name!r}"), self.transaction() as connection:
             return write.refresh(connection, rollup)
 
     def derive(self, derivation: Derivation, compute: Compute | None = None) -> Changes:
@@ -340,7 +285,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return store_derive.derive(self.connect, self._transaction, derivation, compute)
+            return store_derive.derive(self.connect, self.transaction, derivation, compute)
 
 
 @contextmanager
@@ -363,32 +308,22 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signature | None:
-    if size is None or mtime is None or ctime is None:
-        return None
-    return Signature(size, mtime, ctime)
-
-
 def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Create the store's own tables in a new file; refuse a file of a newer schema."""
+    """Bring the store's own tables up to this version; see `store_schema.py`."""
+    if store_schema.is_current(_found_schema(connection)):
+        return
+    # Under the writer's lock: of two threads that both find an older file, one has work to do.
+    with _ONE_WRITER:
+        found = _found_schema(connection)
+        if not store_schema.is_current(found):
+            store_schema.bring_up(connection, database, found)
+
+
+def _found_schema(connection: duckdb.DuckDBPyConnection) -> store_schema.Found:
     try:
-        rows = connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
+        return connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
     except duckdb.CatalogException:
-        rows = []
-    if not rows:
-        # Under the writer's lock: two threads that both find a new file must not both fill it.
-        with _ONE_WRITER:
-            connection.execute(Path(__file__).with_name("schema.sql").read_text("utf-8"))
-            connection.execute(
-                "INSERT INTO session_pipeline_schema SELECT ? "
-                "WHERE NOT EXISTS (FROM session_pipeline_schema)",
-                [SCHEMA_VERSION],
-            )
-    elif rows[0][0] > SCHEMA_VERSION:
-        raise StoreUnusable(
-            f"{database} has schema {rows[0][0]}, this version knows {SCHEMA_VERSION}; "
-            "upgrade session-pipeline-dagster, or set SESSION_PIPELINE_DATABASE"
-        )
+        return None
 
 
 def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:

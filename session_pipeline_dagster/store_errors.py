@@ -7,6 +7,7 @@ from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 
 # Another process holds the file; or another thread is just closing the last connection to it.
 _PASSING = ("Could not set lock on file", "Unique file handle conflict")
+_FULL = ("No space left", "File too large", "Could not write", "Disk quota exceeded")
 _PID = re.compile(r"\(PID (\d+)\)")
 
 
@@ -33,5 +34,10 @@ def unusable(database: Path, text: str, version: str) -> StoreUnusable:
     if "not a valid DuckDB database file" in text:
         return StoreUnusable(
             f"{database} is not a DuckDB file; set SESSION_PIPELINE_DATABASE to another path"
+        )
+    if any(part in text for part in _FULL):
+        return StoreUnusable(
+            f"{database} cannot be written, its disk is full; make room. What was committed before "
+            "stays, the rest is done by the next run"
         )
     return StoreUnusable(f"{database} cannot be used: {text.splitlines()[0]}")

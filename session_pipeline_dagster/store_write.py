@@ -11,13 +11,13 @@ from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
-from session_pipeline_dagster.sessions import content_hash
+from session_pipeline_dagster.snapshot import content_hash
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
-_OUTDATED = 0
+OUTDATED = 0
 """A processor_version that no processor has."""
 
 
@@ -192,6 +192,7 @@ def insert_states(
             run_id,
             d.signature_at,
             d.unknown_lines,
+            None,
         )
         for d in done
     ]
@@ -251,7 +252,7 @@ def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequen
     register(connection, "outdated", keys)
     delete_records(connection, "session_processor_failures", processor, keys)
     return connection.execute(
-        f"""UPDATE session_processor_state SET processor_version = {_OUTDATED}
+        f"""UPDATE session_processor_state SET processor_version = {OUTDATED}
         WHERE processor_name = ? AND session_file IN (FROM outdated)""",
         [processor],
     ).fetchall()[0][0]

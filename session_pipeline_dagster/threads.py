@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from session_pipeline_dagster.breadcrumbs import Trail
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.sessions import SessionSource
@@ -24,11 +25,13 @@ def side_by_side(
     tasks: Sequence[Task],
     stop: float,
     threads: int,
+    trail: Trail,
 ) -> Iterator[Outcome]:
     """Begin the tasks in order, `threads` at once, and hand out what came of each when it comes.
 
     Args:
         stop: `time.monotonic()` after which no further task is begun.
+        trail: where to write down which files are in work.
 
     Raises:
         SettingsError: as the processor raised it, once what had begun was handed out.
@@ -42,7 +45,7 @@ def side_by_side(
                 task = next(waiting, None)
                 if task is None:
                     break
-                running.add(pool.submit(_work, processor, source, schemas, task))
+                running.add(pool.submit(_work, processor, source, schemas, task, trail))
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -59,10 +62,13 @@ def _work(
     source: SessionSource,
     schemas: "Mapping[str, pyarrow.Schema]",
     task: Task,
+    trail: Trail,
 ) -> tuple[Outcome, SettingsError | None]:
     bench, refused = Workbench(processor, source, schemas), None
-    try:
-        bench.work_on(task)
-    except SettingsError as error:
-        refused = error
+    with trail.walk() as crumb:
+        crumb.name(task.file)
+        try:
+            bench.work_on(task)
+        except SettingsError as error:
+            refused = error
     return bench.take(), refused

@@ -37,12 +37,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to ask for now; if nothing, why. `memory` is to be kept either way."""
+    """What to ask for now; if nothing, why. `memory` is to be kept either way.
+
+    `settle`: ask for a run although no file is due, to take note of deleted ones.
+    """
 
     reason: str
     memory: Memory
     files: list[SessionFile] = field(default_factory=list)
     rollups: list[str] = field(default_factory=list)
+    settle: bool = False
 
 
 def read_memory(cursor: str | None) -> Memory:
@@ -96,6 +100,18 @@ def decide(
     deferred = len(outlook.due) - min(len(outlook.due), cap)
     kept = replace(memory, requested_at=now.timestamp(), deferred=deferred, fruitless=fruitless)
     return Decision(f"{len(wanted)} files are due", kept, wanted)
+
+
+def with_deletions(decision: Decision, files: int, cadence: timedelta, now: datetime) -> Decision:
+    """The decision where so many files were deleted or came back: any run takes note of them."""
+    if decision.files or decision.rollups or not files:
+        return decision
+    memory = decision.memory
+    since = None if memory.requested_at is None else now.timestamp() - memory.requested_at
+    if since is not None and 0 <= since < cadence.total_seconds():
+        return decision
+    kept = replace(memory, requested_at=now.timestamp())
+    return Decision(f"{files} files were deleted or are back", kept, settle=True)
 
 
 def _decide_rollups(

@@ -105,9 +105,12 @@ class Workbench:
             problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
             outcome.failed.append(Failed(file, problem, file.signature))
             return
+        except (Permanent, Retryable) as error:
+            outcome.failed.append(Failed(file, _problem(self.processor, error), file.signature))
+            return
         outcome.bytes_read += len(content.complete)
         unchanged = state is not None and state.file_hash == content.file_hash
-        if unchanged and state.processor_version == self.processor.version:
+        if unchanged and (state.processor_version == self.processor.version or state.kept):
             outcome.signed.append(Signed(file.key, content.signature, taken))
             return
         failure = task.failure

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
-from session_pipeline_dagster.runner import BatchReport, Options, run_batch
+from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import Store, open_store
@@ -111,7 +112,7 @@ class Pipeline:
 
     @property
     def source(self) -> LocalSource:
-        return LocalSource(self.settings.roots)
+        return LocalSource(self.settings.roots, limits=self.settings.limits)
 
     @property
     def store(self) -> Store:

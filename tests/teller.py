@@ -12,7 +12,8 @@ from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge_derive import derivations
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.runner import BatchReport, Options, run_all
+from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.runner import run_all
 
 Said = tuple[str, str]
 """How it was said (a detection type), and what."""

@@ -12,7 +12,8 @@ from helpers import Pipeline
 from knowledge_lines import MONTHLY, WEEKLY, id_of
 
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.runner import BatchReport, Options, run_all
+from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.runner import run_all
 
 DOWN = Step(status=529, error="overloaded")
 SECRET = "ghp_" + "a1B2" * 9

@@ -11,7 +11,8 @@ from helpers import Pipeline, append, make_pipeline, session_line
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, Permanent
 from session_pipeline_dagster.processor import ProcessorResult, Registry, Rollup, Session
-from session_pipeline_dagster.runner import Options, run_all
+from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.runner import run_all
 
 CANARY = "canary-in-the-transcript"
 

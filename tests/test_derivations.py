@@ -15,7 +15,8 @@ from session_pipeline_dagster.defs.sensors import processor_sensor
 from session_pipeline_dagster.derivation import Changes, Derivation, DerivedTable, Inputs
 from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.processor import ProcessorResult, Registry, Session, check_contract
-from session_pipeline_dagster.runner import Options, run_all
+from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.runner import run_all
 
 READS = {"texts": "SELECT words FROM texts", "longest": "FROM longest"}
 TOUCHED = "SELECT 'texts' FROM texts SEMI JOIN batch USING (session_file)"

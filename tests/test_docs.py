@@ -9,7 +9,8 @@ from helpers import session_line
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.processor import Registry, check_contract
-from session_pipeline_dagster.runner import Options, run_all
+from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import open_store

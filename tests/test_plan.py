@@ -16,7 +16,8 @@ from session_pipeline_dagster.plan import (
     look,
     next_failure,
 )
-from session_pipeline_dagster.sessions import SessionFile, Signature
+from session_pipeline_dagster.sessions import SessionFile
+from session_pipeline_dagster.snapshot import Signature
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SECOND = 10**9

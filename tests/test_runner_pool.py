@@ -1,6 +1,5 @@
 """Worker processes give the very rows that this process gives."""
 
-import os
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +9,6 @@ import pytest
 from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline, numbers, write_many
 
 from session_pipeline_dagster import pool
-from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage import UsageProcessor
 
@@ -24,22 +22,6 @@ class SpoiltUsage(UsageProcessor):
         if "invoice" in session.key:
             raise ValueError
         return super().process(session)
-
-
-class Dying:
-    """Takes its worker process with it at one file."""
-
-    name = "dying"
-    version = 1
-    cadence = timedelta(seconds=60)
-
-    def __init__(self) -> None:
-        self.tables = {"dying_rows": "session_file VARCHAR"}
-
-    def process(self, session: Session) -> ProcessorResult:
-        if session.key.endswith("s07.jsonl"):
-            os._exit(139)
-        return ProcessorResult({"dying_rows": [(session.key,)]}, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -105,18 +87,6 @@ def test_a_spent_budget_begins_no_further_chunk_in_workers(pipeline: Pipeline) -
     report = parallel.run(UsageProcessor(), time_budget=timedelta(microseconds=1))
     assert (report.processed, report.capped) == (0, 17)
     assert parallel.run(UsageProcessor()).processed == 17
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_is_reported_and_loses_nothing(tmp_path: Path) -> None:
-    pipeline = make_pipeline(tmp_path)
-    write_many(pipeline.root, 40, lines=10)
-    parallel = in_workers(pipeline)
-    with pytest.raises(PipelineError, match="SESSION_PIPELINE_WORKERS=1"):
-        parallel.run(Dying())
-    rows = parallel.rows("dying_rows")
-    assert [row[0] for row in rows] == sorted(parallel.states(Dying()))
-    assert ("alice/s07.jsonl",) not in rows
 
 
 def test_a_processor_that_cannot_travel_is_run_here(tmp_path: Path) -> None:

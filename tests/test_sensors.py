@@ -16,7 +16,8 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, load_processors
-from session_pipeline_dagster.runner import Options, run_all, run_batch
+from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.runner import run_all, run_batch
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import Store, open_store

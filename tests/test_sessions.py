@@ -11,8 +11,9 @@ import xxhash
 from lines import encode, other, user
 
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.sessions import LocalSource, complete_part, session_day
+from session_pipeline_dagster.sessions import LocalSource, session_day
 from session_pipeline_dagster.settings import Layout, Root
+from session_pipeline_dagster.snapshot import complete_part
 from session_pipeline_dagster.transcript import HEAD_BYTES
 
 LINE = encode(user("a"))
@@ -105,12 +106,6 @@ def test_files_beside_sessions_are_no_sessions(root: Path) -> None:
         put(root, f"alice/{name}")
     put(root, "README.md")
     assert (keys(root), left_out(root)) == ([], {})
-
-
-def test_a_compressed_session_is_left_out_with_a_reason_not_silently(root: Path) -> None:
-    put(root, "alice/x.jsonl.gz", b"\x1f\x8b")
-    assert keys(root) == []
-    assert list(left_out(root)) == ["alice/x.jsonl.gz"]
 
 
 def test_symbolic_links_are_left_out_wherever_they_lead(root: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from session_pipeline_dagster.settings import (
     AlertLevel,
     Extractor,
     Layout,
+    OnDelete,
     Root,
     Settings,
     parse_roots,
@@ -53,6 +54,9 @@ SET = [
         timedelta(seconds=1.5),
     ),
     ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
+    ("SESSION_PIPELINE_ON_DELETE", "purge", lambda s: s.on_delete, OnDelete.PURGE),
+    ("SESSION_PIPELINE_LINE_MB", "4", lambda s: s.limits.line, 4 << 20),
+    ("SESSION_PIPELINE_UNPACKED_MB", "5", lambda s: s.limits.unpacked, 5 << 20),
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),
     ("SESSION_PIPELINE_DATABASE_MEMORY_MB", "256", lambda s: s.database_memory_mb, 256),
     ("SESSION_PIPELINE_DATABASE_THREADS", "4", lambda s: s.database_threads, 4),
@@ -106,6 +110,8 @@ WHOLE = [
     "SESSION_PROCESSOR_MAX_PER_RUN",
     "SESSION_PIPELINE_MAX_FILES_PER_RUN",
     "SESSION_PIPELINE_BATCH_MB",
+    "SESSION_PIPELINE_LINE_MB",
+    "SESSION_PIPELINE_UNPACKED_MB",
     "SESSION_PIPELINE_WORKERS",
     "SESSION_PIPELINE_DATABASE_MEMORY_MB",
     "SESSION_PIPELINE_DATABASE_THREADS",
@@ -218,6 +224,12 @@ def test_a_duration_too_short_to_be_one_is_an_error_too(name: str) -> None:
 def test_what_is_no_date_is_an_error(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^SESSION_PIPELINE_START_DATE is .*date"):
         read_settings({"SESSION_PIPELINE_START_DATE": text})
+
+
+@pytest.mark.parametrize("text", ["delete", "KEEP", "1"])
+def test_what_is_to_be_done_about_deleted_files_is_keep_or_purge(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_ON_DELETE is .* keep or purge"):
+        read_settings({"SESSION_PIPELINE_ON_DELETE": text})
 
 
 @pytest.mark.parametrize("text", ["user", "Users", "flat"])

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from session_pipeline_dagster.plan import Outlook
-from session_pipeline_dagster.sessions import SessionFile, Signature
+from session_pipeline_dagster.sessions import SessionFile
+from session_pipeline_dagster.snapshot import Signature
 from session_pipeline_dagster.ticks import Decision, Memory, decide, read_memory, write_memory
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -16,7 +16,8 @@ from session_pipeline_dagster.defs.resources import SessionsResource, StoreResou
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
-from session_pipeline_dagster.runner import BatchReport, Options, run_batch
+from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Settings
 
 
@@ -27,6 +28,11 @@ class ProcessorConfig(dg.Config):
         default=False,
         description="False: only files that are new or changed. True: first mark the rows of these "
         "partitions outdated, then process their files again.",
+    )
+    outdated: bool = Field(
+        default=False,
+        description="True: also process again what an older version of the processor did, where it "
+        "does that on request only.",
     )
     users: list[str] = Field(default=[], description="Only these users' files; empty = everyone's.")
     max_files: int | None = Field(
@@ -88,6 +94,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             days=days,
             users=frozenset(config.users),
             full_refresh=config.full_refresh,
+            outdated=config.outdated,
             max_files=config.max_files,
             time_budget=timedelta(seconds=config.time_budget_seconds)
             if config.time_budget_seconds

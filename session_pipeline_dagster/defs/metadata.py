@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from session_pipeline_dagster.runner import BatchReport
+from session_pipeline_dagster.report import BatchReport
 
 Metadata = dict[str, int | float | str | dg.MetadataValue]
 """Numbers are plotted by Dagster, so they stay numbers."""
@@ -37,6 +37,9 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "files_skipped": report.skipped,
         "files_failed": report.errors,
         "files_deferred": report.capped,
+        "files_shrunk": report.shrunk,
+        "files_deleted": report.deleted,
+        "files_purged": report.purged,
         "items": report.items_extracted,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),

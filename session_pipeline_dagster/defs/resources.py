@@ -14,7 +14,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from session_pipeline_dagster.sessions import LocalSource
-from session_pipeline_dagster.settings import Layout, Root, Settings
+from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.store import Store
 
 if TYPE_CHECKING:
@@ -27,11 +27,14 @@ class SessionsResource(dg.ConfigurableResource):
     roots: dict[str, str] = Field(description="Name -> folder; the unnamed root's name is empty.")
     layout: str = Field("users", description="users or projects: what the first folder says.")
     user: str = Field("me", description="Whose sessions they are in the projects layout.")
+    line_bytes: int = Field(Limits().line, description="The longest line that is read.")
+    unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
 
     def source(self) -> LocalSource:
         """The session files."""
         roots = tuple(Root(Path(path), name or None) for name, path in self.roots.items())
-        return LocalSource(roots, Layout(self.layout), self.user)
+        limits = Limits(self.line_bytes, self.unpacked_bytes)
+        return LocalSource(roots, Layout(self.layout), self.user, limits)
 
 
 class StoreResource(DuckDBResource):
@@ -70,6 +73,8 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             roots={root.name or "": str(root.path) for root in settings.roots},
             layout=settings.layout.value,
             user=settings.user,
+            line_bytes=settings.limits.line,
+            unpacked_bytes=settings.limits.unpacked,
         ),
         "store": StoreResource(
             database=str(settings.database),

@@ -21,14 +21,15 @@ from session_pipeline_dagster.defs.names import (
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.defs.runs import in_flight
+from session_pipeline_dagster.deletions import unsettled
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
 from session_pipeline_dagster.processor import Processor, Registry, derived_assets, extras
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import Known
-from session_pipeline_dagster.ticks import decide, read_memory, write_memory
+from session_pipeline_dagster.store_read import Known
+from session_pipeline_dagster.ticks import decide, read_memory, with_deletions, write_memory
 
 _TICK = timedelta(seconds=30)
 _OBSERVE_AGAIN = timedelta(hours=1)
@@ -75,6 +76,8 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
             known.stale_rollups,
             hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
+        unknown = sum(map(len, unsettled(scan, known, settings.on_delete)))
+        decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_memory(decision.memory)
         if decision.files:
             requests = _requests(processor, decision.files, known, source, settings)
@@ -82,6 +85,10 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         if decision.rollups:
             requests = [_rollup_request(processor, decision.rollups)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
+        if decision.settle:
+            day = clamp_day(now.date(), settings.start_date, now.date())
+            request = _range_request(processor, day, day)
+            return dg.SensorResult(run_requests=[request], cursor=cursor)
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
 
     return sensor

@@ -13,7 +13,7 @@ from session_pipeline_dagster.processors.verification.knowledge_relations import
     LIKELY_DUPLICATE,
     Relation,
 )
-from session_pipeline_dagster.sessions import content_hash
+from session_pipeline_dagster.snapshot import content_hash
 
 ITEMS = DerivedTable(
     """id VARCHAR, title VARCHAR, content VARCHAR, category VARCHAR, domain VARCHAR,

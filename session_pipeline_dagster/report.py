@@ -1,0 +1,91 @@
+"""What one pass is asked to do, and what it did."""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one pass is asked to do.
+
+    Attributes:
+        days: only files of these partitions (clamped session days); None = all.
+        users: only these users' files; empty = all.
+        full_refresh: first mark the rows in question outdated, then work as always.
+        outdated: the same for rows that are kept although they are of another version.
+        verify: re-hash files that look current; finds what stat cannot.
+        max_files: how many due files to take (default: the setting).
+        time_budget: checked before each file (default: the setting).
+        run_id: kept in the state rows.
+    """
+
+    days: frozenset[date] | None = None
+    users: frozenset[str] = frozenset()
+    full_refresh: bool = False
+    outdated: bool = False
+    verify: bool = False
+    max_files: int | None = None
+    time_budget: timedelta | None = None
+    run_id: str | None = None
+
+
+@dataclass(slots=True)
+class DayReport:
+    """What was processed of one session day (as stored, not clamped)."""
+
+    processed: int = 0
+    items: int = 0
+    lines: int = 0
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What one pass did.
+
+    Attributes:
+        session_files: files on disk, whatever their state.
+        scanned: files that were due.
+        processed: files whose rows were written.
+        skipped: files whose content had not changed after all.
+        capped: due files left for the next pass.
+        errors: files that failed; `errors_detail` names the first 100: (session, error).
+        shrunk: processed files that are smaller than last time: cut off or rewritten.
+        gone: files that vanished while the pass ran.
+        deleted, purged: files found deleted since the last pass; rows kept, or rows removed.
+        backing_off, quarantined: failed earlier; waiting for their time, or given up.
+        commit_seconds: how long each commit held the database.
+        oldest_pending_seconds: age of the oldest file that is still pending.
+        stale_rollups: roll-ups that waited for a refresh before the pass.
+        counts: numbers of the processor's own, summed over the files, failed ones included.
+    """
+
+    processor: str
+    session_files: int = 0
+    left_out: int = 0
+    scanned: int = 0
+    processed: int = 0
+    skipped: int = 0
+    capped: int = 0
+    errors: int = 0
+    shrunk: int = 0
+    gone: int = 0
+    deleted: int = 0
+    purged: int = 0
+    backing_off: int = 0
+    quarantined: int = 0
+    items_extracted: int = 0
+    lines: int = 0
+    unreadable_lines: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    oldest_pending_seconds: float = 0.0
+    stale_rollups: list[str] = field(default_factory=list)
+    errors_detail: list[tuple[str, str]] = field(default_factory=list)
+    commit_seconds: list[float] = field(default_factory=list)
+    days: dict[date, DayReport] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def mb_per_second(self) -> float:
+        """Bytes read per second of the pass, in MB."""
+        return self.bytes / 1e6 / self.seconds if self.seconds else 0.0

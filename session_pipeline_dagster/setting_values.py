@@ -1,0 +1,108 @@
+"""One variable -> its value, or a SettingsError that names it and says what it takes."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from session_pipeline_dagster.errors import SettingsError
+
+_DIGITS = 16
+_ALL = 100
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
+
+
+def path(text: str, name: str) -> Path:
+    """A path, `~` resolved."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{name} is {text!r}, but there is no such user") from None
+
+
+def text(env: Mapping[str, str], name: str) -> str | None:
+    """The text of a variable; None where it is not set."""
+    value = env.get(name)
+    if value is not None and not value.strip():
+        raise SettingsError(f"{name} is empty; give it a value or unset it")
+    return value
+
+
+def shared(env: Mapping[str, str], name: str) -> str | None:
+    """A variable of other programs too; empty is as good as not set."""
+    return env.get(name) or None
+
+
+def whole(env: Mapping[str, str], name: str, default: int, most: int | None = None) -> int:
+    """A whole number of at least 1."""
+    value = text(env, name)
+    if value is None:
+        return default
+    digits = value.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < _DIGITS and int(digits) > 0):
+        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least 1")
+    if most is not None and int(digits) > most:
+        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")
+    return int(value)
+
+
+def percent(env: Mapping[str, str], name: str, default: float) -> float:
+    """A number from 0 to 100."""
+    value = text(env, name)
+    if value is None:
+        return default
+    try:
+        percent = float(value)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= _ALL:
+        raise SettingsError(f"{name} is {value!r}; it takes a number of percent from 0 to 100")
+    return percent
+
+
+def urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """URLs of alert sinks; the error names the place of a wrong one, because they hold tokens."""
+    urls = tuple((text(env, name) or "").split())
+    for place, url in enumerate(urls, start=1):
+        if not _URL.match(url):
+            raise SettingsError(
+                f"{name}: number {place} is no URL like slack://...; separate them by spaces"
+            )
+    return urls
+
+
+def web_address(env: Mapping[str, str], name: str) -> str | None:
+    """An address of a web server, without a slash at its end."""
+    value = text(env, name)
+    if value is not None and not re.match(r"https?://[^/]", value.strip()):
+        raise SettingsError(f"{name} is {value!r}; it takes an address like http://127.0.0.1:3000")
+    return None if value is None else value.strip().rstrip("/")
+
+
+def seconds(env: Mapping[str, str], name: str) -> timedelta | None:
+    """A duration above 0, given in seconds; None where it is not set."""
+    value = text(env, name)
+    if value is None:
+        return None
+    try:
+        duration = timedelta(seconds=float(value))
+    except (ValueError, OverflowError):
+        duration = timedelta(0)
+    # Less than a microsecond is none.
+    if duration <= timedelta(0):
+        raise SettingsError(f"{name} is {value!r}; it takes a number of seconds above 0")
+    return duration
+
+
+def day(env: Mapping[str, str], name: str, default: date) -> date:
+    """A day that is not in the future."""
+    value = text(env, name)
+    if value is None:
+        return default
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise SettingsError(f"{name} is {value!r}; it takes a date like 2025-02-01") from None
+    if day > datetime.now(UTC).date():
+        raise SettingsError(f"{name} is {value!r}; it takes a date that is not in the future")
+    return day

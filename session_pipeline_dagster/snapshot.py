@@ -1,0 +1,213 @@
+"""One look at one file: opened once, read once, and the very bytes that are parsed are hashed.
+
+Bounded by the size that was seen at opening, by the longest line and by what a `.gz` may hold, so
+that no file costs more memory than is set. Which files there are is `sessions.py`.
+"""
+
+import gzip
+import io
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import msgspec
+import xxhash
+
+from session_pipeline_dagster.errors import Permanent, Retryable
+from session_pipeline_dagster.records import DECODE_ERRORS, read_json
+from session_pipeline_dagster.settings import Limits
+from session_pipeline_dagster.transcript import BOM, HEAD_BYTES
+
+COMPRESSED = ".gz"
+_BLOCK = 1 << 20
+_TOO_LONG = b"?"
+"""Stands for a line that is not kept: no JSON, so it counts as one unreadable line."""
+
+
+class Signature(msgspec.Struct, frozen=True, gc=False):
+    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The complete lines of a file, the hash of these very bytes, and the signature they had.
+
+    Attributes:
+        complete: the lines; a too long one is represented by an unreadable one.
+        file_hash: of all complete lines as they are in the file, too long ones included.
+        head: the file's first bytes where `complete` does not begin with them.
+    """
+
+    complete: bytes
+    file_hash: str
+    signature: Signature
+    head: bytes | None = None
+
+
+def read_snapshot(path: str, limits: Limits) -> Content:
+    """The file as it is now; bytes appended while it is read wait for the next look.
+
+    Raises:
+        OSError: gone (FileNotFoundError), not readable or not a regular file.
+        Permanent: a `.gz` that is damaged or holds too much.
+        Retryable: a `.gz` that is not all there.
+    """
+    with open_regular(path) as handle:
+        signature = signature_of(os.fstat(handle.fileno()))
+        if path.endswith(COMPRESSED):
+            return _cut(_unpacked(handle, signature.size, limits.unpacked), signature, limits)
+        if signature.size > limits.line:
+            return _cut(_blocks(handle, signature.size), signature, limits)
+        data = handle.read(signature.size)
+    complete = complete_part(data)
+    return Content(complete, content_hash(complete), signature)
+
+
+def read_head(path: str, size: int) -> bytes:
+    """The first bytes of what a file holds; fewer where a `.gz` is damaged.
+
+    Raises:
+        OSError: as `read_snapshot`.
+    """
+    with open_regular(path) as handle:
+        if not path.endswith(COMPRESSED):
+            return handle.read(size)
+        try:
+            with gzip.GzipFile(fileobj=handle) as unpacked:
+                return unpacked.read(size)
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            return b""
+
+
+def signature_of(found: os.stat_result) -> Signature:
+    """The part of a stat result that tells contents apart."""
+    return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: it is none, it is a link, or it cannot be opened.
+    """
+    # Not through a link, and never waiting for the other end of a FIFO that took the file's place.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def complete_part(data: bytes) -> bytes:
+    """The bytes of all complete lines: up to the last newline, and a last line that is whole.
+
+    A half-written last line is left for the next time.
+    """
+    end = data.rfind(b"\n") + 1
+    return data if _is_whole(data[end:], first=not end) else data[:end]
+
+
+def content_hash(complete: bytes) -> str:
+    """xxh3-128 in hex: it finds changes, it is no protection against a forger."""
+    return xxhash.xxh3_128_hexdigest(complete)
+
+
+def _is_whole(tail: bytes, *, first: bool) -> bool:
+    """Whether a last line without newline is all there."""
+    tail = tail.removeprefix(BOM) if first else tail
+    if not tail.strip():
+        return False
+    try:
+        value = msgspec.json.decode(tail)
+    except DECODE_ERRORS:
+        value = read_json(tail)
+    return isinstance(value, dict)
+
+
+def _blocks(handle: BinaryIO, size: int) -> Iterator[bytes]:
+    while size and (block := handle.read(min(size, _BLOCK))):
+        size -= len(block)
+        yield block
+
+
+def _unpacked(handle: BinaryIO, size: int, most: int) -> Iterator[bytes]:
+    """What a gzip file holds, in blocks; stops with an error before it is more than `most`."""
+    too_much = f"holds more than {most >> 20} MB; unpack it, or raise SESSION_PIPELINE_UNPACKED_MB"
+    if size > most:
+        raise Permanent(too_much)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(handle.read(size))) as unpacked:
+            while block := unpacked.read(_BLOCK):
+                most -= len(block)
+                if most < 0:
+                    raise Permanent(too_much)
+                yield block
+    except EOFError as error:
+        raise Retryable("gzip data ends early; read again when all of it is there") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise Permanent("not gzip data, or damaged; replace it, or unpack it") from error
+
+
+def _cut(blocks: Iterable[bytes], signature: Signature, limits: Limits) -> Content:
+    """The complete lines of a content that comes in blocks."""
+    lines, head = _Lines(limits.line), bytearray()
+    for block in blocks:
+        if len(head) <= HEAD_BYTES:
+            head += block[: HEAD_BYTES + 1]
+        lines.add(block)
+    complete, file_hash = lines.finish()
+    return Content(complete, file_hash, signature, bytes(head))
+
+
+class _Lines:
+    """Hashes complete lines and keeps them; a too long one passes by without being kept."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self._kept: list[bytes] = []
+        self._tail = bytearray()
+        self._passing = False
+        self._hash = xxhash.xxh3_128()
+
+    def add(self, block: bytes) -> None:
+        if self._passing:
+            end = block.find(b"\n") + 1
+            self._hash.update(block[: end or None])
+            if not end:
+                return
+            self._passing = False
+            self._kept.append(_TOO_LONG + b"\n")
+            block = block[end:]
+        self._tail += block
+        end = self._tail.rfind(b"\n") + 1
+        if end:
+            whole = bytes(self._tail[:end])
+            del self._tail[:end]
+            self._hash.update(whole)
+            self._kept.append(whole if end <= self.longest else self._short(whole))
+        if len(self._tail) > self.longest:
+            self._hash.update(self._tail)
+            self._tail.clear()
+            self._passing = True
+
+    def _short(self, whole: bytes) -> bytes:
+        lines = whole.split(b"\n")
+        return b"\n".join([line if len(line) <= self.longest else _TOO_LONG for line in lines])
+
+    def finish(self) -> tuple[bytes, str]:
+        """The lines and their hash. A too long line counts at once: no end makes it readable."""
+        tail = bytes(self._tail)
+        if self._passing:
+            self._kept.append(_TOO_LONG)
+        elif _is_whole(tail, first=not self._kept):
+            self._hash.update(tail)
+            self._kept.append(tail)
+        return b"".join(self._kept), self._hash.hexdigest()

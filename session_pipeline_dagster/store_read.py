@@ -1,0 +1,104 @@
+"""What the store knows of one processor's files, read in one short look inside a connection."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from session_pipeline_dagster import store_write as write
+from session_pipeline_dagster.health import LineCounts
+from session_pipeline_dagster.plan import Failure, FileState
+from session_pipeline_dagster.processor import ON_REQUEST, Processor, derived_names, extras
+from session_pipeline_dagster.snapshot import Signature
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
+    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo,
+    gone_at IS NOT NULL FROM session_processor_state WHERE processor_name = ?"""
+_FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
+    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
+    processor_version FROM session_processor_failures WHERE processor_name = ?"""
+_LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_lines), 0)::BIGINT,
+    coalesce(sum(unknown_lines), 0)::BIGINT FROM session_processor_state
+    WHERE processor_name = ? AND mtime_ns >= ?"""
+_CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
+_DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of one processor's files.
+
+    Attributes:
+        states, failures: rows by session file.
+        stale_rollups: roll-ups and derivations of the processor with parts that wait.
+        prepared: the tables and views of the processor are as it declares them.
+        lines: of files written since `lines_since`.
+    """
+
+    states: Mapping[str, FileState]
+    failures: Mapping[str, Failure]
+    stale_rollups: Sequence[str]
+    prepared: bool
+    lines: LineCounts = field(default_factory=LineCounts)
+
+
+Raw = tuple[list[tuple[Any, ...]], ...]
+"""Rows of states, failures, stale names, digests and line counts."""
+
+
+def read_rows(
+    connection: "DuckDBPyConnection", processor: str, lines_since: datetime | None
+) -> Raw:
+    """Everything of a processor, as rows: making records of them needs no connection."""
+    counts: list[tuple[Any, ...]] = [(0, 0, 0)]
+    if lines_since is not None:
+        since = [processor, int(lines_since.timestamp()) * 10**9]
+        counts = connection.execute(_LINES, since).fetchall()
+    return (
+        connection.execute(_STATES, [processor]).fetchall(),
+        connection.execute(_FAILURES, [processor]).fetchall(),
+        connection.execute(_CHANGES).fetchall(),
+        digests(connection, processor),
+        counts,
+    )
+
+
+def known(processor: Processor, rows: Raw) -> Known:
+    """The records of what `read_rows` read."""
+    states, failures, stale, made, counts = rows
+    on_request = extras(processor).reprocess == ON_REQUEST
+    return Known(
+        states={row[0]: _state(row, processor.version, on_request) for row in states},
+        failures={
+            row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
+            for row in failures
+        },
+        stale_rollups=sorted({row[0] for row in stale} & {*derived_names(processor)}),
+        prepared=made == [(write.declaration_digest(processor),)],
+        lines=LineCounts(*counts[0]),
+    )
+
+
+def digests(connection: "DuckDBPyConnection", processor: str) -> list[tuple[Any, ...]]:
+    """What the processor's relations were last made from; a row or none."""
+    return connection.execute(_DIGEST, [processor]).fetchall()
+
+
+def _state(row: tuple[Any, ...], current: int, on_request: bool) -> FileState:
+    """A row of _STATES. One without a version was imported or written by hand: it is of any."""
+    version = current if row[8] is None else row[8]
+    # Rows of another version that are redone on request only, unless they are marked outdated.
+    kept = on_request and version not in (current, write.OUTDATED)
+    signature = _signature(*row[4:7])
+    return FileState(
+        row[0], row[1], row[2], row[3], signature, row[7], version, row[9], row[10], kept
+    )
+
+
+def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signature | None:
+    if size is None or mtime is None or ctime is None:
+        return None
+    return Signature(size, mtime, ctime)

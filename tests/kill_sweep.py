@@ -1,0 +1,239 @@
+"""A program: kill a pass of a processor at its every step, and see what the next pass makes of it.
+
+It holds no database itself and has one thread, so it can fork a child for every kill, which is
+twenty times faster than a process of its own. A step is any call that the package's own code makes
+on the way from the scan to the last commit; each is taken where it happens first and last.
+
+Usage: kill_sweep.py FOLDER PROCESSOR steps MOST     at most so many of the steps, evenly spread
+       kill_sweep.py FOLDER PROCESSOR kills COUNT    at random moments, while files grow
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import session_pipeline_dagster
+from session_pipeline_dagster.processor import Processor, load_processors
+from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.sessions import LocalSource
+from session_pipeline_dagster.settings import OnDelete, Root, Settings
+from session_pipeline_dagster.store import open_store
+
+PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
+# What a line of a transcript becomes is no step of a batch, and there are thousands of them.
+INSIDE = ("transcript.py", "records.py", "odd_lines.py", f"processors{os.sep}", "plan.py")
+LEFT_OUT_COLUMNS = {"processed_at", "signature_at", "run_id", "gone_at", "created_at", "updated_at"}
+
+
+Tables = dict[str, list[list[str]]]
+
+
+class Watch:
+    """Counts the steps of the package's code; kills the process at one of them."""
+
+    def __init__(self, fatal: int = -1) -> None:
+        self.fatal, self.seen, self.sites = fatal, 0, {}
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        if event not in ("call", "c_call"):
+            return
+        name = frame.f_code.co_filename
+        if not name.startswith(PACKAGE) or name[len(PACKAGE) + 1 :].startswith(INSIDE):
+            return
+        if self.seen == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        what = argument.__name__ if event == "c_call" else frame.f_code.co_name
+        self.sites.setdefault((name, frame.f_lineno, what), []).append(self.seen)
+        self.seen += 1
+
+
+def settings_of(root: Path, database: Path) -> Settings:
+    """Commits after every few files, and deleted files are purged."""
+    return Settings(
+        roots=(Root(root),),
+        database=database,
+        batch_bytes=40_000,
+        workers=1,
+        on_delete=OnDelete.PURGE,
+    )
+
+
+def one_pass(processor: Processor, root: Path, database: Path, watch: Watch | None = None) -> None:
+    settings = settings_of(root, database)
+    source, store = LocalSource(settings.roots), open_store(settings)
+    if watch:
+        sys.setprofile(watch)
+    run_all(processor, source, store, settings, Options())
+    sys.setprofile(None)
+
+
+def dump(database: Path) -> str:
+    """Every table, its columns first, without the times of the passes."""
+    store = open_store(settings_of(Path(), database))
+    names = store.query("SELECT table_name FROM duckdb_tables() ORDER BY 1")[0][1]
+    found = {}
+    for (name,) in names:
+        columns, _ = store.query(f"FROM {name} LIMIT 0")[0]
+        kept = [c for c in columns if c not in LEFT_OUT_COLUMNS]
+        rows = store.query(f"SELECT {', '.join(kept)} FROM {name} ORDER BY ALL")[0][1]
+        found[str(name)] = [kept, *([str(value) for value in row] for row in rows)]
+    return json.dumps(found)
+
+
+def forked(act: Callable[[], str]) -> tuple[int, str]:
+    """What a child made of it: how it ended, and its answer."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(reading)
+        try:
+            answer = act().encode()
+            while answer:
+                answer = answer[os.write(writing, answer) :]
+        except BaseException as error:  # noqa: BLE001  it must not return into the parent's code
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer_of_child:
+        answer = answer_of_child.read().decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), answer
+
+
+def counted(processor: Processor, root: Path, database: Path) -> str:
+    watch = Watch()
+    one_pass(processor, root, database, watch)
+    firsts_and_lasts = {seen[i] for seen in watch.sites.values() for i in (0, -1)}
+    return json.dumps([sorted(firsts_and_lasts), len(watch.sites)])
+
+
+def torn(processor: Processor, before: str, after: str, now: str) -> list[str]:
+    """Files whose rows and state are neither those of before nor those of after."""
+    was, will, here = (_by_file(processor, json.loads(text)) for text in (before, after, now))
+    keys = {*was, *will, *here}
+    return [key for key in keys if here.get(key) not in (was.get(key), will.get(key))]
+
+
+def _by_file(processor: Processor, tables: Tables) -> dict[str, list[list[str]]]:
+    """Every row of the processor's own tables and of the state, by its file."""
+    found: dict[str, list[list[str]]] = {}
+    for name in (*processor.tables, "session_processor_state"):
+        columns, *rows = tables[name]
+        file = columns.index("session_file")
+        for row in rows:
+            found.setdefault(row[file], []).append([name, *row])
+    return found
+
+
+def sweep(folder: Path, processor: Processor, most: int) -> dict[str, object]:
+    """Kill at every step; what was found wrong."""
+    root, base = folder / "sessions", folder / "before.duckdb"
+    shutil.copy(base, folder / "counted.duckdb")
+    code, answer = forked(lambda: counted(processor, root, folder / "counted.duckdb"))
+    assert code == 0
+    positions, sites = json.loads(answer)
+    before = forked(lambda: dump(base))[1]
+    after = forked(lambda: dump(folder / "counted.duckdb"))[1]
+    step = max(1, -(-len(positions) // most))
+    chosen, wrong, killed = positions[::step], [], 0
+    database = folder / "killed.duckdb"
+    for position in chosen:
+        for left in folder.glob("killed.duckdb*"):
+            left.unlink()
+        shutil.copy(base, database)
+
+        def die(position: int = position) -> str:
+            one_pass(processor, root, database, Watch(position))
+            return ""
+
+        def recover() -> str:
+            one_pass(processor, root, database)
+            return dump(database)
+
+        killed += forked(die)[0] == -signal.SIGKILL
+        halfway = forked(lambda: dump(database))[1]
+        files = torn(processor, before, after, halfway)
+        code, now = forked(recover)
+        if files or code or now != after:
+            wrong.append([position, files, code, now == after])
+    left = [path.name for path in folder.glob("*.working")]
+    return {"sites": sites, "steps": len(chosen), "killed": killed, "wrong": wrong, "left": left}
+
+
+def prepare(folder: Path, processor: Processor, changed: list[str], new: list[str]) -> None:
+    """A database of before: some files were shorter then, some not there, one is gone since."""
+    root, held = folder / "sessions", folder / "held"
+    gone = root / "zoe" / "p" / "gone.jsonl"
+    gone.parent.mkdir(parents=True)
+    shutil.copy(root / changed[0], gone)
+    for key in changed:
+        (held / key).parent.mkdir(parents=True, exist_ok=True)
+        content = (root / key).read_bytes()
+        shutil.move(root / key, held / key)
+        lines = content.splitlines(keepends=True)
+        (root / key).write_bytes(b"".join(lines[: len(lines) // 2]))
+    for key in new:
+        (held / key).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root / key, held / key)
+    code, _ = forked(lambda: str(one_pass(processor, root, folder / "before.duckdb")))
+    assert code == 0
+    gone.unlink()
+    for key in [*changed, *new]:
+        shutil.move(held / key, root / key)
+
+
+def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, object]:
+    """Kill passes at random moments; whether the last one ends where an undisturbed one does."""
+    root, draw = folder / "sessions", random.Random(count)  # noqa: S311  to be played again
+    paths, killed = sorted(root.rglob("*.jsonl")), 0
+    disturbed, undisturbed = folder / "disturbed.duckdb", folder / "undisturbed.duckdb"
+    begun = time.monotonic()
+    assert forked(lambda: str(one_pass(processor, root, disturbed)))[0] == 0
+    whole = time.monotonic() - begun
+    for _ in range(count):
+        for path in draw.sample(paths, len(paths) // 2):
+            lines = path.read_bytes().splitlines(keepends=True)
+            with path.open("ab") as handle:
+                handle.write(draw.choice(lines))
+        pid = os.fork()
+        if not pid:
+            one_pass(processor, root, disturbed)
+            os._exit(0)
+        time.sleep(draw.uniform(0, whole))
+        os.kill(pid, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    dumps = []
+    for database in (disturbed, undisturbed):
+        assert forked(lambda d=database: str(one_pass(processor, root, d)))[0] == 0
+        dumps.append(forked(lambda d=database: dump(d))[1])
+    left = [path.name for path in folder.glob("*.working")]
+    rows = sum(map(len, json.loads(dumps[0]).values()))
+    return {"killed": killed, "same": dumps[0] == dumps[1], "rows": rows, "left": left}
+
+
+def main() -> None:
+    folder, name, how, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    processor = load_processors().get(name)
+    if how == "kills":
+        sys.stdout.write(json.dumps(random_kills(folder, processor, count)))
+        return
+    keys = sorted(p.relative_to(folder / "sessions").as_posix() for p in folder.rglob("*.jsonl"))
+    prepare(folder, processor, keys[0::4], keys[1::4])
+    sys.stdout.write(json.dumps(sweep(folder, processor, count)))
+
+
+if __name__ == "__main__":
+    # What a pass imports late is imported here once, not in every child.
+    import pyarrow  # noqa: F401
+
+    import session_pipeline_dagster.columns
+
+    main()
