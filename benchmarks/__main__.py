@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import corpus, detection
+from benchmarks.measuring import Pass, measure
 
 _FLOOR = """
 import sys, xxhash
@@ -20,86 +20,146 @@ from pathlib import Path
 for path in Path(sys.argv[1]).rglob("*.jsonl"):
     xxhash.xxh3_128_hexdigest(path.read_bytes())
 """
-_JSON = """
-import json, sys
-from pathlib import Path
-for path in Path(sys.argv[1]).rglob("*.jsonl"):
-    for line in path.open("rb"):
-        json.loads(line)
+_SCAN = """
+import os, sys
+folders = [sys.argv[1]]
+for folder in folders:
+    for entry in os.scandir(folder):
+        folders.append(entry.path) if entry.is_dir() else entry.stat()
 """
+_EVERY = 40
+"""The baseline gets one file in so many: it would take minutes for all."""
+_MINUTE_AGO = 60
+_LINE = b'{"type":"user","message":{"role":"user","content":"more"}}\n'
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One process: wall and CPU in seconds (children included), peak memory in MB."""
+class Bench:
+    """A corpus, where it lies, and what is measured beside us."""
 
-    name: str
-    wall: float
-    cpu: float
-    peak_mb: float
-    longest_commit: float = 0.0
+    folder: Path
+    truth: corpus.Truth
+    ccusage: str | None
+
+    @property
+    def sessions(self) -> Path:
+        """One folder a user; ccusage takes them for projects."""
+        return self.folder / "claude" / "projects"
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the corpus."""
+        return self.truth.bytes / 1e6
+
+    def python(self, name: str, code: str) -> Pass:
+        """A few lines of Python over the sessions."""
+        command = [sys.executable, "-c", code, str(self.sessions)]
+        return measure(name, command, self.folder / "answer.txt", self.megabytes)
+
+    def ours(self, name: str, *, sessions: Path | None = None, database: str = "bench") -> Pass:
+        """One pass of `session-pipeline run`; over the corpus, its totals are checked."""
+        program = str(Path(sys.executable).with_name("session-pipeline"))
+        command = [program, "run", "--json", "--processor", "usage"]
+        command += ["--sessions", str(sessions or self.sessions)]
+        command += ["--database", str(self.folder / f"{database}.duckdb")]
+        answer = self.folder / "answer.json"
+        megabytes = self.megabytes if sessions is None else _size(sessions)
+        found = measure(name, command, answer, megabytes)
+        if sessions is None:
+            rows = json.loads(answer.read_text())["summaries"]["Usage"]
+            sums = (sum(int(row[c]) for row in rows) for c in ("messages", "input", "output"))
+            self.check(name, *sums)
+        return found
+
+    def theirs(self) -> list[Pass]:
+        """Ccusage over the same tree, if it is installed; it stores nothing."""
+        if self.ccusage is None:
+            return []
+        answer = self.folder / "ccusage.json"
+        command = [self.ccusage, *"claude daily --json --offline -z UTC".split()]
+        there = {"CLAUDE_CONFIG_DIR": str((self.folder / "claude").resolve())}
+        found = measure("ccusage", command, answer, self.megabytes, there)
+        totals = json.loads(answer.read_text())["totals"]
+        messages = self.truth.messages
+        self.check("ccusage", messages, totals["inputTokens"], totals["outputTokens"])
+        return [found]
+
+    def check(self, name: str, *found: int) -> None:
+        """A fast wrong answer is a failure."""
+        wanted = (self.truth.messages, self.truth.input_tokens, self.truth.output_tokens)
+        if found != wanted:
+            raise SystemExit(f"{name}: wrong totals: {found}, the truth is {wanted}")
 
 
-def measure(name: str, command: Sequence[str], answer: Path) -> Pass:
-    """Run a command to its end; its standard output goes to `answer`."""
-    began = time.monotonic()
-    with answer.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out)
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    if status:
-        raise SystemExit(f"{name} failed: {command}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return Pass(name, wall, cpu, usage.ru_maxrss / 1024, _longest_commit(answer))
-
-
-def _longest_commit(answer: Path) -> float:
-    text = answer.read_text()
-    if not text.startswith("{"):
-        return 0.0
-    report = json.loads(text)["processors"]["usage"]
-    return max(report["commit_seconds"], default=0.0)
-
-
-def check(answer: Path, truth: corpus.Truth) -> None:
-    """A fast wrong answer is a failure."""
-    rows = json.loads(answer.read_text())["summaries"]["Usage"]
-    found = tuple(
-        sum(int(row[column]) for row in rows) for column in ("messages", "input", "output")
-    )
-    wanted = (truth.messages, truth.input_tokens, truth.output_tokens)
-    if found != wanted:
-        raise SystemExit(f"wrong totals: {found}, the truth is {wanted}")
-
-
-def grow(sessions: Path, share: float) -> int:
-    """Append a line to some of the files; to how many."""
-    paths = sorted(sessions.rglob("*.jsonl"))
-    chosen = paths[:: max(1, int(1 / share))]
-    for path in chosen:
-        with path.open("ab") as file:
-            file.write(b'{"type":"user","message":{"role":"user","content":"more"}}\n')
-    return len(chosen)
-
-
-def one_round(folder: Path, sessions: Path, truth: corpus.Truth) -> list[Pass]:
-    """Floor, baseline, cold, unchanged, 1 % grown; in this order."""
-    database, answer = folder / "bench.duckdb", folder / "answer.json"
-    database.unlink(missing_ok=True)
-    program = str(Path(sys.executable).with_name("session-pipeline"))
-    run = [program, "run", "--json", "--processor", "usage", "--sessions", str(sessions)]
-    run += ["--database", str(database)]
+def one_round(bench: Bench) -> list[Pass]:
+    """Every pass once, ours and theirs in turn."""
+    for database in bench.folder.glob("*.duckdb*"):
+        database.unlink()
+    paths = sorted(bench.sessions.rglob("*.jsonl"))
     passes = [
-        measure("read and hash (the floor)", [sys.executable, "-c", _FLOOR, str(sessions)], answer),
-        measure("json.loads, nothing kept", [sys.executable, "-c", _JSON, str(sessions)], answer),
-        measure("cold", run, answer),
+        bench.python("list and stat", _SCAN),
+        bench.python("read and hash", _FLOOR),
+        *bench.theirs(),
+        bench.ours("cold"),
+        bench.ours("nothing changed"),
     ]
-    check(answer, truth)
-    passes.append(measure("nothing changed", run, answer))
-    grow(sessions, 0.01)
-    passes.append(measure("1 % grown by a line", run, answer))
-    check(answer, truth)
+    before = time.time() - _MINUTE_AGO
+    for path in paths:
+        os.utime(path, (before, before))
+    passes.append(bench.ours("touched, same content"))
+    for path in paths[::100]:
+        _append(path)
+    passes.append(bench.ours("1 % grown by a line"))
+    one = bench.folder / "one"
+    bench.ours("one file of 20 MB", sessions=one, database="one")
+    _append(next(one.rglob("*.jsonl")))
+    passes.append(bench.ours("20 MB file grown by a line", sessions=one, database="one"))
     return passes
+
+
+def baseline(bench: Bench) -> Pass:
+    """The plain way, on a sample: it would take minutes for all."""
+    database = bench.folder / "baseline.duckdb"
+    command = [sys.executable, "-m", "benchmarks.baseline", str(bench.sessions), str(database)]
+    sample = sorted(bench.sessions.rglob("*.jsonl"))[::_EVERY]
+    megabytes = sum(path.stat().st_size for path in sample) / 1e6
+    name = f"plain Python, 1 file in {_EVERY}"
+    return measure(name, [*command, str(_EVERY)], bench.folder / "answer.txt", megabytes)
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(_LINE)
+
+
+def _size(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*.jsonl")) / 1e6
+
+
+def show(bench: Bench, rounds: Sequence[Sequence[Pass]]) -> list[dict[str, object]]:
+    """Print the medians and give them back; ratios are medians of ratios within a round."""
+    rival = "ccusage" if bench.ccusage else "read and hash"
+    heads = ("wall s", "cpu s", "MB/s", "files/s", "peak MB", "commit s", f"x {rival}")
+    print(
+        f"{'pass':30}" + "".join(f"{head:>16}" if "x" in head else f"{head:>10}" for head in heads)
+    )
+    medians = []
+    for same in zip(*rounds, strict=True):
+        found: dict[str, object] = {"name": same[0].name, "megabytes": same[0].megabytes}
+        for field in ("wall", "cpu", "peak_mb", "longest_commit"):
+            found[field] = statistics.median(asdict(one)[field] for one in same)
+        beside = [next(p.wall for p in one if p.name == rival) for one in rounds]
+        ratio = statistics.median(p.wall / wall for p, wall in zip(same, beside, strict=True))
+        wall = float(str(found["wall"]))
+        found["ratio"] = ratio
+        whole = same[0].megabytes > bench.megabytes / 2
+        files = f"{bench.truth.files / wall:.0f}" if whole else ""
+        print(
+            f"{same[0].name:30}{wall:10.2f}{found['cpu']:10.2f}{same[0].megabytes / wall:10.0f}"
+            f"{files:>10}{found['peak_mb']:10.0f}{found['longest_commit']:10.2f}{ratio:16.2f}"
+        )
+        medians.append(found)
+    return medians
 
 
 def main() -> None:
@@ -108,30 +168,23 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--mb", type=float, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ccusage", default=shutil.which("ccusage"), help="its program, if any")
     given = parser.parse_args()
     folder = Path("var/bench")
     shutil.rmtree(folder, ignore_errors=True)
-    sessions = folder / "sessions"
-    truth = corpus.make(sessions, given.files, given.mb)
-    rounds = [one_round(folder, sessions, truth) for _ in range(given.rounds)]
-    megabytes = truth.bytes / 1e6
-    print(f"{truth.files} files, {megabytes:.0f} MB, medians of {given.rounds} rounds\n")
-    heads = ("wall s", "cpu s", "MB/s", "peak MB", "commit s", "x floor")
-    print(f"{'pass':28}" + "".join(f"{head:>10}" for head in heads))
-    medians = []
-    for same in zip(*rounds, strict=True):
-        middle = {
-            key: statistics.median(asdict(one)[key] for one in same)
-            for key in ("wall", "cpu", "peak_mb", "longest_commit")
-        }
-        medians.append({"name": same[0].name, **middle})
-        speed, ratio = megabytes / middle["wall"], middle["wall"] / medians[0]["wall"]
-        print(
-            f"{same[0].name:28}{middle['wall']:10.2f}{middle['cpu']:10.2f}{speed:10.0f}"
-            f"{middle['peak_mb']:10.0f}{middle['longest_commit']:10.2f}{ratio:10.1f}"
-        )
+    truth = corpus.make(folder / "claude" / "projects", given.files, given.mb)
+    corpus.make(folder / "one", 1, 20)
+    bench = Bench(folder, truth, given.ccusage)
+    print(f"{truth.files} files, {bench.megabytes:.0f} MB, medians of {given.rounds} rounds\n")
+    plain = baseline(bench)
+    medians = show(bench, [one_round(bench) for _ in range(given.rounds)])
+    speed = plain.megabytes / plain.wall
+    cold = next(m for m in medians if m["name"] == "cold")
+    times = bench.megabytes / float(str(cold["wall"])) / speed
+    print(f"\n{plain.name}: {speed:.2f} MB/s; cold is {times:.0f} times as fast")
     print(f"\n{detection.report()}")
-    (folder / "result.json").write_text(json.dumps({"truth": asdict(truth), "passes": medians}))
+    result = {"truth": asdict(truth), "passes": medians, "baseline": asdict(plain)}
+    (folder / "result.json").write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

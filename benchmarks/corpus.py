@@ -53,7 +53,8 @@ def _session(source: random.Random, truth: Truth, pool: str, session: str, size:
         envelope = {"parentUuid": None, "isSidechain": False, "userType": "external"}
         place = {"cwd": "/home/user/project", "sessionId": session, "version": "2.1.40"}
         ids = {"uuid": f"{source.getrandbits(128):032x}", "timestamp": f"{time:%FT%T.000Z}"}
-        line = json.dumps({**envelope, **place, "type": kind, "message": message, **ids, **more})
+        record = {**envelope, **place, "type": kind, "message": message, **ids, **more}
+        line = json.dumps(record, separators=(",", ":"))
         lines.append(line)
         written += len(line) + 1
 
