@@ -25,9 +25,6 @@ def find(
 
     A root that is missing is no obstacle: what it held may be what is to be forgotten.
     """
-    for processor in processors:
-        # Roll-ups can only hear of a change in tables that are as they are declared.
-        store.prepare(processor)
     try:
         files = source.scan().files
     except SourceUnavailable as error:
@@ -60,6 +57,9 @@ def print_found(store: Store, keys: Sequence[str], on_disk: Sequence[str]) -> No
 
 def delete(store: Store, processors: Sequence[Processor], keys: Sequence[str]) -> Mapping[str, int]:
     """Delete the rows from every table, and bring the roll-ups up to date."""
+    for processor in processors:
+        # Roll-ups can only hear of a change in tables that are as they are declared.
+        store.prepare(processor)
     deleted = forget(store, processors, keys, everywhere=True)
     for processor in processors:
         refresh_rollups(processor, store)

@@ -160,9 +160,14 @@ class DagsterDev:
         found = self.graphql(RUNS)["runsOrError"]["results"]
         return [{**run, "tags": {t["key"]: t["value"] for t in run["tags"]}} for run in found]
 
-    def ended(self, run_ids: Sequence[str] = (), at_least: int = 0) -> list[dict[str, Any]] | None:
-        """All runs, once none is in progress, those named exist and there are so many."""
+    def ended(
+        self, run_ids: Sequence[str] = (), at_least: int = 0, processor: str | None = None
+    ) -> list[dict[str, Any]] | None:
+        """All runs (of a processor's sensor or job), once none is in progress, those named exist
+        and there are so many."""
         runs = self.runs()
+        if processor is not None:
+            runs = [r for r in runs if r["tags"].get("session_pipeline/processor") == processor]
         over = all(run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in runs)
         known = {run["runId"] for run in runs} >= set(run_ids)
         return runs if over and known and len(runs) >= at_least else None

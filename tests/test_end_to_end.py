@@ -41,7 +41,7 @@ def table(folder: Path, name: str) -> list[tuple[object, ...]]:
 
 def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(tmp_path) -> None:
     with example_location(tmp_path, interval=5) as dev:
-        (run,) = dev.wait(lambda: dev.ended(at_least=1), "first run")
+        (run,) = dev.wait(lambda: dev.ended(at_least=1, processor="usage"), "first run")
         assert run["status"] == "SUCCESS"
         assert run["tags"]["dagster/sensor_name"] == "usage_sensor"
         daily = table(tmp_path, "usage_daily")
@@ -50,15 +50,18 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(t
         grown = next((tmp_path / "sessions" / "alice").rglob("9631*.jsonl"))
         with grown.open("ab") as file:
             file.write(b'{"type":"user","uuid":"new","message":{"content":"one more"}}\n')
-        dev.wait(lambda: dev.ended(at_least=2), "run for the grown file")
+        grown_run = dev.wait(
+            lambda: dev.ended(at_least=2, processor="usage"), "run for the grown file"
+        )
         states = Store(tmp_path / "usage.duckdb").query(
-            "SELECT run_id, count(*) FROM session_processor_state GROUP BY ALL ORDER BY 2"
+            "SELECT run_id, count(*) FROM session_processor_state "
+            "WHERE processor_name = 'usage' GROUP BY ALL ORDER BY 2"
         )[0][1]
         assert [files for _, files in states] == [1, 16], "only the grown file is processed again"
 
     with example_location(tmp_path, interval=5) as dev:
         dev.wait(lambda: dev.skip_reasons("usage_sensor"), "tick after the restart")
-        assert len(dev.runs()) == 2
+        assert dev.ended(processor="usage") == grown_run, "nothing is processed again"
         assert table(tmp_path, "usage_daily") == daily
 
 
@@ -66,7 +69,7 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path)
     """With a cap it does a part, and the sensor finishes the rest by itself."""
     days = [f"2026-05-{day:02}" for day in range(4, 11)]
     with example_location(tmp_path, interval=3600) as dev:
-        dev.wait(lambda: dev.ended(at_least=1), "first run")
+        dev.wait(lambda: dev.ended(at_least=2), "first run of each processor")
         before = {name: table(tmp_path, name) for name in [*TABLES, "usage_daily"]}
 
         def backfill(config: dict[str, object]) -> list[dict[str, object]]:
@@ -100,9 +103,10 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path)
 
 
 def processed_by(folder: Path, runs: list[dict[str, object]]) -> int:
-    """How many state rows these runs wrote."""
+    """How many files these runs processed for usage."""
     ids = ", ".join(f"'{run['runId']}'" for run in runs)
-    sql = f"SELECT count(*) FROM session_processor_state WHERE run_id IN ({ids})"
+    sql = f"""SELECT count(*) FROM session_processor_state
+        WHERE processor_name = 'usage' AND run_id IN ({ids})"""
     return Store(folder / "usage.duckdb").query(sql)[0][1][0][0]
 
 
