@@ -26,6 +26,8 @@ def usage_location(folder: Path, webhook: Webhook) -> DagsterDev:
     environment = {
         "SESSION_DATA_DIR": str(folder / "sessions"),
         "SESSION_PIPELINE_DATABASE": str(folder / "usage.duckdb"),
+        # The other processor has time for days: it is not what this is about.
+        "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL": "86400",
         "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS": "5",
         "SESSION_PIPELINE_ALERT_DELAY_SECONDS": "1",
         "SESSION_PIPELINE_ALERT_URLS": webhook.url,
@@ -44,6 +46,7 @@ def test_what_lands_while_the_sensor_is_off_is_told_once_and_resolved_once(tmp_p
     with Webhook() as webhook:
         with usage_location(tmp_path, webhook) as dev:
             dev.stop_sensor("usage_sensor")
+            dev.stop_sensor("verification_sensor")
             dev.wait(lambda: dev.check("usage_messages", "freshness"), "a first evaluation")
             assert dev.check("usage_messages", "freshness")[0]["status"] == "SUCCEEDED"
 
