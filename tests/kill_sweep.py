@@ -30,7 +30,9 @@ from session_pipeline_dagster.store import open_store
 PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
 # What a line of a transcript becomes is no step of a batch, and there are thousands of them.
 INSIDE = ("transcript.py", "records.py", "odd_lines.py", f"processors{os.sep}", "plan.py")
-LEFT_OUT_COLUMNS = {"processed_at", "signature_at", "run_id", "gone_at", "created_at", "updated_at"}
+LEFT_OUT_COLUMNS = set(
+    "processed_at signature_at run_id gone_at created_at updated_at checked_at next_attempt_at".split()
+)
 
 
 Tables = dict[str, list[list[str]]]
