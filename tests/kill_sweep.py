@@ -31,7 +31,8 @@ PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
 # What a line of a transcript becomes is no step of a batch, and there are thousands of them.
 INSIDE = ("transcript.py", "records.py", "odd_lines.py", f"processors{os.sep}", "plan.py")
 LEFT_OUT_COLUMNS = set(
-    "processed_at signature_at run_id gone_at created_at updated_at checked_at next_attempt_at".split()
+    """processed_at signature_at run_id gone_at created_at updated_at checked_at
+    next_attempt_at""".split()
 )
 
 

@@ -160,7 +160,7 @@ def test_a_file_that_is_taken_away_takes_its_knowledge_with_it(pipeline: Pipelin
 
 
 def purge(pipeline: Pipeline, key: str) -> None:
-    with pipeline.store._transaction() as connection:
+    with pipeline.store.transaction() as connection:
         store_write.register(connection, "batch", [key])
         store_write.note_changes(connection, Teller())
         store_write.delete_rows(connection, Teller(), [key])
