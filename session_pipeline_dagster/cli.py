@@ -230,7 +230,7 @@ def forget(
     cli_forget.print_found(store, keys, on_disk)
     if dry_run or not keys or not (yes or click.confirm("Delete these rows for good?")):
         return 0
-    cli_forget.print_deleted(cli_forget.delete(store, installed, keys))
+    cli_forget.print_deleted(cli_forget.delete(store, installed, context.settings, keys))
     return 0
 
 

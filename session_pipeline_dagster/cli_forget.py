@@ -7,8 +7,9 @@ import click
 from session_pipeline_dagster.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.runner import refresh_rollups
+from session_pipeline_dagster.runner import recompute
 from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Store
 
 _MANY = 20
@@ -55,15 +56,23 @@ def print_found(store: Store, keys: Sequence[str], on_disk: Sequence[str]) -> No
             click.echo(f"  ... and {len(on_disk) - _MANY} more")
 
 
-def delete(store: Store, processors: Sequence[Processor], keys: Sequence[str]) -> Mapping[str, int]:
-    """Delete the rows from every table, and bring the roll-ups up to date."""
+def delete(
+    store: Store, processors: Sequence[Processor], settings: Settings, keys: Sequence[str]
+) -> Mapping[str, int]:
+    """Delete the rows from every table, and bring what was derived from them up to date.
+
+    Returns:
+        How many rows each table lost.
+    """
+    before = count_rows(store, keys)
     for processor in processors:
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
-    deleted = forget(store, processors, keys, everywhere=True)
+    forget(store, processors, keys, everywhere=True)
     for processor in processors:
-        refresh_rollups(processor, store)
-    return deleted
+        recompute(processor, store, settings)
+    after = count_rows(store, keys)
+    return {table: count - after.get(table, 0) for table, count in before.items()}
 
 
 def print_deleted(deleted: Mapping[str, int]) -> None:

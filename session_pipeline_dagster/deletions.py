@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.plan import FileState
-from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.processor import Processor, derived_tables
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.store import Store
@@ -120,8 +120,8 @@ def forget(
 ) -> dict[str, int]:
     """Delete every row of these files, in one transaction; how many per table.
 
-    Roll-ups hear of it as of any other change, so what they hold of the files goes with the next
-    refresh.
+    What is derived hears of it as of any other change and is computed anew, so its tables are left
+    alone: a derivation that finds its own rows changed would see nothing to do.
 
     Args:
         everywhere: also from tables of processors that are not given, or no longer installed.
@@ -133,7 +133,9 @@ def forget(
             if set(processor.tables) <= set(tables):
                 write.note_changes(connection, processor)
         if everywhere:
-            deleted = {table: _delete(connection, table, "TRUE") for table in tables}
+            derived = {table for p in processors for table in derived_tables(p)}
+            names = [table for table in tables if table not in derived]
+            deleted = {table: _delete(connection, table, "TRUE") for table in names}
         else:
             names = [table for p in processors for table in p.tables if table in tables]
             deleted = {table: _delete(connection, table, "TRUE") for table in names}
@@ -150,7 +152,7 @@ def _delete(connection: "DuckDBPyConnection", table: str, which: str) -> int:
 
 
 def count_rows(store: Store, keys: Sequence[str]) -> dict[str, int]:
-    """What `forget(everywhere=True)` would delete."""
+    """How many rows of each table are of these files."""
     with store.connect() as connection:
         write.register(connection, "batch", keys)
         sql = "SELECT count(*) FROM {} WHERE session_file IN (FROM batch)"

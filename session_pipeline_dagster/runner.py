@@ -142,11 +142,23 @@ def run_all(
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     report = run_batch(processor, source, store, settings, options, progress)
     if report.processed or report.purged or report.stale_rollups:
-        refresh_rollups(processor, store)
-        for derivation in extras(processor).derivations:
-            changes = derive(processor, derivation.name, store, settings, options.run_id)
-            report.counts.update(changes.numbers)
+        report.counts.update(recompute(processor, store, settings, options.run_id))
     return report
+
+
+def recompute(
+    processor: Processor, store: Store, settings: Settings, run_id: str | None = None
+) -> dict[str, int]:
+    """Bring everything that is derived from the processor's rows up to date; what it counted.
+
+    Raises:
+        StoreError, SettingsError: as `derive`.
+    """
+    refresh_rollups(processor, store)
+    counts: dict[str, int] = {}
+    for derivation in extras(processor).derivations:
+        counts.update(derive(processor, derivation.name, store, settings, run_id).numbers)
+    return counts
 
 
 def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:

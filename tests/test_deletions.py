@@ -19,7 +19,10 @@ from helpers import (
     write_many,
     write_session,
 )
+from knowledge_lines import FISCAL, WEEKLY
 from lines import UsagePipeline, assistant, tool, usage
+from teller import run as tell_all
+from teller import tell
 
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.deletions import missing
@@ -329,6 +332,22 @@ def test_forget_removes_one_session_and_leaves_the_users_others(two_users: Pipel
     code, output = forget(two_users, "--session", "alice/p/s.jsonl", "--yes")
     assert (code, rows_of(two_users, "alice/p/s.jsonl")) == (0, 0), output
     assert rows_of(two_users, "alice/p/t.jsonl") > 3
+
+
+def test_forget_retracts_knowledge_that_nobody_else_has_said(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    for user in ("alice", "bob"):
+        tell(pipeline.root, f"{user}/1.jsonl", ("confirmation", FISCAL))
+    tell(pipeline.root, "alice/2.jsonl", ("confirmation", WEEKLY), entities=("revenue", "report"))
+    tell_all(pipeline)
+    items = "SELECT content FROM knowledge_items ORDER BY 1"
+    assert pipeline.select(items) == [(FISCAL,), (WEEKLY,)]
+    shutil.rmtree(pipeline.root / "alice")
+    code, output = forget(pipeline, "--user", "alice", "--yes")
+    assert code == 0, output
+    assert pipeline.select(items) == [(FISCAL,)]
+    assert pipeline.select("SELECT source_user FROM verification_evidence") == [("bob",)]
+    assert rows_of(pipeline, "alice") == 0
 
 
 def test_a_dry_run_counts_what_forget_then_deletes(two_users: Pipeline) -> None:
