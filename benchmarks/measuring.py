@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -53,3 +54,11 @@ def _longest_commit(answer: Path) -> float:
         return 0.0
     report = json.loads(text)["processors"]["usage"]
     return max(report["commit_seconds"], default=0.0)
+
+
+def peak_mb() -> int:
+    """This process's largest memory in MB. ru_maxrss would begin with the parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10

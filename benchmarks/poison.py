@@ -6,7 +6,6 @@ every poison file is given up. Prints how long a tick's look took and whether an
 
 import argparse
 import os
-import resource
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.measuring import peak_mb
 from session_pipeline_dagster.plan import MAX_ATTEMPTS, last_change, look
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.report import BatchReport
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"a tick's look: median {sorted(found.ticks)[len(found.ticks) // 2]:.2f} s, "
         f"longest {max(found.ticks):.2f} s"
     )
-    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+    print(f"peak memory: {peak_mb()} MB")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -162,3 +163,11 @@ def make_pipeline(folder: Path) -> Pipeline:
 def numbers(report: BatchReport) -> Sequence[int]:
     """scanned, processed, skipped, capped, errors of a report."""
     return (report.scanned, report.processed, report.skipped, report.capped, report.errors)
+
+
+def peak_mb() -> int:
+    """This process's largest memory in MB. ru_maxrss would begin with the parent's."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10

@@ -193,10 +193,10 @@ def test_a_folder_named_like_a_compressed_session_is_left_out(pipeline: Pipeline
 
 
 MEASURE = """
-import resource, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from helpers import Pipeline, numbers
+from helpers import Pipeline, numbers, peak_mb
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Root, Settings
 
@@ -205,7 +205,7 @@ report = Pipeline(root, Settings(roots=(Root(root),), database=database, workers
     UsageProcessor()
 )
 print(*numbers(report), report.lines, report.unreadable_lines)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_mb())
 """
 
 

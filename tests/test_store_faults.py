@@ -162,10 +162,10 @@ def test_memory_does_not_follow_the_corpus(tmp_path: Path) -> None:
 
 
 MEASURE = """
-import resource, sys
+import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from helpers import Pipeline
+from helpers import Pipeline, peak_mb
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Root, Settings
 
@@ -174,5 +174,5 @@ settings = Settings(
     roots=(Root(root),), database=Path({db!r}), workers=1, batch_bytes=8 << 20
 )
 Pipeline(root, settings).run(UsageProcessor(), max_files=10**6)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_mb())
 """

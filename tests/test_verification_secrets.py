@@ -45,7 +45,7 @@ def plant(pipeline: Pipeline) -> None:
 
 def repeat_everything(request: dict[str, object]) -> Step:
     """A model that quotes all it was sent, and says it in its own words too."""
-    turns = [t for t in sent_turns(request) if t["role"] == "human"]
+    turns = [t for t in sent_turns(request) if isinstance(t, dict) and t.get("role") == "human"]
     quotes = (detection(t["index"], t["text"], content=t["text"], title=t["text"]) for t in turns)
     return answer(*quotes)
 
@@ -79,7 +79,8 @@ def test_a_run_with_a_model_leaves_no_secret_anywhere(
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         job = defs.get_repository_def().get_job("verification_job")
         assert job.execute_in_process(instance=instance).success
-    assert len(llm.bodies) == len(SECRETS)
+    # One request a session, and the questions of the contradiction check.
+    assert len(llm.bodies) > len(SECRETS)
     for body in llm.bodies:
         assert found_in(body) == []
     rows = everything_in(pipeline)
