@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import msgspec
 
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.processor import ON_REQUEST, Processor, ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import knowledge_catalog as catalog
-from session_pipeline_dagster.processors.verification.asking import ModelExtractor
 from session_pipeline_dagster.processors.verification.budget import Budget
 from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
 from session_pipeline_dagster.processors.verification.knowledge_derive import derivations
@@ -16,7 +15,6 @@ from session_pipeline_dagster.processors.verification.knowledge_tables import VI
 from session_pipeline_dagster.processors.verification.model import build_model
 from session_pipeline_dagster.processors.verification.quality import QUALITY
 from session_pipeline_dagster.processors.verification.rows import rows
-from session_pipeline_dagster.processors.verification.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.tables import (
     DESCRIPTION,
     DESCRIPTIONS,
@@ -64,6 +62,8 @@ class VerificationProcessor:
     internal = ("verification_readings", "knowledge_checks")
     threads = 0
     metered = True
+    # A model would be paid again for every session.
+    reprocess = ON_REQUEST
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """The processor of one pass: rules, or the model of the settings.
@@ -74,6 +74,10 @@ class VerificationProcessor:
         model = build_model(settings.model)
         if model is None:
             return self
+        from session_pipeline_dagster.processors.verification.asking import (  # noqa: PLC0415  see process
+            ModelExtractor,
+        )
+
         at_once, budget = settings.model.sessions_at_once, Budget(settings.model.tokens_per_run)
         extractor = ModelExtractor(settings.model.extractor.value, model, run_id)
         judge = Judge(model, budget, run_id, at_once)
@@ -81,6 +85,11 @@ class VerificationProcessor:
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""
+        # Its phrases take 0.03 s to compile, which a pass of another processor need not pay.
+        from session_pipeline_dagster.processors.verification.rules import (  # noqa: PLC0415
+            RulesExtractor,
+        )
+
         turns, extractor = read_turns(session), RulesExtractor()
         found = extractor.find(turns, 0, session.key, session.notes)
         return self._result(session, found, extractor, turns=len(turns))
