@@ -25,17 +25,17 @@ def print_list(shown: Sequence[ItemShown], total: int, found: Knowledge) -> None
     if not found.items:
         console.print("No knowledge yet; `session-pipeline run` reads the sessions")
         return
+    # What is short stands below each other: the text needs the width.
     table = _empty("Knowledge")
-    table.add_column("id", no_wrap=True)
-    table.add_column("status")
+    table.add_column("item", no_wrap=True)
     for column in ("confidence", "evidence", "people"):
         table.add_column(column, justify="right")
-    table.add_column("domain")
     table.add_column("content")
     for item in shown:
         table.add_row(
-            *(item.id, item.status, f"{item.confidence:.2f}", str(item.evidence)),
-            *(str(item.verifiers), item.domain or "-", _clean(item.content)),
+            f"{item.id}\n{item.status}, {item.domain or '-'}",
+            *(f"{item.confidence:.2f}", str(item.evidence), str(item.verifiers)),
+            _clean(item.content),
         )
     console.print(table)
     if total > len(shown):
@@ -68,11 +68,11 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
     table = _empty("Evidence")
-    for column in ("said on", "who", "as", "in their words"):
-        table.add_column(column)
+    table.add_column("who, as, on", no_wrap=True)
+    table.add_column("in their words")
     table.add_column("where", overflow="fold")
     for e in found.evidence:
-        table.add_row(e.said_on or "-", e.user, e.type, _clean(e.quote), e.source)
+        table.add_row(f"{e.user}\n{e.type}\n{e.said_on or '-'}", _clean(e.quote), e.source)
     console.print(table)
     _print_contradictions(console, found.contradictions, knowledge)
     contents = {i.id: i.content for i in knowledge.items}
@@ -95,16 +95,17 @@ def _print_contradictions(
         return
     contents = {item.id: item.content for item in knowledge.items}
     table = _empty("Contradictions")
-    table.add_column("id", no_wrap=True)
-    for column in ("severity", "a and b", "why", "state"):
-        table.add_column(column)
+    table.add_column("contradiction", no_wrap=True)
+    table.add_column("a and b")
+    table.add_column("why")
     for c in found[:_MANY]:
         sides = "\n".join(
             f"{name} {item} {_clean(contents.get(item, 'gone'))}"
             for name, item in (("a", c.item_a), ("b", c.item_b))
         )
-        state = f"resolved: {c.resolution}" if c.resolved else f"open, found by {c.found_by}"
-        table.add_row(c.id, c.severity or "-", sides, _clean(c.explanation), state)
+        state = f"resolved: {c.resolution}" if c.resolved else "open"
+        head = f"{c.id}\n{c.severity or '-'}, {state}\nby {_clean(c.found_by)}"
+        table.add_row(head, sides, _clean(c.explanation))
     console.print(table)
     if len(found) > _MANY:
         console.print(f"... and {len(found) - _MANY} more; --json lists all")
@@ -120,4 +121,10 @@ def _console() -> Console:
 
 
 def _empty(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )

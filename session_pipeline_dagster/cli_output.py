@@ -74,9 +74,11 @@ def print_reports(
                 f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}"
             )
     for report in reports:
-        if report.counts:
-            numbers = ", ".join(f"{name} {n:,}" for name, n in sorted(report.counts.items()))
-            console.print(f"{report.processor}: {numbers}")
+        numbers = [
+            f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n
+        ]
+        if numbers:
+            console.print(f"{report.processor}: {', '.join(numbers)}")
         for key, error in report.errors_detail[:_MANY]:
             _say(console, "failed", f"{report.processor}: {key}: {error}")
         if report.left_out:
@@ -135,7 +137,7 @@ def print_status(
 def _print_standings(console: Console, found: Sequence[Standing], now: datetime) -> None:
     """How each processor stands to the files."""
     table = _empty("Status")
-    table.add_column("processor")
+    table.add_column("processor", no_wrap=True)
     for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
         table.add_column(column, justify="right")
     for standing in found:
@@ -253,7 +255,13 @@ def _say(console: Console, what: str, text: str, style: str = "red") -> None:
 
 
 def _empty(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
 
 
 def _age(seconds: float) -> str:

@@ -93,12 +93,12 @@ def outcomes(
     Raises:
         WorkersDied: after everything else has been handed out.
     """
-    if threads := extras(processor).threads:
-        yield from side_by_side(processor, source, schemas, tasks, stop, threads, trail)
-    elif pool is None:
-        yield from _here(processor, source, schemas, tasks, stop, trail)
-    else:
+    if pool is not None:
         yield from _in_workers(pool, processor, source, schemas, tasks, stop, trail)
+    elif threads := extras(processor).threads:
+        yield from side_by_side(processor, source, schemas, tasks, stop, threads, trail)
+    else:
+        yield from _here(processor, source, schemas, tasks, stop, trail)
 
 
 def can_travel(processor: Processor, source: SessionSource) -> bool:

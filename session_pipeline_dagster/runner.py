@@ -117,6 +117,8 @@ def run_batch(
             writer.commit()
             for outcome in alone(processor, source, schemas, risky, stop, steps):
                 take(outcome)
+                # The next one may kill this process, and this one shall not have been for nothing.
+                writer.commit()
         except SettingsError:
             # What was done before it came up stays done, and what it cost stays in the journals.
             writer.commit()

@@ -86,6 +86,25 @@ def test_json_is_one_document_and_its_numbers_are_the_examples(cli: Cli) -> None
     assert cli.json(EXAMPLES, "run")["processors"]["usage"]["scanned"] == 0
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_names_and_ids_are_whole_and_texts_readable_in_a_terminal(cli: Cli, columns: int) -> None:
+    """The widest content is what people said; it must not be squeezed by what is short."""
+    texts = {
+        command: cli.on(EXAMPLES, *command.split(), COLUMNS=columns).stdout
+        for command in ("run", "status", "knowledge list", "processors")
+    }
+    for command, text in texts.items():
+        assert "…" not in text, command
+        assert max(map(len, text.splitlines())) <= max(
+            columns, len(f"Sessions: {EXAMPLES} (users)")
+        )
+    for command in ("run", "status", "processors"):
+        assert "verification " in texts[command]
+    fewest = {80: 3, 120: 6}[columns]
+    (line,) = [t for t in texts["knowledge list"].splitlines() if "We define an active" in t]
+    assert len(line.split()[4:]) >= fewest
+
+
 def test_full_refresh_and_verify_are_passed_on(cli: Cli) -> None:
     cli.on(EXAMPLES, "run")
     assert cli.json(EXAMPLES, "run", "--full-refresh")["processors"]["usage"]["processed"] == 17

@@ -51,10 +51,13 @@ def statuses(pipeline: Pipeline) -> dict[object, object]:
 def test_the_list_shows_items_and_what_is_to_be_decided(cli: Cli) -> None:
     answer = cli("list")
     assert answer.exit_code == 0, answer.output
-    (line,) = [line for line in answer.output.splitlines() if FISCAL in line]
-    assert line.split()[:5] == [id_of(FISCAL), "pending", "0.70", "3", "3"]
+    lines = answer.output.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if FISCAL in line]
+    assert lines[at].split()[:4] == [id_of(FISCAL), "0.70", "3", "3"]
+    assert lines[at + 1].split() == ["pending,", "finance"]
     assert "Contradictions" in answer.output
-    assert "open, found by rules" in answer.output
+    assert "soft, open" in answer.output
+    assert "by rules" in answer.output
 
 
 def test_the_list_as_json_can_be_narrowed(cli: Cli) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from helpers import (
     EchoProcessor,
@@ -96,6 +97,13 @@ def crumbs(pipeline: Pipeline) -> list[str]:
     return [p.name for p in pipeline.settings.database.parent.glob("*.working")]
 
 
+def crumbs_read(pipeline: Pipeline) -> list[Crumb]:
+    """What is in work or was left, without taking it away."""
+    found = pipeline.settings.database.parent.glob("*.working")
+    lines = [path.read_bytes().splitlines()[0] for path in found]
+    return [msgspec.json.decode(line, type=Crumb) for line in lines if line.strip()]
+
+
 def steps(pipeline: Pipeline) -> Trail:
     return trail(pipeline.settings.database, "echo", 1)
 
@@ -153,6 +161,45 @@ def test_a_file_that_kills_workers_costs_itself_only_in_the_same_pass(
     assert pipeline.rows() == [r for r in expected_rows(pipeline.root) if r[0] not in poison]
     assert crumbs(pipeline) == []
     assert pipeline.having(workers=2).run(deadly).backing_off == 4
+
+
+class Threaded(Deadly):
+    """Several files at once; the poison kills the process while others are in work."""
+
+    threads = 3
+
+    def process(self, session: Session) -> ProcessorResult:
+        time.sleep(0.03 if session.key in self.poison else 0.1)
+        return super().process(session)
+
+
+class HomeboundThreaded(Threaded, Homebound):
+    """The same, as with a model's client: it cannot be sent to another process."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Threaded", "HomeboundThreaded"])
+def test_a_file_that_kills_the_process_of_threads_is_found_and_costs_itself_only(
+    pipeline: Pipeline, kind: str
+) -> None:
+    assert run_apart(pipeline, kind) == "139"
+    in_work = {c.session_file for c in crumbs_read(pipeline)}
+    assert POISON in in_work
+    assert 1 < len(in_work) <= Threaded.threads
+    # All that were in work are suspects; each is tried alone, and only the culprit dies again.
+    said = [run_apart(pipeline, kind)]
+    assert said == ["139" if kind == "HomeboundThreaded" else f"{FILES - 1} 1"]
+    assert len(pipeline.states(EchoProcessor())) >= FILES - len(in_work)
+    said.append(run_apart(pipeline, kind))
+    assert pipeline.rows() == others(pipeline)
+    assert list(pipeline.failures(EchoProcessor())) == [POISON]
+    for _ in range(8):
+        pipeline.let_back_off_pass()
+        said.append(run_apart(pipeline, kind))
+    assert said.count("139") == (4 if kind == "HomeboundThreaded" else 0)
+    assert pipeline.failures(EchoProcessor())[POISON].quarantined_at
+    assert pipeline.rows() == others(pipeline)
+    assert crumbs(pipeline) == []
 
 
 class StillBorn(Deadly):

@@ -7,7 +7,7 @@ from session_pipeline_dagster.quality import Quality, counted
 
 SUMMARIES: Sequence[Summary] = (
     Summary(
-        "Knowledge (`session-pipeline knowledge list`)",
+        "Knowledge",
         """SELECT status, count(*) AS items, sum(evidence)::BIGINT AS evidence,
             count(*) FILTER (verifiers > 1) AS by_several
         FROM knowledge_current GROUP BY status ORDER BY status""",
