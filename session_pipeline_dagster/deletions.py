@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.plan import FileState
-from session_pipeline_dagster.processor import Processor, derived_tables
+from session_pipeline_dagster.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.store import Store
@@ -137,7 +137,8 @@ def forget(
             names = [table for table in tables if table not in derived]
             deleted = {table: _delete(connection, table, "TRUE") for table in names}
         else:
-            names = [table for p in processors for table in p.tables if table in tables]
+            own = (table for p in processors for table in (*p.tables, *extras(p).journals))
+            names = [table for table in own if table in tables]
             deleted = {table: _delete(connection, table, "TRUE") for table in names}
             for processor in processors:
                 for table in _RECORDS:

@@ -170,7 +170,8 @@ def test_the_oldest_words_are_kept_and_reviewed_ones_before_all() -> None:
     known = knowledge([late])
     assert only(knowledge([late, said(FISCAL)], known)).content == FISCAL
     approved = replace(only(known), status="approved")
-    reviewed = replace(known, items={approved.id: approved})
+    files = frozenset({approved.source_file})
+    reviewed = replace(known, items={approved.id: approved}, files=files)
     after = knowledge([late, said(FISCAL)], reviewed)
     assert only(after) == approved
     assert len(after.evidence) == 2
@@ -212,8 +213,14 @@ def test_a_reviewed_item_goes_with_the_file_it_came_from_if_that_was_taken_away(
     assert dict(knowledge([], known).items) == {}
     there = replace(known, files=frozenset({"alice/s.jsonl"}))
     assert dict(knowledge([], there).items) == {item.id: item}
-    supported = knowledge([said(FISCAL, "bob")], known)
-    assert dict(supported.items) == {item.id: item}
+    others = [said(FISCAL, "cy", at=2), said(FISCAL, "bob", at=1)]
+    supported = knowledge(others[1:], known)
+    assert dict(supported.items) == {
+        item.id: replace(item, source_user="bob", source_ref="bob/s1.jsonl:2")
+    }
+    # The same whether both are read at once or not; and it is named anew only if it must be.
+    again = replace(supported, files=frozenset({"bob/s1.jsonl"}))
+    assert dict(knowledge(others, again).items) == dict(knowledge(others, known).items)
     assert [e.source_user for e in supported.evidence.values()] == ["bob"]
 
 

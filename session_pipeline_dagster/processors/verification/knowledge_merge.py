@@ -8,7 +8,7 @@ are alike, so only the groups that a change touches are made again.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from session_pipeline_dagster.processors.verification.knowledge import (
     PENDING,
@@ -222,7 +222,9 @@ class _Merge:
     def _item(self, key: str, group: Sequence[Observation]) -> Item | None:
         item = self.reviewed.get(key)
         if item:
-            return None if not group and self._is_forgotten(item) else item
+            if not group:
+                return None if self._is_forgotten(item) else item
+            return self._named_after_a_file_that_is_there(item, group)
         first = group[0]
         return Item(
             id=first.item_id,
@@ -246,6 +248,13 @@ class _Merge:
             ),
             rules_version=RULES_VERSION,
         )
+
+    def _named_after_a_file_that_is_there(self, item: Item, group: Sequence[Observation]) -> Item:
+        """A reviewed item keeps its words; whoever said them first may have been forgotten."""
+        if item.source_ref is None or item.source_file in self.known.files:
+            return item
+        first = min(group, key=lambda o: o.order)
+        return replace(item, source_user=first.username, source_ref=first.source_ref)
 
     def _is_forgotten(self, item: Item) -> bool:
         """Nothing supports it and the file it came from was taken away: not merely read again."""
