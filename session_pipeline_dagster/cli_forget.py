@@ -6,7 +6,7 @@ import click
 
 from session_pipeline_dagster.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.processor import Processor, begin
 from session_pipeline_dagster.runner import recompute
 from session_pipeline_dagster.sessions import SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -63,7 +63,12 @@ def delete(
 
     Returns:
         How many rows each table lost.
+
+    Raises:
+        SettingsError: a processor cannot work as things are set; nothing was deleted.
     """
+    for processor in processors:
+        begin(processor, settings, None)
     before = count_rows(store, keys)
     for processor in processors:
         # Roll-ups can only hear of a change in tables that are as they are declared.

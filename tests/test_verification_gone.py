@@ -103,6 +103,17 @@ def holding(pipeline: Pipeline, *words: str) -> list[str]:
     ]
 
 
+def test_forget_that_cannot_be_finished_deletes_nothing(pipeline: Pipeline) -> None:
+    """What was derived from the rows could not be brought up to date: a key is missing."""
+    before = holding(pipeline, "")
+    where = ["--sessions", str(pipeline.root), "--database", str(pipeline.settings.database)]
+    keyless = {"SESSION_PIPELINE_EXTRACTOR": "openai", "OPENAI_BASE_URL": "", "OPENAI_API_KEY": ""}
+    result = CliRunner().invoke(main, ["forget", "--user", "alice", "--yes", *where], env=keyless)
+    assert result.exit_code == 2
+    assert "set OPENAI_API_KEY" in result.output
+    assert holding(pipeline, "") == before
+
+
 @pytest.mark.parametrize("go", [purge, forget])
 @pytest.mark.parametrize("reviewed", [False, True], ids=["pending", "approved"])
 def test_what_a_person_taught_goes_with_their_sessions(
