@@ -119,6 +119,17 @@ def test_a_domain_that_is_none_becomes_null_and_long_texts_are_cut(
     assert max(map(len, entities)) <= 60
 
 
+def test_a_secret_of_the_model_s_own_is_not_stored_either(pipeline: Pipeline, llm: FakeLLM) -> None:
+    secret = f"ghp_{'a1' * 18}"
+    own = detection(0, QUOTE, title=f"use {secret}", content=f"Use {secret}.", entities=[secret])
+    llm.script = [answer(own)]
+    write(pipeline, "alice/p/a.jsonl", [said("user", FACT)])
+    pipeline.run(VerificationProcessor())
+    row = pipeline.select("SELECT title, content, entities FROM verifications")[0]
+    assert secret not in str(row)
+    assert str(row).count("[REDACTED:github-token]") == 3
+
+
 def test_a_session_gives_at_most_twenty_detections(pipeline: Pipeline, llm: FakeLLM) -> None:
     text = " ".join(f"number {n:03} is a fact." for n in range(40))
     llm.script = [answer(*(detection(0, f"number {n:03} is a fact") for n in range(40)))]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _OPEN = "[REDACTED:"
+_MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def _rule(kind: str, anchors: str, pattern: str, *, keep: bool = False, flags: i
 
 _KEY = "PRIVATE KEY(?: BLOCK)?-----"
 # In front of a value: what names it, up to 40 more characters of the name, quotes, = or :.
-_NAME_END = r"""[\w.-]{0,40}["'`]?\]?\s{0,3}(?:=>|:=|=|:)\s{0,3}["'`]?"""
+_NAME_END = r"""[\w.-]{0,40}(?:["'`]\]?)?\s{0,3}(?:=>|:=|=|:)\s{0,3}["'`]?"""
 # A value that only points at a secret, or is no secret, stays.
 _NOT_ONE = (
     r"(?!\[REDACTED:|\$|%|<|\{\{|os\.|process\.|env[.(\[]|getenv|config[.(\[]|settings[.(\[]|\*{3}"
@@ -146,6 +147,15 @@ _RULES = (
 
 def redact(text: str) -> str:
     """The text with every secret replaced that a rule knows."""
+    # What one rule takes out can lay bare another secret; a text without any is read once.
+    for _ in range(_MOST_ROUNDS):
+        before, text = text, _redact_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _redact_once(text: str) -> str:
     folded = text.lower()
     for rule in _RULES:
         if any(anchor in folded for anchor in rule.anchors):

@@ -36,7 +36,7 @@ def rows(
                 content,
                 detection.quote[:LONGEST_QUOTE],
                 detection.domain,
-                list(detection.entities),
+                [redact(entity) for entity in detection.entities],
                 turn.line_uuid,
                 turn.line_number,
                 at_us if at_us is not None else _midnight_us(session),
