@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import session_line
+from test_layers import LAYERS
 
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.definitions import build_definitions
@@ -45,6 +46,29 @@ def test_every_make_target_and_module_named_exists(path: Path) -> None:
     modules = {str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py") if ".venv" not in p.parts}
     for name in re.findall(r"`([\w/]+\.py)`", text):
         assert any(module.endswith(name) for module in modules), name
+
+
+def test_every_module_has_its_line_in_the_architecture() -> None:
+    package = ROOT / "session_pipeline_dagster"
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    text = page("docs/architecture.md")
+    assert {name for name in modules if f"{name}`" not in text} == set()
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_tested() -> None:
+    """From the top down; a layer's minor modules may be left out."""
+    (line,) = re.findall(r"^`(definitions → .*)`$", page("docs/architecture.md"), re.MULTILINE)
+    ranks = {name.partition(".")[0]: rank for rank, layer in enumerate(LAYERS) for name in layer}
+    said = [[ranks[name] for name in part.split(", ")] for part in line.split(" → ")]
+    assert all(len({*layer}) == 1 for layer in said)
+    assert [layer[0] for layer in said] == sorted((x[0] for x in said), reverse=True)
+    assert len(said) == len({layer[0] for layer in said}) > 10
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    paths = sorted((ROOT / "docs" / "decisions").iterdir())
+    heads = [int(re.match(r"# (\d+)\. \S", path.read_text("utf-8"))[1]) for path in paths]
+    assert heads == [int(path.name[:4]) for path in paths] == [*range(1, len(paths) + 1)]
 
 
 def test_every_command_of_the_readme_exists() -> None:

@@ -149,6 +149,8 @@ def test_a_settings_error_ends_the_pass_and_keeps_what_was_done(
     def refuse(session: Session) -> None:
         if session.key.endswith("s03.jsonl"):
             raise SettingsError("the key is refused")
+        # As long as an answer takes at least: others do not rush past the refusal.
+        time.sleep(0.02)
 
     processor = Threaded(refuse)
     processor.threads = threads

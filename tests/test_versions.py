@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conversations import FACT, add, conversation, pipeline_asking, write
+from fake_llm import FakeLLM
 from helpers import (
     OLD,
     EchoProcessor,
@@ -20,8 +22,10 @@ from helpers import (
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import look
-from session_pipeline_dagster.processor import ProcessorResult, Session, check_contract
+from session_pipeline_dagster.processor import Processor, ProcessorResult, Session, check_contract
 from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.settings import Extractor
 
 FIRST = "alice/s00.jsonl"
 
@@ -57,7 +61,7 @@ def versions(pipeline: Pipeline) -> list[object]:
     return rows
 
 
-def outdated(pipeline: Pipeline, processor: EchoProcessor) -> int:
+def outdated(pipeline: Pipeline, processor: Processor) -> int:
     known = pipeline.store.known(processor)
     files = pipeline.source.scan().files
     return look(files, known.states, known.failures, processor.version, datetime.now(UTC)).outdated
@@ -122,6 +126,26 @@ def test_an_older_version_that_comes_back_is_another_version_too(pipeline: Pipel
     pipeline.run(Costly(2), outdated=True)
     old = Costly(1)
     assert (pipeline.run(old).scanned, outdated(pipeline, old)) == (0, 5)
+
+
+def test_a_new_version_of_verification_asks_no_model_until_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeLLM(Extractor.OPENAI) as llm:
+        pipeline = pipeline_asking(tmp_path, llm.settings())
+        paths = [write(pipeline, f"alice/p/{n}.jsonl", conversation(FACT)) for n in range(3)]
+        assert pipeline.run(VerificationProcessor()).processed == len(llm.bodies) == 3
+        monkeypatch.setattr(VerificationProcessor, "version", 2)
+        report = pipeline.run(VerificationProcessor())
+        assert (report.scanned, len(llm.bodies)) == (0, 3)
+        assert outdated(pipeline, VerificationProcessor()) == 3
+        add(paths[0], conversation(FACT, first=9))
+        assert pipeline.run(VerificationProcessor()).processed == 1
+        # The other version's turns were never shown to this one.
+        assert len(llm.turns()) == 2
+        assert (len(llm.bodies), outdated(pipeline, VerificationProcessor())) == (4, 2)
+        assert pipeline.run(VerificationProcessor(), outdated=True).processed == 2
+        assert (len(llm.bodies), outdated(pipeline, VerificationProcessor())) == (6, 0)
 
 
 @pytest.mark.parametrize("value", ["never", None, True])
