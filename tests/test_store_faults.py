@@ -110,9 +110,7 @@ def test_command_lines_beside_each_other_double_nothing_and_show_no_error(tmp_pa
         for path in (database, alone)
     ]
     assert dumps[0] == dumps[1]
-    assert [table for table, rows in zip(tables, dumps[0], strict=True) if not rows] == [
-        "knowledge_relations"
-    ]
+    assert all(dumps[0])
 
 
 def test_a_file_that_shrank_replaces_its_rows_and_is_counted(tmp_path: Path) -> None:
