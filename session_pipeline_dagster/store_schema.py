@@ -69,13 +69,10 @@ def _steps(version: int) -> list[str]:
 
 
 def _run(connection: "DuckDBPyConnection", statements: Sequence[str]) -> None:
+    # All of it, or nothing: the caller closes the connection, and without a commit that undoes it.
     connection.begin()
-    try:
-        for sql in statements:
-            connection.execute(sql)
-    except BaseException:
-        connection.rollback()
-        raise
+    for sql in statements:
+        connection.execute(sql)
     connection.commit()
 
 
