@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from session_pipeline_dagster.cli_knowledge_read import (
@@ -15,18 +13,19 @@ from session_pipeline_dagster.cli_knowledge_read import (
     Knowledge,
     OneItem,
 )
+from session_pipeline_dagster.cli_output import new_console, new_table
 
 _MANY = 20
 
 
 def print_list(shown: Sequence[ItemShown], total: int, found: Knowledge) -> None:
     """The list command's tables."""
-    console = _console()
+    console = new_console()
     if not found.items:
         console.print("No knowledge yet; `session-pipeline run` reads the sessions")
         return
     # What is short stands below each other: the text needs the width.
-    table = _empty("Knowledge")
+    table = new_table("Knowledge")
     table.add_column("item", no_wrap=True)
     for column in ("confidence", "evidence", "people"):
         table.add_column(column, justify="right")
@@ -58,7 +57,7 @@ def list_json(shown: Sequence[ItemShown], total: int, found: Knowledge) -> str:
 
 def print_show(found: OneItem, knowledge: Knowledge) -> None:
     """The show command's text: the item, then what hangs on it."""
-    console, item = _console(), found.item
+    console, item = new_console(), found.item
     console.print(Text(_clean(item.content), style="bold"))
     reviewed = f" by {item.reviewed_by} on {item.reviewed_on}" if item.reviewed_by else ""
     console.print(
@@ -67,7 +66,7 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     )
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
-    table = _empty("Evidence")
+    table = new_table("Evidence")
     table.add_column("who, as, on", no_wrap=True)
     table.add_column("in their words")
     table.add_column("where", overflow="fold")
@@ -94,7 +93,7 @@ def _print_contradictions(
     if not found:
         return
     contents = {item.id: item.content for item in knowledge.items}
-    table = _empty("Contradictions")
+    table = new_table("Contradictions")
     table.add_column("contradiction", no_wrap=True)
     table.add_column("a and b")
     table.add_column("why")
@@ -114,17 +113,3 @@ def _print_contradictions(
 def _clean(text: str) -> str:
     """What people said may hold control characters; a terminal must not obey them."""
     return "".join(c if c.isprintable() or c == " " else "�" for c in " ".join(text.split()))
-
-
-def _console() -> Console:
-    return Console(markup=False, highlight=False)
-
-
-def _empty(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )

@@ -55,7 +55,7 @@ def print_reports(
     reports: Sequence[BatchReport], tables: Sequence[Query], settings: Settings, registry: Registry
 ) -> None:
     """The run command's tables: what each processor did, and what is in the data now."""
-    console = _console()
+    console = new_console()
     where = ", ".join(str(root.path) for root in settings.roots)
     console.print(f"Sessions: {where}   Database: {settings.database}")
     names = ("name", "files", "due", "processed", "same", "failed", "waiting", "MB", "s")
@@ -117,7 +117,7 @@ def print_status(
     settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
 ) -> None:
     """The status command's tables."""
-    console, now = _console(), datetime.now(UTC)
+    console, now = new_console(), datetime.now(UTC)
     for root in settings.roots:
         console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
     console.print(f"Database: {settings.database.resolve()}")
@@ -136,7 +136,7 @@ def print_status(
 
 def _print_standings(console: Console, found: Sequence[Standing], now: datetime) -> None:
     """How each processor stands to the files."""
-    table = _empty("Status")
+    table = new_table("Status")
     table.add_column("processor", no_wrap=True)
     for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
         table.add_column(column, justify="right")
@@ -203,8 +203,8 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
 
 def print_processors(settings: Settings, registry: Registry) -> None:
     """The processors command's table."""
-    console = _console()
-    table = _empty("Processors")
+    console = new_console()
+    table = new_table("Processors")
     for column in ("name", "version", "looks every", "tables and views"):
         table.add_column(column)
     for p in registry.processors:
@@ -236,7 +236,7 @@ def processors_json(settings: Settings, registry: Registry) -> str:
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> Table:
-    table = _empty(title)
+    table = new_table(title)
     for index, name in enumerate(names):
         numbers = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if rows and numbers else "left")
@@ -245,7 +245,7 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]])
     return table
 
 
-def _console() -> Console:
+def new_console() -> Console:
     """No markup: keys, tool names and errors come from strangers and may hold brackets."""
     return Console(markup=False, highlight=False)
 
@@ -254,7 +254,8 @@ def _say(console: Console, what: str, text: str, style: str = "red") -> None:
     console.print(Text.assemble((what, style), " ", text), soft_wrap=True)
 
 
-def _empty(title: str) -> Table:
+def new_table(title: str) -> Table:
+    """A table without rows, its title on the left."""
     return Table(
         title=title,
         title_justify="left",

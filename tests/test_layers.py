@@ -68,6 +68,7 @@ TWINS = {
     ("cli_knowledge", "cli_knowledge_output"),
     ("cli_knowledge", "cli_knowledge_read"),
     ("cli_knowledge_output", "cli_knowledge_read"),
+    ("cli_knowledge_output", "cli_output"),
 }
 
 
