@@ -199,7 +199,7 @@ def _read(context: "Context") -> "Knowledge":
 def _write(context: "Context", decide: "Compute") -> None:
     """Write a decision, then let it take effect on what belongs together."""
     from session_pipeline_dagster.cli_knowledge_read import read  # noqa: PLC0415  see cli.py
-    from session_pipeline_dagster.processors.verification.knowledge_derive import (  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.processors.verification.knowledge_declared import (  # noqa: PLC0415  see cli.py
         derivations,
     )
     from session_pipeline_dagster.processors.verification.knowledge_review import (  # noqa: PLC0415

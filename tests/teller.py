@@ -10,7 +10,7 @@ from helpers import OLD, Pipeline, set_mtime
 
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.knowledge_derive import derivations
+from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all

@@ -18,7 +18,7 @@ from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processor import Registry, check_contract, extras
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification import knowledge_review as review
-from session_pipeline_dagster.processors.verification.knowledge_merge import RULES_VERSION
+from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 

@@ -12,7 +12,7 @@ from session_pipeline_dagster.derivation import Inputs, Row
 from session_pipeline_dagster.processors.verification.knowledge import Observation, confidence
 from session_pipeline_dagster.processors.verification.knowledge_derive import Checking
 from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
-from session_pipeline_dagster.processors.verification.knowledge_tables import row
+from session_pipeline_dagster.processors.verification.knowledge_rows import row
 
 PARAPHRASE = "The fiscal year of the company starts at the first of February."
 

@@ -1,4 +1,4 @@
-"""The derivations of knowledge: from the rows that are there to the rows that change.
+"""What is derived of knowledge: from the rows that are there to the rows that change.
 
 Gathers records from rows, calls the rules, and phrases what they say as changes.
 """
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from session_pipeline_dagster.derivation import Changes, Derivation, Inputs, Row
-from session_pipeline_dagster.processors.verification import knowledge_tables as tables
+from session_pipeline_dagster.derivation import Changes, Inputs, Row
+from session_pipeline_dagster.processors.verification import knowledge_rows as rows
 from session_pipeline_dagster.processors.verification.knowledge import PENDING
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
     BY_RULES,
@@ -25,81 +25,34 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
     unchecked,
 )
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.processors.verification.knowledge_merge import (
-    RULES_VERSION,
-    Known,
-    merge,
-)
+from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
 from session_pipeline_dagster.processors.verification.knowledge_relations import relations
+from session_pipeline_dagster.processors.verification.knowledge_tables import (
+    CHECKING,
+    SESSIONS,
+)
 from session_pipeline_dagster.processors.verification.model import Call
 
-KNOWLEDGE, CONTRADICTIONS = "knowledge", "knowledge_contradiction_checks"
-_SESSIONS, _ITEMS, _WAITING = "sessions", "items", "waiting"
-_SOURCE = "regexp_replace(source_ref, ':[0-9]*$', '')"
+_ITEMS, _WAITING = "items", "waiting"
 
 R = TypeVar("R")
-
-
-def derivations(judge: Judge | None = None) -> tuple[Derivation, Derivation]:
-    """Items with their evidence and relations, then contradictions.
-
-    Args:
-        judge: whom to ask about contradictions; None = rules alone.
-    """
-    merging = Derivation(
-        KNOWLEDGE,
-        {
-            "knowledge_items": tables.ITEMS,
-            "verification_evidence": tables.EVIDENCE,
-            "knowledge_relations": tables.RELATIONS,
-        },
-        reads={
-            "observations": tables.READ_OBSERVATIONS,
-            "items": tables.READ_ITEMS,
-            "evidence": tables.READ_EVIDENCE,
-            "relations": tables.READ_RELATIONS,
-            "resolved": "SELECT item_a_id, item_b_id FROM knowledge_contradictions WHERE resolved",
-            "files": f"{tables.READ_FILES} AND session_file IN "
-            f"(SELECT {_SOURCE} FROM knowledge_items)",
-        },
-        compute=merge_knowledge,
-        # Of an item that a person reviewed, nothing but its source may be left.
-        # The version is part of the declaration: with other rules all of it is due again.
-        changed=f"""/* merge rules {RULES_VERSION} */ SELECT '{_SESSIONS}'
-            WHERE EXISTS (FROM verifications SEMI JOIN batch USING (session_file))
-            OR EXISTS (FROM knowledge_items WHERE {_SOURCE} IN (FROM batch))""",
-        deps=("verifications",),
-    )
-    checking = Derivation(
-        CONTRADICTIONS,
-        {"knowledge_contradictions": tables.CONTRADICTIONS, "knowledge_checks": tables.CHECKS},
-        reads={
-            "items": tables.READ_ITEMS,
-            "contradictions": tables.READ_CONTRADICTIONS,
-            "checks": tables.READ_CHECKS,
-        },
-        compute=Checking(judge).compute,
-        deps=("knowledge_items",),
-        journals=("llm_calls",),
-    )
-    return merging, checking
 
 
 def merge_knowledge(inputs: Inputs) -> Changes:
     """Items, evidence and relations that change."""
     known = Known(
-        items=tables.items(inputs),
-        evidence=tables.evidence(inputs),
+        items=rows.items(inputs),
+        evidence=rows.evidence(inputs),
         pinned=frozenset(item for pair in inputs.rows["resolved"] for item in pair),  # ty: ignore[invalid-argument-type]  ids
         files=frozenset(row[0] for row in inputs.rows["files"]),  # ty: ignore[invalid-argument-type]  keys
     )
-    touched = inputs.parts - {_SESSIONS}
-    merged = merge(tables.observations(inputs), known, touched)
+    touched = inputs.parts - {SESSIONS}
+    merged = merge(rows.observations(inputs), known, touched)
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
     changed = set(merged.items) | touched
     old = {
         key: r
-        for key, r in tables.relations(inputs).items()
+        for key, r in rows.relations(inputs).items()
         if r.item_a_id in changed or r.item_b_id in changed
     }
     new = relations(now, changed)
@@ -117,7 +70,7 @@ def merge_knowledge(inputs: Inputs) -> Changes:
             "verification_evidence": _come(merged.evidence),
             "knowledge_relations": _come(edges),
         },
-        notes={CONTRADICTIONS: [_ITEMS]} if merged.items else {},
+        notes={CHECKING: [_ITEMS]} if merged.items else {},
         numbers={
             "items_new": len(fresh),
             "items_retracted": len(gone),
@@ -133,7 +86,7 @@ def _gone(old: Mapping[str, object], changes: Mapping[str, object]) -> list[str]
 
 def _come(changes: Mapping[str, R | None]) -> list[Row]:
     """The rows that come, in an order of their own."""
-    return [tables.row(changes[key]) for key in sorted(changes) if changes[key] is not None]  # ty: ignore[invalid-argument-type]  records all
+    return [rows.row(changes[key]) for key in sorted(changes) if changes[key] is not None]  # ty: ignore[invalid-argument-type]  records all
 
 
 @dataclass(frozen=True)
@@ -144,8 +97,8 @@ class Checking:
 
     def compute(self, inputs: Inputs) -> Changes:
         """Contradictions and checks that change."""
-        items, checks = tables.items(inputs), tables.checks(inputs)
-        there = tables.contradictions(inputs)
+        items, checks = rows.items(inputs), rows.checks(inputs)
+        there = rows.contradictions(inputs)
         now = int(inputs.now.timestamp() * 1_000_000)
         new = unchecked(items, checks, now)
         found: list[Contradiction] = []
@@ -185,7 +138,7 @@ class Checking:
                 "knowledge_checks": _come(done),
                 "llm_calls": [_ledger(call, run_id) for call in calls],
             },
-            notes={CONTRADICTIONS: [_WAITING]} if waiting else {},
+            notes={CHECKING: [_WAITING]} if waiting else {},
             numbers={
                 "items_checked": sum(c.outcome == OK for c in done.values()),
                 "checks_waiting": waiting,

@@ -23,10 +23,8 @@ from session_pipeline_dagster.processors.verification.knowledge import (
     when,
 )
 from session_pipeline_dagster.processors.verification.knowledge_index import Index
+from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
 from session_pipeline_dagster.processors.verification.knowledge_text import Statement, differences
-
-RULES_VERSION = 1
-"""A bump makes all pending items anew."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import msgspec
 
 from session_pipeline_dagster.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.processors.verification import knowledge_rows as rows
 from session_pipeline_dagster.processors.verification import knowledge_tables as tables
 from session_pipeline_dagster.processors.verification.knowledge import APPROVED, REJECTED, Item
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
     ACTIONS,
     Contradiction,
 )
-from session_pipeline_dagster.processors.verification.knowledge_derive import KNOWLEDGE
 
 _LONGEST = 500
 
@@ -49,7 +49,7 @@ def set_status(inputs: Inputs, ids: Collection[str], status: str, by: Reviewer) 
     Raises:
         Unknown: one of the ids names no item; nothing is changed.
     """
-    items = tables.items(inputs)
+    items = rows.items(inputs)
     missing = sorted(set(ids) - items.keys())
     if missing:
         raise Unknown(f"no item {', '.join(missing)}; see `session-pipeline knowledge list`")
@@ -72,8 +72,8 @@ def resolve(
     """
     if action not in ACTIONS:
         raise ContractError(f"action {action!r}; it takes {', '.join(sorted(ACTIONS))}")
-    found = tables.contradictions(inputs).get(contradiction)
-    items = tables.items(inputs)
+    found = rows.contradictions(inputs).get(contradiction)
+    items = rows.items(inputs)
     if found is None or not {found.item_a_id, found.item_b_id} <= items.keys():
         raise Unknown(
             f"no contradiction {contradiction}; `session-pipeline knowledge list` shows them"
@@ -92,7 +92,7 @@ def resolve(
     return replace(
         changes,
         removed={**changes.removed, "knowledge_contradictions": [found.id]},
-        added={**changes.added, "knowledge_contradictions": [tables.row(resolved)]},
+        added={**changes.added, "knowledge_contradictions": [rows.row(resolved)]},
     )
 
 
@@ -119,6 +119,6 @@ def _items_changed(changed: Mapping[str, Item], also: Collection[str] = ()) -> C
     """The rows, and a note: who may join whom is to be looked at again."""
     return Changes(
         removed={"knowledge_items": list(changed)},
-        added={"knowledge_items": [tables.row(item) for item in changed.values()]},
-        notes={KNOWLEDGE: {*changed, *also}},
+        added={"knowledge_items": [rows.row(item) for item in changed.values()]},
+        notes={tables.KNOWLEDGE: {*changed, *also}},
     )

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from session_pipeline_dagster.processor import Session
-from session_pipeline_dagster.processors.verification.quotes import folded, stands_in
-from session_pipeline_dagster.processors.verification.turns import HUMAN, read_turns
 from session_pipeline_dagster.quality import Data, Measured, Quality, counted
 
 _MOST_FILES = 500
@@ -17,6 +15,16 @@ _EPOCH = date(1970, 1, 1)
 
 def quotes_verbatim(data: Data) -> Measured:
     """Look every stored quote up in the line it is said to be of, in the newest files."""
+    # A declaration is read by every start; this runs in a check.
+    from session_pipeline_dagster.processors.verification.quotes import (  # noqa: PLC0415
+        folded,
+        stands_in,
+    )
+    from session_pipeline_dagster.processors.verification.turns import (  # noqa: PLC0415
+        HUMAN,
+        read_turns,
+    )
+
     checked = missing = files = 0
     for key, user, found in data.select(_NEWEST):
         transcript = data.transcript(str(key))

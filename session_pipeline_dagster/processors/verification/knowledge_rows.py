@@ -1,0 +1,71 @@
+"""Rows of the knowledge tables to records and back. The rules are elsewhere."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+
+from session_pipeline_dagster.derivation import Inputs, Row
+from session_pipeline_dagster.processors.verification.knowledge import Evidence, Item, Observation
+from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+    Check,
+    Contradiction,
+)
+from session_pipeline_dagster.processors.verification.knowledge_relations import (
+    LIKELY_DUPLICATE,
+    Relation,
+)
+from session_pipeline_dagster.snapshot import content_hash
+
+
+def observations(inputs: Inputs) -> Iterable[Observation]:
+    """The rows of `verifications`, each with a digest of all that is read of it."""
+    for row in inputs.rows["observations"]:
+        values = (*row[:8], tuple(_words(row[8])), *row[9:])
+        yield Observation(*values, digest=content_hash(repr(values).encode())[:16])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+
+
+def items(inputs: Inputs) -> dict[str, Item]:
+    """Rows of `knowledge_items` by id."""
+    found = (
+        Item(*r[:5], tuple(_words(r[5])), tuple(_words(r[6])), *r[7:])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+        for r in inputs.rows["items"]
+    )
+    return {item.id: item for item in found}
+
+
+def evidence(inputs: Inputs) -> dict[str, Evidence]:
+    """Rows of `verification_evidence` by id."""
+    found = (Evidence(*r[:9], tuple(_words(r[9]))) for r in inputs.rows["evidence"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.id: row for row in found}
+
+
+def relations(inputs: Inputs) -> dict[str, Relation]:
+    """Rows of `knowledge_relations` by key."""
+    found = (Relation(*r) for r in inputs.rows["relations"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.key: row for row in found}
+
+
+def contradictions(inputs: Inputs) -> dict[str, Contradiction]:
+    """Rows of `knowledge_contradictions` by id."""
+    found = (Contradiction(*r) for r in inputs.rows["contradictions"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.id: row for row in found}
+
+
+def checks(inputs: Inputs) -> dict[str, Check]:
+    """Rows of `knowledge_checks` by item."""
+    found = (Check(*r[:3], tuple(_words(r[3])), *r[4:]) for r in inputs.rows["checks"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+    return {row.item_id: row for row in found}
+
+
+def row(record: Item | Evidence | Contradiction | Check | Relation) -> Row:
+    """A record as a row of its table, in column order."""
+    if isinstance(record, Relation):
+        return (
+            *(record.item_a_id, record.item_b_id, LIKELY_DUPLICATE),
+            *(record.score, record.created_at),
+        )
+    # Not astuple, which copies every value of every field.
+    return tuple(getattr(record, field.name) for field in fields(record))
+
+
+def _words(value: object) -> Iterable[str]:
+    return value if isinstance(value, list) else ()

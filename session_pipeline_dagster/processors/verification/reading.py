@@ -1,0 +1,39 @@
+"""One session read for what people taught in it: turns -> detections -> rows."""
+
+from collections.abc import Sequence
+
+from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
+from session_pipeline_dagster.processors.verification.rows import rows
+from session_pipeline_dagster.processors.verification.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.turns import read_turns
+
+
+def read_by_rules(session: Session, version: int) -> ProcessorResult:
+    """All turns of the session, by rules."""
+    turns, extractor = read_turns(session), RulesExtractor()
+    found = extractor.find(turns, 0, session.key, session.notes)
+    return result(session, found, extractor, version, len(turns))
+
+
+def result(
+    session: Session,
+    found: Sequence[Detection],
+    extractor: Extractor,
+    version: int,
+    turns: int,
+    memo: str | None = None,
+    *,
+    append: bool = False,
+) -> ProcessorResult:
+    """What was found, as rows, and a row about the reading itself.
+
+    Args:
+        turns: how many were read.
+    """
+    made = rows(session, found, extractor, version)
+    counts = session.notes.counts
+    quotes, rejected = counts.get("quotes", len(found)), counts.get("rejected_quotes", 0)
+    reading = (session.key, extractor.name, extractor.model, turns, quotes, rejected, len(made))
+    tables = {"verifications": made, "verification_readings": [reading]}
+    return ProcessorResult(tables, len(made), memo, append)
