@@ -6,6 +6,7 @@ codes; what is printed is in `cli_output.py`.
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
@@ -100,6 +101,15 @@ def _store(settings: Settings) -> Any:
     return open_store(settings)
 
 
+def _progress(name: str, *, hidden: bool) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A progress bar where someone sees it."""
+    if hidden or not sys.stderr.isatty():
+        return nullcontext(lambda _done, _total: None)
+    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
+
+    return cli_output.progress(name)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="session-pipeline-dagster")
 def main() -> None:
@@ -122,23 +132,26 @@ def run(
     as_json: bool,
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed."""
-    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.runner import Options, run_all  # noqa: PLC0415
+    from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.report import Options  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.runner import run_all  # noqa: PLC0415
 
     store = _store(context.settings)
     reports = []
     summaries = [s for chosen in context.processors(processor) for s in extras(chosen).summaries]
     for chosen in context.processors(processor):
         options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify)
-        with cli_output.progress(chosen.name, hidden=as_json) as advance:
+        with _progress(chosen.name, hidden=as_json) as advance:
             reports.append(
                 run_all(chosen, context.source, store, context.settings, options, advance)
             )
     answers = store.query(*(s.sql for s in summaries))
     tables = [(s.title, *answer) for s, answer in zip(summaries, answers, strict=True)]
     if as_json:
-        click.echo(cli_output.reports_json(reports, tables))
+        click.echo(cli_json.reports_json(reports, tables))
     else:
+        from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
+
         cli_output.print_reports(reports, tables, context.settings, context.registry)
     return 1 if any(report.errors for report in reports) else 0
 
@@ -148,7 +161,7 @@ def run(
 @_common
 def status(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
-    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster import cli_json, cli_output  # noqa: PLC0415  see _store
     from session_pipeline_dagster.plan import look  # noqa: PLC0415
 
     settings, registry = context.settings, context.registry
@@ -158,9 +171,9 @@ def status(context: Context, as_json: bool) -> int:
         known, now = store.known(processor), datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         gone = sum(state.gone for state in known.states.values())
-        found.append(cli_output.Standing(processor.name, outlook, known.failures, gone))
+        found.append(cli_json.Standing(processor.name, outlook, known.failures, gone))
     if as_json:
-        click.echo(cli_output.status_json(settings, registry, scan, found))
+        click.echo(cli_json.status_json(settings, registry, scan, found))
     else:
         cli_output.print_status(settings, registry, scan, found)
     return 0
@@ -239,10 +252,10 @@ def forget(
 @_common
 def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
-    from session_pipeline_dagster import cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster import cli_json, cli_output  # noqa: PLC0415  see _store
 
     if as_json:
-        click.echo(cli_output.processors_json(context.settings, context.registry))
+        click.echo(cli_json.processors_json(context.settings, context.registry))
     else:
         cli_output.print_processors(context.settings, context.registry)
     return 1 if context.registry.failed else 0

@@ -1,44 +1,29 @@
-"""What the command line prints: tables for people, one JSON document for scripts."""
+"""What the command line prints for people. For scripts see `cli_json.py`."""
 
-import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from session_pipeline_dagster.plan import Failure, Outlook
+from session_pipeline_dagster.cli_json import Query, Standing
 from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
 
-Query = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
-"""Title, column names, rows."""
-
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How one processor stands to the files on disk."""
-
-    name: str
-    outlook: Outlook
-    failures: Mapping[str, Failure]
-    gone: int = 0
-
-
 @contextmanager
-def progress(name: str, *, hidden: bool) -> Generator[Callable[[int, int], None]]:
+def progress(name: str) -> Generator[Callable[[int, int], None]]:
     """A progress bar on a terminal, nothing anywhere else."""
     console = Console(stderr=True)
-    if hidden or not console.is_terminal:
+    if not console.is_terminal:
         yield lambda _done, _total: None
         return
     from rich.progress import Progress  # noqa: PLC0415  only for terminals
@@ -89,27 +74,6 @@ def print_reports(
         console.print(_table(title, names, rows))
 
 
-def reports_json(reports: Sequence[BatchReport], tables: Sequence[Query]) -> str:
-    """The run command's JSON document."""
-    document = {
-        "processors": {report.processor: _report(report) for report in reports},
-        "summaries": {
-            title: [dict(zip(names, row, strict=True)) for row in rows]
-            for title, names, rows in tables
-        },
-    }
-    return json.dumps(document, default=_plain, indent=1)
-
-
-def _report(report: BatchReport) -> dict[str, object]:
-    found = asdict(report)
-    found["days"] = {day.isoformat(): numbers for day, numbers in found["days"].items()}
-    found["errors_detail"] = [
-        {"session": key, "error": error} for key, error in report.errors_detail
-    ]
-    return found
-
-
 # --- status ---
 
 
@@ -157,47 +121,6 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
             console.print(f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
 
 
-def status_json(
-    settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
-) -> str:
-    """The status command's JSON document."""
-    now = datetime.now(UTC)
-    document = {
-        "sessions": [str(root.path.resolve()) for root in settings.roots],
-        "layout": settings.layout.value,
-        "database": str(settings.database.resolve()),
-        "files": len(scan.files),
-        "left_out": [asdict(left) for left in scan.left_out],
-        "processors": {s.name: _standing(s, now) for s in found},
-        "failed_plugins": [asdict(failed) for failed in registry.failed],
-    }
-    return json.dumps(document, default=_plain, indent=1)
-
-
-def _standing(standing: Standing, now: datetime) -> dict[str, object]:
-    o = standing.outlook
-    return {
-        "files": o.files,
-        "pending": len(o.pending),
-        "oldest_pending_seconds": o.oldest_pending_seconds(now),
-        "outdated": o.outdated,
-        "deleted": standing.gone,
-        "to_rehash": len(o.suspect) + len(o.unsigned),
-        "failed": len(o.backing_off),
-        "quarantined": len(o.quarantined),
-        "failures": [
-            {
-                "session": failure.session_file,
-                "attempts": failure.attempts,
-                "error": failure.error,
-                "next_attempt_at": failure.next_attempt_at,
-                "quarantined_at": failure.quarantined_at,
-            }
-            for failure in standing.failures.values()
-        ],
-    }
-
-
 # --- processors ---
 
 
@@ -213,23 +136,6 @@ def print_processors(settings: Settings, registry: Registry) -> None:
     console.print(table)
     for failed in registry.failed:
         _say(console, "failed", f"{failed.name} ({failed.target}): {failed.error}")
-
-
-def processors_json(settings: Settings, registry: Registry) -> str:
-    """The processors command's JSON document."""
-    document = {
-        "processors": [
-            {
-                "name": p.name,
-                "version": p.version,
-                "cadence_seconds": settings.cadence(p.name, p.cadence).total_seconds(),
-                "relations": relations(p),
-            }
-            for p in registry.processors
-        ],
-        "failed": [asdict(failed) for failed in registry.failed],
-    }
-    return json.dumps(document, indent=1)
 
 
 # --- shared ---
@@ -271,9 +177,3 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return "0 s"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    return str(value)

@@ -156,17 +156,11 @@ def recompute(
     Raises:
         StoreError, SettingsError: as `derive`.
     """
-    refresh_rollups(processor, store)
+    store.refresh(*extras(processor).rollups)
     counts: dict[str, int] = {}
     for derivation in extras(processor).derivations:
         counts.update(derive(processor, derivation.name, store, settings, run_id).numbers)
     return counts
-
-
-def refresh_rollups(processor: Processor, store: Store) -> dict[str, list[str]]:
-    """Bring the stale roll-ups up to date: name -> the parts that were recomputed."""
-    stale = store.known(processor).stale_rollups
-    return {r.name: store.refresh(r) for r in extras(processor).rollups if r.name in stale}
 
 
 def derive(

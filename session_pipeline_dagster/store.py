@@ -262,14 +262,17 @@ class Store:
         with self.transaction() as connection:
             return write.release(connection, processor, keys)
 
-    def refresh(self, rollup: Rollup) -> list[str]:
-        """Recompute the changed parts of a roll-up; which parts they were.
+    def refresh(self, *rollups: Rollup) -> list[str]:
+        """Recompute the changed parts of roll-ups; which parts they were.
 
         Raises:
-            ContractError: its SQL fails.
+            ContractError: the SQL of one fails.
         """
-        with _derived(f"roll-up {rollup.name!r}"), self.transaction() as connection:
-            return write.refresh(connection, rollup)
+        if not rollups:
+            return []
+        names = ", ".join(repr(rollup.name) for rollup in rollups)
+        with _derived(f"roll-up {names}"), self.transaction() as connection:
+            return [part for rollup in rollups for part in write.refresh(connection, rollup)]
 
     def derive(self, derivation: Derivation, compute: Compute | None = None) -> Changes:
         """Compute without a connection, then write, if what was read still holds; else again.
@@ -335,10 +338,12 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
     more = extras(processor)
     own = {**processor.tables, **more.journals}
     tables = [*own.items(), *derived_tables(processor).items()]
+    existing = {row[0] for row in connection.execute(_RELATIONS).fetchall()}
     try:
         for name, columns in tables:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-            write.add_columns(connection, name, columns)
+            if name in existing:
+                write.add_columns(connection, name, columns)
         for name, sql in more.views.items():
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:

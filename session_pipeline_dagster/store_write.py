@@ -88,8 +88,9 @@ def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str)
         "SELECT session_file FROM session_processor_state WHERE processor_name = ?",
         [processor.name],
     ).fetchall()
-    register(connection, "batch", [row[0] for row in rows])
-    note_changes(connection, processor)
+    if rows:
+        register(connection, "batch", [row[0] for row in rows])
+        note_changes(connection, processor)
     connection.execute(
         "DELETE FROM session_processor_declarations WHERE processor_name = ?", [processor.name]
     )
