@@ -1,6 +1,6 @@
 """What the store knows of one processor's files, read in one short look inside a connection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -67,11 +67,11 @@ def read_rows(
 
 
 def known(processor: Processor, rows: Raw) -> Known:
-    """The records of what `read_rows` read."""
+    """The records of what `read_rows` read; the rows of states are used up on the way."""
     states, failures, stale, made, counts = rows
     on_request = extras(processor).reprocess == ON_REQUEST
     return Known(
-        states={row[0]: _state(row, processor.version, on_request) for row in states},
+        states={row[0]: _state(row, processor.version, on_request) for row in _used_up(states)},
         failures={
             row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
             for row in failures
@@ -80,6 +80,13 @@ def known(processor: Processor, rows: Raw) -> Known:
         prepared=made == [(write.declaration_digest(processor),)],
         lines=LineCounts(*counts[0]),
     )
+
+
+def _used_up(rows: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Each row in turn, and nothing left: 100,000 rows need not lie beside their records."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def digests(connection: "DuckDBPyConnection", processor: str) -> list[tuple[Any, ...]]:
