@@ -42,7 +42,8 @@ def print_reports(
     """The run command's tables: what each processor did, and what is in the data now."""
     console = new_console()
     where = ", ".join(str(root.path) for root in settings.roots)
-    console.print(f"Sessions: {where}   Database: {settings.database}")
+    _line(console, f"Sessions: {where}")
+    _line(console, f"Database: {settings.database}")
     names = ("name", "files", "due", "processed", "same", "failed", "waiting", "MB", "s")
     rows = [
         (
@@ -55,8 +56,9 @@ def print_reports(
     console.print(_table("Run", names, rows))
     for report in reports:
         if report.unreadable_lines:
-            console.print(
-                f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}"
+            _line(
+                console,
+                f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}",
             )
     for report in reports:
         numbers = [
@@ -67,7 +69,9 @@ def print_reports(
         for key, error in report.errors_detail[:_MANY]:
             _say(console, "failed", f"{report.processor}: {key}: {error}")
         if report.left_out:
-            console.print(f"{report.left_out} entries left out; `session-pipeline status` says why")
+            _line(
+                console, f"{report.left_out} entries left out; `session-pipeline status` says why"
+            )
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
     for title, names, rows in tables:
@@ -83,8 +87,8 @@ def print_status(
     """The status command's tables."""
     console, now = new_console(), datetime.now(UTC)
     for root in settings.roots:
-        console.print(f"Sessions: {root.path.resolve()} ({settings.layout.value})")
-    console.print(f"Database: {settings.database.resolve()}")
+        _line(console, f"Sessions: {root.path.resolve()} ({settings.layout.value})")
+    _line(console, f"Database: {settings.database.resolve()}")
     _print_standings(console, found, now)
     for standing in found:
         for failure in list(standing.failures.values())[:_MANY]:
@@ -93,7 +97,7 @@ def print_status(
     for left in scan.left_out[:_MANY]:
         _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
     if len(scan.left_out) > _MANY:
-        console.print(f"... and {len(scan.left_out) - _MANY} more; --json lists all")
+        _line(console, f"... and {len(scan.left_out) - _MANY} more; --json lists all")
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
 
@@ -116,9 +120,9 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
         if standing.outlook.outdated:
             again = f"session-pipeline run --processor {standing.name} --outdated"
             n = standing.outlook.outdated
-            console.print(f"{standing.name}: {n:,} files have rows of another version; `{again}`")
+            _line(console, f"{standing.name}: {n:,} files have rows of another version; `{again}`")
         if standing.gone:
-            console.print(f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
+            _line(console, f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
 
 
 # --- processors ---
@@ -154,6 +158,11 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]])
 def new_console() -> Console:
     """No markup: keys, tool names and errors come from strangers and may hold brackets."""
     return Console(markup=False, highlight=False)
+
+
+def _line(console: Console, text: str) -> None:
+    """One line as it is: a path or a command that is broken at 80 columns cannot be copied."""
+    console.print(text, soft_wrap=True)
 
 
 def _say(console: Console, what: str, text: str, style: str = "red") -> None:

@@ -95,9 +95,9 @@ def test_names_and_ids_are_whole_and_texts_readable_in_a_terminal(cli: Cli, colu
     }
     for command, text in texts.items():
         assert "…" not in text, command
-        assert max(map(len, text.splitlines())) <= max(
-            columns, len(f"Sessions: {EXAMPLES} (users)")
-        )
+        # Paths are never broken: who copies one from a terminal would get half of it.
+        lines = [t for t in text.splitlines() if not t.startswith(("Sessions: ", "Database: "))]
+        assert max(map(len, lines)) <= columns
     for command in ("run", "status", "processors"):
         assert "verification " in texts[command]
     fewest = {80: 3, 120: 6}[columns]
