@@ -39,7 +39,7 @@ run: $(STAMP) ## process once, here, and print what was found
 	exec $(BIN)/session-pipeline run
 
 test: $(STAMP) ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 soak: $(STAMP) ## 20,000 histories, a kill at every step, 100 random kills (half an hour)
 	@HISTORIES=20000 STEPS=2000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
