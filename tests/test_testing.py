@@ -371,7 +371,7 @@ def test_our_own_processors_hold_the_contract(processor: Processor) -> None:
 
 def test_what_the_session_has_is_tried_out(tmp_path: Path) -> None:
     """A field that only the author's own session has is made odd too."""
-    limited = example_session().tool_call("Read", {"file_path": "/x", "limit": 20})
+    limited = short_session().tool_call("Read", {"file_path": "/x", "limit": 20})
     with pytest.raises(AssertionError, match=r"`message.content\[\].input.limit` is a huge number"):
         assert_contract(TrustsNumbers(), limited)
     with pytest.raises(AssertionError, match="not one row"):
