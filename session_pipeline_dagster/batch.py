@@ -92,4 +92,5 @@ def _of(table: "pyarrow.Table", keys: Collection[str]) -> "pyarrow.Table":
     """The rows of these files."""
     import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
 
-    return table.filter(pa.array([key in keys for key in table["session_file"].to_pylist()]))
+    of_these = [key in keys for key in table["session_file"].to_pylist()]
+    return table.filter(pa.array(of_these, pa.bool_()))

@@ -137,6 +137,19 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
                 elif block.type == "text":
                     yield block.decoded_text()
 
+    def tool_calls(self) -> Iterator[Block]:
+        """The tool calls of the message: each has an `id`, a `name` and `decoded_input()`."""
+        return self._blocks("tool_use")
+
+    def tool_results(self) -> Iterator[Block]:
+        """What came of tool calls: each has its call's `tool_use_id`, and `is_error`."""
+        return self._blocks("tool_result")
+
+    def _blocks(self, kind: str) -> Iterator[Block]:
+        content = self.message.content if self.message else None
+        if isinstance(content, list):
+            yield from (b for b in content if isinstance(b, Block) and b.type == kind)
+
 
 class ProgressData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The payload of a progress line."""

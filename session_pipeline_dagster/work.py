@@ -151,12 +151,7 @@ class Workbench:
             result = self.processor.process(session)
         finally:
             self._keep(file, session.notes)
-        if not isinstance(result, ProcessorResult):
-            kind = type(result).__name__
-            raise ContractError(
-                f"processor {self.processor.name!r} returned {kind}, not a ProcessorResult"
-            )
-        _check_result(self.processor, result)
+        check_result(self.processor, result)
         check_rows(result.rows, self.schemas, file.key)
         done = Done(
             session_file=file.key,
@@ -218,8 +213,15 @@ class Workbench:
         outcome.rows = encode(_together(good), self.schemas)
 
 
-def _check_result(processor: Processor, result: ProcessorResult) -> None:
-    """What the state row takes; the rows are checked against their tables."""
+def check_result(processor: Processor, result: object) -> None:
+    """Check that it is a result that a state row takes; its rows are checked against their tables.
+
+    Raises:
+        ContractError: it is not.
+    """
+    if not isinstance(result, ProcessorResult):
+        kind = type(result).__name__
+        raise ContractError(f"processor {processor.name!r} returned {kind}, not a ProcessorResult")
     items, memo = result.items, result.memo
     if not isinstance(items, int) or isinstance(items, bool) or not 0 <= items < 2**63:
         raise ContractError(f"processor {processor.name!r}: items must be a count")

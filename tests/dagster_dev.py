@@ -49,11 +49,15 @@ class DagsterDev:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SESSION_", "DAGSTER_"))}
         self.environment = {**kept, **environment}
 
+    def command(self) -> list[str]:
+        """What is started."""
+        program = str(Path(sys.executable).with_name("dagster"))
+        return [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)]
+
     def __enter__(self) -> "DagsterDev":
         self._log = (self.folder / "dev.log").open("ab")
-        program = str(Path(sys.executable).with_name("dagster"))
         self._process = subprocess.Popen(
-            [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(self.port)],
+            self.command(),
             cwd=self.folder,
             env=self.environment,
             stdout=self._log,
@@ -62,7 +66,12 @@ class DagsterDev:
             # A shell that started the tests in the background has set it to be ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        self.wait(self._answers, "the webserver", 90)
+        try:
+            self.wait(self._answers, "the webserver", 90)
+        except BaseException:
+            self.crash()
+            self._log.close()
+            raise
         return self
 
     def __exit__(

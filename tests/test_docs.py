@@ -4,17 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import session_line
 from test_layers import LAYERS
 
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.processor import Registry, check_contract
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
-from session_pipeline_dagster.settings import Root, Settings
-from session_pipeline_dagster.store import open_store
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -74,23 +66,3 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"session-pipeline ([a-z]+)", page("README.md")))
     assert named == set(main.commands)
-
-
-def test_the_processor_of_the_docs_works(tmp_path: Path) -> None:
-    code, entry = re.findall(r"```(?:python|toml)\n(.*?)```", page("docs/processors.md"), re.DOTALL)
-    space: dict[str, object] = {"__name__": "my_package"}
-    exec(compile(code, "docs/processors.md", "exec"), space)  # noqa: S102  it is what is tested
-    name = re.search(r'= "my_package:(\w+)"', entry)
-    assert name
-    kind = space[name[1]]
-    assert callable(kind)
-    processor = kind()
-    check_contract(processor)
-    (tmp_path / "sessions" / "alice").mkdir(parents=True)
-    (tmp_path / "sessions" / "alice" / "s.jsonl").write_text(session_line("four"))
-    settings = Settings(roots=(Root(tmp_path / "sessions"),), database=tmp_path / "x.duckdb")
-    store = open_store(settings)
-    run_all(processor, LocalSource(settings.roots), store, settings, Options())
-    assert store.query("FROM prompt_lengths")[0][1] == [("alice/s.jsonl", 1, 4)]
-    jobs = build_definitions(Registry((processor,)), settings).get_repository_def().get_all_jobs()
-    assert "prompt_lengths_job" in {job.name for job in jobs}

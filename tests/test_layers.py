@@ -50,6 +50,7 @@ LAYERS = [
         "cli_knowledge_output",
         "cli_knowledge_read",
         "cli_output",
+        "testing",
     },
     {"definitions"},
 ]
@@ -121,7 +122,9 @@ def each_module(**options: object):
     return pytest.mark.parametrize("path", MODULES, ids=dotted, **options)
 
 
-@pytest.mark.parametrize("module", ["runner", "cli", "cli_output", "store", "processors.usage"])
+@pytest.mark.parametrize(
+    "module", ["runner", "cli", "cli_output", "store", "processors.usage", "testing"]
+)
 def test_the_core_runs_without_dagster(module: str) -> None:
     code = (
         f"import sys, {NAME}.{module}; "
@@ -135,6 +138,12 @@ def test_the_core_runs_without_dagster(module: str) -> None:
 def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) -> None:
     code = f"import sys, {NAME}.cli; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_testing_helpers_need_no_pytest() -> None:
+    code = f"import sys, {NAME}.testing; sys.exit('pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert not importers("pytest")
 
 
 def test_only_the_store_imports_duckdb() -> None:

@@ -140,6 +140,28 @@ def test_a_row_that_only_the_database_refuses_costs_its_file_only(
     assert CANARY not in str(report)
 
 
+class TwoTables(EchoProcessor):
+    """A row of the last file in one table; in the other one that is refused, of BAD."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = {"echo_rows": "session_file VARCHAR", "strict": "session_file VARCHAR, n INT"}
+        self.tables["strict"] += " NOT NULL"
+
+    def process(self, session: Session) -> ProcessorResult:
+        last = [(session.key,)] if session.key == "alice/s08.jsonl" else []
+        bad = [(session.key, None)] if session.key == BAD else []
+        return ProcessorResult({"echo_rows": last, "strict": bad}, 0)
+
+
+def test_refused_rows_are_found_where_other_tables_have_none(pipeline: Pipeline) -> None:
+    """Halving a batch leaves halves without a row in one of the tables."""
+    write_many(pipeline.root, 9)
+    report = pipeline.run(TwoTables())
+    assert numbers(report) == (9, 8, 0, 0, 1)
+    assert [key for key, _ in report.errors_detail] == [BAD]
+
+
 def test_the_error_names_the_processor_and_what_it_returned(pipeline: Pipeline) -> None:
     report = pipeline.run(Spoilt(lambda _session: [CANARY]))
     assert report.errors_detail == [

@@ -1,0 +1,21 @@
+"""What the author of a processor tests with: make a session, run a processor on it, hold it
+against the contract.
+
+Needs no Dagster and no pytest; what is wrong is an AssertionError that says what to do.
+`docs/processors.md` walks through it. `builder.py` makes session files, `pipeline.py` runs
+processors, `contract.py` has the rules, `odd.py` what can be odd about a file, `outside.py` what a
+processor may not depend on.
+"""
+
+from session_pipeline_dagster.testing.builder import SessionBuilder, example_session
+from session_pipeline_dagster.testing.contract import assert_contract
+from session_pipeline_dagster.testing.pipeline import Pass, Pipeline, process_one
+
+__all__ = [
+    "Pass",
+    "Pipeline",
+    "SessionBuilder",
+    "assert_contract",
+    "example_session",
+    "process_one",
+]
