@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from session_pipeline_dagster.health import Status, at_least, worst
 
 LONGEST_QUEUE = 1000
@@ -89,19 +87,6 @@ class Memory:
     told: Mapping[str, Told] = field(default_factory=dict)
     queues: Mapping[str, Sequence[Alert]] = field(default_factory=dict)
     runs_seen: Mapping[str, float] = field(default_factory=dict)
-
-
-def read_memory(cursor: str | None) -> Memory:
-    """The memory in a cursor; an empty one where the cursor is none of ours."""
-    try:
-        return msgspec.json.decode(cursor, type=Memory) if cursor else Memory()
-    except msgspec.DecodeError:
-        return Memory()
-
-
-def write_memory(memory: Memory) -> str:
-    """The memory as a cursor."""
-    return msgspec.json.encode(memory).decode()
 
 
 def decide(

@@ -30,7 +30,8 @@ class Notes:
 
     Attributes:
         journal: journal table -> rows to be added to it.
-        counts: numbers for the report of the pass, which sums them over the files.
+        counts: numbers for the report of the pass, which sums them over the files. In a run's
+            metadata one that is named like ours (`items`) is `processor_items`.
     """
 
     journal: dict[str, list[Row]] = field(default_factory=dict)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-import msgspec
-
 from session_pipeline_dagster.plan import Outlook
 from session_pipeline_dagster.sessions import SessionFile
 
@@ -47,19 +45,6 @@ class Decision:
     files: list[SessionFile] = field(default_factory=list)
     rollups: list[str] = field(default_factory=list)
     settle: bool = False
-
-
-def read_memory(cursor: str | None) -> Memory:
-    """The memory in a cursor; an empty one where the cursor is none of ours."""
-    try:
-        return msgspec.json.decode(cursor, type=Memory) if cursor else Memory()
-    except msgspec.DecodeError:
-        return Memory()
-
-
-def write_memory(memory: Memory) -> str:
-    """The memory as a cursor."""
-    return msgspec.json.encode(memory).decode()
 
 
 def decide(

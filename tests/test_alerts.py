@@ -13,9 +13,8 @@ from session_pipeline_dagster.alerts import (
     Told,
     decide,
     enqueue,
-    read_memory,
-    write_memory,
 )
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.health import Status
 
 T0 = 1_800_000_000.0
@@ -178,12 +177,12 @@ def test_the_memory_survives_a_restart() -> None:
     memory = Memory(
         {"x": Told(Status.WARNING, T0)}, {"sink": [alert_of("1")]}, runs_seen={"usage": T0}
     )
-    assert normal(read_memory(write_memory(memory))) == normal(memory)
+    assert normal(read_cursor(Memory, write_cursor(memory))) == normal(memory)
 
 
 @pytest.mark.parametrize("cursor", [None, "", "123", "{", '{"told": 3}'])
 def test_a_cursor_of_someone_else_is_an_empty_memory(cursor: str | None) -> None:
-    assert read_memory(cursor) == Memory()
+    assert read_cursor(Memory, cursor) == Memory()
 
 
 def alert_of(detail: str, checks: Sequence[str] = ("freshness",)) -> Alert:

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.defs.metadata import report_metadata
 from session_pipeline_dagster.processor import (
     FailedPlugin,
     ProcessorResult,
@@ -16,6 +17,7 @@ from session_pipeline_dagster.processor import (
     Session,
     load_processors,
 )
+from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import Store
 
@@ -267,3 +269,9 @@ def test_today_is_a_partition(settings: Settings) -> None:
     keys = node.partitions_def.get_partition_keys()
     assert datetime.now(UTC).date().isoformat() in keys
     assert keys[0] == "2025-02-01"
+
+
+def test_a_number_of_a_processor_hides_none_of_ours() -> None:
+    report = BatchReport("echo", counts={"items": 7, "calls": 3})
+    found = report_metadata(report, rows=None)
+    assert (found["items"], found["processor_items"], found["calls"]) == (0, 7, 3)

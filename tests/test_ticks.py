@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.plan import Outlook
 from session_pipeline_dagster.sessions import SessionFile
 from session_pipeline_dagster.snapshot import Signature
-from session_pipeline_dagster.ticks import Decision, Memory, decide, read_memory, write_memory
+from session_pipeline_dagster.ticks import Decision, Memory, decide
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CADENCE = timedelta(minutes=10)
@@ -47,7 +48,7 @@ def requests(found: Outlook, hours: int, *, wrote: datetime | None, stale=()) ->
     memory, asked = Memory(), []
     for tick in range(hours * 120):
         decision = ask(found, memory, NOW + tick * MINUTE / 2, wrote=wrote, stale=stale)
-        memory = read_memory(write_memory(decision.memory))
+        memory = read_cursor(Memory, write_cursor(decision.memory))
         if decision.files or decision.rollups:
             asked.append(tick / 2)
     return asked
@@ -174,7 +175,7 @@ def test_a_refreshed_rollup_starts_again_at_once() -> None:
 
 def test_a_memory_survives_its_cursor() -> None:
     memory = Memory(NOW.timestamp(), 4, 2, NOW.timestamp(), 1)
-    assert read_memory(write_memory(memory)) == memory
+    assert read_cursor(Memory, write_cursor(memory)) == memory
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_a_memory_survives_its_cursor() -> None:
     [None, "", "not json", "null", "[]", "5", '"text"', '{"requested_at": "noon"}'],
 )
 def test_a_cursor_of_another_make_is_no_memory(cursor: str | None) -> None:
-    assert read_memory(cursor) == Memory()
+    assert read_cursor(Memory, cursor) == Memory()
 
 
 def test_a_processor_that_must_not_hurry_keeps_to_its_cadence() -> None:

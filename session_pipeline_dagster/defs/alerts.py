@@ -17,10 +17,9 @@ from session_pipeline_dagster.alerts import (
     Sighting,
     decide,
     enqueue,
-    read_memory,
-    write_memory,
 )
 from session_pipeline_dagster.defs.checks import health_asset
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.defs.runs import belongs
 from session_pipeline_dagster.health import Status
@@ -58,7 +57,7 @@ def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
         "that fail: in its log, and wherever SESSION_PIPELINE_ALERT_URLS says.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        memory, now = read_memory(context.cursor), datetime.now(UTC).timestamp()
+        memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
         groups = _groups(context)
         sightings = [
             _sighting(said, groups[said.key], registry, settings, now, said.key.asset_key in health)
@@ -85,7 +84,7 @@ def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
                 )
         return dg.SensorResult(
             skip_reason=_sentence(alerts, left.values()),
-            cursor=write_memory(Memory(told, left, seen)),
+            cursor=write_cursor(Memory(told, left, seen)),
         )
 
     return sensor

@@ -41,14 +41,7 @@ def health_checks(processor: Processor, settings: Settings) -> dg.AssetChecksDef
         wanted = {key.name for key in context.selected_asset_check_keys}
         for finding in found.findings[processor.name]:
             if finding.check in wanted:
-                yield dg.AssetCheckResult(
-                    asset_key=asset,
-                    check_name=finding.check,
-                    passed=_passed(finding),
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=_description(finding),
-                    metadata=_metadata(finding),
-                )
+                yield _result(asset, finding)
 
     return checks
 
@@ -62,13 +55,7 @@ def plugins_check(registry: Registry) -> dg.AssetChecksDefinition:
         description="Every installed processor plugin was loaded.",
     )
     def check() -> dg.AssetCheckResult:
-        finding = processors_loaded(registry)
-        return dg.AssetCheckResult(
-            passed=_passed(finding),
-            severity=dg.AssetCheckSeverity.WARN,
-            description=_description(finding),
-            metadata=_metadata(finding),
-        )
+        return _result(dg.AssetKey(SESSION_FILES), processors_loaded(registry))
 
     return check
 
@@ -80,18 +67,26 @@ def plugins_evaluation(registry: Registry) -> dg.AssetCheckEvaluation:
 
 def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
     """A finding as the evaluation of a check that no run made."""
+    said = _result(asset, finding)
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=finding.check,
-        passed=_passed(finding),
+        passed=said.passed,
+        severity=said.severity,
+        description=said.description,
+        metadata=said.metadata,
+    )
+
+
+def _result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=finding.check,
+        passed=finding.status in (Status.OK, Status.INFO),
         severity=dg.AssetCheckSeverity.WARN,
         description=_description(finding),
         metadata=_metadata(finding),
     )
-
-
-def _passed(finding: Finding) -> bool:
-    return finding.status in (Status.OK, Status.INFO)
 
 
 def _description(finding: Finding) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import msgspec
 
 from session_pipeline_dagster.checkup import examine
 from session_pipeline_dagster.defs.checks import evaluation, health_asset
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.health import Finding, limits
 from session_pipeline_dagster.processor import Registry
@@ -47,13 +47,6 @@ class _Memory:
         return not 0 <= now.timestamp() - said.at < SAY_AGAIN.total_seconds()
 
 
-def _read(cursor: str | None) -> _Memory:
-    try:
-        return msgspec.json.decode(cursor, type=_Memory) if cursor else _Memory()
-    except msgspec.DecodeError:
-        return _Memory()
-
-
 def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
     """Evaluates every processor's health checks; an event on change, and once an hour."""
 
@@ -67,7 +60,7 @@ def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition
     def sensor(
         context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
     ) -> dg.SensorResult:
-        now, memory = datetime.now(UTC), _read(context.cursor)
+        now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
         processors = registry.processors
         found = examine(processors, sessions.source(), store.store(), settings, now, _PATIENCE)
         events: list[dg.AssetCheckEvaluation] = []
@@ -91,7 +84,7 @@ def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition
         return dg.SensorResult(
             asset_events=events,
             skip_reason=_sentence(len(events), waiting),
-            cursor=msgspec.json.encode(_Memory(said, since)).decode(),
+            cursor=write_cursor(_Memory(said, since)),
         )
 
     return sensor

@@ -47,7 +47,11 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "oldest_pending_seconds": round(report.oldest_pending_seconds, 1),
         "unreadable_lines": report.unreadable_lines,
         "session_files": report.session_files,
-        **report.counts,
+    }
+    # A processor's own number never hides one of ours.
+    found |= {
+        f"processor_{name}" if name in found else name: number
+        for name, number in report.counts.items()
     }
     if rows is not None:
         found["dagster/row_count"] = rows

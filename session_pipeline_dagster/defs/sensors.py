@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
-import msgspec
 
 from session_pipeline_dagster.defs.checks import plugins_evaluation
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import (
     PROCESSOR_TAG,
@@ -29,7 +29,7 @@ from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store_read import Known
-from session_pipeline_dagster.ticks import decide, read_memory, with_deletions, write_memory
+from session_pipeline_dagster.ticks import Memory, decide, with_deletions
 
 _TICK = timedelta(seconds=30)
 _OBSERVE_AGAIN = timedelta(hours=1)
@@ -68,7 +68,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         decision = decide(
             outlook,
-            read_memory(context.cursor),
+            read_cursor(Memory, context.cursor),
             cadence,
             settings.cap(processor.name),
             now,
@@ -78,7 +78,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         )
         unknown = sum(map(len, unsettled(scan, known, settings.on_delete)))
         decision = with_deletions(decision, unknown, cadence, now)
-        cursor = write_memory(decision.memory)
+        cursor = write_cursor(decision.memory)
         if decision.files:
             requests = _requests(processor, decision.files, known, source, settings)
             return dg.SensorResult(run_requests=requests, cursor=cursor)
@@ -147,13 +147,6 @@ class _Observed:
     said_at: float = 0.0
 
 
-def _read_observed(cursor: str | None) -> _Observed:
-    try:
-        return msgspec.json.decode(cursor, type=_Observed) if cursor else _Observed()
-    except msgspec.DecodeError:
-        return _Observed()
-
-
 def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
     """Observes the session files; an event when something changed, and once an hour."""
 
@@ -187,7 +180,7 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
             counts[f"{processor.name}_pending"] = len(outlook.pending)
             ages[f"{processor.name}_oldest_pending_seconds"] = outlook.oldest_pending_seconds(now)
         seen = f"{sorted(counts.items())} {newest} {plugins}"
-        memory, at = _read_observed(context.cursor), now.timestamp()
+        memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
         if memory.seen == seen and at - memory.observed_at < _OBSERVE_AGAIN.total_seconds():
             return dg.SensorResult(skip_reason="nothing changed", cursor=context.cursor)
         metadata: Metadata = {**counts, **ages}
@@ -203,7 +196,7 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
         return dg.SensorResult(
             skip_reason=f"observed {len(scan.files)} session files",
             asset_events=events,
-            cursor=msgspec.json.encode(kept).decode(),
+            cursor=write_cursor(kept),
         )
 
     return sensor

@@ -8,7 +8,7 @@ from session_pipeline_dagster.processors.verification.calls import (
     End,
     Reply,
     Request,
-    status_failure,
+    client_failure,
     unsupported,
 )
 from session_pipeline_dagster.settings import ModelSettings
@@ -39,11 +39,11 @@ class AnthropicProvider:
         except anthropic.BadRequestError as error:
             # Older models take no schema; the prompt asks for the same shape in words.
             if not self._structured or "output_config" not in str(error.body):
-                raise self._failure(error) from error
+                raise client_failure(self.name, anthropic, error) from error
             self._structured = False
             raise unsupported(self.name) from error
         except anthropic.AnthropicError as error:
-            raise self._failure(error) from error
+            raise client_failure(self.name, anthropic, error) from error
         if not isinstance(found, anthropic.types.Message) or not isinstance(found.content, list):
             raise CallFailed("garbled", f"{self.name}: the server's reply is no message")
         return _reply(found)
@@ -75,18 +75,6 @@ class AnthropicProvider:
                     max_retries=0,
                 )
             return self._client
-
-    def _failure(self, error: Exception) -> CallFailed:
-        import anthropic  # noqa: PLC0415  takes seconds; an extra
-
-        if isinstance(error, anthropic.APIStatusError):
-            text = str(error.body)
-            return status_failure(self.name, error.status_code, text, error.response.headers)
-        if isinstance(error, anthropic.APITimeoutError):
-            return CallFailed("timeout", f"{self.name}: no reply in time")
-        if isinstance(error, anthropic.APIConnectionError):
-            return CallFailed("connection", f"{self.name}: the server cannot be reached")
-        return CallFailed("garbled", f"{self.name}: the reply cannot be read")
 
 
 def _role(role: str) -> Any:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -296,6 +296,21 @@ def _again(request: Request, text: str, error: Exception) -> Sequence[tuple[str,
 
 
 # --- what a provider's failure means; the same for all of them ---
+
+
+def client_failure(model: str, client: Any, error: Exception) -> CallFailed:
+    """Why a provider's official client gave no reply.
+
+    Args:
+        client: its module; Anthropic's and OpenAI's name their errors alike.
+    """
+    if isinstance(error, client.APIStatusError):
+        return status_failure(model, error.status_code, str(error.body), error.response.headers)
+    if isinstance(error, client.APITimeoutError):
+        return CallFailed("timeout", f"{model}: no reply in time")
+    if isinstance(error, client.APIConnectionError):
+        return CallFailed("connection", f"{model}: the server cannot be reached")
+    return CallFailed("garbled", f"{model}: the reply cannot be read")
 
 
 def status_failure(model: str, status: int, text: str, headers: Mapping[str, str]) -> CallFailed:

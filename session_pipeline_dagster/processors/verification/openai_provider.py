@@ -8,7 +8,7 @@ from session_pipeline_dagster.processors.verification.calls import (
     End,
     Reply,
     Request,
-    status_failure,
+    client_failure,
     unsupported,
 )
 from session_pipeline_dagster.settings import ModelSettings
@@ -40,10 +40,10 @@ class OpenAIProvider:
             found = self._create(request, timeout, shape, limit)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             if not self._step_down(str(error.body), shape, limit):
-                raise self._failure(error) from error
+                raise client_failure(self.name, openai, error) from error
             raise unsupported(self.name) from error
         except openai.OpenAIError as error:
-            raise self._failure(error) from error
+            raise client_failure(self.name, openai, error) from error
         if not isinstance(found, ChatCompletion) or not found.choices:
             raise CallFailed("garbled", f"{self.name}: the server's reply is no completion")
         return _reply(found)
@@ -81,18 +81,6 @@ class OpenAIProvider:
                     max_retries=0,
                 )
             return self._client
-
-    def _failure(self, error: Exception) -> CallFailed:
-        import openai  # noqa: PLC0415  takes seconds; an extra
-
-        if isinstance(error, openai.APIStatusError):
-            text = str(error.body)
-            return status_failure(self.name, error.status_code, text, error.response.headers)
-        if isinstance(error, openai.APITimeoutError):
-            return CallFailed("timeout", f"{self.name}: no reply in time")
-        if isinstance(error, openai.APIConnectionError):
-            return CallFailed("connection", f"{self.name}: the server cannot be reached")
-        return CallFailed("garbled", f"{self.name}: the reply cannot be read")
 
 
 _SHAPES = 3
