@@ -5,7 +5,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 3000
 BIN := .venv/bin
-STAMP := .venv/.installed
+# Who only runs it waits for fewer packages.
+STAMP := .venv/.runs
+TOOLS := .venv/.installed
 
 # Without a setting of yours, `dev` and `run` show the examples.
 SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
@@ -19,14 +21,19 @@ SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-install: $(STAMP) ## set up .venv
+install: $(TOOLS) ## set up .venv, with what tests and lint need
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Say which with make PYTHON=python3.12 ...")'
 	@echo 'Setting up .venv (once, about half a minute) ...'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $(STAMP)
+
+$(TOOLS): $(STAMP)
+	@echo 'Adding what tests and lint need (once) ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(TOOLS)
 
 dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
 	@mkdir -p var && $(SHOW_EXAMPLES); \
@@ -38,19 +45,19 @@ run: $(STAMP) ## process once, here, and print what was found
 	@mkdir -p var && $(SHOW_EXAMPLES); \
 	exec $(BIN)/session-pipeline run
 
-test: $(STAMP) ## all tests
+test: $(TOOLS) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-soak: $(STAMP) ## 20,000 histories, a kill at every step, 100 random kills (half an hour)
+soak: $(TOOLS) ## 20,000 histories, a kill at every step, 100 random kills (half an hour)
 	@HISTORIES=20000 STEPS=2000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
 
-lint: $(STAMP) ## ruff and ty, without findings
+lint: $(TOOLS) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning
 
-format: $(STAMP) ## let ruff mend what it can
+format: $(TOOLS) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(STAMP) ## measure (benchmarks/README.md)
+bench: $(TOOLS) ## measure (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv, var and caches
