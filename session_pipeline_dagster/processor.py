@@ -16,6 +16,7 @@ from typing import Protocol
 from session_pipeline_dagster.derivation import Derivation, Row
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.quality import Quality
+from session_pipeline_dagster.reporting import Report
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcript import Transcript
 
@@ -180,6 +181,7 @@ class Extras:
         journals: table -> column DDL like `tables`, but rows are only ever added: those that
             `Session.notes` collects, also of files that fail.
         quality: rules that the rows must keep; each becomes an asset check.
+        reports: files for people, rendered from its tables; each becomes an asset.
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
         metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
@@ -197,6 +199,7 @@ class Extras:
     internal: Sequence[str] = ()
     journals: Mapping[str, str] = field(default_factory=dict)
     quality: Sequence[Quality] = ()
+    reports: Sequence[Report] = ()
     threads: int = 0
     metered: bool = False
     reprocess: str = AUTOMATIC
