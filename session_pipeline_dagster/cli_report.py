@@ -61,8 +61,10 @@ def _report(context: "Context", show: bool, days: int, output: str | None, as_js
     store, asked = open_store(settings), Asked(datetime.now(UTC).date(), days)
     made = [publish(p, report, store, settings.reports, asked) for p, report in wanted]
     _print(made, as_json=as_json)
-    if show and not all([webbrowser.open(published.paths[0].as_uri()) for published in made]):
-        click.echo("session-pipeline: no browser could be started; open the file yourself", err=True)
+    if show and not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
+        click.echo(
+            "session-pipeline: no browser could be started; open the file yourself", err=True
+        )
         return 1
     return 0
 

@@ -24,7 +24,7 @@ class Published:
 
     paths: Sequence[Path]
     numbers: Mapping[str, int | float]
-    preview: bytes
+    preview: str
     bytes: int
     seconds: float
 

@@ -5,7 +5,7 @@ it too. Rendering sees rows, never a connection; `publish.py` reads the rows and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from session_pipeline_dagster.derivation import Row
@@ -34,12 +34,12 @@ class Rendered:
     Attributes:
         files: file name -> content; the one to open comes first.
         numbers: the headline, by name; for metadata and the command line. Names no person.
-        preview: a small PNG that names no person, for the catalog; empty = none.
+        preview: a small SVG that names no person, for the catalog; empty = none.
     """
 
     files: Mapping[str, bytes]
     numbers: Mapping[str, int | float]
-    preview: bytes = b""
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Report:
         trigger: the one of them whose refresh makes the report outdated.
         selects: the SELECTs whose rows, all as of one moment, are rendered.
         render: the files, from the rows of each SELECT.
+        files: their names; what is forgotten is deleted with them.
         description: Markdown for the catalog.
     """
 
@@ -60,5 +61,5 @@ class Report:
     trigger: str
     selects: Callable[[Asked], Sequence[str]]
     render: Callable[[Asked, Sequence[Sequence[Row]]], Rendered]
-    files: Sequence[str] = field(default=())
+    files: Sequence[str]
     description: str = ""

@@ -37,7 +37,7 @@ def report_asset(processor: Processor, report: Report, settings: Settings) -> dg
         deps=list(report.deps),
         group_name=processor.name,
         description=report.description or None,
-        kinds={"html", "png", "python"},
+        kinds={"html", "python"},
         owners=list(extras(processor).owners),
         pool=pool_name(processor.name),
         op_tags={PROCESSOR_TAG: processor.name},
@@ -81,7 +81,9 @@ def _outdated(report: Report) -> dg.AutomationCondition:
     hour = condition.cron_tick_passed(_HOURLY).since(handled)
     first = condition.missing() & ~condition.any_deps_missing().allow(table)
     due = (refreshed & hour) | first.newly_true()
-    return (due & ~condition.in_progress()).with_label("refreshed since, and a full hour has passed")
+    return (due & ~condition.in_progress()).with_label(
+        "refreshed since, and a full hour has passed"
+    )
 
 
 def _metadata(made: Published) -> Metadata:
@@ -95,6 +97,6 @@ def _metadata(made: Published) -> Metadata:
         "seconds": round(made.seconds, 3),
     }
     if made.preview:
-        picture = base64.b64encode(made.preview).decode()
-        found["preview"] = dg.MetadataValue.md(f"![](data:image/png;base64,{picture})")
+        picture = base64.b64encode(made.preview.encode()).decode()
+        found["preview"] = dg.MetadataValue.md(f"![](data:image/svg+xml;base64,{picture})")
     return found

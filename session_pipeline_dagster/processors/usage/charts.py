@@ -80,10 +80,9 @@ def charts(figures: Figures) -> list[Chart]:
     ]
 
 
-def preview(figures: Figures) -> bytes:
-    """A PNG of the tokens of all users; names nobody."""
-    chart = _by_kind(figures, "")
-    return _png(chart.svg, 1.5) if chart.svg else b""
+def preview(figures: Figures) -> str:
+    """An SVG of the tokens of all users; names nobody. Empty where there is no usage."""
+    return _by_kind(figures, "").svg
 
 
 def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
@@ -108,7 +107,7 @@ def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + _GAP}" '
         f'font-family="sans-serif" fill="{_TEXT}"><rect width="100%" height="100%" fill="white"/>'
     )
-    return _png("".join([begin, *head, *body, "</svg>"]), 1.5)
+    return vl_convert.svg_to_png("".join([begin, *head, *body, "</svg>"]), scale=1.5)
 
 
 # --- the charts ---
@@ -121,7 +120,8 @@ def _by_user(figures: Figures, title: str, column: str) -> Chart:
         + ([f"{len(users) - TOP_USERS:,} more"] if len(users) > TOP_USERS else [])
     )
     values = [
-        (bar.start, names[bar.rank - 1], bar.rank, getattr(bar.sums, column)) for bar in figures.bars
+        (bar.start, names[bar.rank - 1], bar.rank, getattr(bar.sums, column))
+        for bar in figures.bars
     ]
     colours = dict(zip(names, (*_COLOURS, _GREY), strict=False))
     return Chart(title, _stacked(figures, values, colours, 3), empty="No usage.")
@@ -164,7 +164,7 @@ def _stacked(
         {"when": labels[start], "who": who, "rank": rank, "much": much}
         for start, who, rank, much in values
     ]
-    chart = _chart(rows).mark_bar(aria=False, size=_thickness(len(labels)))
+    chart = _chart(rows, alt.MarkDef("bar", size=_thickness(len(labels))))
     return _svg(
         chart.encode(
             x=_when([*labels.values()]),
@@ -173,7 +173,11 @@ def _stacked(
                 "who:N",
                 scale=alt.Scale(domain=[*colours], range=[*colours.values()]),
                 legend=alt.Legend(
-                    orient="bottom", columns=columns, labelLimit=100, title=None, symbolType="square"
+                    orient="bottom",
+                    columns=columns,
+                    labelLimit=100,
+                    title=None,
+                    symbolType="square",
                 ),
             ),
             order=alt.Order("rank:Q"),
@@ -191,7 +195,8 @@ def _partial(figures: Figures, title: str) -> Chart:
         for name, found in zip(labels, sums.values(), strict=True)
         if found.messages
     ]
-    encoded = _chart(rows).encode(
+    mark = alt.MarkDef("bar", color=_COLOURS[3], size=_thickness(len(labels)))
+    chart = _chart(rows, mark).encode(
         x=_when(labels),
         y=alt.Y(
             "share:Q",
@@ -200,8 +205,7 @@ def _partial(figures: Figures, title: str) -> Chart:
             axis=alt.Axis(format="~%", tickCount=5),
         ),
     )
-    bars = encoded.mark_bar(aria=False, color=_COLOURS[3], size=_thickness(len(labels)))
-    return Chart(title, _svg(bars))
+    return Chart(title, _svg(chart))
 
 
 def _hours(figures: Figures, title: str) -> Chart:
@@ -212,7 +216,7 @@ def _hours(figures: Figures, title: str) -> Chart:
         for number, name in enumerate(_WEEKDAYS, start=1)
         for hour in range(24)
     ]
-    chart = _chart(rows).mark_rect(aria=False, stroke="white", strokeWidth=1)
+    chart = _chart(rows, alt.MarkDef("rect", stroke="white", strokeWidth=1))
     return Chart(
         title,
         _svg(
@@ -257,35 +261,30 @@ def _calls(called: Sequence[Called], title: str, empty: str) -> Chart:
             (("went well", found.calls - found.errors), ("failed", found.errors))
         )
     ]
+    # The rare ones together are no bar: it could dwarf all others.
+    lengths = [0 if found.rest else found.calls for found in called]
     notes = [
-        # The rare ones together are no bar: it could dwarf all others.
-        {"name": name, "calls": 0 if found.rest else found.calls, "note": note(found)}
-        for name, found in zip(names, called, strict=True)
+        {"name": name, "calls": length, "note": note(found)}
+        for name, length, found in zip(names, lengths, called, strict=True)
     ]
     y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=125, ticks=False))
-    most = max(row["calls"] for row in notes)
-    x = alt.X("calls:Q", title=None, scale=alt.Scale(domain=[0, most * 1.9], nice=False), axis=None)
-    bars = (
-        _chart(rows)
-        .mark_bar(aria=False, size=15)
-        .encode(
-            y=y,
-            x=x,
-            color=alt.Color(
-                "outcome:N",
-                scale=alt.Scale(domain=["went well", "failed"], range=[_BLUE, _RED]),
-                legend=alt.Legend(orient="bottom", title=None, symbolType="square"),
-            ),
-            order=alt.Order("rank:Q"),
-        )
+    # Room for the notes beside the longest bar.
+    scale = alt.Scale(domain=[0, max(lengths) * 1.9], nice=False)
+    x = alt.X("calls:Q", title=None, scale=scale, axis=None)
+    bars = _chart(rows, alt.MarkDef("bar", size=15)).encode(
+        y=y,
+        x=x,
+        color=alt.Color(
+            "outcome:N",
+            scale=alt.Scale(domain=["went well", "failed"], range=[_BLUE, _RED]),
+            legend=alt.Legend(orient="bottom", title=None, symbolType="square"),
+        ),
+        order=alt.Order("rank:Q"),
     )
-    texts = (
-        _chart(notes)
-        .mark_text(aria=False, align="left", dx=4, fontSize=11, color=_TEXT)
-        .encode(y=y, x=x, text="note:N")
-    )
+    mark = alt.MarkDef("text", align="left", dx=4, fontSize=11, color=_TEXT)
+    texts = _chart(notes, mark).encode(y=y, x=x, text="note:N")
     height = min(HEIGHT, 56 + 22 * len(names))
-    return Chart(title, _svg(alt.layer(bars, texts), height), height)
+    return Chart(title, _svg(alt.LayerChart(layer=[bars, texts]), height), height)
 
 
 # --- words ---
@@ -307,7 +306,7 @@ def note(found: Called) -> str:
 
 def percent(share: float) -> str:
     """A share from 0 to 1; what is not nothing does not read `0`."""
-    if 0 < share < 0.001:  # noqa: PLR2004
+    if 0 < share < 0.001:
         return "< 0.1 %"
     return f"{share * 100:.1f}".removesuffix(".0") + " %"
 
@@ -328,8 +327,10 @@ def _when(labels: Sequence[str]) -> alt.X:
     return alt.X("when:O", scale=alt.Scale(domain=[*labels]), title=None, axis=axis)
 
 
-def _chart(rows: Sequence[Mapping[str, object]]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=[*rows]))
+def _chart(rows: Sequence[Mapping[str, object]], mark: alt.MarkDef) -> alt.Chart:
+    # The tables beside the charts are for those who cannot see them.
+    mark.aria = False
+    return alt.Chart(alt.Data(values=[*rows]), mark=mark)
 
 
 def _svg(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> str:
@@ -349,7 +350,3 @@ def _svg(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> str:
         "legend": {"labelColor": _TEXT, "labelFontSize": 11},
     }
     return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-
-
-def _png(svg: str, scale: float) -> bytes:
-    return vl_convert.svg_to_png(svg, scale=scale)

@@ -105,15 +105,14 @@ def _notes(found: Figures) -> list[str]:
 
 
 def _tables(found: Figures) -> list[Table]:
-    return [_table("Users", found.users), _table("Models", found.models)] + [
-        Table(
-            f"Each {found.unit}",
-            [
-                Part(charts.label(start, found.unit), sums)
-                for start, sums in charts.sums_by_start(found).items()
-            ],
-            found.total,
-        )
+    each = [
+        Part(charts.label(start, found.unit), sums)
+        for start, sums in charts.sums_by_start(found).items()
+    ]
+    return [
+        _table("Users", found.users),
+        _table("Models", found.models),
+        Table(f"Each {found.unit}", each, found.total),
     ]
 
 

@@ -21,7 +21,7 @@ USAGE_REPORT = Report(
     selects=selects,
     render=_render,
     files=("usage.html", "usage.png"),
-    description="""The page to look at in the morning: tokens and messages per day and user, the tools,
+    description="""The page to look at in the morning: tokens and messages per day and user, tools,
 skills, MCP servers and subagents that were called and how often they failed, active hours, and the
 share of messages whose output is a lower bound. One HTML file that loads nothing, and a PNG for a
 chat; `report` in the metadata is its path.
