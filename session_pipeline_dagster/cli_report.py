@@ -1,7 +1,6 @@
 """`session-pipeline report`: make the reports now, say where they are, open them."""
 
 import json
-import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,7 +60,11 @@ def _report(context: "Context", show: bool, days: int, output: str | None, as_js
     store, asked = open_store(settings), Asked(datetime.now(UTC).date(), days)
     made = [publish(p, report, store, settings.reports, asked) for p, report in wanted]
     _print(made, as_json=as_json)
-    if show and not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
+    if not show:
+        return 0
+    import webbrowser  # noqa: PLC0415  see cli.py
+
+    if not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
         click.echo(
             "session-pipeline: no browser could be started; open the file yourself", err=True
         )

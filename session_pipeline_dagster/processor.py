@@ -6,7 +6,7 @@ the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the pr
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from importlib.metadata import EntryPoint, entry_points
@@ -302,9 +302,25 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
     for derived in derived_names(processor):
         if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
             raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
+    _check_reports(processor, loaded, {*relations(processor), *taken, *steps})
     for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def _check_reports(
+    processor: Processor, loaded: Sequence[Processor], taken: Collection[str]
+) -> None:
+    """Two assets of one name would end the whole location; two files, overwrite each other."""
+    own = extras(processor).reports
+    everyones = [r for p in (processor, *loaded) for r in extras(p).reports]
+    names, files = [r.name for r in everyones], [f for r in everyones for f in r.files]
+    for name in (report.name for report in own):
+        if not _NAME.fullmatch(name) or name in taken or names.count(name) > 1:
+            raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
+    for file in (file for report in own for file in report.files):
+        if PurePosixPath(file).name != file or files.count(file) > 1:
+            raise ContractError(f"processor {processor.name!r}: {file!r} cannot name a file")
 
 
 def asset_tables(processor: Processor) -> list[str]:

@@ -76,9 +76,10 @@ def _outdated(report: Report) -> dg.AutomationCondition:
     """Rendering takes seconds, and runs come every few minutes: once an hour is often enough."""
     table = dg.AssetSelection.assets(report.trigger)
     condition = dg.AutomationCondition
-    handled = condition.newly_requested() | condition.newly_updated()
-    refreshed = condition.any_deps_match(condition.newly_updated()).allow(table).since(handled)
-    hour = condition.cron_tick_passed(_HOURLY).since(handled)
+    refresh = condition.any_deps_match(condition.newly_updated()).allow(table)
+    # A refresh since the request may have come too late for its run: then it counts for the next.
+    refreshed = refresh.since(condition.newly_requested() & ~refresh)
+    hour = condition.cron_tick_passed(_HOURLY).since(condition.newly_requested())
     first = condition.missing() & ~condition.any_deps_missing().allow(table)
     due = (refreshed & hour) | first.newly_true()
     return (due & ~condition.in_progress()).with_label(

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 from session_pipeline_dagster.derivation import Row
-from session_pipeline_dagster.processors.usage.figures import figures, selects
 from session_pipeline_dagster.reporting import Asked, Rendered, Report
+
+
+def _selects(asked: Asked) -> Sequence[str]:
+    from session_pipeline_dagster.processors.usage.figures import selects  # noqa: PLC0415  as below
+
+    return selects(asked)
 
 
 def _render(_: Asked, answers: Sequence[Sequence[Row]]) -> Rendered:
     # Altair and its renderer take half a second and 80 MB: only for those who render.
     from session_pipeline_dagster.processors.usage import page  # noqa: PLC0415
+    from session_pipeline_dagster.processors.usage.figures import figures  # noqa: PLC0415
 
     return page.render(figures(answers))
 
@@ -18,7 +24,7 @@ USAGE_REPORT = Report(
     name="usage_report",
     deps=("usage_daily", "usage_events", "usage_messages"),
     trigger="usage_daily",
-    selects=selects,
+    selects=_selects,
     render=_render,
     files=("usage.html", "usage.png"),
     description="""The page to look at in the morning: tokens and messages per day and user, tools,
