@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -386,19 +387,25 @@ def test_a_share_that_is_not_nothing_does_not_read_nothing(share: float, text: s
 # --- the files ---
 
 
-def test_the_files_are_replaced_whole_or_not_at_all(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
     made = make(pipeline)
     before = [path.read_bytes() for path in made.paths]
-    broken = replace(USAGE_REPORT, render=lambda *_: Rendered({"usage.html": "text"}, {}))
-    with pytest.raises(TypeError):
-        publish(UsageProcessor(), broken, pipeline.store, pipeline.settings.reports, Asked(TODAY))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_a_full_disk(_: Asked, __: object) -> Rendered:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        return Rendered({"usage.html": b"x" * 1_000_000}, {})
+
+    broken = replace(USAGE_REPORT, render=on_a_full_disk)
+    try:
+        with pytest.raises(SettingsError, match="cannot be written"):
+            publish(
+                UsageProcessor(), broken, pipeline.store, pipeline.settings.reports, Asked(TODAY)
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.read_bytes() for path in made.paths] == before
-    assert {path.name for path in pipeline.settings.reports.iterdir()} == {
-        "usage.html",
-        "usage.png",
-    }
+    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*USAGE_REPORT.files}
 
 
 def test_the_files_have_the_permissions_of_the_umask(pipeline: Pipeline) -> None:
