@@ -21,9 +21,9 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.processor import check_contract, load_processors
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.processors.usage.charts import distinct, percent
 from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
 from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
+from session_pipeline_dagster.processors.usage.wording import distinct, percent
 from session_pipeline_dagster.publish import Published, publish
 from session_pipeline_dagster.reporting import Asked, Rendered
 from session_pipeline_dagster.settings import Root

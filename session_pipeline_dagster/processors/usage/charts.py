@@ -5,8 +5,7 @@ as an expression, and no chart may load anything. Import this module late: altai
 take half a second and 80 MB.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
@@ -21,6 +20,7 @@ from session_pipeline_dagster.processors.usage.figures import (
     Sums,
     add,
 )
+from session_pipeline_dagster.processors.usage.wording import distinct, label, note
 
 WIDTH, HEIGHT = 380, 250
 """Of a chart, in pixels: narrow enough to be read on a phone as it is."""
@@ -34,8 +34,6 @@ _BILLIONS = "replace(format(datum.value, '~s'), 'G', 'B')"
 _AXIS = alt.Axis(labelExpr=_BILLIONS, tickCount=5, tickMinStep=1)
 _MOST_LABELS = 6
 _COLUMNS, _GAP = 3, 24
-# Not in XML, or they turn the text around them.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +44,6 @@ class Chart:
     svg: str
     height: int = HEIGHT
     empty: str = ""
-
-
-def printable(name: str) -> str:
-    """A name without characters that cannot be shown."""
-    return _UNPRINTABLE.sub("\ufffd", name)
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """Printable names, still told apart."""
-    found: list[str] = []
-    for name in map(printable, names):
-        label, number = name, 2
-        while label in found:
-            label, number = f"{name} ({number})", number + 1
-        found.append(label)
-    return found
 
 
 def charts(figures: Figures) -> list[Chart]:
@@ -285,30 +267,6 @@ def _calls(called: Sequence[Called], title: str, empty: str) -> Chart:
     texts = _chart(notes, mark).encode(y=y, x=x, text="note:N")
     height = min(HEIGHT, 56 + 22 * len(names))
     return Chart(title, _svg(alt.LayerChart(layer=[bars, texts]), height), height)
-
-
-# --- words ---
-
-
-def label(start: date, unit: str) -> str:
-    """A day (`4 May`), the Monday of a week (`4 May 26`) or a month (`May 2026`)."""
-    if unit == "month":
-        return start.strftime("%b %Y")
-    day = f"{start.day} {start:%b}"
-    return f"{day} {start:%y}" if unit == "week" else day
-
-
-def note(found: Called) -> str:
-    """`120`, or `120, 3.3 % failed`."""
-    share = f", {percent(found.error_share)} failed" if found.errors else ""
-    return f"{found.calls:,}{share}"
-
-
-def percent(share: float) -> str:
-    """A share from 0 to 1; what is not nothing does not read `0`."""
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{share * 100:.1f}".removesuffix(".0") + " %"
 
 
 # --- rendering ---

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from session_pipeline_dagster.processors.usage import charts
 from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sums, add
+from session_pipeline_dagster.processors.usage.wording import label, percent, printable
 from session_pipeline_dagster.reporting import Rendered
 
 _MOST_PARTS = 20
@@ -40,8 +41,8 @@ def render(found: Figures) -> Rendered:
         charts=drawn,
         tables=_tables(found),
         called={_KINDS[kind]: called for kind, called in found.called.items() if called},
-        percent=charts.percent,
-        printable=charts.printable,
+        percent=percent,
+        printable=printable,
     )
     return Rendered(
         files={
@@ -80,8 +81,8 @@ def _lines(found: Figures) -> list[str]:
         f"{_many(len(found.users), 'user')}",
         f"{total.output_tokens:,} output tokens, {total.input_tokens:,} input, "
         f"{total.cache_creation_tokens:,} cache write, {total.cache_read_tokens:,} cache read",
-        f"{_many(calls, 'tool call')}, {charts.percent(errors / calls if calls else 0)} failed; "
-        f"{charts.percent(total.partial_share)} of the messages with partial output",
+        f"{_many(calls, 'tool call')}, {percent(errors / calls if calls else 0)} failed; "
+        f"{percent(total.partial_share)} of the messages with partial output",
     ]
 
 
@@ -106,8 +107,7 @@ def _notes(found: Figures) -> list[str]:
 
 def _tables(found: Figures) -> list[Table]:
     each = [
-        Part(charts.label(start, found.unit), sums)
-        for start, sums in charts.sums_by_start(found).items()
+        Part(label(start, found.unit), sums) for start, sums in charts.sums_by_start(found).items()
     ]
     return [
         _table("Users", found.users),
