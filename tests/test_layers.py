@@ -50,11 +50,8 @@ LAYERS = [
         "cli_knowledge_output",
         "cli_knowledge_read",
         "cli_output",
-<<<<<<< HEAD
         "testing",
-=======
         "cli_report",
->>>>>>> 8a73d9c (Usage report: tests, docs, decision; no refresh is missed by the report's sensor)
     },
     {"definitions"},
 ]
