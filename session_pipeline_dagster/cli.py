@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from session_pipeline_dagster.cli_knowledge import knowledge_group
+from session_pipeline_dagster.cli_report import report_command
 from session_pipeline_dagster.errors import (
     ContractError,
     PipelineError,
@@ -262,3 +263,4 @@ def processors(context: Context, as_json: bool) -> int:
 
 
 main.add_command(knowledge_group(_common))
+main.add_command(report_command(_common))

@@ -6,7 +6,8 @@ import click
 
 from session_pipeline_dagster.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.processor import Processor, begin
+from session_pipeline_dagster.processor import Processor, begin, extras
+from session_pipeline_dagster.publish import discard
 from session_pipeline_dagster.runner import recompute
 from session_pipeline_dagster.sessions import SessionSource
 from session_pipeline_dagster.settings import Settings
@@ -61,6 +62,8 @@ def delete(
 ) -> Mapping[str, int]:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
+    Reports are deleted: they name people, and the next one is soon made.
+
     Returns:
         How many rows each table lost.
 
@@ -76,6 +79,7 @@ def delete(
     forget(store, processors, keys, everywhere=True)
     for processor in processors:
         recompute(processor, store, settings)
+        discard(extras(processor).reports, settings.reports)
     after = count_rows(store, keys)
     return {table: count - after.get(table, 0) for table, count in before.items()}
 

@@ -16,6 +16,7 @@ from session_pipeline_dagster.defs.health_sensor import health_sensor
 from session_pipeline_dagster.defs.janitor import janitor_sensor
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
 from session_pipeline_dagster.defs.quality_checks import quality_checks
+from session_pipeline_dagster.defs.reports import report_asset, report_sensors
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
@@ -37,6 +38,7 @@ def build_processor_definitions(
     rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
     derivations = extras(processor).derivations
     derived = [derivation_assets(processor, d, columns, settings) for d in derivations]
+    reports = [report_asset(processor, report, settings) for report in extras(processor).reports]
     quality = quality_checks(processor)
     selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
     if quality:
@@ -56,10 +58,10 @@ def build_processor_definitions(
         "same by itself, without a run.",
     )
     return dg.Definitions(
-        assets=[tables, *rollups, *derived],
+        assets=[tables, *rollups, *derived, *reports],
         asset_checks=[health, *quality],
         jobs=[job, health_job],
-        sensors=[processor_sensor(processor, settings)],
+        sensors=[processor_sensor(processor, settings), *report_sensors(processor)],
     )
 
 

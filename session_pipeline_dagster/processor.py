@@ -6,7 +6,7 @@ the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the pr
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +16,7 @@ from typing import Protocol
 from session_pipeline_dagster.derivation import Derivation, Row
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.quality import Quality
+from session_pipeline_dagster.reporting import Report
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcript import Transcript
 
@@ -180,6 +181,7 @@ class Extras:
         journals: table -> column DDL like `tables`, but rows are only ever added: those that
             `Session.notes` collects, also of files that fail.
         quality: rules that the rows must keep; each becomes an asset check.
+        reports: files for people, rendered from its tables; each becomes an asset.
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
         metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
@@ -197,6 +199,7 @@ class Extras:
     internal: Sequence[str] = ()
     journals: Mapping[str, str] = field(default_factory=dict)
     quality: Sequence[Quality] = ()
+    reports: Sequence[Report] = ()
     threads: int = 0
     metered: bool = False
     reprocess: str = AUTOMATIC
@@ -299,9 +302,25 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
     for derived in derived_names(processor):
         if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
             raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
+    _check_reports(processor, loaded, {*relations(processor), *taken, *steps})
     for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def _check_reports(
+    processor: Processor, loaded: Sequence[Processor], taken: Collection[str]
+) -> None:
+    """Two assets of one name would end the whole location; two files, overwrite each other."""
+    own = extras(processor).reports
+    everyones = [r for p in (processor, *loaded) for r in extras(p).reports]
+    names, files = [r.name for r in everyones], [f for r in everyones for f in r.files]
+    for name in (report.name for report in own):
+        if not _NAME.fullmatch(name) or name in taken or names.count(name) > 1:
+            raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
+    for file in (file for report in own for file in report.files):
+        if PurePosixPath(file).name != file or files.count(file) > 1:
+            raise ContractError(f"processor {processor.name!r}: {file!r} cannot name a file")
 
 
 def asset_tables(processor: Processor) -> list[str]:

@@ -109,6 +109,8 @@ class Settings:
     user: str = "me"  # SESSION_USER
     database: Path = Path("var/session_pipeline.duckdb")  # SESSION_PIPELINE_DATABASE
     create_database_folder: bool = True
+    # SESSION_PIPELINE_REPORT_DIR; None = `reports` beside the database
+    report_dir: Path | None = None
     start_date: date = date(2025, 2, 1)  # SESSION_PIPELINE_START_DATE
     cadences: Mapping[str, timedelta] = field(default_factory=dict)  # SCHEDULER_*_INTERVAL
     max_files: Mapping[str, int] = field(default_factory=dict)  # SESSION_PROCESSOR_MAX_PER_RUN
@@ -134,6 +136,11 @@ class Settings:
     alert_delay: timedelta | None = None
     ui_url: str | None = None  # DAGSTER_UI_URL
     model: ModelSettings = ModelSettings()
+
+    @property
+    def reports(self) -> Path:
+        """The folder that reports are written to."""
+        return self.report_dir or self.database.parent / "reports"
 
     def cadence(self, processor: str, default: timedelta) -> timedelta:
         """How often the processor's sensor looks: the setting, else its own default."""
@@ -165,6 +172,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "SESSION_PIPELINE_DATABASE",
         ),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
+        report_dir=_folder(env, "SESSION_PIPELINE_REPORT_DIR"),
         start_date=values.day(env, "SESSION_PIPELINE_START_DATE", default.start_date),
         cadences={name: value for name, value in given.items() if value is not None},
         max_files={"verification": own_cap},
@@ -295,6 +303,11 @@ def parse_layout(text: str) -> Layout:
         return Layout(text)
     except ValueError:
         raise SettingsError(f"SESSION_LAYOUT is {text!r}; it takes users or projects") from None
+
+
+def _folder(env: Mapping[str, str], name: str) -> Path | None:
+    given = values.text(env, name)
+    return None if given is None else values.path(given, name)
 
 
 def _on_delete(text: str) -> OnDelete:

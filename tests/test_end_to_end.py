@@ -58,6 +58,7 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(t
             "WHERE processor_name = 'usage' GROUP BY ALL ORDER BY 2"
         )[0][1]
         assert [files for _, files in states] == [1, 16], "only the grown file is processed again"
+        dev.wait((tmp_path / "reports" / "usage.html").exists, "the first report", 90)
 
     with example_location(tmp_path, interval=5) as dev:
         dev.wait(lambda: dev.skip_reasons("usage_sensor"), "tick after the restart")
@@ -69,7 +70,11 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path)
     """With a cap it does a part, and the sensor finishes the rest by itself."""
     days = [f"2026-05-{day:02}" for day in range(4, 11)]
     with example_location(tmp_path, interval=3600) as dev:
-        dev.wait(lambda: dev.ended(at_least=2), "first run of each processor")
+        for processor in ("usage", "verification"):
+            dev.wait(
+                lambda name=processor: dev.ended(at_least=1, processor=name),
+                f"first run of {processor}",
+            )
         before = {name: table(tmp_path, name) for name in [*TABLES, "usage_daily"]}
 
         def backfill(config: dict[str, object]) -> list[dict[str, object]]:

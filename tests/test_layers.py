@@ -20,7 +20,7 @@ LAYERS = [
     {"odd_lines"},
     {"transcript"},
     {"snapshot"},
-    {"sessions", "quality", "derivation"},
+    {"sessions", "quality", "derivation", "reporting"},
     {"processor", "plan", "report"},
     {"processors.usage", "processors.verification", "batch", "columns", "ticks", "health"},
     {"health_rules", "alerts"},
@@ -36,7 +36,7 @@ LAYERS = [
     },
     {"breadcrumbs"},
     {"threads"},
-    {"pool", "checkup", "inspection"},
+    {"pool", "checkup", "inspection", "publish"},
     {"rescue"},
     {"deletions"},
     {"runner"},
@@ -51,11 +51,13 @@ LAYERS = [
         "cli_knowledge_read",
         "cli_output",
         "testing",
+        "cli_report",
     },
     {"definitions"},
 ]
 """Lowest first. A module imports from lower layers; within its own only what TWINS allows."""
 TWINS = {
+    ("reporting", "derivation"),
     ("store", "store_derive"),
     ("store", "store_read"),
     ("store", "store_schema"),
@@ -69,6 +71,7 @@ TWINS = {
     ("cli", "cli_forget"),
     ("cli", "cli_health"),
     ("cli", "cli_knowledge"),
+    ("cli", "cli_report"),
     ("cli_knowledge", "cli_knowledge_output"),
     ("cli_knowledge", "cli_knowledge_read"),
     ("cli_knowledge_output", "cli_knowledge_read"),
@@ -152,6 +155,13 @@ def test_only_the_store_imports_duckdb() -> None:
 
 def test_only_the_sinks_of_alerts_import_what_sends_them() -> None:
     assert importers("apprise") == {"alert_sinks"}
+
+
+@pytest.mark.parametrize("library", ["altair", "vl_convert"])
+def test_what_draws_charts_is_imported_when_a_report_is_made(library: str) -> None:
+    assert importers(library) == {"processors.usage.charts"}
+    code = f"import sys, {NAME}.definitions, {NAME}.runner; sys.exit({library!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("library", ["dagster", "dagster_duckdb"])

@@ -26,6 +26,7 @@ SET = [
     ("SESSION_LAYOUT", "projects", lambda s: s.layout, Layout.PROJECTS),
     ("SESSION_USER", "carol", lambda s: s.user, "carol"),
     ("SESSION_PIPELINE_DATABASE", "/x/y.duckdb", lambda s: s.database, Path("/x/y.duckdb")),
+    ("SESSION_PIPELINE_REPORT_DIR", "/srv/www", lambda s: s.reports, Path("/srv/www")),
     ("SESSION_PIPELINE_START_DATE", "2024-02-29", lambda s: s.start_date, date(2024, 2, 29)),
     (
         "SCHEDULER_USAGE_PROCESSOR_INTERVAL",

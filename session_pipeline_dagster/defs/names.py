@@ -23,3 +23,8 @@ def pool_name(processor: str) -> str:
 def health_job_name(processor: str) -> str:
     """The job that evaluates the health checks of a processor."""
     return f"{processor}_health_job"
+
+
+def report_sensor_name(processor: str) -> str:
+    """The sensor that asks for the reports of a processor."""
+    return f"{processor}_report_sensor"

@@ -6,6 +6,7 @@ from msgspec.structs import astuple
 
 from session_pipeline_dagster.processor import ProcessorResult, Row, Session
 from session_pipeline_dagster.processors.usage.counting import count
+from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import (
     DESCRIPTION,
@@ -31,6 +32,7 @@ class UsageProcessor:
     views = VIEWS
     rollups = ROLLUPS
     summaries = SUMMARIES
+    reports = REPORTS
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)

@@ -1,0 +1,87 @@
+"""`session-pipeline report`: make the reports now, say where they are, open them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.processor import extras
+from session_pipeline_dagster.reporting import DAYS, MOST_DAYS, Asked
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.cli import Context
+    from session_pipeline_dagster.publish import Published
+
+Common = Callable[[Callable[..., int]], Callable[..., None]]
+
+
+def report_command(common: Common) -> click.Command:
+    """The command.
+
+    Args:
+        common: adds the options of every command and makes an exit code of what it returns.
+    """
+    command = common(_report)
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+        click.option("--output", metavar="DIR", help="Folder to write to, instead of the usual."),
+        click.option(
+            "--days",
+            type=click.IntRange(1, MOST_DAYS),
+            default=DAYS,
+            show_default=True,
+            help="So many, counted back from the last day with usage.",
+        ),
+        click.option("--open", "show", is_flag=True, help="Open it in the browser."),
+    ):
+        command = option(command)
+    return click.command("report", help="Usage as a page to look at: HTML, and a PNG for a chat.")(
+        command
+    )
+
+
+def _report(context: "Context", show: bool, days: int, output: str | None, as_json: bool) -> int:
+    from session_pipeline_dagster.publish import publish  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.store import open_store  # noqa: PLC0415  see cli.py
+
+    settings = context.settings
+    if output is not None:
+        if not output.strip():
+            raise SettingsError("--output is empty; give it a path")
+        settings = replace(settings, report_dir=Path(output).expanduser())
+    wanted = [(p, report) for p in context.processors(()) for report in extras(p).reports]
+    if not wanted:
+        raise ContractError("no processor that loaded has a report; see `processors`")
+    store, asked = open_store(settings), Asked(datetime.now(UTC).date(), days)
+    made = [publish(p, report, store, settings.reports, asked) for p, report in wanted]
+    _print(made, as_json=as_json)
+    if not show:
+        return 0
+    import webbrowser  # noqa: PLC0415  see cli.py
+
+    if not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
+        click.echo(
+            "session-pipeline: no browser could be started; open the file yourself", err=True
+        )
+        return 1
+    return 0
+
+
+def _print(made: "list[Published]", *, as_json: bool) -> None:
+    if as_json:
+        document = [
+            {"files": [str(path) for path in found.paths], "numbers": found.numbers}
+            for found in made
+        ]
+        click.echo(json.dumps({"reports": document}, indent=1))
+        return
+    for found in made:
+        for path in found.paths:
+            click.echo(path)
+        for name, number in found.numbers.items():
+            click.echo(f"{number:>18,}  {name.replace('_', ' ')}")

@@ -1,0 +1,139 @@
+"""The usage report as people see it: one HTML page that loads nothing, and one PNG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+from markupsafe import Markup
+
+from session_pipeline_dagster.processors.usage import charts
+from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sums, add
+from session_pipeline_dagster.processors.usage.wording import label, percent, printable
+from session_pipeline_dagster.reporting import Rendered
+
+_MOST_PARTS = 20
+_KINDS = {
+    "tool": "Tools",
+    "skill": "Skills",
+    "server": "MCP servers",
+    "subagent": "Subagents",
+    "command": "Slash commands",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the page: names and their sums, the rest as one, and the total."""
+
+    title: str
+    parts: Sequence[Part]
+    total: Sums
+
+
+def render(found: Figures) -> Rendered:
+    """The page, the picture and the headline."""
+    drawn = charts.charts(found)
+    html = _template().render(
+        title=_title(found),
+        lines=_lines(found),
+        notes=_notes(found),
+        figures=found,
+        charts=drawn,
+        tables=_tables(found),
+        called={_KINDS[kind]: called for kind, called in found.called.items() if called},
+        percent=percent,
+        printable=printable,
+    )
+    return Rendered(
+        files={
+            "usage.html": html.encode(),
+            "usage.png": charts.poster(drawn, _title(found), _lines(found)),
+        },
+        numbers=_numbers(found),
+        preview=charts.preview(found),
+    )
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader(__package__ or "", package_path=".")
+    # Names are data: everything is escaped but the charts, which escape by themselves.
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["svg"] = Markup
+    return environment.get_template("page.html")
+
+
+def _title(found: Figures) -> str:
+    if found.first is None:
+        return "Usage of coding agents"
+    days = f"{found.first} to {found.last}" if found.first != found.last else str(found.first)
+    return f"Usage of coding agents, {days}"
+
+
+def _lines(found: Figures) -> list[str]:
+    total, tools = found.total, found.called["tool"]
+    if not total.messages:
+        return ["No usage yet: no session was processed, or none holds a response of a model."]
+    calls, errors = sum(c.calls for c in tools), sum(c.errors for c in tools)
+    return [
+        f"{_many(total.messages, 'message')} in {_many(found.sessions, 'session')} of "
+        f"{_many(len(found.users), 'user')}",
+        f"{total.output_tokens:,} output tokens, {total.input_tokens:,} input, "
+        f"{total.cache_creation_tokens:,} cache write, {total.cache_read_tokens:,} cache read",
+        f"{_many(calls, 'tool call')}, {percent(errors / calls if calls else 0)} failed; "
+        f"{percent(total.partial_share)} of the messages with partial output",
+    ]
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _notes(found: Figures) -> list[str]:
+    """What the numbers leave out."""
+    notes = []
+    if found.unit != "day":
+        notes.append(f"The first and the last {found.unit} may be shorter than the others.")
+    if found.undated:
+        notes.append(f"{found.undated:,} messages with a date still to come, or none, left out.")
+    if found.unsettled:
+        notes.append(
+            f"The hours differ from the days by {abs(found.unsettled):,} messages: usage_daily is "
+            "behind its tables. Materialize it, then this report."
+        )
+    return notes
+
+
+def _tables(found: Figures) -> list[Table]:
+    each = [
+        Part(label(start, found.unit), sums) for start, sums in charts.sums_by_start(found).items()
+    ]
+    return [
+        _table("Users", found.users),
+        _table("Models", found.models),
+        Table(f"Each {found.unit}", each, found.total),
+    ]
+
+
+def _table(title: str, parts: Sequence[Part]) -> Table:
+    shown, rest = list(parts[:_MOST_PARTS]), parts[_MOST_PARTS:]
+    if rest:
+        shown.append(Part(f"{len(rest):,} more", add(part.sums for part in rest)))
+    return Table(title, shown, add(part.sums for part in parts))
+
+
+def _numbers(found: Figures) -> dict[str, int | float]:
+    total, tools = found.total, found.called["tool"]
+    return {
+        "messages": total.messages,
+        "sessions": found.sessions,
+        "users": len(found.users),
+        "output_tokens": total.output_tokens,
+        "input_tokens": total.input_tokens,
+        "cache_creation_tokens": total.cache_creation_tokens,
+        "cache_read_tokens": total.cache_read_tokens,
+        "partial_messages": total.partial,
+        "tool_calls": sum(called.calls for called in tools),
+        "tool_errors": sum(called.errors for called in tools),
+    }

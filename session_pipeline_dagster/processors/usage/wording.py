@@ -1,0 +1,47 @@
+"""How the usage report writes names, days and shares."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+from session_pipeline_dagster.processors.usage.figures import Called
+
+# Not in XML (the renderer dies of them), or they turn the text around them.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(name: str) -> str:
+    """A name without characters that cannot be shown."""
+    return _UNPRINTABLE.sub("\ufffd", name)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Printable names, still told apart."""
+    found: list[str] = []
+    for name in map(printable, names):
+        label, number = name, 2
+        while label in found:
+            label, number = f"{name} ({number})", number + 1
+        found.append(label)
+    return found
+
+
+def label(start: date, unit: str) -> str:
+    """A day (`4 May`), the Monday of a week (`4 May 26`) or a month (`May 2026`)."""
+    if unit == "month":
+        return start.strftime("%b %Y")
+    day = f"{start.day} {start:%b}"
+    return f"{day} {start:%y}" if unit == "week" else day
+
+
+def note(found: Called) -> str:
+    """`120`, or `120, 3.3 % failed`."""
+    share = f", {percent(found.error_share)} failed" if found.errors else ""
+    return f"{found.calls:,}{share}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1; what is not nothing does not read `0`."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{share * 100:.1f}".removesuffix(".0") + " %"

@@ -1,0 +1,79 @@
+"""A report from the store to its files: reads the rows, renders, puts the files in place."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processor import Processor
+from session_pipeline_dagster.reporting import Asked, Report
+from session_pipeline_dagster.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A report that was made.
+
+    Attributes:
+        paths: its files, absolute; the one to open comes first.
+        numbers, preview: as in `Rendered`.
+        bytes: of all files. `seconds`: to read the rows, render and write.
+    """
+
+    paths: Sequence[Path]
+    numbers: Mapping[str, int | float]
+    preview: str
+    bytes: int
+    seconds: float
+
+
+def publish(
+    processor: Processor, report: Report, store: Store, folder: Path, asked: Asked
+) -> Published:
+    """Make the report in the folder, which is created if missing. No connection while rendering.
+
+    Raises:
+        SettingsError: the files cannot be written there.
+        ContractError: a SELECT of the report is not valid.
+    """
+    started = time.monotonic()
+    store.prepare(processor)
+    answers = store.query(*report.selects(asked))
+    rendered = report.render(asked, [rows for _, rows in answers])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in rendered.files.items():
+            _replace(folder / name, content)
+    except OSError as error:
+        raise SettingsError(
+            f"the report cannot be written to {folder} ({error.strerror}); set "
+            "SESSION_PIPELINE_REPORT_DIR"
+        ) from error
+    return Published(
+        [(folder / name).resolve() for name in rendered.files],
+        rendered.numbers,
+        rendered.preview,
+        sum(map(len, rendered.files.values())),
+        time.monotonic() - started,
+    )
+
+
+def discard(reports: Sequence[Report], folder: Path) -> list[Path]:
+    """Delete the reports' files, so that they name nobody any more; those that were there."""
+    found = [folder / name for report in reports for name in report.files]
+    there = [path for path in found if path.is_file()]
+    for path in there:
+        path.unlink(missing_ok=True)
+    return there
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """All of the content or what was there before; permissions as the umask says."""
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
