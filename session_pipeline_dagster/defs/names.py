@@ -1,6 +1,7 @@
 """Names that users, tests and other tools rely on."""
 
 PROCESSOR_TAG = "session_pipeline/processor"
+FAILED_TAG = "session_pipeline/files_failed"
 SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
 
