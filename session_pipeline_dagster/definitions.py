@@ -35,7 +35,9 @@ def build_processor_definitions(
     settings = settings or read_settings()
     columns = declared_columns(processor)
     tables = table_assets(processor, columns, settings)
-    rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
+    rollups = [
+        rollup_asset(processor, rollup, columns, settings) for rollup in extras(processor).rollups
+    ]
     derivations = extras(processor).derivations
     derived = [derivation_assets(processor, d, columns, settings) for d in derivations]
     reports = [report_asset(processor, report, settings) for report in extras(processor).reports]

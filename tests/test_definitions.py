@@ -1,5 +1,6 @@
 """The location as Dagster sees it: names, assets, runs over partitions, backfill config."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,7 @@ from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import Store
 
 ROOT = Path(__file__).parent.parent
+NO_TABLES = {"session_files", "usage_report"}
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
 
 
@@ -113,14 +115,34 @@ def test_a_processor_gets_a_job_a_sensor_a_pool_and_its_assets(settings: Setting
 def test_the_catalog_explains_every_asset(settings: Settings) -> None:
     graph = build_definitions(load_processors(), settings).get_repository_def().asset_graph
     for key in graph.get_all_asset_keys():
-        node = graph.get(key)
-        assert node.description, key
-        assert node.owners, key
-        assert node.kinds, key
-        if key.to_user_string() not in ("session_files", "usage_report"):
+        node, name = graph.get(key), key.to_user_string()
+        first, _, rest = (node.description or "").partition("\n\n")
+        assert first.endswith("."), name
+        assert not set("*`\n") & set(first), f"{name}: the list of assets shows it as it is"
+        assert rest, name
+        assert node.owners, name
+        assert node.kinds, name
+        (code,) = node.metadata["dagster/code_references"].code_references
+        lines = Path(code.file_path).read_text("utf-8").splitlines()[code.line_number - 1 :]
+        assert f"class {code.label}" in "".join(lines[:2]), "a decorator may stand before it"
+        if name not in NO_TABLES:
             schema = node.metadata["dagster/column_schema"]
-            described = sum(bool(column.description) for column in schema.columns)
-            assert described >= min(7, len(schema.columns)), key
+            assert all(column.description for column in schema.columns), name
+            assert str(settings.database) in rest, "where to paste the query"
+
+
+def test_every_query_of_the_catalog_runs(run: Run, settings: Settings, instance) -> None:
+    run()
+    defs = build_definitions(load_processors(), settings)
+    assert defs.resolve_job_def("verification_job").execute_in_process(instance=instance).success
+    graph, answers = defs.get_repository_def().asset_graph, {}
+    for key in graph.get_all_asset_keys() - {dg.AssetKey(name) for name in NO_TABLES}:
+        queries = re.findall(r"```sql\n(.*?)```", graph.get(key).description or "", re.DOTALL)
+        assert queries, key
+        for query in queries:
+            answers[key.to_user_string()] = Store(settings.database).query(query)[0][1]
+    empty = {name for name, rows in answers.items() if not rows}
+    assert empty <= {"llm_calls", "knowledge_relations", "knowledge_contradictions"}
 
 
 def test_every_step_runs_in_one_process(settings: Settings) -> None:

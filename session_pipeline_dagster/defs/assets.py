@@ -1,10 +1,12 @@
 """Assets of a processor: its tables (partitioned by session day) and its roll-ups."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.defs.catalog import code_of, table_description
 from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import Metadata, column_schema, report_metadata
 from session_pipeline_dagster.defs.names import (
@@ -19,6 +21,7 @@ from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Settings
 
 
@@ -41,7 +44,9 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             table,
             deps=[SESSION_FILES],
             group_name=name,
-            description=more.descriptions.get(table) or more.description or None,
+            description=table_description(
+                table, more.descriptions.get(table) or more.description, settings
+            ),
             kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
@@ -49,6 +54,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             metadata={
                 "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
                 "dagster/table_name": table,
+                **code_of(processor),
             },
         )
         for table in asset_tables(processor)
@@ -181,19 +187,22 @@ def _sentence(report: BatchReport) -> str:
     )
 
 
-def rollup_asset(processor: Processor, rollup: Rollup, columns: Columns) -> dg.AssetsDefinition:
+def rollup_asset(
+    processor: Processor, rollup: Rollup, columns: Columns, settings: Settings
+) -> dg.AssetsDefinition:
     """A derived table: recomputed for the parts that changed since its last refresh."""
     more, name = extras(processor), rollup.name
     metadata = {
         "dagster/column_schema": column_schema(name, columns[name], more.descriptions),
         "dagster/table_name": rollup.name,
+        **code_of(processor),
     }
 
     @dg.asset(
         name=rollup.name,
         deps=asset_tables(processor),
         group_name=processor.name,
-        description=rollup.description or None,
+        description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},
         owners=list(more.owners),
         metadata=metadata,
@@ -202,13 +211,18 @@ def rollup_asset(processor: Processor, rollup: Rollup, columns: Columns) -> dg.A
         code_version=str(processor.version),
     )
     def table(store: StoreResource) -> dg.MaterializeResult:
+        begun = time.monotonic()
         try:
             store.store().prepare(processor)
             parts = store.store().refresh(rollup)
             rows = store.store().row_counts([rollup.name])[rollup.name]
         except PipelineError as error:
             raise dg.Failure(str(error)) from None
-        found: Metadata = {"dagster/row_count": rows, "parts_refreshed": len(parts)}
+        found: Metadata = {
+            "dagster/row_count": rows,
+            "parts_refreshed": len(parts),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
         if parts:
             found |= {"first_part": parts[0], "last_part": parts[-1]}
         return dg.MaterializeResult(metadata=found)
@@ -221,13 +235,19 @@ def session_files_asset(settings: Settings) -> dg.AssetSpec:
     return dg.AssetSpec(
         SESSION_FILES,
         group_name="sessions",
-        description="Session transcripts of coding agents, as they are on disk. Written by "
-        "whatever collects them, not by Dagster; observed by `session_files_sensor`: how many, how "
-        "big, how new, and how old the oldest is that a processor has not seen.",
+        description="""Session transcripts of coding agents, as they are on disk.
+
+Written by whatever collects them, not by Dagster. `session_files_sensor` observes them: how many,
+how big, how new, and for each processor how many are pending and how old the oldest of them is (see
+"Plots" below). `session-pipeline status` lists what is pending, what failed and what is left out.
+
+Everything to the right of it is a table in DuckDB, in daily partitions: the UTC day on which a
+session **began**. A day on which none began stays "missing", and nothing is missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],
         metadata={
             "layout": settings.layout.value,
             "roots": len(settings.roots),
+            **code_of(LocalSource),
         },
     )

@@ -67,6 +67,8 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "files_skipped": report.skipped,
         "files_failed": report.errors,
         "files_deferred": report.capped,
+        "files_backing_off": report.backing_off,
+        "files_quarantined": report.quarantined,
         "files_shrunk": report.shrunk,
         "files_deleted": report.deleted,
         "files_purged": report.purged,

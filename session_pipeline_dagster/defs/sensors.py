@@ -178,7 +178,9 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
                 return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
             counts[f"{processor.name}_pending"] = len(outlook.pending)
-            ages[f"{processor.name}_oldest_pending_seconds"] = outlook.oldest_pending_seconds(now)
+            ages[f"{processor.name}_oldest_pending_seconds"] = round(
+                outlook.oldest_pending_seconds(now), 1
+            )
         seen = f"{sorted(counts.items())} {newest} {plugins}"
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
         if memory.seen == seen and at - memory.observed_at < _OBSERVE_AGAIN.total_seconds():
