@@ -1,6 +1,7 @@
 """What the catalog says of every asset alike: how to query its table, and where its code is."""
 
 import inspect
+import warnings
 
 import dagster as dg
 
@@ -30,5 +31,12 @@ def code_of(what: object) -> dict[str, dg.CodeReferencesMetadataValue]:
         return {}
     if file is None:
         return {}
-    found = dg.LocalFileCodeReference(file_path=file, line_number=line, label=kind.__name__)
+    with warnings.catch_warnings():
+        # Beta in Dagster, used knowingly; it would say so for every asset at every start.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _reference(file, line, kind.__name__)
+
+
+def _reference(file: str, line: int, label: str) -> dict[str, dg.CodeReferencesMetadataValue]:
+    found = dg.LocalFileCodeReference(file_path=file, line_number=line, label=label)
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[found])}

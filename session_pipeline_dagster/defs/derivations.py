@@ -29,7 +29,7 @@ def derivation_assets(
             deps=[name for name in derivation.deps if name not in tables],
             group_name=processor.name,
             description=table_description(table, more.descriptions.get(table, ""), settings),
-            kinds={"duckdb", "table", "python"},
+            kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
             metadata={
