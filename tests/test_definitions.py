@@ -229,8 +229,8 @@ def test_one_table_alone_can_be_materialized(settings: Settings, instance) -> No
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"max_files": 0}, "max_files or time_budget_seconds wants a number above 0"),
-        ({"time_budget_seconds": -1.5}, "max_files or time_budget_seconds wants a number above 0"),
+        ({"max_files": 0}, "config max_files: 0; give a number above 0"),
+        ({"time_budget_seconds": -1.5}, "time_budget_seconds: -1.5; give a number above 0"),
         ({"typo": True}, 'unexpected config entry "typo"'),
         ({"users": "alice"}, "users"),
     ],
@@ -287,13 +287,13 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
 
     runs: list[str] = []
     assert execute({})["files_failed"] == 1
-    assert instance.get_run_by_id(runs[0]).tags["session_pipeline/files_failed"] == "1"
+    assert instance.get_run_by_id(runs[0]).tags["files_failed"] == "1"
     said = [entry.user_message for entry in instance.all_logs(runs[0])]
     assert f"{refused} failed: not understood" in said
     broken.clear()
     assert execute({})["files_scanned"] == 0, "it was given up"
     assert execute({"retry": [refused]})["files_processed"] == 1
-    assert "session_pipeline/files_failed" not in instance.get_run_by_id(runs[-1]).tags
+    assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
 
 
 class Picky:

@@ -65,15 +65,15 @@ class ProcessorConfig(dg.Config):
 class _AboveZero(dg.ScalarUnion):
     """A number, or the name of an environment variable as everywhere in Dagster's config."""
 
-    def __init__(self, kind: type[int] | type[float]) -> None:
-        super().__init__(kind, dg.Selector({"env": str}), _key=f"AboveZero.{kind.__name__}")
+    def __init__(self, field: str, kind: type[int] | type[float]) -> None:
+        self.field = field
+        super().__init__(kind, dg.Selector({"env": str}), _key=f"{field}.AboveZero")
 
     def post_process(self, value: object) -> object:
         """Called when a run is launched, before it exists."""
         if isinstance(value, int | float) and value <= 0:
             raise dg.DagsterInvariantViolationError(
-                f"the config says {value} where max_files or time_budget_seconds wants a number "
-                "above 0; leave it out for the default"
+                f"config {self.field}: {value}; give a number above 0, or leave it out"
             )
         return value
 
@@ -84,7 +84,7 @@ def config_schema() -> Mapping[str, dg.Field]:
     fields = dict(ProcessorConfig.to_fields_dict())
     for name, kind in (("max_files", int), ("time_budget_seconds", float)):
         fields[name] = dg.Field(
-            dg.Noneable(_AboveZero(kind)),
+            dg.Noneable(_AboveZero(name, kind)),
             default_value=None,
             is_required=False,
             description=fields[name].description,

@@ -61,7 +61,16 @@ def _clock(at: datetime) -> str:
 
 def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     """A pass as metadata: numbers that Dagster plots, and a table of what failed."""
-    found: Metadata = {
+    found: Metadata = {}
+    # First, because a run's page cuts off what is long.
+    if report.errors_detail:
+        found["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({"session": key, "error": error})
+                for key, error in report.errors_detail[:_MANY]
+            ]
+        )
+    found |= {
         "files_scanned": report.scanned,
         "files_processed": report.processed,
         "files_skipped": report.skipped,
@@ -87,11 +96,4 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     }
     if rows is not None:
         found["dagster/row_count"] = rows
-    if report.errors_detail:
-        found["failures"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({"session": key, "error": error})
-                for key, error in report.errors_detail[:_MANY]
-            ]
-        )
     return found
