@@ -41,7 +41,8 @@ def about(limits: Limits) -> dict[str, str]:
         f"pending for over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
-        "quarantine": f"No file was given up. {passes}",
+        "quarantine": f"No file was given up. {passes} Its table lists every file that failed, also "
+        "those that are tried again by themselves.",
         "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
         "read.",
         "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
@@ -171,11 +172,15 @@ def quarantine(s: Snapshot) -> Finding:
     many = len(given_up) > 1
     detail = (
         f"{len(given_up)} session file{'s were' if many else ' was'} given up{', first' * many}: "
-        f"{first.session_file} after {first.attempts} attempts, last with {first.error_class}. "
+        f"{first.session_file} after {_attempts(first)}, last with {first.error_class}. "
         f"Stage: processing. {_release(first.session_file, s.processor)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
     return Finding("quarantine", Status.INFO, detail, numbers, failures=listed)
+
+
+def _attempts(failure: Failure) -> str:
+    return f"{failure.attempts} attempt{'s' * (failure.attempts != 1)}"
 
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:

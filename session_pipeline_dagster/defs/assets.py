@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from session_pipeline_dagster.defs.catalog import code_of, table_description
+from session_pipeline_dagster.defs.catalog import code_of, days_description, table_description
 from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import Metadata, column_schema, report_metadata
 from session_pipeline_dagster.defs.names import (
@@ -46,7 +46,8 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             group_name=name,
             description=table_description(
                 table, more.descriptions.get(table) or more.description, settings
-            ),
+            )
+            + days_description(name),
             kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
@@ -112,8 +113,10 @@ def _run(
             context.log.warning(f"{key} failed: {error}")
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
     if report.errors and not (report.processed or report.skipped):
+        key, error = report.errors_detail[0]
         raise dg.Failure(
-            f"{report.errors} of {report.scanned} files failed and none was processed",
+            f"{report.errors} of {report.scanned} files failed and none was processed; "
+            f"the first, {key}: {error}",
             metadata=report_metadata(report, None),
         )
     return report

@@ -19,6 +19,14 @@ def table_description(table: str, text: str, settings: Settings) -> str:
     )
 
 
+def days_description(processor: str) -> str:
+    """Markdown: how to process days again from the page of a partitioned table."""
+    return (
+        "\n\nTo process days again: Materialize…, choose them, and as Config\n\n"
+        f"```yaml\nops: {{{processor}: {{config: {{full_refresh: true}}}}}}\n```"
+    )
+
+
 def code_of(what: object) -> dict[str, dg.CodeReferencesMetadataValue]:
     """Metadata that links an asset to the class that fills it, or to that of an object.
 
