@@ -50,7 +50,8 @@ def build_processor_definitions(
         selection=selection,
         tags={PROCESSOR_TAG: processor.name},
         description=f"Processes session files with `{processor.name}`: those of the chosen days, "
-        "or everything pending if launched without a partition (confirm what Dagster then asks).\n\n"
+        "or everything pending if launched without a partition (Dagster asks whether you are sure)."
+        "\n\n"
         "To process them again, whatever was done before, with the config\n\n"
         f"```yaml\nops: {{{processor.name}: {{config: {{full_refresh: true}}}}}}\n```\n\n"
         "and in the same place `users: [alice]` for one person's files, `retry: [KEY]` for a file "

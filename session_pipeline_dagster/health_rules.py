@@ -41,8 +41,8 @@ def about(limits: Limits) -> dict[str, str]:
         f"pending for over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
-        "quarantine": f"No file was given up. {passes} Its table lists every file that failed, also "
-        "those that are tried again by themselves.",
+        "quarantine": f"No file was given up. {passes} Its table lists every file that failed, "
+        "also those that are tried again by themselves.",
         "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
         "read.",
         "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "

@@ -12,12 +12,13 @@ import pytest
 from browser import browser
 from dagster_dev import DagsterDev
 from helpers import session_line, set_mtime
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from session_pipeline_dagster.store import Store
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "var" / "screenshots"
+SIZE: ViewportSize = {"width": 1280, "height": 860}
 BROKEN = "carol/broken.jsonl.gz"
 REASON = "not gzip data, or damaged; replace it, or unpack it"
 WEEK = "[2026-05-04...2026-05-10]"
@@ -54,17 +55,17 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
 def page(dev: DagsterDev) -> Iterator[Page]:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with browser() as found:
-        opened = found.new_page(
-            base_url=f"http://127.0.0.1:{dev.port}", viewport={"width": 1280, "height": 860}
-        )
+        opened = found.new_page(base_url=f"http://127.0.0.1:{dev.port}", viewport=SIZE)
         opened.set_default_timeout(20_000)
         yield opened
 
 
-def picture(page: Page, name: str) -> None:
+def picture(page: Page, name: str, height: int = SIZE["height"]) -> None:
     """Keep what is seen, for people to look at."""
-    page.wait_for_timeout(500)
+    page.set_viewport_size({**SIZE, "height": height})
+    page.wait_for_timeout(700)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.set_viewport_size(SIZE)
 
 
 def rows(dev: DagsterDev, sql: str) -> list[tuple[object, ...]]:
@@ -234,7 +235,7 @@ def test_a_paused_sensor_fails_a_check_until_it_is_resumed(dev: DagsterDev, page
     expect(page.get_by_text("Stage: processing. See whether").first).to_be_visible()
     expect(page.get_by_text("lag_seconds", exact=True).last).to_be_visible()
     expect(page.locator("canvas").first).to_be_visible()
-    picture(page, "check")
+    picture(page, "check", height=1000)
     processed = "SELECT 1 FROM session_processor_state WHERE session_file = 'carol/new.jsonl'"
     assert not rows(dev, f"{processed} AND processor_name = 'usage'")
 
