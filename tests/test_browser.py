@@ -158,8 +158,12 @@ def open_launchpad(page: Page, config: str) -> None:
     page.keyboard.insert_text(config)
 
 
+def runs_of_usage(dev: DagsterDev) -> int:
+    return sum(run["jobName"] == "usage_job" for run in dev.runs())
+
+
 def test_wrong_config_is_refused_and_no_run_begins(dev: DagsterDev, page: Page) -> None:
-    before = len(dev.runs())
+    before = runs_of_usage(dev)
     open_launchpad(page, "ops: {usage: {config: {max_file: 3}}}")
     expect(page.get_by_text('Received unexpected config entry "max_file"')).to_be_visible()
     open_launchpad(page, "ops: {usage: {config: {max_files: 0}}}")
@@ -168,7 +172,7 @@ def test_wrong_config_is_refused_and_no_run_begins(dev: DagsterDev, page: Page) 
     refused = "config max_files: 0; give a number above 0, or leave it out"
     expect(page.get_by_text(refused).first).to_be_visible()
     picture(page, "refused")
-    assert len(dev.runs()) == before
+    assert runs_of_usage(dev) == before
 
 
 def test_a_file_that_was_given_up_is_retried_from_the_launchpad(
