@@ -35,7 +35,9 @@ def build_processor_definitions(
     settings = settings or read_settings()
     columns = declared_columns(processor)
     tables = table_assets(processor, columns, settings)
-    rollups = [rollup_asset(processor, rollup, columns) for rollup in extras(processor).rollups]
+    rollups = [
+        rollup_asset(processor, rollup, columns, settings) for rollup in extras(processor).rollups
+    ]
     derivations = extras(processor).derivations
     derived = [derivation_assets(processor, d, columns, settings) for d in derivations]
     reports = [report_asset(processor, report, settings) for report in extras(processor).reports]
@@ -48,7 +50,12 @@ def build_processor_definitions(
         selection=selection,
         tags={PROCESSOR_TAG: processor.name},
         description=f"Processes session files with `{processor.name}`: those of the chosen days, "
-        "or everything pending if launched without a partition.",
+        "or everything pending if launched without a partition (Dagster asks whether you are sure)."
+        "\n\n"
+        "To process them again, whatever was done before, with the config\n\n"
+        f"```yaml\nops: {{{processor.name}: {{config: {{full_refresh: true}}}}}}\n```\n\n"
+        "and in the same place `users: [alice]` for one person's files, `retry: [KEY]` for a file "
+        "that failed.",
     )
     health = health_checks(processor, settings)
     health_job = dg.define_asset_job(

@@ -38,7 +38,7 @@ class Finding:
         numbers: to be plotted; the same names whatever the status, unless it is unknown.
         stuck_file: the key of the file that is stuck, if the rule is about one.
         reason: why it is stuck, in the processor's own words.
-        failures: the files that were given up, if the rule is about them.
+        failures: the files that failed, newest first, if the rule is about them.
     """
 
     check: str

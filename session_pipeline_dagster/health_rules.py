@@ -41,7 +41,8 @@ def about(limits: Limits) -> dict[str, str]:
         f"pending for over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
-        "quarantine": f"No file was given up. {passes}",
+        "quarantine": f"No file was given up. {passes} Its table lists every file that failed, "
+        "also those that are tried again by themselves.",
         "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
         "read.",
         "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
@@ -151,24 +152,35 @@ def _why(failure: Failure | None, key: str, processor: str) -> str:
 
 
 def _release(key: str, processor: str) -> str:
-    return f"`session-pipeline retry {key} --processor {processor}` releases it"
+    command = f"`session-pipeline retry {key} --processor {processor}`"
+    return f"{command}, or `{processor}_job` with the config `retry: [{key}]`, releases it"
 
 
 def quarantine(s: Snapshot) -> Finding:
-    """Lists the files that were given up."""
+    """Lists the files that were given up, and beside them those that are tried again."""
     given_up = [s.failures[file.key] for file in s.outlook.quarantined]
-    numbers = {"quarantined": len(given_up), "failing": len(s.outlook.backing_off)}
+    waiting = {*s.outlook.failed, *(file.key for file in s.outlook.backing_off)}
+    again = [s.failures[key] for key in waiting]
+    numbers = {"quarantined": len(given_up), "failing": len(again)}
+    listed = sorted([*given_up, *again], key=lambda f: (f.last_failed_at, f.session_file))[::-1]
     if not given_up:
-        return Finding("quarantine", Status.OK, "no file was given up", numbers)
+        detail = "no file was given up"
+        if again:
+            detail += f"; {len(again)} failed and will be tried again"
+        return Finding("quarantine", Status.OK, detail, numbers, failures=listed)
     first = min(given_up, key=lambda failure: (failure.last_failed_at, failure.session_file))
     many = len(given_up) > 1
     detail = (
         f"{len(given_up)} session file{'s were' if many else ' was'} given up{', first' * many}: "
-        f"{first.session_file} after {first.attempts} attempts, last with {first.error_class}. "
+        f"{first.session_file} after {_attempts(first)}, last with {first.error_class}. "
         f"Stage: processing. {_release(first.session_file, s.processor)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
-    return Finding("quarantine", Status.INFO, detail, numbers, failures=given_up)
+    return Finding("quarantine", Status.INFO, detail, numbers, failures=listed)
+
+
+def _attempts(failure: Failure) -> str:
+    return f"{failure.attempts} attempt{'s' * (failure.attempts != 1)}"
 
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:

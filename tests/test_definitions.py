@@ -1,5 +1,6 @@
 """The location as Dagster sees it: names, assets, runs over partitions, backfill config."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from helpers import EchoProcessor
 
 from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import report_metadata
+from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.processor import (
     FailedPlugin,
     ProcessorResult,
@@ -18,10 +22,12 @@ from session_pipeline_dagster.processor import (
     load_processors,
 )
 from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store import Store
 
 ROOT = Path(__file__).parent.parent
+NO_TABLES = {"session_files", "usage_report"}
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
 
 
@@ -109,14 +115,34 @@ def test_a_processor_gets_a_job_a_sensor_a_pool_and_its_assets(settings: Setting
 def test_the_catalog_explains_every_asset(settings: Settings) -> None:
     graph = build_definitions(load_processors(), settings).get_repository_def().asset_graph
     for key in graph.get_all_asset_keys():
-        node = graph.get(key)
-        assert node.description, key
-        assert node.owners, key
-        assert node.kinds, key
-        if key.to_user_string() not in ("session_files", "usage_report"):
+        node, name = graph.get(key), key.to_user_string()
+        first, _, rest = (node.description or "").partition("\n\n")
+        assert first.endswith("."), name
+        assert not set("*`\n") & set(first), f"{name}: the list of assets shows it as it is"
+        assert rest, name
+        assert node.owners, name
+        assert node.kinds, name
+        (code,) = node.metadata["dagster/code_references"].code_references
+        lines = Path(code.file_path).read_text("utf-8").splitlines()[code.line_number - 1 :]
+        assert f"class {code.label}" in "".join(lines[:2]), "a decorator may stand before it"
+        if name not in NO_TABLES:
             schema = node.metadata["dagster/column_schema"]
-            described = sum(bool(column.description) for column in schema.columns)
-            assert described >= min(7, len(schema.columns)), key
+            assert all(column.description for column in schema.columns), name
+            assert str(settings.database) in rest, "where to paste the query"
+
+
+def test_every_query_of_the_catalog_runs(run: Run, settings: Settings, instance) -> None:
+    run()
+    defs = build_definitions(load_processors(), settings)
+    assert defs.resolve_job_def("verification_job").execute_in_process(instance=instance).success
+    graph, answers = defs.get_repository_def().asset_graph, {}
+    for key in graph.get_all_asset_keys() - {dg.AssetKey(name) for name in NO_TABLES}:
+        queries = re.findall(r"```sql\n(.*?)```", graph.get(key).description or "", re.DOTALL)
+        assert queries, key
+        for query in queries:
+            answers[key.to_user_string()] = Store(settings.database).query(query)[0][1]
+    empty = {name for name, rows in answers.items() if not rows}
+    assert empty <= {"llm_calls", "knowledge_relations", "knowledge_contradictions"}
 
 
 def test_every_step_runs_in_one_process(settings: Settings) -> None:
@@ -201,12 +227,73 @@ def test_one_table_alone_can_be_materialized(settings: Settings, instance) -> No
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("max_files", 0), ("time_budget_seconds", -1), ("typo", True)]
+    ("config", "said"),
+    [
+        ({"max_files": 0}, "config max_files: 0; give a number above 0"),
+        ({"time_budget_seconds": -1.5}, "time_budget_seconds: -1.5; give a number above 0"),
+        ({"typo": True}, 'unexpected config entry "typo"'),
+        ({"users": "alice"}, "users"),
+    ],
 )
-def test_wrong_config_is_named_before_a_file_is_touched(run: Run, settings, setting, value) -> None:
-    with pytest.raises(Exception, match=setting):
-        run({setting: value})
-    assert not settings.database.exists()
+def test_wrong_config_is_refused_before_there_is_a_run(
+    run: Run, instance: dg.DagsterInstance, config: dict[str, object], said: str
+) -> None:
+    with pytest.raises(dg.DagsterError, match=said):
+        run(config)
+    assert instance.get_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"users": ["alcie"]}, "no session file of alcie; there are files of alice, bob"),
+        ({"retry": ["alice/x.jsonl"]}, "no failure of alice/x.jsonl; what failed: nothing"),
+    ],
+)
+def test_a_name_that_does_not_exist_fails_the_run_before_a_file_is_touched(
+    run: Run, settings: Settings, config: dict[str, object], said: str
+) -> None:
+    with pytest.raises(dg.Failure, match=said):
+        run(config)
+    assert not Store(settings.database).known(load_processors().get("usage")).states
+
+
+def test_every_field_of_the_config_is_explained_and_has_a_default() -> None:
+    fields = config_schema()
+    assert set(fields) == set(ProcessorConfig.model_fields)
+    for name, field in fields.items():
+        assert field.description, name
+        assert field.default_value == getattr(ProcessorConfig(), name)
+
+
+def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    refused = next(f.key for f in LocalSource(settings.roots).scan().files if f.user == "bob")
+    broken = [refused]
+
+    def refuse(session: Session) -> None:
+        if session.key in broken:
+            raise Permanent("not understood")
+
+    defs = build_definitions(Registry((EchoProcessor(refuse),)), settings)
+
+    def execute(config: dict[str, object]) -> dict[str, object]:
+        result = defs.resolve_job_def("echo_job").execute_in_process(
+            {"ops": {"echo": {"config": config}}}, instance=instance
+        )
+        runs.append(result.run_id)
+        return metadata(result, "echo_rows")
+
+    runs: list[str] = []
+    assert execute({})["files_failed"] == 1
+    assert instance.get_run_by_id(runs[0]).tags["files_failed"] == "1"
+    said = [entry.user_message for entry in instance.all_logs(runs[0])]
+    assert f"{refused} failed: not understood" in said
+    broken.clear()
+    assert execute({})["files_scanned"] == 0, "it was given up"
+    assert execute({"retry": [refused]})["files_processed"] == 1
+    assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
 
 
 class Picky:

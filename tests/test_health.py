@@ -270,6 +270,19 @@ def test_a_file_given_up_is_listed_with_its_reason_and_how_to_release_it(locatio
     assert statuses(location) == {}
 
 
+def test_files_that_are_tried_again_are_listed_beside_those_given_up(location) -> None:
+    location.file("x/given_up.jsonl", age=HOUR)
+    process(location, refuse("x/given_up.jsonl", Permanent))
+    location.file("x/again.jsonl", age=HOUR)
+    process(location, refuse("x/again.jsonl", ValueError))
+    found = not_ok(location)["quarantine"]
+    assert found.numbers == {"quarantined": 1, "failing": 1}
+    listed = [failure.session_file for failure in found.failures]
+    assert listed == ["x/again.jsonl", "x/given_up.jsonl"], "newest first"
+    location.pipeline.let_back_off_pass()
+    assert len(not_ok(location)["quarantine"].failures) == 2, "also when its time has come"
+
+
 def lines(location: HealthLocation, key: str, good: int, *odd: str, age: float = HOUR) -> None:
     path = location.file(key, age)
     path.write_text('{"type":"user"}\n' * good + "".join(f"{line}\n" for line in odd))

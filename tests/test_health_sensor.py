@@ -14,6 +14,7 @@ import pytest
 from health_location import HOUR, HealthLocation, NamedProcessor
 
 from session_pipeline_dagster.defs import health_sensor as module
+from session_pipeline_dagster.defs.checks import health_asset
 from session_pipeline_dagster.defs.health_sensor import health_sensor
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.processor import Registry
@@ -88,6 +89,15 @@ def test_everything_is_said_again_after_an_hour_and_after_a_clock_was_set_back(s
         sensor.cursor = msgspec.json.encode(memory).decode()
         assert len(sensor.tick()) == 6
         assert sensor.tick() == {}
+
+
+def test_everything_is_said_again_after_a_materialization(sensor: Sensor) -> None:
+    """Until then Dagster shows every check as not evaluated."""
+    sensor.tick()
+    first = health_asset(sensor.location.processors[0])
+    sensor.instance.report_runless_asset_event(dg.AssetMaterialization(first))
+    assert len(sensor.tick()) == 6
+    assert sensor.tick() == {}
 
 
 def test_a_vanished_root_is_said_at_once(sensor: Sensor) -> None:

@@ -1,13 +1,16 @@
 """Assets of a processor: its tables (partitioned by session day) and its roll-ups."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 
 import dagster as dg
-from pydantic import Field
 
+from session_pipeline_dagster.defs.catalog import code_of, days_description, table_description
+from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import Metadata, column_schema, report_metadata
 from session_pipeline_dagster.defs.names import (
+    FAILED_TAG,
     PROCESSOR_TAG,
     SESSION_FILES,
     pool_name,
@@ -16,37 +19,18 @@ from session_pipeline_dagster.defs.resources import SessionsResource, StoreResou
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
-from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Settings
-
-
-class ProcessorConfig(dg.Config):
-    """What a run of a processor can be told, in the launchpad or a backfill."""
-
-    full_refresh: bool = Field(
-        default=False,
-        description="False: only files that are new or changed. True: first mark the rows of these "
-        "partitions outdated, then process their files again.",
-    )
-    outdated: bool = Field(
-        default=False,
-        description="True: also process again what an older version of the processor did, where it "
-        "does that on request only.",
-    )
-    users: list[str] = Field(default=[], description="Only these users' files; empty = everyone's.")
-    max_files: int | None = Field(
-        default=None, gt=0, description="Files this run takes; the sensor finishes the rest."
-    )
-    time_budget_seconds: float | None = Field(
-        default=None, gt=0, description="Seconds after which no further file is begun."
-    )
 
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition per session day, today included."""
     return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
 
+
+_FEW = 10
 
 Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Table -> (column, DuckDB type), as `store.declared_columns` finds them."""
@@ -60,7 +44,10 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             table,
             deps=[SESSION_FILES],
             group_name=name,
-            description=more.descriptions.get(table) or more.description or None,
+            description=table_description(
+                table, more.descriptions.get(table) or more.description, settings
+            )
+            + days_description(name),
             kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
@@ -68,6 +55,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             metadata={
                 "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
                 "dagster/table_name": table,
+                **code_of(processor),
             },
         )
         for table in asset_tables(processor)
@@ -82,26 +70,16 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
         pool=pool_name(name),
         op_tags={PROCESSOR_TAG: name},
         description=more.description or None,
+        config_schema=config_schema(),
     )
     def tables(
         context: dg.AssetExecutionContext,
-        config: ProcessorConfig,
         sessions: SessionsResource,
         store: StoreResource,
     ) -> Iterator[dg.MaterializeResult]:
+        config = ProcessorConfig(**context.op_execution_context.op_config)
         days = _days(context)
-        options = Options(
-            days=days,
-            users=frozenset(config.users),
-            full_refresh=config.full_refresh,
-            outdated=config.outdated,
-            max_files=config.max_files,
-            time_budget=timedelta(seconds=config.time_budget_seconds)
-            if config.time_budget_seconds
-            else None,
-            run_id=context.run.run_id,
-        )
-        report = _run(processor, sessions, store, settings, options)
+        report = _run(context, config, days, processor, sessions, store, settings)
         context.log.info(_sentence(report))
         counts = store.store().row_counts(k.to_user_string() for k in context.selected_asset_keys)
         _log_days(context, report, settings, days)
@@ -115,22 +93,61 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
 
 
 def _run(
+    context: dg.AssetExecutionContext,
+    config: ProcessorConfig,
+    days: frozenset[date] | None,
     processor: Processor,
     sessions: SessionsResource,
     store: StoreResource,
     settings: Settings,
-    options: Options,
 ) -> BatchReport:
+    options = config.options(days, context.run.run_id)
     try:
+        _check_users(sessions, options.users)
+        _release(processor, store, config.retry)
         report = run_batch(processor, sessions.source(), store.store(), settings, options)
     except PipelineError as error:
         raise dg.Failure(str(error)) from None
+    if report.errors:
+        for key, error in report.errors_detail[:_FEW]:
+            context.log.warning(f"{key} failed: {error}")
+        context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
     if report.errors and not (report.processed or report.skipped):
+        key, error = report.errors_detail[0]
         raise dg.Failure(
-            f"{report.errors} of {report.scanned} files failed and none was processed",
+            f"{report.errors} of {report.scanned} files failed and none was processed; "
+            f"the first, {key}: {error}",
             metadata=report_metadata(report, None),
         )
     return report
+
+
+def _check_users(sessions: SessionsResource, users: frozenset[str]) -> None:
+    """A name that nobody has is a mistake, not a user without sessions."""
+    there = {file.user for file in sessions.source().scan().files} if users else set()
+    if unknown := users - there:
+        raise dg.Failure(
+            f"users: no session file of {_some(unknown)}; there are files of "
+            f"{_some(there) or 'nobody'}"
+        )
+
+
+def _release(processor: Processor, store: StoreResource, keys: Sequence[str]) -> None:
+    """Forget the failures of these files; a key that has none is a mistake, and releases none."""
+    failed = store.store().known(processor).failures if keys else {}
+    if unknown := {*keys} - {*failed}:
+        raise dg.Failure(
+            f"retry: no failure of {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
+        )
+    if keys:
+        store.store().release(processor.name, keys)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    found = sorted(names)
+    more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
+    return ", ".join(found[:_FEW]) + more
 
 
 def _days(context: dg.AssetExecutionContext) -> frozenset[date] | None:
@@ -173,19 +190,22 @@ def _sentence(report: BatchReport) -> str:
     )
 
 
-def rollup_asset(processor: Processor, rollup: Rollup, columns: Columns) -> dg.AssetsDefinition:
+def rollup_asset(
+    processor: Processor, rollup: Rollup, columns: Columns, settings: Settings
+) -> dg.AssetsDefinition:
     """A derived table: recomputed for the parts that changed since its last refresh."""
     more, name = extras(processor), rollup.name
     metadata = {
         "dagster/column_schema": column_schema(name, columns[name], more.descriptions),
         "dagster/table_name": rollup.name,
+        **code_of(processor),
     }
 
     @dg.asset(
         name=rollup.name,
         deps=asset_tables(processor),
         group_name=processor.name,
-        description=rollup.description or None,
+        description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},
         owners=list(more.owners),
         metadata=metadata,
@@ -194,13 +214,18 @@ def rollup_asset(processor: Processor, rollup: Rollup, columns: Columns) -> dg.A
         code_version=str(processor.version),
     )
     def table(store: StoreResource) -> dg.MaterializeResult:
+        begun = time.monotonic()
         try:
             store.store().prepare(processor)
             parts = store.store().refresh(rollup)
             rows = store.store().row_counts([rollup.name])[rollup.name]
         except PipelineError as error:
             raise dg.Failure(str(error)) from None
-        found: Metadata = {"dagster/row_count": rows, "parts_refreshed": len(parts)}
+        found: Metadata = {
+            "dagster/row_count": rows,
+            "parts_refreshed": len(parts),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
         if parts:
             found |= {"first_part": parts[0], "last_part": parts[-1]}
         return dg.MaterializeResult(metadata=found)
@@ -213,13 +238,19 @@ def session_files_asset(settings: Settings) -> dg.AssetSpec:
     return dg.AssetSpec(
         SESSION_FILES,
         group_name="sessions",
-        description="Session transcripts of coding agents, as they are on disk. Written by "
-        "whatever collects them, not by Dagster; observed by `session_files_sensor`: how many, how "
-        "big, how new, and how old the oldest is that a processor has not seen.",
+        description="""Session transcripts of coding agents, as they are on disk.
+
+Written by whatever collects them, not by Dagster. `session_files_sensor` observes them: how many,
+how big, how new, and for each processor how many are pending and how old the oldest of them is (see
+"Plots" below). `session-pipeline status` lists what is pending, what failed and what is left out.
+
+Everything to the right of it is a table in DuckDB, in daily partitions: the UTC day on which a
+session **began**. A day on which none began stays "missing", and nothing is missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],
         metadata={
             "layout": settings.layout.value,
             "roots": len(settings.roots),
+            **code_of(LocalSource),
         },
     )

@@ -10,15 +10,13 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from session_pipeline_dagster.checkup import examine
-from session_pipeline_dagster.defs.metadata import Metadata
+from session_pipeline_dagster.defs.metadata import Metadata, failures_table
 from session_pipeline_dagster.defs.names import PLUGINS_CHECK, SESSION_FILES
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.health import Finding, Status, limits
 from session_pipeline_dagster.health_rules import about, processors_loaded
 from session_pipeline_dagster.processor import Processor, Registry, asset_tables
 from session_pipeline_dagster.settings import Settings
-
-_MANY = 50
 
 
 def health_asset(processor: Processor) -> dg.AssetKey:
@@ -101,12 +99,5 @@ def _metadata(finding: Finding) -> Metadata:
     if finding.reason:
         found["reason"] = finding.reason
     if finding.failures:
-        found["failures"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {"session": f.session_file, "attempts": f.attempts, "error": f.error}
-                )
-                for f in finding.failures[:_MANY]
-            ]
-        )
+        found["failures"] = failures_table(finding.failures)
     return found

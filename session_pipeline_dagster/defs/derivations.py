@@ -1,10 +1,12 @@
 """Assets of a derivation: its tables as one step, computed when something noted it."""
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
 
 from session_pipeline_dagster.defs.assets import Columns
+from session_pipeline_dagster.defs.catalog import code_of, table_description
 from session_pipeline_dagster.defs.metadata import Metadata, column_schema
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
 from session_pipeline_dagster.defs.resources import StoreResource
@@ -26,13 +28,14 @@ def derivation_assets(
             table,
             deps=[name for name in derivation.deps if name not in tables],
             group_name=processor.name,
-            description=more.descriptions.get(table),
-            kinds={"duckdb", "table", "python"},
+            description=table_description(table, more.descriptions.get(table, ""), settings),
+            kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
             metadata={
                 "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
                 "dagster/table_name": table,
+                **code_of(processor),
             },
         )
         for table in tables
@@ -47,6 +50,7 @@ def derivation_assets(
     def derived(
         context: dg.AssetExecutionContext, store: StoreResource
     ) -> Iterator[dg.MaterializeResult]:
+        begun = time.monotonic()
         try:
             store.store().prepare(processor)
             run_id = context.run.run_id
@@ -54,10 +58,12 @@ def derivation_assets(
             rows = store.store().row_counts(tables)
         except PipelineError as error:
             raise dg.Failure(str(error)) from None
+        seconds = round(time.monotonic() - begun, 3)
         for table in tables:
             metadata: Metadata = {
                 "dagster/row_count": rows[table],
                 "rows_removed": len(changes.removed.get(table, ())),
+                "seconds": seconds,
                 "rows_added": len(changes.added.get(table, ())),
                 **changes.numbers,
             }

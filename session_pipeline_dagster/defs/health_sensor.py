@@ -39,23 +39,24 @@ class _Memory:
     said: Mapping[str, _Said] = field(default_factory=dict)
     busy_since: Mapping[str, float] = field(default_factory=dict)
 
-    def is_news(self, name: str, finding: Finding, now: datetime) -> bool:
+    def is_news(self, name: str, finding: Finding, now: datetime, materialized: float) -> bool:
         said = self.said.get(name)
-        if said is None or said.news != finding.news:
+        if said is None or said.news != finding.news or said.at < materialized:
             return True
         # A clock that was set back must not silence a check.
         return not 0 <= now.timestamp() - said.at < SAY_AGAIN.total_seconds()
 
 
 def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
-    """Evaluates every processor's health checks; an event on change, and once an hour."""
+    """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
 
     @dg.sensor(
         name="health_sensor",
         minimum_interval_seconds=max(1, int(settings.health_interval.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Evaluates the health checks of every processor without a run, so that they "
-        "speak when nothing else runs. An event when something changed, and once an hour.",
+        "speak when nothing else runs. An event when something changed, after every run of the "
+        "processor, and once an hour.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
@@ -74,9 +75,10 @@ def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition
             keep = name in since and now.timestamp() - since[name] <= grace.total_seconds()
             if keep:
                 waiting.append(name)
+            materialized = _materialized(context.instance, health_asset(processor))
             for finding in found.findings[name]:
                 key = f"{name}/{finding.check}"
-                if not keep and memory.is_news(key, finding, now):
+                if not keep and memory.is_news(key, finding, now, materialized):
                     events.append(evaluation(health_asset(processor), finding))
                     said[key] = _Said(finding.news, now.timestamp())
                 elif key in memory.said:
@@ -88,6 +90,15 @@ def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition
         )
 
     return sensor
+
+
+def _materialized(instance: dg.DagsterInstance, asset: dg.AssetKey) -> float:
+    """When the asset was last materialized, in seconds since the epoch.
+
+    Dagster shows a check as "Not evaluated" until it is evaluated after that.
+    """
+    entry = instance.get_latest_materialization_event(asset)
+    return entry.timestamp if entry else 0.0
 
 
 def _sentence(events: int, waiting: list[str]) -> str:

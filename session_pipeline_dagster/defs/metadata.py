@@ -1,9 +1,11 @@
 """Numbers and tables for the catalog. Never transcript text, never a path outside a root."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.report import BatchReport
 
 Metadata = dict[str, int | float | str | dg.MetadataValue]
@@ -29,14 +31,53 @@ def _about(table: str, column: str, descriptions: Mapping[str, str]) -> str | No
     return descriptions.get(f"{table}.{column}") or descriptions.get(f"*.{column}")
 
 
+def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
+    """Files that failed: since when, why, and what becomes of them. Times are UTC."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "session": failure.session_file,
+                    "last_failed": _clock(failure.last_failed_at),
+                    "attempts": failure.attempts,
+                    "next": _next(failure),
+                    "error": failure.error,
+                }
+            )
+            for failure in failures[:_MANY]
+        ]
+    )
+
+
+def _next(failure: Failure) -> str:
+    if failure.quarantined_at or not failure.next_attempt_at:
+        return "given up"
+    return f"tried again from {_clock(failure.next_attempt_at)}"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     """A pass as metadata: numbers that Dagster plots, and a table of what failed."""
-    found: Metadata = {
+    found: Metadata = {}
+    # First, because a run's page cuts off what is long.
+    if report.errors_detail:
+        found["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({"session": key, "error": error})
+                for key, error in report.errors_detail[:_MANY]
+            ]
+        )
+    found |= {
         "files_scanned": report.scanned,
         "files_processed": report.processed,
         "files_skipped": report.skipped,
         "files_failed": report.errors,
         "files_deferred": report.capped,
+        "files_backing_off": report.backing_off,
+        "files_quarantined": report.quarantined,
         "files_shrunk": report.shrunk,
         "files_deleted": report.deleted,
         "files_purged": report.purged,
@@ -55,11 +96,4 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     }
     if rows is not None:
         found["dagster/row_count"] = rows
-    if report.errors_detail:
-        found["failures"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({"session": key, "error": error})
-                for key, error in report.errors_detail[:_MANY]
-            ]
-        )
     return found

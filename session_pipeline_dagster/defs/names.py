@@ -1,6 +1,8 @@
 """Names that users, tests and other tools rely on."""
 
 PROCESSOR_TAG = "session_pipeline/processor"
+FAILED_TAG = "files_failed"
+"""Short, so that the list of runs shows all of it."""
 SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
 

@@ -37,11 +37,17 @@ def _check(processor: Processor, rule: Quality) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=not found.violations,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{found.violations} violations" if found.violations else "kept",
+            description=_sentence(found.violations),
             metadata=_metadata(found),
         )
 
     return check
+
+
+def _sentence(violations: int) -> str:
+    if not violations:
+        return "kept"
+    return f"{violations} violation{'s' * (violations > 1)}"
 
 
 def _metadata(found: Measured) -> Metadata:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
+from session_pipeline_dagster.defs.catalog import code_of
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name, report_sensor_name
 from session_pipeline_dagster.defs.resources import StoreResource
@@ -38,6 +39,7 @@ def report_asset(processor: Processor, report: Report, settings: Settings) -> dg
         group_name=processor.name,
         description=report.description or None,
         kinds={"html", "python"},
+        metadata=code_of(processor),
         owners=list(extras(processor).owners),
         pool=pool_name(processor.name),
         op_tags={PROCESSOR_TAG: processor.name},

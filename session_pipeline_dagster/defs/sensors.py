@@ -46,7 +46,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         job_name=job_name(processor.name),
         minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Finds session files that are new or changed for `{processor.name}` and asks "
+        description=f"Finds session files that are new or changed for {processor.name} and asks "
         f"for runs over their days. Looks every {cadence.total_seconds():.0f} s, and at once while "
         "a backlog drains.",
     )
@@ -178,7 +178,9 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
                 return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
             counts[f"{processor.name}_pending"] = len(outlook.pending)
-            ages[f"{processor.name}_oldest_pending_seconds"] = outlook.oldest_pending_seconds(now)
+            ages[f"{processor.name}_oldest_pending_seconds"] = round(
+                outlook.oldest_pending_seconds(now), 1
+            )
         seen = f"{sorted(counts.items())} {newest} {plugins}"
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
         if memory.seen == seen and at - memory.observed_at < _OBSERVE_AGAIN.total_seconds():

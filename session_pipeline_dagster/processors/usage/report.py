@@ -27,10 +27,11 @@ USAGE_REPORT = Report(
     selects=_selects,
     render=_render,
     files=("usage.html", "usage.png"),
-    description="""The page to look at in the morning: tokens and messages per day and user, tools,
-skills, MCP servers and subagents that were called and how often they failed, active hours, and the
-share of messages whose output is a lower bound. One HTML file that loads nothing, and a PNG for a
-chat; `report` in the metadata is its path.
+    description="""The page to look at in the morning.
+
+Tokens and messages per day and user, tools, skills, MCP servers and subagents that were called and
+how often they failed, active hours, and the share of messages whose output is a lower bound.
+One HTML file that loads nothing, and a PNG for a chat; `report` in the metadata is its path.
 
 Made again at the full hour when `usage_daily` changed, or at once with "Materialize" or
 `session-pipeline report --open`. Its numbers are those of `usage_daily`, `usage_messages_unique`

@@ -154,13 +154,15 @@ USAGE_DAILY = Rollup(
         )
         WHERE {_DAY} IN {_CHANGED_DAYS}
         GROUP BY ALL""",
-    description="""Tokens and messages per UTC day, user, project and model, every API response
-counted **once** over all files.
+    description="""Tokens and messages per UTC day, user, project and model.
+
+Every API response is counted **once** over all files: these are the numbers that are true.
+`partial_messages` had no final line when the session ended: their output is a lower bound.
 
 ```sql
-SELECT day, username, sum(output_tokens) FROM usage_daily GROUP BY ALL ORDER BY day
-```
-`partial_messages` had no final line when the session ended: their output is a lower bound.""",
+SELECT day, username, sum(messages), sum(output_tokens)
+FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
+```""",
 )
 
 ROLLUPS = (USAGE_DAILY,)
@@ -198,21 +200,35 @@ SUMMARIES = (
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "usage_messages": """One row per API response **and file**. Forks, resumes and copies repeat
-responses, so sum over the view `usage_messages_unique`, which holds every response once:
+    "usage_messages": """One row per API response and file: tokens, model, time.
+
+Forks, resumes and copies repeat responses, so sum over the view `usage_messages_unique`, which
+holds every response **once**. What matters most: the four token columns, `model`, `sent_at`, and
+`output_partial` (the output is a lower bound).
 
 ```sql
 SELECT username, model, sum(input_tokens), sum(output_tokens)
 FROM usage_messages_unique GROUP BY ALL
 ```""",
-    "usage_events": """One row per tool call, subagent dispatch, MCP call or slash command **and
-file**. `usage_events_unique` holds each once over all files:
+    "usage_events": """One row per tool call, subagent, MCP call or slash command, and file.
+
+Copies repeat them, so count in the view `usage_events_unique`, which holds each **once**. What
+matters most: `event_type`, its name in `tool_name`, `skill_name`, `subagent_type`, `mcp_server` or
+`command_name`, and `is_error`.
 
 ```sql
-SELECT tool_name, count(*), avg(is_error::INT) FROM usage_events_unique GROUP BY ALL
+SELECT tool_name, count(*) AS calls, avg(is_error::INT) AS error_rate
+FROM usage_events_unique GROUP BY ALL ORDER BY calls DESC
 ```""",
-    "usage_sessions": """One row per session file: times, prompts, tool calls and tokens of that
-file alone. Do not sum its tokens over files: forks repeat their history.""",
+    "usage_sessions": """One row per session file: times, prompts, tools, errors.
+
+Its tokens are those of the file alone: do **not** sum them over files, forks repeat their history.
+What matters most: `started_at`, `active_seconds`, `prompts`, `tool_calls`, `tool_errors`.
+
+```sql
+SELECT username, count(*) AS sessions, sum(prompts), sum(active_seconds) / 3600 AS hours
+FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
+```""",
     "usage_tool_results": """Tool results whose call stands in another file; the view
 `usage_events_unique` brings them together.""",
     "*.session_file": "the file's key: its path below its root",
@@ -230,21 +246,51 @@ file alone. Do not sum its tokens over files: forks repeat their history.""",
     "*.line_number": "in the file, from 1",
     "*.occurred_at": "time of the line, UTC",
     "*.is_error": "its tool result says so",
+    "*.message_id": "as the API names the response",
+    "*.request_id": "as the API names the request",
+    "*.cache_creation_5m_tokens": "written to the cache for 5 minutes",
+    "*.cache_creation_1h_tokens": "written to the cache for an hour",
+    "*.web_search_requests": "web searches that the API made",
+    "*.service_tier": "as the API says",
+    "*.speed": "as the API says",
+    "*.tool_name": "the tool that was called",
+    "*.skill_name": "the skill that was invoked",
+    "*.subagent_type": "the kind of subagent that was sent off",
+    "*.mcp_server": "the MCP server of the tool",
+    "*.command_name": "the slash command, without the slash",
+    "*.message_key": "names one API response over all files",
+    "*.origin_session_id": "the session that made the call, if a copy names it",
+    "*.file_started_at": "first time in the file; decides who owns what was copied",
+    "*.copies": "files that hold it",
+    "*.sessions": "sessions with a response in that day",
+    "*.lines": "complete lines of the file",
+    "*.partial_messages": "responses whose output is a lower bound",
     "*.plugin": "the part before the colon in plugin:name",
     "*.cwd": "working folder of the session",
     "*.messages": "API responses",
     "*.unreadable_lines": "lines that no reader could make sense of",
-    "usage_messages.message_key": "names one API response over all files",
-    "usage_messages.origin_session_id": "the session that made the call, if a copy names it",
     "usage_messages.output_partial": "no final line: output_tokens is a lower bound",
     "usage_messages.sent_at_inferred": "the line had no readable time; the previous line's is used",
-    "usage_messages.file_started_at": "first time in the file; decides who owns a copied response",
     "usage_events.event_key": "names one tool call over all files",
     "usage_events.event_type": "tool_use, subagent, mcp_call or slash_command",
+    "usage_sessions.is_subagent": "the file of a subagent",
+    "usage_sessions.started_at": "first time in the file, UTC",
+    "usage_sessions.ended_at": "last time in the file, UTC",
+    "usage_sessions.wall_seconds": "from the first to the last line",
+    "usage_sessions.user_lines": "lines of type user, tool results included",
+    "usage_sessions.assistant_messages": "API responses in the file",
+    "usage_sessions.tool_calls": "calls of tools; subagents and MCP servers are counted beside it",
+    "usage_sessions.tool_errors": "calls of any kind whose result is an error",
+    "usage_sessions.skill_invocations": "calls that invoke a skill",
+    "usage_sessions.subagent_dispatches": "calls that send off a subagent",
+    "usage_sessions.mcp_calls": "calls of tools of MCP servers",
+    "usage_sessions.slash_commands": "commands that a person typed",
+    "usage_sessions.distinct_tools": "different tools called",
+    "usage_sessions.distinct_skills": "different skills invoked",
+    "usage_sessions.primary_model": "the model of most responses",
     "usage_sessions.active_seconds": "time between lines, pauses over 600 s left out",
     "usage_sessions.prompts": "what a person typed; user_lines is the raw count",
     "usage_sessions.api_errors": "assistant lines that report a failed API call",
     "usage_sessions.unknown_lines": "lines of a type this version does not know",
     "usage_daily.day": "UTC",
-    "usage_daily.partial_messages": "responses whose output is a lower bound",
 }

@@ -65,15 +65,41 @@ QUALITY: Sequence[Quality] = (
 )
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "knowledge_items": """One row per fact, whoever said it. Pending until a person reviews it with
-`session-pipeline knowledge approve` or `reject`; from then on no run changes it. How sure it is
-today is in the view `knowledge_current`.""",
-    "verification_evidence": """One row per item and line of a person that supports it. Copies,
-forks and renamed files of a session add none.""",
-    "knowledge_relations": """Pairs of items of one domain that share at least two entities: likely
-the same thing said twice.""",
-    "knowledge_contradictions": """Pairs of items that cannot both be true. Both stay; a person
-decides with `session-pipeline knowledge resolve`.""",
+    "knowledge_items": """One row per fact that people taught, whoever said it.
+
+Pending until a person reviews it with `session-pipeline knowledge approve` or `reject`; from then
+on no run changes it. How sure it is today is in the view `knowledge_current`. What matters most:
+`content`, `status`, `confidence`, `domain`.
+
+```sql
+SELECT status, domain, title, current_confidence FROM knowledge_current
+ORDER BY current_confidence DESC
+```""",
+    "verification_evidence": """One row per fact and line of a person that supports it.
+
+Copies, forks and renamed files of a session add none.
+
+```sql
+SELECT i.title, e.source_user, e.user_quote
+FROM verification_evidence e JOIN knowledge_items i ON i.id = e.item_id
+```""",
+    "knowledge_relations": """Pairs of facts that are likely the same, said twice.
+
+They are of one domain and share at least two entities; `score` says how many of all.
+
+```sql
+SELECT a.title, b.title, score FROM knowledge_relations
+JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
+```""",
+    "knowledge_contradictions": """Pairs of facts that cannot both be true.
+
+Both stay; a person decides with `session-pipeline knowledge resolve`.
+
+```sql
+SELECT a.title, b.title, severity, explanation FROM knowledge_contradictions
+JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
+WHERE NOT resolved
+```""",
     "knowledge_current": "`knowledge_items` as of now: evidence counted, confidence aged.",
     "knowledge_items.id": "`kv_` and 12 hex digits of the SHA-256 of title:content",
     "knowledge_items.category": "business_logic",
@@ -94,6 +120,8 @@ decides with `session-pipeline knowledge resolve`.""",
     "knowledge_contradictions.item_b_id": "the one that was there; for rules, the earlier one",
     "knowledge_contradictions.explanation": "in what they differ, or what a model says",
     "knowledge_contradictions.resolved": "whether a person has decided",
+    "knowledge_contradictions.resolved_by": "who decided",
+    "knowledge_contradictions.resolved_at": "when, UTC",
     "knowledge_items.title": "the content in at most 60 characters",
     "knowledge_items.content": "the fact, redacted, as it was first said or reviewed",
     "knowledge_items.domain": "as a detection says; NULL where none fits",

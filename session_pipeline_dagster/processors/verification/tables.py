@@ -37,15 +37,25 @@ SUMMARIES: Sequence[Summary] = (
 DESCRIPTION = """What people corrected, confirmed and defined, in their own words."""
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "verifications": """One row per detection **and file**. A fork or a resume repeats lines of
-another file: `line_uuid` names the line in all of them, so count by it:
+    "verifications": """One row per correction, confirmation or definition, and file.
+
+A fork or a resume repeats lines of another file: `line_uuid` names the line in all of them, so
+count by it. What matters most: `detection_type`, `content` (the fact), `user_quote` (the person's
+own words, redacted), `domain`.
 
 ```sql
-SELECT any_value(username), any_value(content) FROM verifications
+SELECT any_value(username), detection_type, any_value(content) FROM verifications
 GROUP BY line_uuid, detection_type
 ```""",
-    "llm_calls": """One row per call of a language model, also of those that failed. Rows are only
-ever added. No text: model, purpose, tokens, milliseconds, outcome.""",
+    "llm_calls": """One row per call of a language model, also of those that failed.
+
+Rows are only ever added. No text: `model`, `purpose`, tokens, `milliseconds`, `outcome`. Empty as
+long as `SESSION_PIPELINE_EXTRACTOR` is `rules`.
+
+```sql
+SELECT model, outcome, count(*) AS calls, sum(input_tokens), sum(output_tokens)
+FROM llm_calls GROUP BY ALL
+```""",
     "*.session_file": "the file's key: its path below its root",
     "verifications.session_id": "the session the line says it belongs to",
     "verifications.username": "who the file belongs to",
@@ -63,6 +73,7 @@ ever added. No text: model, purpose, tokens, milliseconds, outcome.""",
     "line's time and text where it has none",
     "verifications.detected_at": "when the person wrote it, UTC",
     "verifications.extractor": "rules, anthropic or openai",
+    "verifications.extractor_version": "the processor's version that found it",
     "verifications.model": "the model that found it; NULL for rules",
     "llm_calls.called_at": "when the call began, UTC",
     "llm_calls.model": "as the provider names it",
