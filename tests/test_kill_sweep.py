@@ -61,7 +61,7 @@ def test_from_what_a_kill_at_any_step_would_leave_the_next_pass_ends_at_the_same
 ) -> None:
     result = kill(tmp_path, name, "states", STATES)
     assert result["steps"] > 2000
-    assert result["states"] > 30
+    assert result["states"] > 20
     assert result["tried"] > min(STATES, result["states"]) / 2
     assert result["wrong"] == []
     assert result["left"] == []
