@@ -4,7 +4,11 @@ It holds no database itself and has one thread, so it can fork a child for every
 twenty times faster than a process of its own. A step is any call that the package's own code makes
 on the way from the scan to the last commit; each is taken where it happens first and last.
 
+What a killed process leaves is what it had written to files. `states` therefore kills nobody: it
+keeps a copy of the files at every single step, and tries each copy that differs from the others.
+
 Usage: kill_sweep.py FOLDER PROCESSOR steps MOST     at most so many of the steps, evenly spread
+       kill_sweep.py FOLDER PROCESSOR states MOST    every step; at most so many of what they left
        kill_sweep.py FOLDER PROCESSOR kills COUNT    at random moments, while files grow
 """
 
@@ -18,6 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+
+import xxhash
 
 import session_pipeline_dagster
 from session_pipeline_dagster.processor import Processor, load_processors
@@ -51,11 +57,35 @@ class Watch:
         name = frame.f_code.co_filename
         if not name.startswith(PACKAGE) or name[len(PACKAGE) + 1 :].startswith(INSIDE):
             return
-        if self.seen == self.fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.at_step()
         what = argument.__name__ if event == "c_call" else frame.f_code.co_name
         self.sites.setdefault((name, frame.f_lineno, what), []).append(self.seen)
         self.seen += 1
+
+    def at_step(self) -> None:
+        if self.seen == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Camera(Watch):
+    """Keeps what a kill would leave of a database and the files beside it, at every step."""
+
+    def __init__(self, database: Path, folder: Path) -> None:
+        super().__init__()
+        self.database, self.folder = database, folder
+        self.kept: dict[str, int] = {}
+
+    def at_step(self) -> None:
+        beside = sorted(self.database.parent.glob(f"{self.database.name}*"))
+        found = [(path.name, path.read_bytes()) for path in beside]
+        digest = xxhash.xxh3_128_hexdigest(b"".join(f"{n}:".encode() + b for n, b in found))
+        if digest in self.kept:
+            return
+        self.kept[digest] = self.seen
+        place = self.folder / str(self.seen)
+        place.mkdir(parents=True)
+        for name, content in found:
+            (place / name).write_bytes(content)
 
 
 def settings_of(root: Path, database: Path) -> Settings:
@@ -171,6 +201,45 @@ def sweep(folder: Path, processor: Processor, most: int) -> dict[str, object]:
     return {"sites": sites, "steps": len(chosen), "killed": killed, "wrong": wrong, "left": left}
 
 
+def photographed(processor: Processor, root: Path, database: Path, folder: Path) -> str:
+    camera = Camera(database, folder)
+    one_pass(processor, root, database, camera)
+    return json.dumps([camera.seen, len(camera.sites)])
+
+
+def sweep_states(folder: Path, processor: Processor, most: int) -> dict[str, object]:
+    """Go on from what a kill at any step would leave; what was found wrong."""
+    root, base, states = folder / "sessions", folder / "before.duckdb", folder / "states"
+    (folder / "watched").mkdir()
+    watched = Path(shutil.copy(base, folder / "watched" / "killed.duckdb"))
+    code, answer = forked(lambda: photographed(processor, root, watched, states))
+    assert code == 0
+    steps, sites = json.loads(answer)
+    before = forked(lambda: dump(base))[1]
+    after = forked(lambda: dump(watched))[1]
+    found = sorted(states.iterdir(), key=lambda place: int(place.name))
+    chosen, wrong, left = found[:: max(1, -(-len(found) // most))], [], []
+    for place in chosen:
+        database = place / "killed.duckdb"
+        # Opening a database may change its files, so the look is at a copy of them.
+        shutil.copytree(place, folder / "looked")
+        halfway = forked(lambda: dump(folder / "looked" / "killed.duckdb"))[1]
+        files = torn(processor, before, after, halfway)
+
+        def recover(database: Path = database) -> str:
+            one_pass(processor, root, database)
+            return dump(database)
+
+        code, now = forked(recover)
+        if files or code or now != after:
+            wrong.append([place.name, files, code, now == after])
+        left += [path.name for path in place.glob("*.working")]
+        shutil.rmtree(folder / "looked")
+        shutil.rmtree(place)
+    counts = {"sites": sites, "steps": steps, "states": len(found), "tried": len(chosen)}
+    return {**counts, "wrong": wrong, "left": left}
+
+
 def prepare(folder: Path, processor: Processor, changed: list[str], new: list[str]) -> None:
     """A database of before: some files were shorter then, some not there, one is gone since."""
     root, held = folder / "sessions", folder / "held"
@@ -230,7 +299,8 @@ def main() -> None:
         return
     keys = sorted(p.relative_to(folder / "sessions").as_posix() for p in folder.rglob("*.jsonl"))
     prepare(folder, processor, keys[0::4], keys[1::4])
-    sys.stdout.write(json.dumps(sweep(folder, processor, count)))
+    found = sweep_states if how == "states" else sweep
+    sys.stdout.write(json.dumps(found(folder, processor, count)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Killed at every step, killed at random, killed in Dagster: the next pass ends at the same rows.
 
-`make soak` takes every step and more kills (STEPS, KILLS, RUN_WORKERS).
+`make soak` takes every step and more kills (STEPS, STATES, KILLS, RUN_WORKERS).
 """
 
 import json
@@ -21,6 +21,7 @@ from session_pipeline_dagster.processor import load_processors
 from session_pipeline_dagster.store import Store
 
 STEPS = int(os.environ.get("STEPS", "24"))
+STATES = int(os.environ.get("STATES", "10"))
 KILLS = int(os.environ.get("KILLS", "10"))
 RUN_WORKERS = int(os.environ.get("RUN_WORKERS", "1"))
 PROCESSORS = [processor.name for processor in load_processors().processors]
@@ -49,6 +50,19 @@ def test_a_kill_at_any_step_of_a_batch_leaves_whole_files_and_the_next_pass_does
     result = kill(tmp_path, name, "steps", STEPS)
     assert result["sites"] > 200
     assert result["killed"] == result["steps"] > min(STEPS, 100) / 2
+    assert result["wrong"] == []
+    assert result["left"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_from_what_a_kill_at_any_step_would_leave_the_next_pass_ends_at_the_same_rows(
+    tmp_path: Path, name: str
+) -> None:
+    result = kill(tmp_path, name, "states", STATES)
+    assert result["steps"] > 2000
+    assert result["states"] > 20
+    assert result["tried"] > min(STATES, result["states"]) / 2
     assert result["wrong"] == []
     assert result["left"] == []
 

@@ -113,12 +113,13 @@ _DAY = "make_timestamp(epoch_us(sent_at))::DATE"
 _CHANGED_DAYS = "(SELECT part::DATE FROM parts)"
 
 # Of all copies of a response, only those with other copies need to be compared, and few have.
+# Hashes take a third of the memory of keys; two keys of one hash are only looked at needlessly.
 _COPIED = f"""
-    SELECT message_key FROM usage_messages
-    SEMI JOIN (SELECT message_key FROM usage_messages WHERE {_DAY} IN {_CHANGED_DAYS}) AS changed
-        USING (message_key)
-    GROUP BY message_key HAVING count(*) > 1"""
-_ONLY_COPIED = "(FROM usage_messages SEMI JOIN copied USING (message_key))"
+    SELECT hash(message_key) AS hashed FROM usage_messages
+    WHERE hash(message_key) IN (
+        SELECT hash(message_key) FROM usage_messages WHERE {_DAY} IN {_CHANGED_DAYS})
+    GROUP BY hashed HAVING count(*) > 1"""
+_ONLY_COPIED = "(FROM usage_messages SEMI JOIN copied ON hash(message_key) = hashed)"
 
 VIEWS: Mapping[str, str] = {
     "usage_messages_unique": _unique_messages(),
@@ -146,7 +147,7 @@ USAGE_DAILY = Rollup(
         FROM (
             SELECT username, project, model, sent_at, output_partial, {", ".join(_COUNTERS)},
                 coalesce(origin_session_id, session_id) AS origin
-            FROM usage_messages ANTI JOIN copied USING (message_key)
+            FROM usage_messages ANTI JOIN copied ON hash(message_key) = hashed
             UNION ALL
             SELECT picked.username, picked.project, picked.model, picked.sent_at, output_partial,
                 {", ".join(_COUNTERS)}, origin
@@ -183,15 +184,22 @@ SUMMARIES = (
     ),
     Summary(
         "Tools",
-        """SELECT tool, kind, count(*) AS calls, count(*) FILTER (error) AS errors,
+        """WITH copied AS MATERIALIZED (
+            SELECT hash(event_key) AS hashed FROM usage_events
+            GROUP BY hashed HAVING count(*) > 1)
+        SELECT tool, kind, count(*) AS calls,
+            count(*) FILTER (error OR event_key IN (
+                SELECT tool_use_id FROM usage_tool_results WHERE is_error)) AS errors,
             count(DISTINCT username) AS users
         FROM (
-            SELECT any_value(coalesce(tool_name, '/' || command_name)) AS tool,
-                any_value(event_type) AS kind,
-                bool_or(is_error) OR event_key IN (
-                    SELECT tool_use_id FROM usage_tool_results WHERE is_error) AS error,
-                arg_min(username, row(is_sidechain, file_started_at, session_file)) AS username
-            FROM usage_events GROUP BY event_key
+            SELECT event_key, coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
+                is_error AS error, username
+            FROM usage_events ANTI JOIN copied ON hash(event_key) = hashed
+            UNION ALL
+            SELECT event_key, any_value(coalesce(tool_name, '/' || command_name)),
+                any_value(event_type), bool_or(is_error),
+                arg_min(username, row(is_sidechain, file_started_at, session_file))
+            FROM usage_events SEMI JOIN copied ON hash(event_key) = hashed GROUP BY event_key
         )
         GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
     ),
