@@ -113,7 +113,7 @@ _DAY = "make_timestamp(epoch_us(sent_at))::DATE"
 _CHANGED_DAYS = "(SELECT part::DATE FROM parts)"
 
 # Of all copies of a response, only those with other copies need to be compared, and few have.
-# Hashes take a third of the memory of keys; two keys of one hash are only looked at needlessly.
+# Hashes take less memory than keys; two keys of one hash are only looked at needlessly.
 _COPIED = f"""
     SELECT hash(message_key) AS hashed FROM usage_messages
     WHERE hash(message_key) IN (
