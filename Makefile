@@ -48,7 +48,7 @@ run: $(STAMP) ## process once, here, and print what was found
 test: $(TOOLS) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-soak: $(TOOLS) ## 20,000 histories, a kill at every step, 100 random kills (half an hour)
+soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills (half an hour)
 	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
 
 lint: $(TOOLS) ## ruff and ty, without findings

@@ -1,6 +1,6 @@
 """Killed at every step, killed at random, killed in Dagster: the next pass ends at the same rows.
 
-`make soak` takes every step and more kills (STEPS, STATES, KILLS, RUN_WORKERS).
+`make soak` takes every state, and more steps and kills (STEPS, STATES, KILLS, RUN_WORKERS).
 """
 
 import json

@@ -113,7 +113,7 @@ def patient_model(settings: ModelSettings) -> Model:
     if find_spec(name) is None:
         raise SettingsError(
             f"SESSION_PIPELINE_EXTRACTOR is {name}, but the package {name} is not installed; "
-            f"pip install 'session-pipeline-dagster[{name}]', or set it to rules"
+            f"install it beside this one (docs/knowledge.md), or set it to rules"
         )
     if settings.extractor is Extractor.ANTHROPIC:
         from session_pipeline_dagster.processors.verification.anthropic_provider import (  # noqa: PLC0415  only the one that is asked
