@@ -4,6 +4,9 @@ Put a rule here when it can be decided from what a scan and one read of the stor
 docs/operations.md says what each finding means to a person.
 """
 
+import json
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +16,8 @@ from session_pipeline_dagster.processor import FailedPlugin, Registry
 from session_pipeline_dagster.sessions import SessionFile
 
 _FEWEST_LATE = 20
+_PLAIN = re.compile(r"[\w/.][\w/.-]*")
+"""Keys that YAML reads as they are, in a list."""
 _LATE_SHARE = 0.1
 _FEWEST_LINES = 100
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -41,8 +46,9 @@ def about(limits: Limits) -> dict[str, str]:
         f"pending for over {stuck}: an old backlog does not hide behind newer files.",
         "fifo_stuck_file": f"No file is pending for over {stuck} while newer ones are processed. "
         + passes,
-        "quarantine": f"No file was given up. {passes} Its table lists every file that failed, "
-        "also those that are tried again by themselves.",
+        "quarantine": f"No file was given up. {passes} Its table lists the files that failed, the "
+        "newest 50, also those that are tried again by themselves; `session-pipeline status "
+        "--json` lists all.",
         "unreadable_lines": f"At most {100 * limits.unreadable_share:g} % of the {lines} cannot be "
         "read.",
         "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
@@ -148,12 +154,14 @@ def _why(failure: Failure | None, key: str, processor: str) -> str:
         return f"{what}, and was given up; {_release(key, processor)}"
     if failure.next_attempt_at:
         what += f"; next attempt {_clock(failure.next_attempt_at.timestamp())}"
-    return f"{what}. `session-pipeline retry {key}` tries at once"
+    return f"{what}. `session-pipeline retry {shlex.quote(key)}` tries at once"
 
 
 def _release(key: str, processor: str) -> str:
-    command = f"`session-pipeline retry {key} --processor {processor}`"
-    return f"{command}, or `{processor}_job` with the config `retry: [{key}]`, releases it"
+    # People paste these, and a file's name is somebody else's choice.
+    command = f"`session-pipeline retry {shlex.quote(key)} --processor {processor}`"
+    config = key if _PLAIN.fullmatch(key) else json.dumps(key)
+    return f"{command}, or `{processor}_job` with the config `retry: [{config}]`, releases it"
 
 
 def quarantine(s: Snapshot) -> Finding:

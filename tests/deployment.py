@@ -109,9 +109,8 @@ class Deployment(DagsterDev):
             "/etc/session-pipeline": str(folder / "etc"),
             "/var/lib/session-pipeline": str(folder / "state"),
             "/run/session-pipeline": str(self.run),
-            "-p 3000": f"-p {self.viewers_port}",
-            "-p 3001": f"-p {self.port}",
         }
+        self.ports = {"3000": str(self.viewers_port), "3001": str(self.port)}
         for name in ("etc", "state/data", "state/dagster"):
             (folder / name).mkdir(parents=True)
         for name in ("dagster.yaml", "workspace.yaml"):
@@ -125,7 +124,7 @@ class Deployment(DagsterDev):
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def here(self, text: str) -> str:
-        """With the paths and ports of this test."""
+        """With the paths of this test."""
         for old, new in self.moved.items():
             text = text.replace(old, new)
         return text
@@ -137,7 +136,7 @@ class Deployment(DagsterDev):
         given = self.shared | (self.settings if directives(unit, "EnvironmentFile") else {})
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.processes[service] = subprocess.Popen(
-            shlex.split(self.here(command)),
+            [self.ports.get(word, self.here(word)) for word in shlex.split(command)],
             cwd="/",
             env={**kept, **given},
             stdout=self._log,
@@ -153,9 +152,13 @@ class Deployment(DagsterDev):
 
     def __enter__(self) -> "Deployment":
         self._log = (self.folder / "dev.log").open("ab")
-        for service in ("code", "daemon", "webserver", "operator"):
-            self.start(service)
-        self.wait(self._answers, "web server", 90)
+        try:
+            for service in ("code", "daemon", "webserver", "operator"):
+                self.start(service)
+            self.wait(self._answers, "web server", 90)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:

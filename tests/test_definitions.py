@@ -231,6 +231,9 @@ def test_one_table_alone_can_be_materialized(settings: Settings, instance) -> No
     [
         ({"max_files": 0}, "config max_files: 0; give a number above 0"),
         ({"time_budget_seconds": -1.5}, "time_budget_seconds: -1.5; give a number above 0"),
+        ({"time_budget_seconds": 1e15}, "time_budget_seconds: .*at most 1000000000"),
+        ({"time_budget_seconds": float("nan")}, "time_budget_seconds: nan; give a number"),
+        ({"max_files": {"env": "NO_SUCH_NUMBER"}}, "max_files: None; give a number above 0"),
         ({"typo": True}, 'unexpected config entry "typo"'),
         ({"users": "alice"}, "users"),
     ],
@@ -247,7 +250,7 @@ def test_wrong_config_is_refused_before_there_is_a_run(
     ("config", "said"),
     [
         ({"users": ["alcie"]}, "no session file of alcie; there are files of alice, bob"),
-        ({"retry": ["alice/x.jsonl"]}, "no failure of alice/x.jsonl; what failed: nothing"),
+        ({"retry": ["alice/x.jsonl"]}, "no session file alice/x.jsonl; what failed: nothing"),
     ],
 )
 def test_a_name_that_does_not_exist_fails_the_run_before_a_file_is_touched(
@@ -256,6 +259,14 @@ def test_a_name_that_does_not_exist_fails_the_run_before_a_file_is_touched(
     with pytest.raises(dg.Failure, match=said):
         run(config)
     assert not Store(settings.database).known(load_processors().get("usage")).states
+
+
+def test_a_limit_may_be_named_by_an_environment_variable(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_LIMIT", "3")
+    result = run({"max_files": {"env": "A_LIMIT"}, "time_budget_seconds": {"env": "A_LIMIT"}})
+    assert metadata(result, "usage_messages")["files_processed"] == 3
 
 
 def test_every_field_of_the_config_is_explained_and_has_a_default() -> None:
@@ -294,6 +305,7 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
     assert execute({})["files_scanned"] == 0, "it was given up"
     assert execute({"retry": [refused]})["files_processed"] == 1
     assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
+    assert execute({"retry": [refused]})["files_scanned"] == 0, "as Re-execute does"
 
 
 class Picky:

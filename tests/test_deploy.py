@@ -41,8 +41,11 @@ def settings_read() -> set[str]:
 def units(tmp_path: Path) -> Path:
     """The units, with programs that exist on this machine."""
     folder = shutil.copytree(UNITS, tmp_path / "units")
+    # The clone may lie below a folder with a space in its name, which a unit would have to quote.
+    (tmp_path / "bin").symlink_to(BIN)
     for path in folder.glob("*.service"):
-        text = path.read_text("utf-8").replace("/opt/session-pipeline/current/bin", str(BIN))
+        here = str(tmp_path / "bin")
+        text = path.read_text("utf-8").replace("/opt/session-pipeline/current/bin", here)
         path.write_text(text)
     return folder
 

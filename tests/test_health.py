@@ -1,6 +1,8 @@
 """What the rules see, over real files and a real DuckDB file, and how findings combine."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from health_location import DAY, HOUR, MINUTE, HealthLocation, NamedProcessor
 from helpers import append, set_mtime
 
@@ -268,6 +271,18 @@ def test_a_file_given_up_is_listed_with_its_reason_and_how_to_release_it(locatio
     location.pipeline.store.release("verification")
     process(location)
     assert statuses(location) == {}
+
+
+def test_a_command_to_paste_takes_an_odd_key_as_one_word(location) -> None:
+    key = "x/a b;$(id), c.jsonl"
+    location.file(key, age=HOUR)
+    location.processed("x/good.jsonl", age=MINUTE)
+    process(location, refuse(key, Permanent))
+    detail = not_ok(location)["quarantine"].detail
+    (command,) = re.findall(r"`session-pipeline (retry .*? --processor .*?)`", detail)
+    assert shlex.split(command)[1] == key
+    (config,) = re.findall(r"`(retry: .*?\])`", detail)
+    assert yaml.safe_load(config) == {"retry": [key]}
 
 
 def test_files_that_are_tried_again_are_listed_beside_those_given_up(location) -> None:

@@ -392,6 +392,18 @@ def test_what_is_odd_is_odd_in_one_way_and_never_the_file_itself() -> None:
 # --- the builder ---
 
 
+def test_a_session_that_is_being_written_or_holds_odd_lines_can_be_tried_on() -> None:
+    content = example_session().line(b"{not json").content
+    assert_contract(Prompts(), content + b'{"type":"user","mess')
+
+
+def test_of_a_long_session_the_beginning_is_tried_out() -> None:
+    content = example_session().content
+    long = content * (400_000 // len(content))
+    assert max(len(made) for what, made in odd_fields(long) if "is null" in what) < 120_000
+    assert len(list(odd_fields(long))) >= len(list(odd_fields(content)))
+
+
 def test_a_response_is_one_line_per_block_and_is_counted_once() -> None:
     builder = SessionBuilder().prompt("Hello")
     builder.response("a", "b", "c", input_tokens=7, output_tokens=90, cache_read_tokens=5)

@@ -7,6 +7,7 @@ takes a minute.
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -107,12 +108,13 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     for name in BESIDE:
         shutil.copy(ROOT / name, clone / name)
     shutil.copytree(ROOT / "examples", clone / "examples")
-    made.timed("venv", lambda: sh(f"{sys.executable} -m venv .venv", clone, env))
+    made.timed("venv", lambda: sh(f"{shlex.quote(sys.executable)} -m venv .venv", clone, env))
     made.wheel = made.timed("wheel of the project", lambda: build(made, home / "source"))
     third_party(clone / ".venv")
     install = f".venv/bin/pip install --no-deps {made.wheel}"
     made.timed("install the project", lambda: sh(install, clone, env))
-    (clone / ".venv" / ".installed").touch()
+    for stamp in (".runs", ".installed"):
+        (clone / ".venv" / stamp).touch()
     for name, text in FILES.items():
         (made.folder / name).write_text(text)
     yield made

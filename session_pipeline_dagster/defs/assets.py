@@ -104,7 +104,7 @@ def _run(
     options = config.options(days, context.run.run_id)
     try:
         _check_users(sessions, options.users)
-        _release(processor, store, config.retry)
+        _release(processor, sessions, store, config.retry)
         report = run_batch(processor, sessions.source(), store.store(), settings, options)
     except PipelineError as error:
         raise dg.Failure(str(error)) from None
@@ -132,15 +132,22 @@ def _check_users(sessions: SessionsResource, users: frozenset[str]) -> None:
         )
 
 
-def _release(processor: Processor, store: StoreResource, keys: Sequence[str]) -> None:
-    """Forget the failures of these files; a key that has none is a mistake, and releases none."""
-    failed = store.store().known(processor).failures if keys else {}
-    if unknown := {*keys} - {*failed}:
+def _release(
+    processor: Processor, sessions: SessionsResource, store: StoreResource, keys: Sequence[str]
+) -> None:
+    """Forget the failures of these files; a key that nothing has is a mistake, and releases none.
+
+    A file without a failure is none: when a run is executed again, the first has released it.
+    """
+    if not keys:
+        return
+    failed = store.store().known(processor).failures
+    files = {file.key for file in sessions.source().scan().files}
+    if unknown := {*keys} - {*failed} - files:
         raise dg.Failure(
-            f"retry: no failure of {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
+            f"retry: no session file {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
         )
-    if keys:
-        store.store().release(processor.name, keys)
+    store.store().release(processor.name, keys)
 
 
 def _some(names: Iterable[str]) -> str:

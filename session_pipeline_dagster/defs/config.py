@@ -12,6 +12,9 @@ from pydantic import Field
 
 from session_pipeline_dagster.report import Options
 
+_MOST = 10**9
+"""More files or seconds than there will ever be, and still a length of time in Python."""
+
 
 class ProcessorConfig(dg.Config):
     """What a run of a processor can be told, in the launchpad or a backfill."""
@@ -38,12 +41,14 @@ class ProcessorConfig(dg.Config):
     max_files: int | None = Field(
         default=None,
         gt=0,
+        le=_MOST,
         description="Files this run takes at most; the sensor finishes the rest. null = as set by "
         "SESSION_PIPELINE_MAX_FILES_PER_RUN.",
     )
     time_budget_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=_MOST,
         description="Seconds after which no further file is begun. null = as set by "
         "SESSION_PIPELINE_TIME_BUDGET_SECONDS.",
     )
@@ -66,16 +71,25 @@ class _AboveZero(dg.ScalarUnion):
     """A number, or the name of an environment variable as everywhere in Dagster's config."""
 
     def __init__(self, field: str, kind: type[int] | type[float]) -> None:
-        self.field = field
+        self.field, self.number = field, kind
         super().__init__(kind, dg.Selector({"env": str}), _key=f"{field}.AboveZero")
 
     def post_process(self, value: object) -> object:
         """Called when a run is launched, before it exists."""
-        if isinstance(value, int | float) and value <= 0:
+        number = self._of_variable(str(value["env"])) if isinstance(value, dict) else value
+        if not isinstance(number, int | float) or not 0 < number <= _MOST:
             raise dg.DagsterInvariantViolationError(
-                f"config {self.field}: {value}; give a number above 0, or leave it out"
+                f"config {self.field}: {number}; give a number above 0, at most {_MOST}, or leave "
+                "it out"
             )
-        return value
+        return number
+
+    def _of_variable(self, name: str) -> int | float | None:
+        """What an environment variable says; None where that is no number."""
+        try:
+            return self.number(dg.EnvVar(name).get_value() or "")
+        except ValueError:
+            return None
 
 
 def config_schema() -> Mapping[str, dg.Field]:

@@ -7,7 +7,10 @@ write into the same folder.
 import json
 from collections.abc import Callable, Iterator
 
+from session_pipeline_dagster.snapshot import content_hash
+
 _GONE = object()
+_LONGEST = 100_000
 _SURROGATE = "\ud800"
 _VALUES: dict[str, object] = {
     "missing": _GONE,
@@ -70,17 +73,38 @@ def odd_files(content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def odd_fields(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The file with one field, wherever it stands, missing or of an odd value."""
-    values = [json.loads(line) for line in content.splitlines()]
+    """The file with one field, wherever it stands, missing or of an odd value.
+
+    Of a long file its beginning: there are hundreds of variants, and each is a file. Lines that
+    are no JSON are left out.
+    """
+    values = [value for line in _beginning(content) if (value := _value(line)) is not _GONE]
     paths = sorted({path for value in values for path in _paths(value)})
-    seen = {content}
+    seen = {content_hash(content)}
     for path in paths:
         for what, odd in _VALUES.items():
             changed = [_replaced(value, path, odd) for value in values]
             made = b"".join(json.dumps(value).encode() + b"\n" for value in changed)
-            if made not in seen:
-                seen.add(made)
+            if (name := content_hash(made)) not in seen:
+                seen.add(name)
                 yield f"`{'.'.join(path).replace('.[]', '[]')}` is {what}", made
+
+
+def _beginning(content: bytes) -> Iterator[bytes]:
+    """The first lines, up to _LONGEST bytes."""
+    size = 0
+    for line in content.splitlines():
+        size += len(line)
+        if size > _LONGEST:
+            return
+        yield line
+
+
+def _value(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return _GONE
 
 
 def _paths(value: object) -> Iterator[Path]:
