@@ -11,6 +11,7 @@ from pathlib import Path
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.report import BatchReport, Options
+from session_pipeline_dagster.reporting import Rendered, Report
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
@@ -51,6 +52,21 @@ def echo_rows(session: Session) -> Rows:
         (session.key, number, sum(len(text.encode()) for text in record.texts()))
         for number, record in found
     ]
+
+
+def echo_report(name: str = "echo_report", table: str = "echo_rows", **changes: object) -> Report:
+    """A report of one page: how many rows the table has."""
+    report = Report(
+        name=name,
+        deps=(table,),
+        trigger=table,
+        selects=lambda _: [f"SELECT count(*) FROM {table}"],
+        render=lambda _, answers: Rendered(
+            {f"{name}.html": str(answers[0]).encode()}, {"rows": answers[0][0][0]}
+        ),
+        files=(f"{name}.html",),
+    )
+    return replace(report, **changes)
 
 
 def session_line(text: str, day: str = "2025-03-01") -> str:

@@ -11,6 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationPlanned,
 )
 from health_location import HealthLocation, NamedProcessor
+from helpers import echo_report
 from webhook import Webhook
 
 from session_pipeline_dagster.definitions import build_definitions
@@ -26,7 +27,9 @@ class Alarm:
     """An instance, and ticks of the sensor that keep their cursor as the daemon does."""
 
     def __init__(self, instance: dg.DagsterInstance, folder: Path, **settings: object) -> None:
-        self.location = HealthLocation(folder, [NamedProcessor()])
+        processor = NamedProcessor()
+        processor.reports = [echo_report(table="verification_rows")]
+        self.location = HealthLocation(folder, [processor])
         self.instance, self.cursor = instance, None
         self.settings = replace(self.location.pipeline.settings, alert_delay=AT_ONCE, **settings)
         self.defs = build_definitions(self.location.processors, self.settings)
@@ -59,9 +62,18 @@ class Alarm:
         )
         self.instance.report_runless_asset_event(evaluation)
 
-    def end_run(self, *, failed: bool, job: str = "verification_job") -> str:
+    def end_run(
+        self, *, failed: bool, job: str = "verification_job", asset: str | None = None
+    ) -> str:
+        """A run of a job, or as a sensor asks for one asset."""
+        definition = self.defs.resolve_job_def(job)
+        if asset is not None:
+            whole = self.defs.resolve_implicit_global_asset_job_def()
+            definition = whole.get_subset(asset_selection={dg.AssetKey(asset)})
         run = self.instance.create_run_for_job(
-            self.defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED
+            definition,
+            status=dg.DagsterRunStatus.STARTED,
+            asset_selection=definition.asset_selection,
         )
         if failed:
             self.instance.report_run_failed(run, "SECRET words of an exception")
@@ -223,6 +235,21 @@ def test_a_failed_run_is_told_at_once_and_its_success_resolves_it(alarm, webhook
     alarm.tick()
     alarm.tick()
     assert webhook.titles[1:] == ["resolved: verification run"]
+
+
+def test_a_report_that_fails_is_told_and_only_a_report_that_is_made_mends_it(
+    alarm, webhook
+) -> None:
+    alarm.tick()
+    alarm.end_run(failed=True, asset="echo_report")
+    alarm.tick()
+    assert webhook.titles == ["warning: verification run of echo_report"]
+    alarm.end_run(failed=False)
+    alarm.tick()
+    assert len(webhook.taken) == 1
+    alarm.end_run(failed=False, asset="echo_report")
+    alarm.tick()
+    assert webhook.titles[1:] == ["resolved: verification run of echo_report"]
 
 
 def test_runs_of_others_and_of_before_are_told_to_nobody(alarm, webhook) -> None:

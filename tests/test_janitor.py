@@ -11,6 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 from health_location import NamedProcessor
+from helpers import echo_report
 
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.janitor import end, janitor_sensor
@@ -25,7 +26,9 @@ STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
 class Janitor:
     def __init__(self, instance: dg.DagsterInstance, folder: Path) -> None:
         self.instance = instance
-        self.registry = Registry((NamedProcessor(),))
+        processor = NamedProcessor()
+        processor.reports = [echo_report(table="verification_rows")]
+        self.registry = Registry((processor,))
         self.defs = build_definitions(self.registry, Settings(database=folder / "x.duckdb"))
 
     def tick(self) -> str:
@@ -38,9 +41,16 @@ class Janitor:
         status: dg.DagsterRunStatus = STARTED,
         job: str = "verification_job",
         began: float | None = None,
+        asset: str | None = None,
     ) -> str:
-        """A run that a process of this id began."""
-        made = self.instance.create_run_for_job(self.defs.resolve_job_def(job), status=status)
+        """A run that a process of this id began; of a job, or as a sensor asks for one asset."""
+        definition = self.defs.resolve_job_def(job)
+        if asset is not None:
+            whole = self.defs.resolve_implicit_global_asset_job_def()
+            definition = whole.get_subset(asset_selection={dg.AssetKey(asset)})
+        made = self.instance.create_run_for_job(
+            definition, status=status, asset_selection=definition.asset_selection
+        )
         if pid is not None:
             event = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, job, pid=pid)
             self.instance.report_dagster_event(event, made.run_id, timestamp=began)
@@ -128,6 +138,16 @@ def test_a_run_of_the_checks_is_ended_too(janitor: Janitor, gone: int) -> None:
     run_id = janitor.run(gone, job="verification_health_job")
     janitor.tick()
     assert janitor.status(run_id) == "FAILURE"
+
+
+def test_a_run_of_a_report_is_ended_and_its_slot_freed(janitor: Janitor, gone: int) -> None:
+    run_id = janitor.run(gone, asset="echo_report")
+    storage = janitor.instance.event_log_storage
+    storage.set_concurrency_slots(POOL, 1)
+    assert storage.claim_concurrency_slot(POOL, run_id, "echo_report").is_claimed
+    janitor.tick()
+    assert janitor.status(run_id) == "FAILURE"
+    assert storage.claim_concurrency_slot(POOL, janitor.run(os.getpid()), "step").is_claimed
 
 
 def test_runs_of_others_are_left_alone(janitor: Janitor, gone: int, tmp_path: Path) -> None:

@@ -139,6 +139,17 @@ def test_nothing_is_asked_for_while_a_run_is_in_flight(
     assert tick("kept").cursor == "kept"
 
 
+def test_a_report_that_is_being_made_holds_up_nothing(tick, settings, instance) -> None:
+    defs = build_definitions(load_processors(), settings)
+    making = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection={dg.AssetKey("usage_report")}
+    )
+    instance.create_run_for_job(
+        making, status=dg.DagsterRunStatus.STARTED, asset_selection=making.asset_selection
+    )
+    assert tick().run_requests
+
+
 def test_a_run_that_never_started_blocks_nothing(tick, settings, instance) -> None:
     made = build_definitions(load_processors(), settings).resolve_job_def("usage_job")
     instance.create_run_for_job(made, status=dg.DagsterRunStatus.NOT_STARTED)

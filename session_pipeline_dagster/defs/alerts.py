@@ -21,7 +21,7 @@ from session_pipeline_dagster.alerts import (
 from session_pipeline_dagster.defs.checks import health_asset
 from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.health_sensor import SAY_AGAIN
-from session_pipeline_dagster.defs.runs import belongs
+from session_pipeline_dagster.defs.runs import belongs, reports_of
 from session_pipeline_dagster.health import Status
 from session_pipeline_dagster.processor import Processor, Registry
 from session_pipeline_dagster.settings import Settings
@@ -158,10 +158,12 @@ def _run_sighting(record: dg.RunRecord, processor: Processor, settings: Settings
     run = record.dagster_run
     failed = run.status is dg.DagsterRunStatus.FAILURE
     detail = f"run {run.run_id[:8]} {'failed; its page says why' if failed else 'succeeded'}"
+    # Of its own: a run over session files that succeeds does not mend a report.
+    reports = ", ".join(reports_of(run, processor))
     return Sighting(
-        f"run of {processor.name}",
+        f"run of {reports or processor.name}",
         processor.name,
-        "run",
+        f"run of {reports}" if reports else "run",
         Status.WARNING if failed else Status.OK,
         detail,
         _ended_at(record),
