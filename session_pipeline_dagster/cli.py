@@ -242,7 +242,8 @@ def forget(
     store, installed = _store(context.settings), context.registry.processors
     keys, on_disk = cli_forget.find(store, installed, context.source, user, session)
     cli_forget.print_found(store, keys, on_disk)
-    if dry_run or not keys or not (yes or click.confirm("Delete these rows for good?")):
+    # Without rows too: a report may still name who was deleted before.
+    if dry_run or not (yes or click.confirm("Delete these rows for good, and all reports?")):
         return 0
     cli_forget.print_deleted(cli_forget.delete(store, installed, context.settings, keys))
     return 0

@@ -62,7 +62,7 @@ def delete(
 ) -> Mapping[str, int]:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
-    Reports are deleted: they name people, and the next one is soon made.
+    Reports are deleted too, also where there was no key: they may name who was deleted before.
 
     Returns:
         How many rows each table lost.
@@ -77,9 +77,14 @@ def delete(
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
     forget(store, processors, keys, everywhere=True)
-    for processor in processors:
-        recompute(processor, store, settings)
-        discard(extras(processor).reports, settings.reports)
+    reports = [report for processor in processors for report in extras(processor).reports]
+    discard(reports, store, settings.reports)
+    try:
+        for processor in processors:
+            recompute(processor, store, settings)
+    finally:
+        # One that was made meanwhile may have been read from what was not up to date.
+        discard(reports, store, settings.reports)
     after = count_rows(store, keys)
     return {table: count - after.get(table, 0) for table, count in before.items()}
 

@@ -1,8 +1,12 @@
 """A report from the store to its files: reads the rows, renders, puts the files in place."""
 
+import fcntl
+import os
+import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +44,18 @@ def publish(
     """
     started = time.monotonic()
     store.prepare(processor)
-    answers = store.query(*report.selects(asked))
-    rendered = report.render(asked, [rows for _, rows in answers])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in rendered.files.items():
-            _replace(folder / name, content)
-    except OSError as error:
-        raise SettingsError(
-            f"the report cannot be written to {folder} ({error.strerror}); set "
-            "SESSION_PIPELINE_REPORT_DIR"
-        ) from error
+    with _alone(store):
+        answers = store.query(*report.selects(asked))
+        rendered = report.render(asked, [rows for _, rows in answers])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in rendered.files.items():
+                _replace(folder / name, content)
+        except OSError as error:
+            raise SettingsError(
+                f"the report cannot be written to {folder} ({error.strerror}); set "
+                "SESSION_PIPELINE_REPORT_DIR"
+            ) from error
     return Published(
         [(folder / name).resolve() for name in rendered.files],
         rendered.numbers,
@@ -60,13 +65,29 @@ def publish(
     )
 
 
-def discard(reports: Sequence[Report], folder: Path) -> list[Path]:
-    """Delete the reports' files, so that they name nobody any more; those that were there."""
-    found = [folder / name for report in reports for name in report.files]
-    there = [path for path in found if path.is_file()]
-    for path in there:
-        path.unlink(missing_ok=True)
-    return there
+def discard(reports: Sequence[Report], store: Store, folder: Path) -> None:
+    """Delete the reports' files, so that they name nobody any more.
+
+    Waits for a report that is being made: it may have been read before rows were deleted.
+    """
+    names = "|".join(re.escape(name) for report in reports for name in report.files)
+    # Beside a file may lie what a process that was killed had begun.
+    ours = re.compile(rf"(?:{names})|\.(?:{names})\.[0-9a-f]{{32}}")
+    with _alone(store):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if ours.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(store: Store) -> Generator[None]:
+    """One report of a database at a time, from its rows to its files; ends with the process."""
+    descriptor = os.open(store.database.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _replace(path: Path, content: bytes) -> None:
