@@ -290,7 +290,10 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
     name, tables = processor.name, getattr(processor, "tables", None)
     if not isinstance(tables, Mapping) or not tables:
         raise ContractError(f"processor {name!r}: tables must name at least one table")
-    taken = {n for p in loaded for n in relations(p)}
+    reports = {report.name for p in loaded for report in extras(p).reports}
+    taken = reports | {n for p in loaded for n in relations(p)}
+    if name in reports or _generated(name) & {n for p in loaded for n in _generated(p.name)}:
+        raise ContractError(f"processor {name!r}: jobs of another would have that name")
     for table in relations(processor):
         if not _NAME.fullmatch(table) or table.startswith(("session_", "duckdb_", "sqlite_")):
             raise ContractError(
@@ -315,12 +318,20 @@ def _check_reports(
     own = extras(processor).reports
     everyones = [r for p in (processor, *loaded) for r in extras(p).reports]
     names, files = [r.name for r in everyones], [f for r in everyones for f in r.files]
+    taken = {*taken, *(n for p in (processor, *loaded) for n in _generated(p.name))}
     for name in (report.name for report in own):
-        if not _NAME.fullmatch(name) or name in taken or names.count(name) > 1:
+        ours = name.startswith("session_")
+        if not _NAME.fullmatch(name) or ours or name in taken or names.count(name) > 1:
             raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
     for file in (file for report in own for file in report.files):
         if PurePosixPath(file).name != file or files.count(file) > 1:
             raise ContractError(f"processor {processor.name!r}: {file!r} cannot name a file")
+
+
+def _generated(name: str) -> set[str]:
+    """What Dagster's side makes of a processor's name; see `defs/names.py`."""
+    ends = ("_job", "_sensor", "_health", "_health_job", "_report_sensor")
+    return {name + end for end in ends}
 
 
 def asset_tables(processor: Processor) -> list[str]:

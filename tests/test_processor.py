@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from helpers import EchoProcessor, echo_report
 
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processor import (
@@ -151,3 +152,27 @@ def test_what_a_processor_declares_is_found() -> None:
 def test_a_plugin_is_imported_anew_in_each_test(plugin) -> None:
     """Guards the tests above: a module cached under the same name would hide a change."""
     assert plugin("mine", "Plugin.version = 3").load().version == 3
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"name": "usage_report"},
+        {"name": "usage_health"},
+        {"tables": {"usage_report": "session_file VARCHAR"}},
+        {"reports": [echo_report(name="session_files")]},
+        {"reports": [echo_report(name="echo_health")]},
+        {"reports": [echo_report(name="usage_job")]},
+        {"reports": [echo_report(name="usage_report")]},
+    ],
+    ids=str,
+)
+def test_a_name_that_dagster_would_have_twice_costs_its_plugin_and_not_the_location(
+    taken: dict[str, object],
+) -> None:
+    usage, plugin = UsageProcessor(), EchoProcessor()
+    check_contract(plugin, [usage])
+    for name, value in taken.items():
+        setattr(plugin, name, value)
+    with pytest.raises(ContractError):
+        check_contract(plugin, [usage])

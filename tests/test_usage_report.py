@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -451,7 +452,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialize(
-    defs: dg.Definitions, instance: dg.DagsterInstance, config: dict[str, object] | None = None
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    config: dict[str, object] | None = None,
+    *,
+    raise_on_error: bool = True,
 ) -> dg.ExecuteInProcessResult:
     assets = [a for a in defs.assets or [] if isinstance(a, dg.AssetsDefinition)]
     return dg.materialize(
@@ -460,6 +465,7 @@ def materialize(
         instance=instance,
         resources=defs.resources,
         run_config={"ops": {"usage_report": {"config": config or {}}}},
+        raise_on_error=raise_on_error,
     )
 
 
@@ -509,6 +515,12 @@ def test_it_is_asked_for_at_once_and_then_once_an_hour_if_something_changed(
     assert materialize(defs, instance).success
     assert [asked(123), asked(182), asked(242)] == [0, 1, 0]
     assert [asked(302), asked(362)] == [0, 0]
+    refresh()
+    shutil.rmtree(settings.reports)
+    settings.reports.write_text("in the way")
+    assert asked(363) == 1
+    assert not materialize(defs, instance, raise_on_error=False).success
+    assert [asked(364), asked(422), asked(423)] == [0, 1, 0], "a failed one is tried again hourly"
 
 
 # --- on the command line ---

@@ -69,7 +69,7 @@ def report_sensors(processor: Processor) -> list[dg.AutomationConditionSensorDef
             minimum_interval_seconds=30,
             default_status=dg.DefaultSensorStatus.RUNNING,
             description=f"Asks for the reports of `{processor.name}`: at once for the first, then "
-            "at the full hour, if what they are read from was refreshed.",
+            "once an hour, if what they are read from was refreshed, or the last one failed.",
         )
     ]
 
@@ -83,9 +83,9 @@ def _outdated(report: Report) -> dg.AutomationCondition:
     refreshed = refresh.since(condition.newly_requested() & ~refresh)
     hour = condition.cron_tick_passed(_HOURLY).since(condition.newly_requested())
     first = condition.missing() & ~condition.any_deps_missing().allow(table)
-    due = (refreshed & hour) | first.newly_true()
+    due = ((refreshed | condition.execution_failed()) & hour) | first.newly_true()
     return (due & ~condition.in_progress()).with_label(
-        "refreshed since, and a full hour has passed"
+        "refreshed since or failed, and a full hour has passed"
     )
 
 
