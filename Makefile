@@ -46,7 +46,7 @@ run: $(STAMP) ## process once, here, and print what was found
 	exec $(BIN)/session-pipeline run
 
 test: $(TOOLS) ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills (half an hour)
 	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
