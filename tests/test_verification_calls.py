@@ -255,9 +255,7 @@ def test_a_missing_key_says_what_to_set(settings: ModelSettings, says: str) -> N
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "find_spec", lambda _name: None)
-    with pytest.raises(
-        SettingsError, match=r"openai is not installed; .*docs/knowledge\.md"
-    ):
+    with pytest.raises(SettingsError, match=r"openai is not installed; .*docs/knowledge\.md"):
         build_model(ModelSettings(Extractor.OPENAI, openai_api_key="key"))
 
 
