@@ -165,7 +165,8 @@ def test_a_plugin_is_imported_anew_in_each_test(plugin) -> None:
         {"reports": [echo_report(name="usage_job")]},
         {"reports": [echo_report(name="usage_report")]},
     ],
-    ids=str,
+    # Not by str: a function's differs from process to process.
+    ids=["sensor", "job", "table", "session_files", "own check", "other job", "other report"],
 )
 def test_a_name_that_dagster_would_have_twice_costs_its_plugin_and_not_the_location(
     taken: dict[str, object],
