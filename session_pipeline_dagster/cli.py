@@ -162,7 +162,7 @@ def run(
 @_common
 def status(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
-    from session_pipeline_dagster import cli_json, cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
     from session_pipeline_dagster.plan import look  # noqa: PLC0415
 
     settings, registry = context.settings, context.registry
@@ -176,6 +176,8 @@ def status(context: Context, as_json: bool) -> int:
     if as_json:
         click.echo(cli_json.status_json(settings, registry, scan, found))
     else:
+        from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
+
         cli_output.print_status(settings, registry, scan, found)
     return 0
 
@@ -254,11 +256,13 @@ def forget(
 @_common
 def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
-    from session_pipeline_dagster import cli_json, cli_output  # noqa: PLC0415  see _store
+    from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
 
     if as_json:
         click.echo(cli_json.processors_json(context.settings, context.registry))
     else:
+        from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
+
         cli_output.print_processors(context.settings, context.registry)
     return 1 if context.registry.failed else 0
 

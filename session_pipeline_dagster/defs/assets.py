@@ -6,9 +6,15 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from session_pipeline_dagster.defs.catalog import code_of, days_description, table_description
+from session_pipeline_dagster.defs.catalog import (
+    code_of,
+    days_description,
+    table_description,
+    table_metadata,
+)
 from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
-from session_pipeline_dagster.defs.metadata import Metadata, column_schema, report_metadata
+from session_pipeline_dagster.defs.failing import failing_in_words
+from session_pipeline_dagster.defs.metadata import Metadata, report_metadata
 from session_pipeline_dagster.defs.names import (
     FAILED_TAG,
     PROCESSOR_TAG,
@@ -16,7 +22,6 @@ from session_pipeline_dagster.defs.names import (
     pool_name,
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
-from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
 from session_pipeline_dagster.report import BatchReport
@@ -52,11 +57,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             owners=list(more.owners),
             code_version=str(processor.version),
             skippable=True,
-            metadata={
-                "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
-                "dagster/table_name": table,
-                **code_of(processor),
-            },
+            metadata=table_metadata(processor, table, columns[table]),
         )
         for table in asset_tables(processor)
     ]
@@ -102,12 +103,10 @@ def _run(
     settings: Settings,
 ) -> BatchReport:
     options = config.options(days, context.run.run_id)
-    try:
+    with failing_in_words():
         _check_users(sessions, options.users)
         _release(processor, sessions, store, config.retry)
         report = run_batch(processor, sessions.source(), store.store(), settings, options)
-    except PipelineError as error:
-        raise dg.Failure(str(error)) from None
     if report.errors:
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(f"{key} failed: {error}")
@@ -142,8 +141,10 @@ def _release(
     if not keys:
         return
     failed = store.store().known(processor).failures
-    files = {file.key for file in sessions.source().scan().files}
-    if unknown := {*keys} - {*failed} - files:
+    unknown = {*keys} - {*failed}
+    if unknown:
+        unknown -= {file.key for file in sessions.source().scan().files}
+    if unknown:
         raise dg.Failure(
             f"retry: no session file {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
         )
@@ -202,11 +203,6 @@ def rollup_asset(
 ) -> dg.AssetsDefinition:
     """A derived table: recomputed for the parts that changed since its last refresh."""
     more, name = extras(processor), rollup.name
-    metadata = {
-        "dagster/column_schema": column_schema(name, columns[name], more.descriptions),
-        "dagster/table_name": rollup.name,
-        **code_of(processor),
-    }
 
     @dg.asset(
         name=rollup.name,
@@ -215,19 +211,17 @@ def rollup_asset(
         description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},
         owners=list(more.owners),
-        metadata=metadata,
+        metadata=table_metadata(processor, name, columns[name]),
         pool=pool_name(processor.name),
         op_tags={PROCESSOR_TAG: processor.name},
         code_version=str(processor.version),
     )
     def table(store: StoreResource) -> dg.MaterializeResult:
         begun = time.monotonic()
-        try:
+        with failing_in_words():
             store.store().prepare(processor)
             parts = store.store().refresh(rollup)
             rows = store.store().row_counts([rollup.name])[rollup.name]
-        except PipelineError as error:
-            raise dg.Failure(str(error)) from None
         found: Metadata = {
             "dagster/row_count": rows,
             "parts_refreshed": len(parts),

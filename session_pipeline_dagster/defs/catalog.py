@@ -2,9 +2,12 @@
 
 import inspect
 import warnings
+from collections.abc import Sequence
 
 import dagster as dg
 
+from session_pipeline_dagster.defs.metadata import column_schema
+from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.settings import Settings
 
 
@@ -25,6 +28,21 @@ def days_description(processor: str) -> str:
         "\n\nTo process days again: Materialize…, choose them, and as Config\n\n"
         f"```yaml\nops: {{{processor}: {{config: {{full_refresh: true}}}}}}\n```"
     )
+
+
+def table_metadata(
+    processor: Processor, table: str, columns: Sequence[tuple[str, str]]
+) -> dict[str, object]:
+    """What every table says of itself: its name, its columns, the class that fills it.
+
+    Args:
+        columns: (name, DuckDB type).
+    """
+    return {
+        "dagster/column_schema": column_schema(table, columns, extras(processor).descriptions),
+        "dagster/table_name": table,
+        **code_of(processor),
+    }
 
 
 def code_of(what: object) -> dict[str, dg.CodeReferencesMetadataValue]:

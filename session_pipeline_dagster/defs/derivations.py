@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from session_pipeline_dagster.defs.assets import Columns
-from session_pipeline_dagster.defs.catalog import code_of, table_description
-from session_pipeline_dagster.defs.metadata import Metadata, column_schema
+from session_pipeline_dagster.defs.catalog import table_description, table_metadata
+from session_pipeline_dagster.defs.failing import failing_in_words
+from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
 from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.derivation import Derivation
-from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.processor import Processor, derivation_tables, extras
 from session_pipeline_dagster.runner import derive
 from session_pipeline_dagster.settings import Settings
@@ -32,11 +32,7 @@ def derivation_assets(
             kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
-            metadata={
-                "dagster/column_schema": column_schema(table, columns[table], more.descriptions),
-                "dagster/table_name": table,
-                **code_of(processor),
-            },
+            metadata=table_metadata(processor, table, columns[table]),
         )
         for table in tables
     ]
@@ -51,13 +47,11 @@ def derivation_assets(
         context: dg.AssetExecutionContext, store: StoreResource
     ) -> Iterator[dg.MaterializeResult]:
         begun = time.monotonic()
-        try:
+        with failing_in_words():
             store.store().prepare(processor)
             run_id = context.run.run_id
             changes = derive(processor, derivation.name, store.store(), settings, run_id)
             rows = store.store().row_counts(tables)
-        except PipelineError as error:
-            raise dg.Failure(str(error)) from None
         seconds = round(time.monotonic() - begun, 3)
         for table in tables:
             metadata: Metadata = {

@@ -7,10 +7,10 @@ import dagster as dg
 from pydantic import Field
 
 from session_pipeline_dagster.defs.catalog import code_of
+from session_pipeline_dagster.defs.failing import failing_in_words
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name, report_sensor_name
 from session_pipeline_dagster.defs.resources import StoreResource
-from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.publish import Published, publish
 from session_pipeline_dagster.reporting import DAYS, MOST_DAYS, Asked, Report
@@ -48,10 +48,8 @@ def report_asset(processor: Processor, report: Report, settings: Settings) -> dg
     )
     def files(config: ReportConfig, store: StoreResource) -> dg.MaterializeResult:
         asked = Asked(datetime.now(UTC).date(), config.days)
-        try:
+        with failing_in_words():
             made = publish(processor, report, store.store(), settings.reports, asked)
-        except PipelineError as error:
-            raise dg.Failure(str(error)) from None
         return dg.MaterializeResult(metadata=_metadata(made))
 
     return files

@@ -33,9 +33,11 @@ from session_pipeline_dagster.testing.builder import SessionBuilder, example_ses
 from session_pipeline_dagster.testing.odd import odd_fields, odd_files, odd_lines
 from session_pipeline_dagster.testing.outside import asked, elsewhere
 from session_pipeline_dagster.testing.pipeline import (
+    KEY,
     Given,
     Pass,
     Pipeline,
+    bytes_of,
     checked,
     schemas_of,
     session_of,
@@ -46,7 +48,6 @@ from session_pipeline_dagster.transcript import parse
 if TYPE_CHECKING:
     import pyarrow
 
-_KEY = "alice/session.jsonl"
 _STEPS = 3
 _SHOWN = 5
 
@@ -84,7 +85,7 @@ class Subject:
 
     def session(self, content: bytes | None = None) -> Session:
         """The session, read anew."""
-        return session_of(self.content if content is None else content, _KEY)
+        return session_of(self.content if content is None else content, KEY)
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline without files and rows."""
@@ -112,9 +113,8 @@ def assert_contract(
         schemas = _declarations_are_valid(processor)
         begun = begin(processor, settings, None)
         given = example_session() if session is None else session
-        content = given.read_bytes() if isinstance(given, Path) else _bytes(given)
         # Of a session that is being written, the last line is no line yet.
-        content = complete_part(content)
+        content = complete_part(bytes_of(given))
         packed = _packed(begun)
         subject = Subject(processor, begun, packed, content, settings, Path(folder), schemas)
         for rule in RULES:
@@ -240,10 +240,10 @@ def _a_file_may_grow_and_be_rewritten(subject: Subject) -> None:
     steps = [("has grown", content) for content in grown] + [("was rewritten", rewritten)]
     for number, (how, content) in enumerate(steps):
         rule = f"a file that {how} gives the same rows as one that was always so"
-        pipeline.write(_KEY, content)
+        pipeline.write(KEY, content)
         after = _passed(pipeline, subject, rule)
         fresh = subject.pipeline(f"fresh{number}")
-        fresh.write(_KEY, content)
+        fresh.write(KEY, content)
         wanted = _passed(fresh, subject, rule)
         if found := _difference(subject, wanted.rows, after.rows, "wanted", "found"):
             raise Broken(rule, found, remedies[how])
@@ -297,10 +297,6 @@ RULES: Sequence[Callable[[Subject], None]] = (
     _odd_content_costs_only_itself,
 )
 """In this order; the declarations come before all of them."""
-
-
-def _bytes(given: SessionBuilder | bytes) -> bytes:
-    return given if isinstance(given, bytes) else given.content
 
 
 def _packed(processor: Processor) -> bytes | None:

@@ -42,7 +42,7 @@ from session_pipeline_dagster.work import check_result
 if TYPE_CHECKING:
     import pyarrow
 
-_KEY = "alice/session.jsonl"
+KEY = "alice/session.jsonl"
 _WRITTEN = datetime(2026, 3, 11, 12, tzinfo=UTC)
 
 Given = SessionBuilder | bytes | Path
@@ -99,7 +99,7 @@ class Pipeline:
         """Write or replace a session file, `<user>/...jsonl`; its path."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_bytes(session))
+        path.write_bytes(bytes_of(session))
         # A file written within two seconds of its pass is looked at once more in the next one.
         self._writes += 1
         ns = int((_WRITTEN + timedelta(seconds=self._writes)).timestamp()) * 10**9
@@ -159,11 +159,11 @@ def session_of(given: Given, key: str | None = None, memo: str | None = None) ->
         content = read_snapshot(os.fspath(given), Settings().limits)
         key = key or f"{given.parent.name}/{given.name}"
     else:
-        complete = complete_part(_bytes(given))
+        complete = complete_part(bytes_of(given))
         written = int(_WRITTEN.timestamp()) * 10**9
         signature = Signature(len(complete), written, written)
         content = Content(complete, content_hash(complete), signature)
-    key = key or _KEY
+    key = key or KEY
     user, *folders, _ = PurePosixPath(key).parts
     return Session(
         key=key,
@@ -213,5 +213,8 @@ def table_names(processor: Processor) -> list[str]:
     return [*processor.tables, *(t for t in derived_tables(processor) if t not in internal)]
 
 
-def _bytes(session: SessionBuilder | bytes) -> bytes:
-    return session if isinstance(session, bytes) else session.content
+def bytes_of(given: Given) -> bytes:
+    """What the file of the session holds."""
+    if isinstance(given, Path):
+        return given.read_bytes()
+    return given if isinstance(given, bytes) else given.content
