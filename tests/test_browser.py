@@ -72,6 +72,11 @@ def rows(dev: DagsterDev, sql: str) -> list[tuple[object, ...]]:
     return Store(dev.folder / "usage.duckdb").query(sql)[0][1]
 
 
+def navigate(page: Page, path: str) -> None:
+    """Click in the main navigation; by address, as an icon adds its own name to a link's."""
+    page.locator(f"a[class*=MainNavigation][href='{path}']").click()
+
+
 def link(page: Page, asset: str) -> Locator:
     """The link to an asset's page; its text is there twice, and cut off where it is long."""
     return page.locator(f"a[href='/assets/{asset}']").first
@@ -86,7 +91,7 @@ def switch(page: Page, sensor: str) -> Locator:
 
 def test_the_catalog_shows_every_asset_its_group_and_what_it_is(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Catalog").click()
+    navigate(page, "/assets")
     for asset in (*TABLES, "session_files", "verifications", "knowledge_items"):
         expect(link(page, asset)).to_be_visible()
     expect(page.get_by_text("One row per session file: times, prompts")).to_be_visible()
@@ -110,7 +115,7 @@ def left(node: Locator) -> float:
 
 def test_lineage_reads_from_left_to_right(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Lineage").click()
+    navigate(page, "/asset-groups")
     groups = ["sessions", "usage", "verification"]
     found = {group: left(page.locator("svg").get_by_text(group, exact=True)) for group in groups}
     assert found["sessions"] < found["usage"] == found["verification"]
@@ -140,7 +145,7 @@ def test_the_run_of_a_bad_file_says_so_in_the_list_and_shows_why(page: Page) -> 
 
 def test_four_clicks_lead_to_why_a_file_failed(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("link", name="Catalog").click()
+    navigate(page, "/assets")
     link(page, "usage_messages").click()
     page.get_by_role("tab", name="Checks").click()
     page.get_by_text("quarantine", exact=True).first.click()
