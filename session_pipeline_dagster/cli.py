@@ -22,7 +22,7 @@ from session_pipeline_dagster.errors import (
     PipelineError,
     SettingsError,
 )
-from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
+from session_pipeline_dagster.processor import Processor, Registry, load_processors
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import (
     Root,
@@ -139,21 +139,18 @@ def run(
 
     store = _store(context.settings)
     reports = []
-    summaries = [s for chosen in context.processors(processor) for s in extras(chosen).summaries]
+    options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
     for chosen in context.processors(processor):
-        options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify)
         with _progress(chosen.name, hidden=as_json) as advance:
             reports.append(
                 run_all(chosen, context.source, store, context.settings, options, advance)
             )
-    answers = store.query(*(s.sql for s in summaries))
-    tables = [(s.title, *answer) for s, answer in zip(summaries, answers, strict=True)]
     if as_json:
-        click.echo(cli_json.reports_json(reports, tables))
+        click.echo(cli_json.reports_json(reports))
     else:
         from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
 
-        cli_output.print_reports(reports, tables, context.settings, context.registry)
+        cli_output.print_reports(reports, context.settings, context.registry)
     return 1 if any(report.errors for report in reports) else 0
 
 

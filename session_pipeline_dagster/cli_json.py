@@ -14,9 +14,6 @@ from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
 
-Query = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
-"""Title, column names, rows."""
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -28,13 +25,14 @@ class Standing:
     gone: int = 0
 
 
-def reports_json(reports: Sequence[BatchReport], tables: Sequence[Query]) -> str:
+def reports_json(reports: Sequence[BatchReport]) -> str:
     """The run command's JSON document."""
     document = {
         "processors": {report.processor: _report(report) for report in reports},
         "summaries": {
             title: [dict(zip(names, row, strict=True)) for row in rows]
-            for title, names, rows in tables
+            for report in reports
+            for title, names, rows in report.summaries
         },
     }
     return json.dumps(document, default=_plain, indent=1)
@@ -42,6 +40,7 @@ def reports_json(reports: Sequence[BatchReport], tables: Sequence[Query]) -> str
 
 def _report(report: BatchReport) -> dict[str, object]:
     found = asdict(report)
+    del found["summaries"]
     found["days"] = {day.isoformat(): numbers for day, numbers in found["days"].items()}
     found["errors_detail"] = [
         {"session": key, "error": error} for key, error in report.errors_detail

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from session_pipeline_dagster.cli_json import Query, Standing
+from session_pipeline_dagster.cli_json import Standing
 from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.sessions import Scan
@@ -36,9 +36,7 @@ def progress(name: str) -> Generator[Callable[[int, int], None]]:
 # --- run ---
 
 
-def print_reports(
-    reports: Sequence[BatchReport], tables: Sequence[Query], settings: Settings, registry: Registry
-) -> None:
+def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: Registry) -> None:
     """The run command's tables: what each processor did, and what is in the data now."""
     console = new_console()
     where = ", ".join(str(root.path) for root in settings.roots)
@@ -74,8 +72,9 @@ def print_reports(
             )
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
-    for title, names, rows in tables:
-        console.print(_table(title, names, rows))
+    for report in reports:
+        for title, names, rows in report.summaries:
+            console.print(_table(title, names, rows))
 
 
 # --- status ---

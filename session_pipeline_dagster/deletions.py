@@ -178,7 +178,8 @@ def keys_of_user(store: Store, user: str) -> list[str]:
 def _tables(connection: "DuckDBPyConnection", *columns: str) -> list[str]:
     """The tables that have all of these columns."""
     sql = """SELECT table_name FROM duckdb_columns() WHERE column_name IN (SELECT unnest(?))
-    AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE NOT internal)
+    AND table_name IN (
+        SELECT table_name FROM duckdb_tables() WHERE NOT (internal OR temporary))
     GROUP BY table_name HAVING count(*) = ? ORDER BY table_name"""
     rows = connection.execute(sql, [list(columns), len(columns)]).fetchall()
     return [row[0] for row in rows]

@@ -1,7 +1,11 @@
 """What one pass is asked to do, and what it did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+
+Summarized = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
+"""Title, column names, rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class Options:
         max_files: how many due files to take (default: the setting).
         time_budget: checked before each file (default: the setting).
         run_id: kept in the state rows.
+        summaries: also ask what the processor's summaries say after the pass.
     """
 
     days: frozenset[date] | None = None
@@ -27,6 +32,7 @@ class Options:
     max_files: int | None = None
     time_budget: timedelta | None = None
     run_id: str | None = None
+    summaries: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +63,7 @@ class BatchReport:
         oldest_pending_seconds: age of the oldest file that is still pending.
         stale_rollups: roll-ups that waited for a refresh before the pass.
         counts: numbers of the processor's own, summed over the files, failed ones included.
+        summaries: title, column names and rows of each, where they were asked for.
     """
 
     processor: str
@@ -84,6 +91,7 @@ class BatchReport:
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    summaries: list[Summarized] = field(default_factory=list)
 
     @property
     def mb_per_second(self) -> float:

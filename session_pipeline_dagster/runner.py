@@ -7,6 +7,7 @@ of a batch commit together; a crash on any line leaves its files pending and the
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -57,8 +58,12 @@ def run_batch(
     settings: Settings,
     options: Options | None = None,
     progress: Progress | None = None,
+    held: ExitStack | None = None,
 ) -> BatchReport:
     """Process what is due, up to the cap and the time budget.
+
+    Args:
+        held: keeps the database open from the last commit on, for who has more to do with it.
 
     Raises:
         SourceUnavailable: a root is missing; nothing was changed.
@@ -114,7 +119,8 @@ def run_batch(
         try:
             for outcome in rescued(pool, processor, source, schemas, safe, stop, steps):
                 take(outcome)
-            writer.commit()
+            if risky:
+                writer.commit()
             for outcome in alone(processor, source, schemas, risky, stop, steps):
                 take(outcome)
                 # The next one may kill this process, and this one shall not have been for nothing.
@@ -123,7 +129,7 @@ def run_batch(
             # What was done before it came up stays done, and what it cost stays in the journals.
             writer.commit()
             raise
-        writer.commit()
+        writer.finish(held)
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
     pending = [file for file in outlook.pending if file.key not in writer.written]
@@ -142,9 +148,16 @@ def run_all(
 ) -> BatchReport:
     """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
-    report = run_batch(processor, source, store, settings, options, progress)
-    if report.processed or report.purged or report.stale_rollups:
-        report.counts.update(recompute(processor, store, settings, options.run_id))
+    with ExitStack() as held:
+        report = run_batch(processor, source, store, settings, options, progress, held)
+        if report.processed or report.purged or report.stale_rollups:
+            report.counts.update(recompute(processor, store, settings, options.run_id))
+        if options.summaries:
+            summaries = extras(processor).summaries
+            answers = store.query(*(summary.sql for summary in summaries))
+            report.summaries = [
+                (s.title, *answer) for s, answer in zip(summaries, answers, strict=True)
+            ]
     return report
 
 
@@ -293,6 +306,12 @@ class _Writer:
         batch, self._batch, self._bytes = self._batch, Batch(), 0
         self._commit(batch)
         self._begun = time.monotonic()
+
+    def finish(self, held: ExitStack | None) -> None:
+        """The last commit; see `run_batch`."""
+        if held and self._batch:
+            held.enter_context(self.store.held())
+        self.commit()
 
     def _commit(self, batch: Batch) -> None:
         report = self.report

@@ -43,7 +43,8 @@ _BROKEN = (
 # processes its file lock does the same job.
 _ONE_WRITER = threading.RLock()
 
-_RELATIONS = "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
+_RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
+    UNION ALL SELECT view_name FROM duckdb_views()"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,16 @@ class Store:
             raise unusable(self.database, str(error), duckdb.__version__) from error
         finally:
             connection.close()
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Keep the database open: connections inside are ready at once, other processes wait.
+
+        Raises:
+            StoreBusy, StoreUnusable: as `connect`.
+        """
+        with self.connect():
+            yield
 
     def config(self) -> dict[str, str | bool | int | float | list[str]]:
         """The one configuration: a process that opens a file with two different ones fails."""

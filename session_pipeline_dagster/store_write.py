@@ -1,9 +1,11 @@
 """The statements of the store's transactions. Every function runs inside one that store.py opened.
 
-Arrow goes in through `register`, because the hardened connection has no replacement scans.
+Arrow goes in as a stream (`_offered`), because the hardened connection has no replacement scans,
+and because DuckDB imports pyarrow's dataset module (0.1 s, 25 MB) to look at a table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,12 +23,20 @@ OUTDATED = 0
 """A processor_version that no processor has."""
 
 
+@contextmanager
+def _offered(connection: "DuckDBPyConnection", rows: "pyarrow.Table") -> Generator[None]:
+    """`offered` is a relation of these rows; DuckDB refuses to read it a second time."""
+    connection.register("offered", rows.__arrow_c_stream__())
+    yield
+    connection.unregister("offered")
+
+
 def register(connection: "DuckDBPyConnection", name: str, keys: Sequence[str]) -> None:
-    """Make `name(session_file)` a relation of these keys."""
+    """Make `name(session_file)` a temporary table of these keys."""
     import pyarrow as pa  # noqa: PLC0415  see arrow_schema
 
-    table = pa.table({"session_file": pa.array(keys, type=pa.string())})
-    connection.register(name, table)
+    with _offered(connection, pa.table({"session_file": pa.array(keys, type=pa.string())})):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM offered")
 
 
 def arrow_schema(connection: "DuckDBPyConnection", table: str) -> "pyarrow.Schema":
@@ -134,9 +144,8 @@ def delete_rows(
 
 def insert_rows(connection: "DuckDBPyConnection", table: str, rows: "pyarrow.Table") -> None:
     """Insert an Arrow table; its columns are the table's, in its order."""
-    connection.register("new_rows", rows)
-    connection.execute(f"INSERT INTO {table} FROM new_rows")
-    connection.unregister("new_rows")
+    with _offered(connection, rows):
+        connection.execute(f"INSERT INTO {table} FROM offered")
 
 
 def overtaken(
@@ -213,14 +222,14 @@ def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequenc
         "ctime": pa.array([s.signature.ctime_ns for s in signed], pa.int64()),
         "seen": pa.array([s.signature_at for s in signed], pa.timestamp("us", "UTC")),
     }
-    connection.register("signed", pa.table(columns))
-    connection.execute(
-        """UPDATE session_processor_state SET size_bytes = signed.size, mtime_ns = signed.mtime,
-            ctime_ns = signed.ctime, signature_at = signed.seen,
-            processor_version = coalesce(processor_version, ?)
-        FROM signed WHERE processor_name = ? AND session_file = signed.key""",
-        [processor.version, processor.name],
-    )
+    with _offered(connection, pa.table(columns)):
+        connection.execute(
+            """UPDATE session_processor_state SET size_bytes = now.size, mtime_ns = now.mtime,
+                ctime_ns = now.ctime, signature_at = now.seen,
+                processor_version = coalesce(processor_version, ?)
+            FROM offered AS now WHERE processor_name = ? AND session_file = now.key""",
+            [processor.version, processor.name],
+        )
 
 
 def insert_failures(
