@@ -28,6 +28,8 @@ from session_pipeline_dagster.records import (
 BOM = b"\xef\xbb\xbf"
 _SKIPS_START_BY = 16 << 10
 """Versions that write skippable lines begin with some; elsewhere they would be decoded."""
+_LONGEST_RUN = 512
+"""Lines that are decoded at once, and so again one by one where a single one of them is odd."""
 HEAD_BYTES = 1 << 20
 
 KNOWN_TYPES = frozenset(
@@ -87,62 +89,95 @@ def parse(content: bytes) -> Transcript:
     """
     content = content.removeprefix(BOM)
     head = content[:_SKIPS_START_BY]
-    if b'"attachment":{' not in head and b'"type":"api-request' not in head:
-        count = _plain_lines(content)
-        if count is not None:
-            try:
-                records = _decoder.decode_lines(content)
-            except DECODE_ERRORS:
-                records = []
-            if len(records) == count:
-                return Transcript(records, range(1, count + 1), 0, _count_unknown(records))
-    lines = content.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return _parse_carefully(lines)
+    found = _Found()
+    if b'"attachment":{' in head or b'"type":"api-request' in head:
+        found.carefully(content)
+        return found.transcript()
+    at = 0
+    while at < len(content):
+        end, count = _plain_run(content, at)
+        if count:
+            found.quickly(content[at:end], count)
+        at = content.find(b"\n", end) + 1 or len(content)
+        if at > end:
+            # The line that ended the run.
+            found.carefully(content[end:at])
+    return found.transcript()
 
 
-def _plain_lines(content: bytes) -> int | None:
-    """How many lines there are, if each begins with `{` and ends with `}`; else None.
+def _plain_run(content: bytes, start: int) -> tuple[int, int]:
+    """Where lines that begin with `{` and end with `}` stop, from `start` on, and their number.
 
     `decode_lines` knows no lines: it takes two objects on one line, and one over two. A newline
     between `}` and `{` cannot stand inside an object, so no object spans two of these lines; if it
     then finds as many objects as there are lines, each line is one of them.
     """
-    find, at, count = content.find, -1, 0
-    while (at := find(b"\n", at + 1)) >= 0:
-        count += 1
-        if content[at - 1 : at + 2] != b"}\n{":
+    if not content.startswith(b"{", start):
+        return start, 0
+    find, at, count = content.find, start, 0
+    while count < _LONGEST_RUN:
+        newline = find(b"\n", at)
+        if newline < 0:
+            # The last line has no newline of its own.
+            return (len(content), count + 1) if content.endswith(b"}") else (at, count)
+        around = content[newline - 1 : newline + 2]
+        if around[:1] != b"}":
             break
-    if not content.startswith(b"{"):
-        return None
-    if at < 0:
-        # The last line has no newline of its own.
-        return count + 1 if content.endswith(b"}") else None
-    last = at == len(content) - 1 and content.endswith(b"}\n")
-    return count if last else None
+        at, count = newline + 1, count + 1
+        if around[2:] != b"{":
+            break
+    return at, count
 
 
-def _parse_carefully(lines: list[bytes]) -> Transcript:
-    """The same where a line is odd, blank or not worth decoding."""
-    records: list[Record] = []
-    numbers: list[int] = []
-    unreadable = 0
-    for number, line in enumerate(lines, start=1):
-        record = _skip(line)
-        if record is None:
-            try:
-                record = _decoder.decode(line)
-            except DECODE_ERRORS:
-                if not line.strip():
-                    continue
-                record = read_record(line)
-        if record is None:
-            unreadable += 1
-        else:
-            records.append(record)
-            numbers.append(number)
-    return Transcript(records, numbers, unreadable, _count_unknown(records))
+class _Found:
+    """What was read of a file so far."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.numbers: list[int] = []
+        self.line = self.unreadable = 0
+
+    def quickly(self, run: bytes, count: int) -> None:
+        """Plain lines, all at once."""
+        try:
+            records = _decoder.decode_lines(run)
+        except DECODE_ERRORS:
+            records = []
+        if len(records) != count:
+            self.carefully(run)
+            return
+        self.records += records
+        self.numbers += range(self.line + 1, self.line + count + 1)
+        self.line += count
+
+    def carefully(self, part: bytes) -> None:
+        """Whole lines, one by one, where they may be odd, blank or not worth decoding."""
+        lines = part.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, start=self.line + 1):
+            record = _skip(line)
+            if record is None:
+                try:
+                    record = _decoder.decode(line)
+                except DECODE_ERRORS:
+                    if not line.strip():
+                        continue
+                    record = read_record(line)
+            if record is None:
+                self.unreadable += 1
+            else:
+                self.records.append(record)
+                self.numbers.append(number)
+        self.line += len(lines)
+
+    def transcript(self) -> Transcript:
+        """All of it."""
+        kinds = [record.type for record in self.records]
+        unknown = 0
+        if {*kinds} - KNOWN_TYPES:
+            unknown = sum([kind not in KNOWN_TYPES for kind in kinds])
+        return Transcript(self.records, self.numbers, self.unreadable, unknown)
 
 
 def _skip(line: bytes) -> Record | None:
@@ -159,11 +194,6 @@ def _skip(line: bytes) -> Record | None:
 
 def _raw_time(text: bytes | None) -> datetime | None:
     return None if text is None else parse_time(text.decode("ascii", "replace"))
-
-
-def _count_unknown(records: Sequence[Record]) -> int:
-    kinds = [record.type for record in records]
-    return sum([kind not in KNOWN_TYPES for kind in kinds]) if {*kinds} - KNOWN_TYPES else 0
 
 
 class _Timed(msgspec.Struct):

@@ -66,6 +66,9 @@ def one_by_one(lines: list[bytes]) -> tuple[list[tuple[int, bytes]], int]:
 @given(LINES)
 @example([b'{"type":"user"}', b"", b'{"type":"user"} {"type":"user"}'])
 @example([b'{"type":', b'"user"}', b'{"type":"user"} {"type":"user"}'])
+@example([b'{"type":"user","x":{}', b',"y":{}}', b'{"type":"user"} {"type":"user"}'])
+@example([*[b'{"type":"user"}'] * 700, b'{"type":"us', *[b'{"type":"user"}'] * 1100])
+@example([*[b'{"type":"user"}'] * 700, b'{"type":}', *[b'{"type":"user"}'] * 1100])
 @settings(deadline=None)
 def test_a_file_reads_as_its_lines_do_one_by_one(lines: list[bytes]) -> None:
     transcript = parse(b"".join(line + b"\n" for line in lines))
