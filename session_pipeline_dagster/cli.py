@@ -4,6 +4,7 @@ Works without Dagster, on the same core and store. This module parses arguments 
 codes; what is printed is in `cli_output.py`.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -137,6 +138,8 @@ def run(
     from session_pipeline_dagster.report import Options  # noqa: PLC0415  see _store
     from session_pipeline_dagster.runner import run_all  # noqa: PLC0415
 
+    # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
+    gc.set_threshold(50_000, 50, 100)
     store = _store(context.settings)
     reports = []
     options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
