@@ -9,7 +9,7 @@ from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.snapshot import Signature
 
 if TYPE_CHECKING:
-    import pyarrow
+    from session_pipeline_dagster.columns import Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +44,29 @@ class Signed:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes: rows (Arrow, one list of tables per table name) and records.
+    """What one transaction writes: rows (by table, in parts) and records.
 
     `journal` are rows that are added and never replaced, whatever became of their files.
     """
 
-    rows: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
+    rows: dict[str, list["Packed"]] = field(default_factory=dict)
     done: list[Done] = field(default_factory=list)
     signed: list[Signed] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    journal: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
+    journal: dict[str, list["Packed"]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.done or self.signed or self.failures or self.journal)
-
-    def together(self) -> "Batch":
-        """The same with one Arrow table each: many small inserts cost several times more."""
-        import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
-
-        def one(tables: dict[str, list[pa.Table]]) -> dict[str, list[pa.Table]]:
-            return {name: [pa.concat_tables(t)] for name, t in tables.items()}
-
-        return Batch(one(self.rows), self.done, self.signed, self.failures, one(self.journal))
 
     def without(self, keys: Collection[str]) -> "Batch":
         """The batch without the done files of these keys, their rows included."""
         if not keys:
             return self
         kept = {d.session_file for d in self.done if d.session_file not in keys}
+        from session_pipeline_dagster.columns import of_files  # noqa: PLC0415  see store_write.arrow_schema
+
         return Batch(
-            {name: [_of(table, kept) for table in tables] for name, tables in self.rows.items()},
+            {name: of_files(parts, kept) for name, parts in self.rows.items()},
             [d for d in self.done if d.session_file in kept],
             self.signed,
             self.failures,
@@ -86,11 +79,3 @@ class Batch:
         first, second = keys[: len(keys) // 2], keys[len(keys) // 2 :]
         rest = self.without(first)
         return self.without(second), Batch(rest.rows, rest.done)
-
-
-def _of(table: "pyarrow.Table", keys: Collection[str]) -> "pyarrow.Table":
-    """The rows of these files."""
-    import pyarrow as pa  # noqa: PLC0415  0.1 s that a pass without work does not pay
-
-    of_these = [key in keys for key in table["session_file"].to_pylist()]
-    return table.filter(pa.array(of_these, pa.bool_()))

@@ -4,7 +4,8 @@ A value that does not fit its column is the processor's mistake and costs one fi
 which table and column. What the types are is said by the DDL and read by `store.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -39,6 +40,57 @@ def _encode(name: str, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
                 f"{name}.{field.name}: values of {', '.join(kinds)} do not fit {field.type}"
             ) from error
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Some rows of one table as a compressed Arrow stream: a third of the memory while they wait.
+
+    LZ4, because packing then costs a worker no more than it saves on the way to the writer.
+    """
+
+    rows: int
+    stream: bytes
+
+
+def pack(rows: pa.Table) -> Packed:
+    """The same rows, compressed."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
+        stream.write_table(rows)
+    return Packed(len(rows), sink.getvalue().to_pybytes())
+
+
+def unpack(parts: Sequence[Packed]) -> pa.RecordBatchReader:
+    """The rows of all parts of one table, to be read once; a part is uncompressed in its turn.
+
+    Args:
+        parts: at least one, of one schema.
+    """
+    streams = map(_stream, parts)
+    first = next(streams)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from first
+        for stream in streams:
+            yield from stream
+
+    return pa.RecordBatchReader.from_batches(first.schema, batches())
+
+
+def _stream(part: Packed) -> pa.RecordBatchReader:
+    return pa.ipc.open_stream(part.stream, options=pa.ipc.IpcReadOptions(use_threads=False))
+
+
+def of_files(parts: Sequence[Packed], keys: Collection[str]) -> list[Packed]:
+    """The rows of these files only."""
+    kept = []
+    for part in parts:
+        rows = _stream(part).read_all()
+        of_these = [key in keys for key in rows["session_file"].to_pylist()]
+        kept.append(pack(rows.filter(pa.array(of_these, pa.bool_()))))
+    return kept
 
 
 def check_rows(

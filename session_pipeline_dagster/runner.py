@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Batch, Signed
 from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
@@ -39,10 +40,15 @@ from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.store_read import Known
 from session_pipeline_dagster.work import Outcome, Task
 
+if TYPE_CHECKING:
+    from session_pipeline_dagster.columns import Packed
+
 _MANY_ERRORS = 100
-_FULL_ROW_GROUP = 110_000
-"""Rows of one table, just under DuckDB's row group of 122,880: a smaller commit is rewritten by a
-later one, a larger one holds the database longer."""
+_MOST_ROWS = 122_880
+"""Rows of one table in a commit, DuckDB's row group: what goes beyond it becomes a small group, and
+merging those costs later commits twice their time and 80 MB."""
+_MANY_ROWS = 110_000
+"""Rows that are not worth waiting for more."""
 _LONGEST_UNCOMMITTED = 10.0
 """Seconds: what a crash may cost where each file takes long."""
 
@@ -276,6 +282,8 @@ class _Writer:
         self._batch.signed += [Signed(file.key, file.signature, now) for file in files]
 
     def add(self, outcome: Outcome) -> None:
+        if self._most_rows(outcome.rows) > _MOST_ROWS:
+            self.commit()
         batch, report = self._batch, self.report
         batch.done += outcome.done
         batch.signed += outcome.signed
@@ -294,13 +302,24 @@ class _Writer:
         self.settled.update(outcome.gone)
         self.settled.update(failure.session_file for failure in outcome.touched)
         self._bytes += outcome.bytes_read
-        most = max((sum(map(len, tables)) for tables in batch.rows.values()), default=0)
         if (
             self._bytes >= self.batch_bytes
-            or most >= _FULL_ROW_GROUP
+            or self._most_rows({}) >= _MANY_ROWS
             or time.monotonic() - self._begun >= _LONGEST_UNCOMMITTED
         ):
             self.commit()
+
+    def _most_rows(self, more: "Mapping[str, Packed]") -> int:
+        """Rows of the fullest table, were these added."""
+        waiting = self._batch.rows
+        return max(
+            (
+                sum(part.rows for part in waiting.get(table, ()))
+                + (more[table].rows if table in more else 0)
+                for table in {*waiting, *more}
+            ),
+            default=0,
+        )
 
     def commit(self) -> None:
         batch, self._batch, self._bytes = self._batch, Batch(), 0

@@ -121,7 +121,7 @@ class Settings:
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     limits: Limits = Limits()
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
-    database_memory_mb: int = 512  # SESSION_PIPELINE_DATABASE_MEMORY_MB
+    database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
     health_interval: timedelta = timedelta(seconds=60)  # SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS
     # SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS; None = four times a processor's grace

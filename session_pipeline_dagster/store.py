@@ -35,6 +35,7 @@ _BROKEN = (
     duckdb.InternalException,
     duckdb.FatalException,
     duckdb.SerializationException,
+    duckdb.OutOfMemoryException,
     # There is one writer, so no conflict: what cannot be committed cannot be written.
     duckdb.TransactionException,
 )
@@ -53,7 +54,7 @@ class Store:
 
     database: Path
     lock_timeout: timedelta = timedelta(seconds=120)
-    memory_mb: int = 512
+    memory_mb: int = 128
     threads: int = 1
     create_folder: bool = False
 
@@ -68,7 +69,7 @@ class Store:
 
         Raises:
             StoreBusy: the lock was still held after the timeout; names the holder's PID.
-            StoreUnusable: the file cannot be opened at all.
+            StoreUnusable: the file cannot be opened at all, or not with so little memory.
         """
         connection = self._open(self.lock_timeout if timeout is None else timeout)
         try:
@@ -228,7 +229,7 @@ class Store:
             raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from None
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
-        now, name, batch = datetime.now(UTC), processor.name, batch.together()
+        now, name = datetime.now(UTC), processor.name
         appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
         with self.transaction() as connection:
             overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
@@ -255,8 +256,7 @@ class Store:
             write.delete_rows(connection, processor, replaced)
             write.delete_records(connection, "session_processor_state", name, written)
         for table, parts in [*batch.rows.items(), *batch.journal.items()]:
-            for rows in parts:
-                write.insert_rows(connection, table, rows)
+            write.insert_parts(connection, table, parts)
         write.note_changes(connection, processor)
         write.insert_states(connection, processor, batch.done, now, run_id)
         write.sign(connection, processor, batch.signed)

@@ -40,4 +40,9 @@ def unusable(database: Path, text: str, version: str) -> StoreUnusable:
             f"{database} cannot be written, its disk is full; make room. What was committed before "
             "stays, the rest is done by the next run"
         )
+    if "Out of Memory" in text:
+        return StoreUnusable(
+            f"{database} needs more memory than SESSION_PIPELINE_DATABASE_MEMORY_MB allows; "
+            "set it to more. What was committed before stays, the rest is done by the next run"
+        )
     return StoreUnusable(f"{database} cannot be used: {text.splitlines()[0]}")

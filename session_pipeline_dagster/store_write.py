@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
+    from session_pipeline_dagster.columns import Packed
+
 OUTDATED = 0
 """A processor_version that no processor has."""
 
 
 @contextmanager
-def _offered(connection: "DuckDBPyConnection", rows: "pyarrow.Table") -> Generator[None]:
+def _offered(
+    connection: "DuckDBPyConnection", rows: "pyarrow.Table | pyarrow.RecordBatchReader"
+) -> Generator[None]:
     """`offered` is a relation of these rows; DuckDB refuses to read it a second time."""
     connection.register("offered", rows.__arrow_c_stream__())
     yield
@@ -142,8 +146,19 @@ def delete_rows(
         connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM replaced)")
 
 
-def insert_rows(connection: "DuckDBPyConnection", table: str, rows: "pyarrow.Table") -> None:
-    """Insert an Arrow table; its columns are the table's, in its order."""
+def insert_parts(connection: "DuckDBPyConnection", table: str, parts: "Sequence[Packed]") -> None:
+    """Insert all parts at once: many small inserts cost several times more."""
+    from session_pipeline_dagster.columns import unpack  # noqa: PLC0415  see arrow_schema
+
+    insert_rows(connection, table, unpack(parts))
+
+
+def insert_rows(
+    connection: "DuckDBPyConnection",
+    table: str,
+    rows: "pyarrow.Table | pyarrow.RecordBatchReader",
+) -> None:
+    """Insert Arrow rows; their columns are the table's, in its order."""
     with _offered(connection, rows):
         connection.execute(f"INSERT INTO {table} FROM offered")
 

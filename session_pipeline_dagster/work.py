@@ -31,6 +31,8 @@ from session_pipeline_dagster.transcript import parse
 if TYPE_CHECKING:
     import pyarrow
 
+    from session_pipeline_dagster.columns import Packed
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -53,7 +55,7 @@ class Failed:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a few files; `rows` are those of all `done`, as Arrow.
+    """What became of a few files; `rows` are those of all `done`, by table.
 
     A deferred file is in none of the lists. `journal` and `counts` are of all files.
     """
@@ -63,9 +65,9 @@ class Outcome:
     failed: list[Failed] = field(default_factory=list)
     touched: list[Failure] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    rows: dict[str, "pyarrow.Table"] = field(default_factory=dict)
+    rows: dict[str, "Packed"] = field(default_factory=dict)
     bytes_read: int = 0
-    journal: dict[str, list["pyarrow.Table"]] = field(default_factory=dict)
+    journal: dict[str, list["Packed"]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -171,25 +173,23 @@ class Workbench:
 
     def _keep(self, file: SessionFile, notes: Notes) -> None:
         """What is kept of a file even if it fails."""
-        from session_pipeline_dagster.columns import check_rows, encode  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.columns import check_rows, encode, pack  # noqa: PLC0415  see store_write.arrow_schema
 
         counts, journal = self._outcome.counts, self._outcome.journal
         for name, number in notes.counts.items():
             counts[name] = counts.get(name, 0) + number
         check_rows(notes.journal, self.schemas, file.key)
         for table, rows in encode(notes.journal, self.schemas).items():
-            journal.setdefault(table, []).append(rows)
+            journal.setdefault(table, []).append(pack(rows))
 
     def take(self) -> Outcome:
         """What was worked on since the last call, rows encoded."""
-        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store_write.arrow_schema
-
         outcome, results = self._outcome, self._results
         self._outcome, self._results = Outcome(), []
         if not results:
             return outcome
         try:
-            outcome.rows = encode(_together([r for _, _, r in results]), self.schemas)
+            outcome.rows = self._packed([r for _, _, r in results])
         except ContractError:
             self._encode_one_by_one(outcome, results)
         return outcome
@@ -210,7 +210,16 @@ class Workbench:
                 outcome.done.remove(done)
             else:
                 good.append(result)
-        outcome.rows = encode(_together(good), self.schemas)
+        outcome.rows = self._packed(good)
+
+    def _packed(self, results: list[ProcessorResult]) -> "dict[str, Packed]":
+        from session_pipeline_dagster.columns import encode, pack  # noqa: PLC0415  see store_write.arrow_schema
+
+        rows: dict[str, list[tuple[object, ...]]] = {}
+        for result in results:
+            for table, found in result.rows.items():
+                rows.setdefault(table, []).extend(found)
+        return {table: pack(found) for table, found in encode(rows, self.schemas).items()}
 
 
 def check_result(processor: Processor, result: object) -> None:
@@ -232,14 +241,6 @@ def check_result(processor: Processor, result: object) -> None:
     except ValueError as error:
         message = f"processor {processor.name!r}: memo must be a text that holds JSON"
         raise ContractError(message) from error
-
-
-def _together(results: list[ProcessorResult]) -> dict[str, list[tuple[object, ...]]]:
-    rows: dict[str, list[tuple[object, ...]]] = {}
-    for result in results:
-        for table, found in result.rows.items():
-            rows.setdefault(table, []).extend(found)
-    return rows
 
 
 def _problem(processor: Processor, error: BaseException) -> Problem:

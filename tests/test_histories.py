@@ -57,8 +57,7 @@ class RowsFirst(KillableStore):
         keys = [done.session_file for done in batch.done]
         store_write.delete_rows(connection, processor, keys)
         for table, parts in batch.rows.items():
-            for rows in parts:
-                store_write.insert_rows(connection, table, rows)
+            store_write.insert_parts(connection, table, parts)
         connection.commit()
         self.killer.step()
         connection.begin()

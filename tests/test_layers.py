@@ -22,7 +22,8 @@ LAYERS = [
     {"snapshot"},
     {"sessions", "quality", "derivation", "reporting"},
     {"processor", "plan", "report"},
-    {"processors.usage", "processors.verification", "batch", "columns", "ticks", "health"},
+    {"processors.usage", "processors.verification", "columns", "ticks", "health"},
+    {"batch"},
     {"health_rules", "alerts"},
     {"alert_sinks"},
     {

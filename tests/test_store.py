@@ -14,6 +14,7 @@ import pytest
 from helpers import OLD, EchoProcessor, Pipeline, make_pipeline
 
 from session_pipeline_dagster.batch import Batch, Done, Signed
+from session_pipeline_dagster.columns import encode, pack
 from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Rollup
@@ -73,20 +74,13 @@ def done(key: str, **changes: object) -> Done:
 
 def batch(store: Store, processor: TwoTables, rows: dict[str, int], word: str = "w") -> Batch:
     """A commit of one row per file in both tables; `rows` is file -> text_bytes."""
-    schemas = store.prepare(processor)
-    numbers = [list(rows), [1] * len(rows), list(rows.values())]
+    given = {
+        "echo_rows": [(key, 1, number) for key, number in rows.items()],
+        "echo_words": [(key, word) for key in rows],
+    }
+    encoded = encode(given, store.prepare(processor))
     return Batch(
-        rows={
-            "echo_rows": [
-                pa.Table.from_arrays(list(map(pa.array, numbers)), schema=schemas["echo_rows"])
-            ],
-            "echo_words": [
-                pa.Table.from_arrays(
-                    [pa.array(list(rows)), pa.array([word] * len(rows))],
-                    schema=schemas["echo_words"],
-                )
-            ],
-        },
+        rows={table: [pack(found)] for table, found in encoded.items()},
         done=[done(key) for key in rows],
     )
 
@@ -137,7 +131,7 @@ def test_a_commit_is_all_or_nothing(pipeline: Pipeline) -> None:
     store.commit(processor, Batch(failures=[failure("a/2")]))
     before = tables(pipeline)
     bad = batch(store, processor, {"a/1": 9, "a/2": 9})
-    bad.rows["echo_words"] = [pa.table({"too": ["few"]})]
+    bad.rows["echo_words"] = [pack(pa.table({"too": ["few"]}))]
     with pytest.raises(duckdb.Error):
         store.commit(processor, bad)
     assert tables(pipeline) == before

@@ -22,8 +22,11 @@ from helpers import (
 )
 from test_store_opening import Holder
 
+from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.plan import look
+from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store import Store
 
 PROGRAM = Path(sys.executable).with_name("session-pipeline")
 
@@ -43,6 +46,36 @@ try:
 except StoreUnusable as error:
     print(error)
 """
+
+
+def test_too_little_memory_is_said_and_what_to_set(tmp_path: Path) -> None:
+    store = Store(tmp_path / "small.duckdb", memory_mb=16)
+    with pytest.raises(StoreUnusable, match="set it to more") as found:
+        store.query("SELECT list(n) FROM range(5_000_000) AS t(n)")
+    assert "SESSION_PIPELINE_DATABASE_MEMORY_MB" in str(found.value)
+    assert store.query("SELECT 1") == [(["1"], [(1,)])]
+
+
+class Wide(EchoProcessor):
+    """Two kilobytes a line."""
+
+    def __init__(self) -> None:
+        super().__init__(name="wide")
+        self.tables = {"wide_rows": "session_file VARCHAR, text VARCHAR"}
+
+    def process(self, session: Session) -> ProcessorResult:
+        rows = [(session.key, f"{number:08}" * 256) for number in session.transcript.numbers]
+        return ProcessorResult({"wide_rows": rows}, len(rows))
+
+
+def test_a_batch_larger_than_the_memory_is_written_all_the_same(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path).having(database_memory_mb=32)
+    write_many(pipeline.root, 20, lines=2000)
+    assert pipeline.run(Wide()).commit_seconds[1:] == []
+    (found,) = pipeline.select(
+        "SELECT count(*), count(DISTINCT text), sum(length(text)) FROM wide_rows"
+    )
+    assert found == (40_000, 2000, 40_000 * 2048)
 
 
 @pytest.mark.parametrize("room", [0, 4_000, 50_000, 100_000])

@@ -45,7 +45,7 @@ class StoreResource(DuckDBResource):
     """
 
     lock_timeout_seconds: float = Field(120.0, description="How long to wait for the file's lock.")
-    memory_mb: int = Field(512, description="DuckDB's memory limit.")
+    memory_mb: int = Field(128, description="DuckDB's memory limit.")
     threads: int = Field(1, description="DuckDB's threads.")
     create_folder: bool = Field(False, description="Create the database's folder if missing.")
 

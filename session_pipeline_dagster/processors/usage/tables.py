@@ -47,6 +47,7 @@ _PICKED_OF_MESSAGE = (
     "session_file message_id request_id username project agent_id model sent_at service_tier speed "
     "line_number sent_at_inferred file_started_at"
 ).split()
+_PICKED_OF_DAY = ("username", "project", "model", "sent_at")
 _COUNTERS = (
     "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
     "cache_creation_1h_tokens cache_read_tokens web_search_requests"
@@ -80,46 +81,82 @@ def _counted_once(source: str, picked: Sequence[str]) -> str:
         FROM {source} GROUP BY message_key"""
 
 
+# Few things have copies, and comparing them all would hold every row in memory. Hashes take less of
+# it than keys; two keys of one hash are only compared needlessly.
+def _copied(table: str, key: str, which: str = "TRUE") -> str:
+    """SELECT of the hashes of keys that stand in several rows."""
+    return f"""SELECT hash({key}) AS hashed FROM {table} WHERE {which}
+        GROUP BY hashed HAVING count(*) > 1"""
+
+
+def _alone(table: str, key: str) -> str:
+    return f"{table} ANTI JOIN copied ON hash({key}) = hashed"
+
+
+def _with_copies(table: str, key: str) -> str:
+    return f"(FROM {table} SEMI JOIN copied ON hash({key}) = hashed)"
+
+
+_OWN_ORIGIN = "coalesce(origin_session_id, session_id)"
+
+
 def _unique_messages() -> str:
+    counters = ", ".join(_COUNTERS)
     return f"""
+        WITH copied AS MATERIALIZED ({_copied("usage_messages", "message_key")})
+        SELECT message_key, session_file, message_id, request_id, {_OWN_ORIGIN} AS session_id,
+            {_OWN_ORIGIN} AS origin_session_id, username, project, agent_id, is_sidechain, model,
+            sent_at, {counters}, service_tier, speed, output_partial, line_number,
+            sent_at_inferred, 1 AS copies
+        FROM {_alone("usage_messages", "message_key")}
+        UNION ALL
         SELECT message_key, picked.session_file, picked.message_id, picked.request_id,
-            origin AS session_id, origin AS origin_session_id, picked.username, picked.project,
-            picked.agent_id, is_sidechain, picked.model, picked.sent_at, {", ".join(_COUNTERS)},
-            picked.service_tier, picked.speed, output_partial, picked.line_number,
-            picked.sent_at_inferred, copies
-        FROM ({_counted_once("usage_messages", _PICKED_OF_MESSAGE)})"""
+            origin, origin, picked.username, picked.project, picked.agent_id, is_sidechain,
+            picked.model, picked.sent_at, {counters}, picked.service_tier, picked.speed,
+            output_partial, picked.line_number, picked.sent_at_inferred, copies
+        FROM ({_counted_once(_with_copies("usage_messages", "message_key"), _PICKED_OF_MESSAGE)})"""
 
 
 def _unique_events() -> str:
     return f"""
-        SELECT event_key, picked.session_file, origin AS session_id, origin AS origin_session_id,
-            picked.username, picked.project, picked.event_type, picked.tool_name, picked.skill_name,
-            picked.subagent_type, picked.mcp_server, picked.command_name, picked.plugin,
-            calls.is_error OR coalesce(late.is_error, false) AS is_error, picked.model, picked.cwd,
-            picked.occurred_at, picked.message_key, picked.line_number, calls.is_sidechain, copies
+        WITH copied AS MATERIALIZED ({_copied("usage_events", "event_key")}),
+        late AS (SELECT DISTINCT tool_use_id FROM usage_tool_results WHERE is_error)
+        SELECT event_key, session_file, session_id, session_id AS origin_session_id, username,
+            project, event_type, tool_name, skill_name, subagent_type, mcp_server, command_name,
+            plugin, is_error OR late.tool_use_id IS NOT NULL AS is_error, model, cwd, occurred_at,
+            message_key, line_number, is_sidechain, copies
         FROM (
-            SELECT event_key, {_picked(_PICKED_OF_EVENT)}, {_ORIGIN} AS origin,
-                bool_or(is_error) AS is_error, bool_and(is_sidechain) AS is_sidechain,
-                count(*) AS copies
-            FROM usage_events GROUP BY event_key
-        ) AS calls
-        LEFT JOIN (
-            SELECT tool_use_id, bool_or(is_error) AS is_error FROM usage_tool_results GROUP BY ALL
-        ) AS late ON late.tool_use_id = calls.event_key"""
+            SELECT event_key, session_file, {_OWN_ORIGIN} AS session_id, username, project,
+                event_type, tool_name, skill_name, subagent_type, mcp_server, command_name, plugin,
+                is_error, model, cwd, occurred_at, message_key, line_number, is_sidechain,
+                1 AS copies
+            FROM {_alone("usage_events", "event_key")}
+            UNION ALL
+            SELECT event_key, picked.session_file, origin, picked.username, picked.project,
+                picked.event_type, picked.tool_name, picked.skill_name, picked.subagent_type,
+                picked.mcp_server, picked.command_name, picked.plugin, is_error, picked.model,
+                picked.cwd, picked.occurred_at, picked.message_key, picked.line_number,
+                is_sidechain, copies
+            FROM (
+                SELECT event_key, {_picked(_PICKED_OF_EVENT)}, {_ORIGIN} AS origin,
+                    bool_or(is_error) AS is_error, bool_and(is_sidechain) AS is_sidechain,
+                    count(*) AS copies
+                FROM {_with_copies("usage_events", "event_key")} GROUP BY event_key
+            )
+        )
+        LEFT JOIN late ON late.tool_use_id = event_key"""
 
 
 # The UTC day whatever the connection's time zone; 13 times as fast as AT TIME ZONE 'UTC'.
 _DAY = "make_timestamp(epoch_us(sent_at))::DATE"
 _CHANGED_DAYS = "(SELECT part::DATE FROM parts)"
 
-# Of all copies of a response, only those with other copies need to be compared, and few have.
-# Hashes take less memory than keys; two keys of one hash are only looked at needlessly.
-_COPIED = f"""
-    SELECT hash(message_key) AS hashed FROM usage_messages
-    WHERE hash(message_key) IN (
-        SELECT hash(message_key) FROM usage_messages WHERE {_DAY} IN {_CHANGED_DAYS})
-    GROUP BY hashed HAVING count(*) > 1"""
-_ONLY_COPIED = "(FROM usage_messages SEMI JOIN copied ON hash(message_key) = hashed)"
+_COPIED_THERE = _copied(
+    "usage_messages",
+    "message_key",
+    f"""hash(message_key) IN (
+        SELECT hash(message_key) FROM usage_messages WHERE {_DAY} IN {_CHANGED_DAYS})""",
+)
 
 VIEWS: Mapping[str, str] = {
     "usage_messages_unique": _unique_messages(),
@@ -137,7 +174,7 @@ USAGE_DAILY = Rollup(
     changed=f"""SELECT DISTINCT {_DAY}::VARCHAR FROM usage_messages WHERE message_key IN (
         SELECT message_key FROM usage_messages SEMI JOIN batch USING (session_file))""",
     refresh=f"""
-        WITH copied AS MATERIALIZED ({_COPIED})
+        WITH copied AS MATERIALIZED ({_COPIED_THERE})
         SELECT {_DAY} AS day, username, project, model, count(*),
             sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
             sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
@@ -146,12 +183,12 @@ USAGE_DAILY = Rollup(
             count(DISTINCT origin)
         FROM (
             SELECT username, project, model, sent_at, output_partial, {", ".join(_COUNTERS)},
-                coalesce(origin_session_id, session_id) AS origin
-            FROM usage_messages ANTI JOIN copied ON hash(message_key) = hashed
+                {_OWN_ORIGIN} AS origin
+            FROM {_alone("usage_messages", "message_key")}
             UNION ALL
             SELECT picked.username, picked.project, picked.model, picked.sent_at, output_partial,
                 {", ".join(_COUNTERS)}, origin
-            FROM ({_counted_once(_ONLY_COPIED, ("username", "project", "model", "sent_at"))})
+            FROM ({_counted_once(_with_copies("usage_messages", "message_key"), _PICKED_OF_DAY)})
         )
         WHERE {_DAY} IN {_CHANGED_DAYS}
         GROUP BY ALL""",
@@ -184,9 +221,7 @@ SUMMARIES = (
     ),
     Summary(
         "Tools",
-        """WITH copied AS MATERIALIZED (
-            SELECT hash(event_key) AS hashed FROM usage_events
-            GROUP BY hashed HAVING count(*) > 1)
+        f"""WITH copied AS MATERIALIZED ({_copied("usage_events", "event_key")})
         SELECT tool, kind, count(*) AS calls,
             count(*) FILTER (error OR event_key IN (
                 SELECT tool_use_id FROM usage_tool_results WHERE is_error)) AS errors,
@@ -194,12 +229,12 @@ SUMMARIES = (
         FROM (
             SELECT event_key, coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
                 is_error AS error, username
-            FROM usage_events ANTI JOIN copied ON hash(event_key) = hashed
+            FROM {_alone("usage_events", "event_key")}
             UNION ALL
             SELECT event_key, any_value(coalesce(tool_name, '/' || command_name)),
                 any_value(event_type), bool_or(is_error),
                 arg_min(username, row(is_sidechain, file_started_at, session_file))
-            FROM usage_events SEMI JOIN copied ON hash(event_key) = hashed GROUP BY event_key
+            FROM {_with_copies("usage_events", "event_key")} GROUP BY event_key
         )
         GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
     ),
