@@ -323,8 +323,16 @@ def _check_reports(
         ours = name.startswith("session_")
         if not _NAME.fullmatch(name) or ours or name in taken or names.count(name) > 1:
             raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
+    for report in own:
+        if report.trigger not in report.deps or not {*report.deps} <= {*relations(processor)}:
+            raise ContractError(
+                f"report {report.name!r}: deps must be tables of {processor.name!r}, "
+                "and trigger one of them"
+            )
+        if not report.files:
+            raise ContractError(f"report {report.name!r} declares no file")
     for file in (file for report in own for file in report.files):
-        if PurePosixPath(file).name != file or files.count(file) > 1:
+        if PurePosixPath(file).name != file or not file.strip(".") or files.count(file) > 1:
             raise ContractError(f"processor {processor.name!r}: {file!r} cannot name a file")
 
 

@@ -10,10 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.errors import (
+    ContractError,
+    SettingsError,
+    StoreBusy,
+    StoreUnusable,
+)
 from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.reporting import Asked, Report
 from session_pipeline_dagster.store import Store
+
+_PAUSE = 0.05
+"""Seconds between two looks at whether another report is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +48,17 @@ def publish(
 
     Raises:
         SettingsError: the files cannot be written there.
-        ContractError: a SELECT of the report is not valid.
+        ContractError: a SELECT of the report is not valid, or its files are not the declared ones.
+        StoreBusy: another report is still being made.
     """
     started = time.monotonic()
     store.prepare(processor)
     with _alone(store):
         answers = store.query(*report.selects(asked))
         rendered = report.render(asked, [rows for _, rows in answers])
+        if not rendered.files or not {*rendered.files} <= {*report.files}:
+            # `forget` deletes what is declared; another file would keep who was forgotten.
+            raise ContractError(f"report {report.name!r} made other files than it declares")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in rendered.files.items():
@@ -69,6 +81,9 @@ def discard(reports: Sequence[Report], store: Store, folder: Path) -> None:
     """Delete the reports' files, so that they name nobody any more.
 
     Waits for a report that is being made: it may have been read before rows were deleted.
+
+    Raises:
+        StoreBusy: it is still being made after the time that one waits for the database.
     """
     names = "|".join(re.escape(name) for report in reports for name in report.files)
     # Beside a file may lie what a process that was killed had begun.
@@ -82,12 +97,29 @@ def discard(reports: Sequence[Report], store: Store, folder: Path) -> None:
 @contextmanager
 def _alone(store: Store) -> Generator[None]:
     """One report of a database at a time, from its rows to its files; ends with the process."""
-    descriptor = os.open(store.database.parent, os.O_RDONLY)
+    folder = store.database.parent
+    descriptor = os.open(folder, os.O_RDONLY)
+    give_up = time.monotonic() + store.lock_timeout.total_seconds()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _locked(descriptor, folder):
+            if time.monotonic() >= give_up:
+                raise StoreBusy(f"a report is still being made of {store.database}; try again")
+            time.sleep(_PAUSE)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreUnusable(
+            f"{folder} cannot be locked ({error.strerror}); keep the database on a local disk"
+        ) from error
+    return True
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -177,3 +177,25 @@ def test_a_name_that_dagster_would_have_twice_costs_its_plugin_and_not_the_locat
         setattr(plugin, name, value)
     with pytest.raises(ContractError):
         check_contract(plugin, [usage])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trigger": "echo_other"},
+        {"deps": ("usage_daily",), "trigger": "usage_daily"},
+        {"deps": ()},
+        {"files": ()},
+        {"files": ("..",)},
+        {"files": ("",)},
+        {"files": ("below/page.html",)},
+    ],
+    ids=["trigger", "table of another", "no table", "no file", "parent", "empty", "folder"],
+)
+def test_a_report_that_could_not_be_made_or_forgotten_is_refused(wrong: dict[str, object]) -> None:
+    plugin = EchoProcessor()
+    plugin.reports = [echo_report()]
+    check_contract(plugin, [UsageProcessor()])
+    plugin.reports = [echo_report(**wrong)]
+    with pytest.raises(ContractError):
+        check_contract(plugin, [UsageProcessor()])

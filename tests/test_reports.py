@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,9 @@ from helpers import EchoProcessor, Pipeline, echo_report, make_pipeline, write_s
 from session_pipeline_dagster import cli_forget
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.derivation import Row
-from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.processor import Rollup
-from session_pipeline_dagster.publish import Published, publish
+from session_pipeline_dagster.publish import Published, discard, publish
 from session_pipeline_dagster.reporting import Asked, Rendered, Report
 from session_pipeline_dagster.settings import OnDelete
 
@@ -102,6 +102,34 @@ def test_a_report_that_is_made_while_someone_is_forgotten_does_not_stay(
     assert made
     assert not made[0].paths[0].exists()
     assert b"bob" in make(pipeline).paths[0].read_bytes()
+
+
+def test_who_waits_for_a_report_that_hangs_is_told_so(pipeline: Pipeline) -> None:
+    hanging, over = threading.Event(), threading.Event()
+
+    def hang(asked: Asked, answers: list[list[Row]]) -> Rendered:
+        hanging.set()
+        over.wait(30)
+        return keys_page(asked, answers)
+
+    publishing = threading.Thread(target=lambda: make(pipeline, replace(KEYS, render=hang)))
+    publishing.start()
+    try:
+        assert hanging.wait(10)
+        store = replace(pipeline.store, lock_timeout=timedelta(milliseconds=200))
+        with pytest.raises(StoreBusy, match="a report is still being made"):
+            discard([KEYS], store, pipeline.settings.reports)
+    finally:
+        over.set()
+        publishing.join(10)
+    discard([KEYS], store, pipeline.settings.reports)
+
+
+def test_a_report_makes_no_file_that_it_has_not_declared(pipeline: Pipeline) -> None:
+    """Nobody would delete it when someone is to be forgotten."""
+    with pytest.raises(ContractError, match="other files than it declares"):
+        make(pipeline, replace(KEYS, files=("other.html",)))
+    assert not pipeline.settings.reports.exists()
 
 
 def test_reports_go_even_if_what_is_derived_cannot_be_computed(pipeline: Pipeline) -> None:

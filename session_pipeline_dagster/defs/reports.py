@@ -90,10 +90,10 @@ def _outdated(report: Report) -> dg.AutomationCondition:
 def _metadata(made: Published) -> Metadata:
     labels = [f"| {name.replace('_', ' ')} | {number:,} |" for name, number in made.numbers.items()]
     found: Metadata = {
+        **made.numbers,
         "report": dg.MetadataValue.path(str(made.paths[0])),
         **{path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in made.paths[1:]},
         "totals": dg.MetadataValue.md("\n".join(["| | |", "|---|---:|", *labels])),
-        **made.numbers,
         "bytes": made.bytes,
         "seconds": round(made.seconds, 3),
     }
