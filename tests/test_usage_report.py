@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline
+from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
 from lines import assistant, encode, result, tool, usage, user
 
 from session_pipeline_dagster.cli import main
@@ -430,14 +430,14 @@ def test_it_declares_the_files_that_it_makes(made: Published) -> None:
 
 def test_a_report_cannot_take_the_name_of_another_asset_or_file() -> None:
     usage_processor = UsageProcessor()
-    for changes in ({"name": "usage_daily"}, {"name": "usage_report"}, {"name": "No"}):
+    for name in ("usage_daily", "usage_report", "No"):
         echo = EchoProcessor()
-        echo.reports = [replace(USAGE_REPORT, files=("echo.html",), **changes)]
+        echo.reports = [echo_report(name)]
         with pytest.raises(ContractError, match="cannot name a report"):
             check_contract(echo, [usage_processor])
     for files in (("usage.html",), ("../echo.html",)):
         echo = EchoProcessor()
-        echo.reports = [replace(USAGE_REPORT, name="echo_report", files=files)]
+        echo.reports = [echo_report(files=files)]
         with pytest.raises(ContractError, match="cannot name a file"):
             check_contract(echo, [usage_processor])
 

@@ -412,3 +412,28 @@ def test_a_turn_of_two_megabytes_is_shortened_and_its_quotes_still_verify(
     assert len(llm.bodies[0]) < 20_000
     assert "characters left out" in json.dumps(llm.requests[0])
     assert len(stored(pipeline)) == 1
+
+
+def test_a_session_whose_later_part_gets_no_answer_leaves_nothing_and_is_read_once(
+    tmp_path: Path,
+) -> None:
+    down = True
+
+    def model(request: dict[str, Any]) -> Step:
+        turns = [turn for turn in sent_turns(request) if not turn["context"]]
+        return Step(status=500) if down and turns[0]["index"] > 0 else find_the_fact(request)
+
+    with FakeLLM(Extractor.ANTHROPIC, model) as fake:
+        pipeline = pipeline_asking(tmp_path, fake.settings(deadline=timedelta(seconds=0.5)))
+        between = [said("user", "some words about the export " * 14, n) for n in range(1, 200)]
+        lines = [said("user", f"No, {QUOTE}.", 0), *between, said("user", f"And {QUOTE}.", 200)]
+        write(pipeline, "alice/p/a.jsonl", lines)
+        processor = VerificationProcessor()
+        report = pipeline.run(processor)
+        assert (report.processed, report.errors) == (0, 1)
+        assert stored(pipeline) == []
+        assert pipeline.states(processor) == {}
+        down = False
+        pipeline.let_back_off_pass()
+        pipeline.run(processor)
+        assert [row[1] for row in stored(pipeline)] == [1, 201]
