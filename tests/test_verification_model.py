@@ -437,3 +437,24 @@ def test_a_session_whose_later_part_gets_no_answer_leaves_nothing_and_is_read_on
         pipeline.let_back_off_pass()
         pipeline.run(processor)
         assert [row[1] for row in stored(pipeline)] == [1, 201]
+
+
+def test_a_session_that_grows_gives_no_more_than_twenty_detections_in_all(tmp_path: Path) -> None:
+    def everything(request: dict[str, Any]) -> Step:
+        new = [turn for turn in sent_turns(request) if not turn["context"]]
+        quotes = [(t["index"], q.strip()) for t in new for q in t["text"].split(".") if q.strip()]
+        return answer(*(detection(index, quote) for index, quote in quotes))
+
+    def facts(first: int) -> str:
+        return " ".join(f"number {n:03} is a fact." for n in range(first, first + 15))
+
+    with FakeLLM(Extractor.ANTHROPIC, everything) as fake:
+        pipeline = pipeline_asking(tmp_path, fake.settings())
+        path = write(pipeline, "alice/p/a.jsonl", [said("user", facts(0), 0)])
+        found, over = [], []
+        for turn in range(1, 4):
+            report = pipeline.run(VerificationProcessor())
+            found.append(len(stored(pipeline)))
+            over.append(report.counts.get("detections_over_limit", 0))
+            add(path, [said("user", facts(100 * turn), turn)])
+    assert (found, over) == ([15, 20, 20], [0, 10, 15])

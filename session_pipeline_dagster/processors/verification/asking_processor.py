@@ -6,7 +6,7 @@ import msgspec
 
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.asking import ModelExtractor
+from session_pipeline_dagster.processors.verification.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.budget import Budget
 from session_pipeline_dagster.processors.verification.extractor import Extractor
 from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
@@ -23,12 +23,14 @@ class _Memo(msgspec.Struct, frozen=True):
     Attributes:
         turns, digest: how many turns, and their digest.
         extractor, model: who was asked.
+        found: detections in them.
     """
 
     turns: int
     digest: str
     extractor: str
     model: str | None
+    found: int = 0
 
 
 def asking_processor(model: Model, settings: ModelSettings, run_id: str | None) -> Processor:
@@ -57,28 +59,31 @@ class AskingProcessor(VerificationProcessor):
             Retryable, Permanent, SettingsError: as `Model.ask`.
         """
         turns = read_turns(session)
-        memo = self._memo(turns)
-        seen = self._seen(session.memo, turns)
+        known = self._known(session.memo, turns)
+        seen, earlier = (known.turns, known.found) if known else (0, 0)
         if seen == len(turns):
-            return ProcessorResult({}, 0, memo, append=seen > 0)
+            return ProcessorResult({}, 0, self._memo(turns, earlier), append=seen > 0)
         with self._budget.spending(session.notes):
             found = self._extractor.find(turns, seen, session.key, session.notes)
+        # A session that talks a model into finding things may grow as often as it likes.
+        kept = found[: max(MOST - earlier, 0)]
+        if len(kept) < len(found):
+            session.notes.count("detections_over_limit", len(found) - len(kept))
+        memo = self._memo(turns, earlier + len(kept))
         new = len(turns) - seen
-        return result(session, found, self._extractor, self.version, new, memo, append=seen > 0)
+        return result(session, kept, self._extractor, self.version, new, memo, append=seen > 0)
 
-    def _memo(self, turns: Sequence[Turn]) -> str:
+    def _memo(self, turns: Sequence[Turn], found: int) -> str:
         asked = (self._extractor.name, self._extractor.model)
-        return msgspec.json.encode(_Memo(len(turns), digest(turns), *asked)).decode()
+        return msgspec.json.encode(_Memo(len(turns), digest(turns), *asked, found)).decode()
 
-    def _seen(self, memo: str | None, turns: Sequence[Turn]) -> int:
-        """How many of the first turns this model was already asked about; 0 = the whole file."""
+    def _known(self, memo: str | None, turns: Sequence[Turn]) -> _Memo | None:
+        """What is known of the first turns, if this model was asked about them; None = of none."""
         if memo is None:
-            return 0
+            return None
         try:
             known = msgspec.json.decode(memo, type=_Memo)
         except msgspec.DecodeError:
-            return 0
+            return None
         same = (known.extractor, known.model) == (self._extractor.name, self._extractor.model)
-        if not same or digest(turns[: known.turns]) != known.digest:
-            return 0
-        return known.turns
+        return known if same and digest(turns[: known.turns]) == known.digest else None
