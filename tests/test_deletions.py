@@ -327,6 +327,16 @@ def test_forget_removes_a_user_from_every_table_and_nobody_else(two_users: Pipel
     assert two_users.select(daily) == [("bob", 20)]
 
 
+def test_forget_takes_a_user_by_the_whole_name(pipeline: Pipeline) -> None:
+    users = ("carol", "carol@a.org", "carol@b.org", "carola")
+    for name in users:
+        write_session(pipeline.root, f"{name}/s.jsonl", "one")
+    pipeline.run(EchoProcessor())
+    assert forget(pipeline, "--user", "carol", "--yes")[0] == 0
+    left = pipeline.select("SELECT DISTINCT session_file FROM echo_rows ORDER BY 1")
+    assert {key for (key,) in left if "carol" in key} == {f"{name}/s.jsonl" for name in users[1:]}
+
+
 def test_forget_removes_one_session_and_leaves_the_users_others(two_users: Pipeline) -> None:
     (two_users.root / "alice/p/s.jsonl").unlink()
     code, output = forget(two_users, "--session", "alice/p/s.jsonl", "--yes")

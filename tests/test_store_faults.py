@@ -22,7 +22,7 @@ from helpers import (
 )
 from test_store_opening import Holder
 
-from session_pipeline_dagster.errors import StoreUnusable
+from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.plan import look
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.settings import Settings
@@ -35,7 +35,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from helpers import EchoProcessor, Pipeline
-from session_pipeline_dagster.errors import StoreUnusable
+from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.settings import Root, Settings
 
 root, database, size = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
@@ -54,6 +54,25 @@ def test_too_little_memory_is_said_and_what_to_set(tmp_path: Path) -> None:
         store.query("SELECT list(n) FROM range(5_000_000) AS t(n)")
     assert "SESSION_PIPELINE_DATABASE_MEMORY_MB" in str(found.value)
     assert store.query("SELECT 1") == [(["1"], [(1,)])]
+
+
+def test_a_database_that_is_taken_between_look_and_commit_costs_only_the_pass(
+    tmp_path: Path,
+) -> None:
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 3)
+    pipeline.run(EchoProcessor())
+    before = pipeline.rows(), pipeline.states(EchoProcessor())
+    append(pipeline.root / "alice" / "s01.jsonl", "one more")
+    holders: list[Holder] = []
+    taken = EchoProcessor(hook=lambda _: holders.append(Holder(pipeline.settings.database)))
+    with pytest.raises(StoreBusy):
+        pipeline.having(lock_timeout=timedelta(seconds=0.2)).run(taken)
+    holders[0].let_go()
+    assert (pipeline.rows(), pipeline.states(EchoProcessor())) == before
+    assert pipeline.failures(EchoProcessor()) == {}
+    assert pipeline.run(EchoProcessor()).processed == 1
+    assert pipeline.rows() == expected_rows(pipeline.root)
 
 
 class Wide(EchoProcessor):

@@ -329,6 +329,14 @@ def test_user_lines_keep_the_raw_count() -> None:
     assert counted(user(), user([result()]), user("x", isMeta=True)).session["user_lines"] == 3
 
 
+def test_times_with_and_without_an_offset_stand_in_one_file() -> None:
+    """One without is UTC; comparing the two kinds must not cost the file."""
+    times = ("2026-03-10T12:00:00", "2026-03-10T12:01:00Z", "2026-03-10T14:02:00+02:00")
+    session = counted(*(user(at=time) for time in times)).session
+    assert (session["active_seconds"], session["wall_seconds"]) == (120, 120)
+    assert session["unreadable_lines"] == 0
+
+
 @pytest.mark.parametrize(("gap", "active"), [("12:10:00", 600 + 5), ("12:10:01", 5)])
 def test_a_gap_over_600_seconds_is_no_activity(gap: str, active: float) -> None:
     end = f"2026-03-10T{gap[:-1]}{int(gap[-1]) + 5}Z"

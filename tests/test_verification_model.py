@@ -15,7 +15,10 @@ from helpers import Pipeline, numbers
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.processors.verification.asking import SYSTEM, Answer
+from session_pipeline_dagster.processors.verification.calls import schema_of
 from session_pipeline_dagster.settings import Extractor, ModelSettings
+from session_pipeline_dagster.snapshot import content_hash
 
 QUOTE = "the rate is always that of the invoice date"
 LEDGER = "SELECT session_file, outcome, input_tokens, run_id FROM llm_calls ORDER BY ALL"
@@ -184,6 +187,19 @@ def test_the_next_attempt_is_when_the_server_says(pipeline: Pipeline, llm: FakeL
     (failure,) = pipeline.failures(processor).values()
     assert failure.next_attempt_at is not None
     assert failure.next_attempt_at - failure.last_failed_at == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("says", ["999999", "Fri, 01 May 2099 00:00:00 GMT"])
+def test_no_server_puts_a_session_off_for_longer_than_six_hours(
+    pipeline: Pipeline, llm: FakeLLM, says: str
+) -> None:
+    llm.script = [Step(status=429, headers={"Retry-After": says})]
+    write(pipeline, "alice/p/a.jsonl", [said("user", FACT)])
+    processor = VerificationProcessor()
+    pipeline.run(processor)
+    (failure,) = pipeline.failures(processor).values()
+    assert failure.next_attempt_at is not None
+    assert failure.next_attempt_at - failure.last_failed_at == timedelta(hours=6)
 
 
 def test_down_for_an_hour_and_up_again_every_session_is_processed_once(
@@ -458,3 +474,12 @@ def test_a_session_that_grows_gives_no_more_than_twenty_detections_in_all(tmp_pa
             over.append(report.counts.get("detections_over_limit", 0))
             add(path, [said("user", facts(100 * turn), turn)])
     assert (found, over) == ([15, 20, 20], [0, 10, 15])
+
+
+def test_another_prompt_is_another_version() -> None:
+    """Raise `VerificationProcessor.version` with the prompt, then pin both here anew."""
+    prompt = SYSTEM + json.dumps(schema_of(Answer), sort_keys=True)
+    assert (VerificationProcessor.version, content_hash(prompt.encode())[:16]) == (
+        1,
+        "9b29504204e074c6",
+    )
