@@ -155,7 +155,9 @@ def run_all(
     """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     with ExitStack() as held:
-        report = run_batch(processor, source, store, settings, options, progress, held)
+        # A derivation may ask a model, and nobody shall wait for the database meanwhile.
+        hold = None if extras(processor).derivations else held
+        report = run_batch(processor, source, store, settings, options, progress, hold)
         if report.processed or report.purged or report.stale_rollups:
             report.counts.update(recompute(processor, store, settings, options.run_id))
         if options.summaries:
