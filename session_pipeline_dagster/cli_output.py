@@ -109,7 +109,7 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
         table.add_column(column, justify="right")
     for standing in found:
         o = standing.outlook
-        oldest = _age(o.oldest_pending_seconds(now)) if o.pending else "-"
+        oldest = _age(o.oldest_pending_seconds(now)) if o.waiting else "-"
         counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
         table.add_row(
             standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)

@@ -70,7 +70,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         "lag_seconds": round(lag, 1),
         "session_files": o.files,
         "pending": len(o.pending),
-        "oldest_pending_seconds": round(_oldest(s, o.pending), 1),
+        "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
 
     def say(status: Status, detail: str) -> Finding:
@@ -97,10 +97,11 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
     if not o.pending:
         return say(Status.OK, f"all {o.files} session files are processed")
     when = "not yet" if s.processed is None else _clock(s.processed)
+    oldest = f", the oldest for {_span(_oldest(s, o.waiting))}" if o.waiting else ""
     return say(
         Status.OK,
-        f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, the oldest for "
-        f"{_span(_oldest(s, o.pending))}; last processed: {when}",
+        f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}{oldest}; last "
+        f"processed: {when}",
     )
 
 
@@ -112,7 +113,7 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
         "backlog": len(late),
         "pending": len(o.pending),
         "session_files": o.files,
-        "oldest_pending_seconds": round(_oldest(s, o.pending), 1),
+        "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
     grace = _span(limits.stuck_grace.total_seconds())
     if len(late) < _FEWEST_LATE or len(late) < _LATE_SHARE * o.files:
@@ -284,8 +285,10 @@ def _no_files(s: Snapshot) -> str:
 
 def _failed(o: Outlook) -> str:
     """How many of the pending files have failed before."""
-    failed = len(o.failed) + len(o.backing_off) + len(o.quarantined)
-    return f" ({failed} after a failure)" if failed else ""
+    failed, given_up = len(o.failed) + len(o.backing_off), len(o.quarantined)
+    said = [f"{failed} after a failure"] if failed else []
+    said += [f"{given_up} given up"] if given_up else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _clock(at: float) -> str:

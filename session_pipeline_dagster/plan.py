@@ -4,7 +4,7 @@ One `currency` decides for runner, sensors, status and health alike. Nothing her
 table or the clock; `now` is an argument.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -119,11 +119,19 @@ class Outlook:
     @property
     def pending(self) -> list[SessionFile]:
         """Every file whose rows are not those of its present content."""
-        return [*self.due, *self.backing_off, *self.quarantined]
+        return [*self.waiting, *self.quarantined]
+
+    @property
+    def waiting(self) -> list[SessionFile]:
+        """The pending files that will be worked on without anyone's help."""
+        return [*self.due, *self.backing_off]
 
     def oldest_pending_seconds(self, now: datetime) -> float:
-        """Age of the oldest pending file by its mtime, in seconds; 0 where none is pending."""
-        return oldest_seconds(self.pending, now)
+        """Age of the oldest waiting file by its mtime, in seconds; 0 where none waits.
+
+        A file that was given up would let it grow for ever, and say nothing of the pipeline.
+        """
+        return oldest_seconds(self.waiting, now)
 
 
 def oldest_seconds(files: Iterable[SessionFile], now: datetime) -> float:
@@ -258,3 +266,20 @@ def day_ranges(days: Iterable[date]) -> list[tuple[date, date]]:
         else:
             ranges.append((day, day))
     return ranges
+
+
+def with_quiet_days(
+    ranges: Iterable[tuple[date, date]], known: Collection[date]
+) -> list[tuple[date, date]]:
+    """The ranges, drawn back over the quiet days before them up to the last day that had a session.
+
+    A weekend is then as done as the days around it. Only where the first day is new (not in
+    `known`): once is enough. A gap over BRIDGED_GAP stays one.
+    """
+    found = []
+    for first, last in ranges:
+        before = max((day for day in known if day < first), default=None)
+        if first not in known and before is not None and first - before <= BRIDGED_GAP:
+            first = before + timedelta(days=1)
+        found.append((first, last))
+    return found

@@ -59,8 +59,9 @@ class BatchReport:
         gone: files that vanished while the pass ran.
         deleted, purged: files found deleted since the last pass; rows kept, or rows removed.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
+            `given_up` names the first 100 of the latter: (session, error).
         commit_seconds: how long each commit held the database.
-        oldest_pending_seconds: age of the oldest file that is still pending.
+        oldest_pending_seconds: age of the oldest file that is still pending and not given up.
         stale_rollups: roll-ups that waited for a refresh before the pass.
         counts: numbers of the processor's own, summed over the files, failed ones included.
         summaries: title, column names and rows of each, where they were asked for.
@@ -88,6 +89,7 @@ class BatchReport:
     oldest_pending_seconds: float = 0.0
     stale_rollups: list[str] = field(default_factory=list)
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
+    given_up: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)

@@ -102,6 +102,9 @@ def run_batch(
     if not known.prepared:
         report.stale_rollups = derived_names(processor)
     report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
+    report.given_up = [
+        (f.key, known.failures[f.key].error) for f in outlook.quarantined[:_MANY_ERRORS]
+    ]
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(outlook, known, processor, cap, options, chosen)
     budget = options.time_budget or settings.time_budget
@@ -138,7 +141,7 @@ def run_batch(
         writer.finish(held)
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
-    pending = [file for file in outlook.pending if file.key not in writer.written]
+    pending = [file for file in outlook.waiting if file.key not in writer.written]
     report.oldest_pending_seconds = oldest_seconds(pending, datetime.now(UTC))
     report.seconds = time.monotonic() - begun
     return report

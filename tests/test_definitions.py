@@ -303,6 +303,14 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
     assert f"{refused} failed: not understood" in said
     broken.clear()
     assert execute({})["files_scanned"] == 0, "it was given up"
+    assert instance.get_run_by_id(runs[1]).tags["files_given_up"] == "1"
+    said = [entry.user_message for entry in instance.all_logs(runs[1])]
+    assert f"{refused} was given up earlier and is not tried: not understood" in said
+    by_sensor = defs.resolve_job_def("echo_job").execute_in_process(
+        instance=instance, tags={"dagster/sensor_name": "echo_sensor"}
+    )
+    tags = instance.get_run_by_id(by_sensor.run_id).tags
+    assert "files_given_up" not in tags, "every run of such a day would say so"
     assert execute({"retry": [refused]})["files_processed"] == 1
     assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
     assert execute({"retry": [refused]})["files_scanned"] == 0, "as Re-execute does"

@@ -15,6 +15,7 @@ from session_pipeline_dagster.plan import (
     day_ranges,
     look,
     next_failure,
+    with_quiet_days,
 )
 from session_pipeline_dagster.sessions import SessionFile
 from session_pipeline_dagster.snapshot import Signature
@@ -171,6 +172,10 @@ def test_the_age_of_the_oldest_pending_file_is_never_negative(mtimes, age: float
         for n, seconds in enumerate(mtimes)
     ]
     assert look(files, {}, {}, 1, NOW).oldest_pending_seconds(NOW) == age
+    given_up = {f.key: failure(signature=f.signature, final=True) for f in files}
+    outlook = look(files, {}, given_up, 1, NOW)
+    assert len(outlook.pending) == len(files)
+    assert outlook.oldest_pending_seconds(NOW) == 0, "it would grow for ever"
 
 
 def fail(
@@ -258,3 +263,23 @@ def test_a_start_in_the_future_is_the_only_partition() -> None:
 def test_days_become_few_ranges_that_bridge_gaps_of_up_to_seven_days(days, ranges) -> None:
     found = day_ranges(date(2026, 3, day) for day in days)
     assert [(first.day, last.day) for first, last in found] == ranges
+
+
+@pytest.mark.parametrize(
+    ("ranges", "known", "found"),
+    [
+        ([(9, 10)], [5, 6], [(7, 10)]),
+        ([(13, 13)], [6], [(7, 13)]),
+        ([(14, 14)], [6], [(14, 14)]),
+        ([(9, 10)], [6, 9], [(9, 10)]),
+        ([(9, 10)], [6, 10], [(7, 10)]),
+        ([(9, 10)], [11], [(9, 10)]),
+        ([(9, 10)], [], [(9, 10)]),
+        ([(3, 3), (12, 12), (21, 21)], [1, 2, 20], [(3, 3), (12, 12), (21, 21)]),
+        ([(4, 4), (15, 15)], [1, 8], [(2, 4), (9, 15)]),
+    ],
+)
+def test_a_new_day_takes_the_quiet_days_before_it_along(ranges, known, found) -> None:
+    given = [(date(2026, 3, first), date(2026, 3, last)) for first, last in ranges]
+    drawn = with_quiet_days(given, {date(2026, 3, day) for day in known})
+    assert [(first.day, last.day) for first, last in drawn] == found

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
+from helpers import set_mtime, write_session
 
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.resources import resources
@@ -97,6 +98,26 @@ def test_only_the_day_of_a_changed_file_is_asked_for(tick, settings, usage) -> N
     with path.open("ab") as file:
         file.write(b'{"type":"user"}\n')
     assert requested(tick()) == [("2026-05-14", "2026-05-14")]
+
+
+def test_the_first_session_of_a_day_takes_the_quiet_days_before_it_along(
+    tick, settings, usage
+) -> None:
+    process(settings, usage)
+    sessions = settings.roots[0].path
+    monday = write_session(sessions, "bob/monday.jsonl", "hello", day="2026-05-18")
+    assert requested(tick()) == [("2026-05-15", "2026-05-18")]
+    process(settings, usage)
+    monday.write_text(monday.read_text() * 2)
+    set_mtime(monday, datetime(2026, 5, 18, 13, tzinfo=UTC))
+    assert requested(tick()) == [("2026-05-18", "2026-05-18")], "once is enough"
+    process(settings, usage)
+    # A day whose only file was given up is not quiet.
+    (sessions / "bob" / "broken.jsonl.gz").write_bytes(b"no gzip")
+    set_mtime(sessions / "bob" / "broken.jsonl.gz", datetime(2026, 5, 20, 12, tzinfo=UTC))
+    process(settings, usage)
+    write_session(sessions, "bob/friday.jsonl", "hello", day="2026-05-22")
+    assert requested(tick()) == [("2026-05-21", "2026-05-22")]
 
 
 def test_the_next_request_waits_for_the_cadence(tick: Tick) -> None:

@@ -17,6 +17,7 @@ from session_pipeline_dagster.defs.failing import failing_in_words
 from session_pipeline_dagster.defs.metadata import Metadata, report_metadata
 from session_pipeline_dagster.defs.names import (
     FAILED_TAG,
+    GIVEN_UP_TAG,
     PROCESSOR_TAG,
     SESSION_FILES,
     pool_name,
@@ -36,6 +37,8 @@ def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 _FEW = 10
+_BY_SENSOR = "dagster/sensor_name"
+"""A tag of Dagster's on runs that a sensor asked for."""
 
 Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Table -> (column, DuckDB type), as `store.declared_columns` finds them."""
@@ -111,6 +114,8 @@ def _run(
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(f"{key} failed: {error}")
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
+    if report.quarantined and _BY_SENSOR not in context.run.tags:
+        _name_given_up(context, report)
     if report.errors and not (report.processed or report.skipped):
         key, error = report.errors_detail[0]
         raise dg.Failure(
@@ -119,6 +124,17 @@ def _run(
             metadata=report_metadata(report, None),
         )
     return report
+
+
+def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> None:
+    """Who launches failed days again expects their files to be tried: say that these are not."""
+    for key, error in report.given_up[:_FEW]:
+        context.log.warning(f"{key} was given up earlier and is not tried: {error}")
+    context.log.warning(
+        f"{report.quarantined} given up; the config retry: [KEY] tries a file again, new content "
+        "does so by itself"
+    )
+    context.instance.add_run_tags(context.run.run_id, {GIVEN_UP_TAG: str(report.quarantined)})
 
 
 def _check_users(sessions: SessionsResource, users: frozenset[str]) -> None:
@@ -246,7 +262,8 @@ how big, how new, and for each processor how many are pending and how old the ol
 "Plots" below). `session-pipeline status` lists what is pending, what failed and what is left out.
 
 Everything to the right of it is a table in DuckDB, in daily partitions: the UTC day on which a
-session **began**. A day on which none began stays "missing", and nothing is missing.""",
+session **began**. Quiet days count as done with the next day that has a session; those before the
+first session, and pauses of over a week, stay "missing", and nothing is missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],
         metadata={

@@ -3,6 +3,7 @@
 PROCESSOR_TAG = "session_pipeline/processor"
 FAILED_TAG = "files_failed"
 """Short, so that the list of runs shows all of it."""
+GIVEN_UP_TAG = "files_given_up"
 SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
 

@@ -23,7 +23,14 @@ from session_pipeline_dagster.defs.resources import SessionsResource, StoreResou
 from session_pipeline_dagster.defs.runs import in_flight
 from session_pipeline_dagster.deletions import unsettled
 from session_pipeline_dagster.errors import StoreBusy
-from session_pipeline_dagster.plan import clamp_day, day_ranges, last_change, look
+from session_pipeline_dagster.plan import (
+    Outlook,
+    clamp_day,
+    day_ranges,
+    last_change,
+    look,
+    with_quiet_days,
+)
 from session_pipeline_dagster.processor import Processor, Registry, derived_assets, extras
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
@@ -80,7 +87,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_cursor(decision.memory)
         if decision.files:
-            requests = _requests(processor, decision.files, known, source, settings)
+            requests = _requests(processor, decision.files, outlook, known, source, settings)
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.rollups:
             requests = [_rollup_request(processor, decision.rollups)]
@@ -104,17 +111,26 @@ def _limit_pool(instance: dg.DagsterInstance, processor: Processor) -> None:
 def _requests(
     processor: Processor,
     files: Iterable[SessionFile],
+    outlook: Outlook,
     known: Known,
     source: SessionSource,
     settings: Settings,
 ) -> list[dg.RunRequest]:
     """One request per range of days. No run_key: a key that failed once would block for ever."""
     today = datetime.now(UTC).date()
-    days = {
-        clamp_day(file_day(file, known.states.get(file.key), source), settings.start_date, today)
-        for file in files
-    }
-    return [_range_request(processor, first, last) for first, last in day_ranges(days)]
+
+    def days(files: Iterable[SessionFile]) -> set[date]:
+        found = {file_day(file, known.states.get(file.key), source) for file in files}
+        return {clamp_day(day, settings.start_date, today) for day in found}
+
+    raw = {state.session_day for state in known.states.values()} - {None}
+    had = {clamp_day(day, settings.start_date, today) for day in raw if day}
+    ranges = day_ranges(days(files))
+    if any(first not in had for first, _ in ranges):
+        # A day whose files all failed is not a quiet one.
+        had |= days([*outlook.backing_off, *outlook.quarantined])
+    ranges = with_quiet_days(ranges, had)
+    return [_range_request(processor, first, last) for first, last in ranges]
 
 
 def _range_request(processor: Processor, first: date, last: date) -> dg.RunRequest:
