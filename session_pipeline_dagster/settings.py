@@ -111,6 +111,7 @@ class Settings:
     create_database_folder: bool = True
     # SESSION_PIPELINE_REPORT_DIR; None = `reports` beside the database
     report_dir: Path | None = None
+    report_url: str | None = None  # SESSION_PIPELINE_REPORT_URL
     start_date: date = date(2025, 2, 1)  # SESSION_PIPELINE_START_DATE
     cadences: Mapping[str, timedelta] = field(default_factory=dict)  # SCHEDULER_*_INTERVAL
     max_files: Mapping[str, int] = field(default_factory=dict)  # SESSION_PROCESSOR_MAX_PER_RUN
@@ -173,6 +174,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         report_dir=_folder(env, "SESSION_PIPELINE_REPORT_DIR"),
+        report_url=values.web_address(env, "SESSION_PIPELINE_REPORT_URL"),
         start_date=values.day(env, "SESSION_PIPELINE_START_DATE", default.start_date),
         cadences={name: value for name, value in given.items() if value is not None},
         max_files={"verification": own_cap},

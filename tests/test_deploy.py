@@ -240,7 +240,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "OPERATORS_SITE": f"http://127.0.0.1:{operators}",
             "SESSIONS_UPSTREAM": upstream,
             "OPERATORS_UPSTREAM": upstream,
+            "REPORTS_FOLDER": str(folder / "reports"),
         }
+        (folder / "reports").mkdir()
+        (folder / "reports" / "usage.html").write_bytes(b"None")
         with (folder / "log").open("wb") as log:
             command = [BIN / "caddy", "run", "--config", "Caddyfile"]
             caddy = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
@@ -280,6 +283,16 @@ def test_the_proxy_asks_for_a_password_and_keeps_it(site: str) -> None:
     assert status(f"{site}/", user=None) == 401
     assert status(f"{site}/", user="olga") == 401, "an operator is no viewer unless listed"
     assert status(f"{site}/") == 200
+
+
+def test_the_proxy_serves_the_report_and_no_other_file(site: str) -> None:
+    assert status(f"{site}/reports/usage.html", user=None) == 401
+    assert status(f"{site}/reports/usage.html") == 200
+    for path in ("", "other.html"):
+        assert status(f"{site}/reports/{path}") == 404
+    for path in ("../viewers.users", "%2e%2e/viewers.users", "..%2fviewers.users"):
+        # Whoever answers, `status` sees that it is not with a user and a hash.
+        assert status(f"{site}/reports/{path}") in {200, 400, 404}
 
 
 def test_the_proxy_lets_the_ui_work(site: str) -> None:

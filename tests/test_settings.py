@@ -89,6 +89,12 @@ SET = [
         lambda s: s.alert_delay,
         timedelta(seconds=1),
     ),
+    (
+        "SESSION_PIPELINE_REPORT_URL",
+        "https://sessions.example.org/reports/",
+        lambda s: s.report_url,
+        "https://sessions.example.org/reports",
+    ),
     ("DAGSTER_UI_URL", "http://dagster:3000/", lambda s: s.ui_url, "http://dagster:3000"),
     ("SESSION_PIPELINE_EXTRACTOR", "openai", lambda s: s.model.extractor, Extractor.OPENAI),
     ("SESSION_PIPELINE_MODEL", "a-model", lambda s: s.model.model, "a-model"),

@@ -481,6 +481,12 @@ def test_the_asset_links_its_files_and_names_nobody(
     assert "| messages | 8 |" in found["totals"]
     assert found["preview"].startswith("![](data:image/svg+xml;base64,")
     assert not re.search("alice|bob", str(found))
+    assert "link" not in found
+
+    served = replace(examples.settings, report_url="https://example.org/reports")
+    done = materialize(build_definitions(load_processors(), served), instance)
+    (event,) = done.asset_materializations_for_node("usage_report")
+    assert event.metadata["link"] == dg.MetadataValue.url("https://example.org/reports/usage.html")
 
 
 def test_it_is_asked_for_at_once_and_then_once_an_hour_if_something_changed(

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import Field
@@ -50,7 +51,7 @@ def report_asset(processor: Processor, report: Report, settings: Settings) -> dg
         asked = Asked(datetime.now(UTC).date(), config.days)
         with failing_in_words():
             made = publish(processor, report, store.store(), settings.reports, asked)
-        return dg.MaterializeResult(metadata=_metadata(made))
+        return dg.MaterializeResult(metadata=_metadata(made, settings.report_url))
 
     return files
 
@@ -87,9 +88,13 @@ def _outdated(report: Report) -> dg.AutomationCondition:
     )
 
 
-def _metadata(made: Published) -> Metadata:
+def _metadata(made: Published, address: str | None) -> Metadata:
     labels = [f"| {name.replace('_', ' ')} | {number:,} |" for name, number in made.numbers.items()]
-    found: Metadata = {
+    # A path helps only who sits at this machine; a page that is served can be clicked.
+    found: Metadata = {}
+    if address:
+        found["link"] = dg.MetadataValue.url(f"{address}/{quote(made.paths[0].name)}")
+    found |= {
         **made.numbers,
         "report": dg.MetadataValue.path(str(made.paths[0])),
         **{path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in made.paths[1:]},
