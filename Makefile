@@ -15,6 +15,10 @@ SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
 	echo 'Showing the made-up sessions in examples/. For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'; \
 	fi
 
+# Else Dagster's daemon would go on without its web server, beside the one that has the port.
+FREE = import socket, sys; s = socket.socket(); \
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1])))
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev run test soak lint format bench clean
 
@@ -36,6 +40,8 @@ $(TOOLS): $(STAMP)
 	@touch $(TOOLS)
 
 dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
+	@$(BIN)/python -c '$(FREE)' $(PORT) 2>/dev/null || { \
+	echo 'Port $(PORT) is taken, perhaps by another make dev. Choose one: PORT=3001 make dev' >&2; exit 1; }
 	@mkdir -p var && $(SHOW_EXAMPLES); \
 	unset DAGSTER_HOME; \
 	echo 'Dagster: http://127.0.0.1:$(PORT)'; \
