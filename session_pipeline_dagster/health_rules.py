@@ -89,8 +89,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             last = f"nothing was processed since {_clock(s.processed)}"
         return say(
             Status.WARNING,
-            f"{len(o.pending)} of {o.files} session files are pending, {len(missed)} for too long "
-            f"(the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. "
+            f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, {len(missed)} "
+            f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. "
             f"Stage: processing. See whether `{name}_sensor` is on and what the last run of "
             f"`{name}_job` says, or launch `{name}_job`",
         )
