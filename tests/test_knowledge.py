@@ -17,6 +17,7 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processor import Registry, check_contract, extras
 from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.processors.verification import knowledge_relations
 from session_pipeline_dagster.processors.verification import knowledge_review as review
 from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
 from session_pipeline_dagster.report import Options
@@ -212,6 +213,52 @@ def test_relations_are_canonical_pairs_of_one_domain_with_two_shared_entities(
     decide(pipeline, "rejected", abx)
     run(pipeline)
     assert pipeline.select(pairs) == []
+
+
+FACTS = [
+    f"{name} keeps what {other} sends in a drawer of its own"
+    for name, other in zip("Arden Birch Cedar Dahlia Elm Fern".split(), "QRSTUV", strict=True)
+]
+
+
+def test_what_many_facts_name_makes_no_duplicate_of_any_two(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knowledge_relations, "COMMON", 3)
+    common = ("a", "b")
+    for n in range(3):
+        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=common)
+    run(pipeline)
+    assert counts(pipeline)[2] == 3, "each with each"
+    for n in (3, 4):
+        more = (*common, "x", "y")
+        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=more)
+    run(pipeline)
+    a, b = sorted(map(id_of, FACTS[3:5]))
+    pairs = "SELECT item_a_id, item_b_id, score FROM knowledge_relations"
+    assert pipeline.select(pairs) == [(a, b, 1.0)], "the score counts common ones too"
+    for n in (2, 4):
+        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=("z",))
+    run(pipeline)
+    assert counts(pipeline)[2] == 3, "they are no longer common"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relations_are_those_of_the_facts_that_are_there_whatever_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(knowledge_relations, "COMMON", 3)
+    rng = random.Random(seed)  # noqa: S311  made-up data
+    pipeline = make_pipeline(_folder(tmp_path / "long"))
+    for _ in range(6):
+        for n in rng.sample(range(len(FACTS)), 3):
+            said = ("confirmation", FACTS[n])
+            tell(pipeline.root, f"ann/{n}.jsonl", said, entities=rng.sample("abcde", 3))
+        run(pipeline)
+    fresh = make_pipeline(_folder(tmp_path / "fresh"))
+    shutil.copytree(pipeline.root, fresh.root, dirs_exist_ok=True)
+    run(fresh)
+    assert pipeline.rows("knowledge_relations") == fresh.rows("knowledge_relations")
 
 
 def test_confidence_is_aged_when_it_is_read(pipeline: Pipeline) -> None:

@@ -85,7 +85,8 @@ FROM verification_evidence e JOIN knowledge_items i ON i.id = e.item_id
 ```""",
     "knowledge_relations": """Pairs of facts that are likely the same, said twice.
 
-They are of one domain and share at least two entities; `score` says how many of all.
+They are of one domain and share at least two entities, without those that over 50 facts name;
+`score` says how many of all.
 
 ```sql
 SELECT a.title, b.title, score FROM knowledge_relations

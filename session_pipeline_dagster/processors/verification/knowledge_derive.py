@@ -26,7 +26,9 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
 )
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
 from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
-from session_pipeline_dagster.processors.verification.knowledge_relations import relations
+from session_pipeline_dagster.processors.verification.knowledge_relations import (
+    relations_of_changed,
+)
 from session_pipeline_dagster.processors.verification.knowledge_tables import (
     CHECKING,
     SESSIONS,
@@ -50,12 +52,7 @@ def merge_knowledge(inputs: Inputs) -> Changes:
     merged = merge(rows.observations(inputs), known, touched)
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
     changed = set(merged.items) | touched
-    old = {
-        key: r
-        for key, r in rows.relations(inputs).items()
-        if r.item_a_id in changed or r.item_b_id in changed
-    }
-    new = relations(now, changed)
+    old, new = relations_of_changed(known.items, now, changed, rows.relations(inputs))
     edges = {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
     gone = known.items.keys() - now.keys()
     fresh = now.keys() - known.items.keys()

@@ -50,15 +50,15 @@ class Index:
         near = self._sharing_entities(statement) | self._sounding(statement)
         return {key for key in near if alike(statement, self.statements[key])}
 
-    def shared_entities(self, statement: Statement) -> Counter[str]:
-        """How many entities each statement shares with this one."""
+    def shared_entities(self, entities: Iterable[str]) -> Counter[str]:
+        """How many of these entities each statement has."""
         shared: Counter[str] = Counter()
-        for entity in statement.entities:
+        for entity in entities:
             shared.update(self._by_entity.get(entity, ()))
         return shared
 
     def _sharing_entities(self, statement: Statement) -> set[str]:
-        shared = self.shared_entities(statement)
+        shared = self.shared_entities(statement.entities)
         return {key for key, count in shared.items() if count >= SHARED_ENTITIES}
 
     def _sounding(self, statement: Statement) -> set[str]:
