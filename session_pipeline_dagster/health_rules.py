@@ -90,8 +90,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         return say(
             Status.WARNING,
             f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, {len(missed)} "
-            f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. "
-            f"Stage: processing. See whether `{name}_sensor` is on and what the last run of "
+            f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); "
+            f"{last}. Stage: processing. See whether `{name}_sensor` is on and what the last run of "
             f"`{name}_job` says, or launch `{name}_job`",
         )
     if not o.pending:

@@ -16,8 +16,10 @@ from session_pipeline_dagster import store_write
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processor import Registry, check_contract, extras
-from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification import knowledge_relations
+from session_pipeline_dagster.processors.verification import (
+    VerificationProcessor,
+    knowledge_relations,
+)
 from session_pipeline_dagster.processors.verification import knowledge_review as review
 from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
 from session_pipeline_dagster.report import Options
