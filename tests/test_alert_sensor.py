@@ -143,6 +143,15 @@ def test_what_has_not_lasted_for_an_interval_is_told_to_nobody(alarm, webhook) -
     assert len(webhook.taken) == 1
 
 
+def test_what_a_fast_processor_mends_before_it_is_evaluated_again_is_told_to_nobody(
+    alarm, webhook
+) -> None:
+    alarm.set(alert_delay=None, cadences={"verification": AT_ONCE})
+    alarm.say("warning")
+    alarm.tick()
+    assert webhook.taken == []
+
+
 def test_a_planned_evaluation_says_nothing(alarm, webhook) -> None:
     """It is there while a run is under way, and for ever if that run died."""
     alarm.say("warning")

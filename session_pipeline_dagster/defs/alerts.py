@@ -111,7 +111,11 @@ def _sighting(
     said: _Said, group: str, registry: Registry, settings: Settings, now: float, hourly: bool
 ) -> Sighting:
     cadence = {p.name: settings.cadence(p.name, p.cadence) for p in registry.processors}
-    delay = settings.alert_delay or cadence.get(group, settings.health_interval)
+    delay = settings.alert_delay or max(
+        # Within two intervals it is evaluated again: what a run has mended meanwhile alarms nobody.
+        cadence.get(group, settings.health_interval),
+        2 * settings.health_interval,
+    )
     status, detail, at = _status(said.evaluation), said.evaluation.description or "", said.at
     if hourly and now - at > _SILENT.total_seconds():
         when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
