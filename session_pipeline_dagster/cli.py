@@ -133,7 +133,7 @@ def run(
     verify: bool,
     as_json: bool,
 ) -> int:
-    """Process everything that is pending, once. Exit 1 if a file failed."""
+    """Process everything that is pending, once. Exit 1 if a file failed, 2 if a processor did."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
     from session_pipeline_dagster.report import Options  # noqa: PLC0415  see _store
     from session_pipeline_dagster.runner import run_all  # noqa: PLC0415
@@ -141,19 +141,27 @@ def run(
     # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
     gc.set_threshold(50_000, 50, 100)
     store = _store(context.settings)
-    reports = []
+    reports, broken = [], []
     options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
     for chosen in context.processors(processor):
         with _progress(chosen.name, hidden=as_json) as advance:
-            reports.append(
-                run_all(chosen, context.source, store, context.settings, options, advance)
-            )
+            try:
+                reports.append(
+                    run_all(chosen, context.source, store, context.settings, options, advance)
+                )
+            except (SettingsError, ContractError) as error:
+                # It costs this processor; the others have work to do.
+                broken.append(f"{chosen.name} did not run: {error}")
     if as_json:
         click.echo(cli_json.reports_json(reports))
     else:
         from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
 
         cli_output.print_reports(reports, context.settings, context.registry)
+    for said in broken:
+        click.echo(f"session-pipeline: {said}", err=True)
+    if broken or any(report.broken_summaries for report in reports):
+        return 2
     return 1 if any(report.errors for report in reports) else 0
 
 
@@ -257,14 +265,17 @@ def forget(
 def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.store import check_declarations  # noqa: PLC0415
+    from session_pipeline_dagster.trial import tried  # noqa: PLC0415
 
+    registry = tried(context.registry, check_declarations)
     if as_json:
-        click.echo(cli_json.processors_json(context.settings, context.registry))
+        click.echo(cli_json.processors_json(context.settings, registry))
     else:
         from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
 
-        cli_output.print_processors(context.settings, context.registry)
-    return 1 if context.registry.failed else 0
+        cli_output.print_processors(context.settings, registry)
+    return 1 if registry.failed else 0
 
 
 main.add_command(knowledge_group(_common))

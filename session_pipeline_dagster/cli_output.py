@@ -59,22 +59,25 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
                 f"{report.processor}: unreadable lines left out: {report.unreadable_lines:,}",
             )
     for report in reports:
-        numbers = [
-            f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n
-        ]
-        if numbers:
-            console.print(f"{report.processor}: {', '.join(numbers)}")
-        for key, error in report.errors_detail[:_MANY]:
-            _say(console, "failed", f"{report.processor}: {key}: {error}")
-        if report.left_out:
-            _line(
-                console, f"{report.left_out} entries left out; `session-pipeline status` says why"
-            )
+        _print_details(console, report)
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
     for report in reports:
+        for title, error in report.broken_summaries:
+            _say(console, "summary failed", f"{report.processor}: {title}: {error}")
         for title, names, rows in report.summaries:
             console.print(_table(title, names, rows))
+
+
+def _print_details(console: Console, report: BatchReport) -> None:
+    """What a processor counted, which files failed, what was left out."""
+    numbers = [f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n]
+    if numbers:
+        console.print(f"{report.processor}: {', '.join(numbers)}")
+    for key, error in report.errors_detail[:_MANY]:
+        _say(console, "failed", f"{report.processor}: {key}: {error}")
+    if report.left_out:
+        _line(console, f"{report.left_out} entries left out; `session-pipeline status` says why")
 
 
 # --- status ---

@@ -107,8 +107,8 @@ def check_rows(
             raise ContractError(f"rows for {name!r}, which is not one of its tables")
         widths, index = set(map(len, found)), schema.get_field_index("session_file")
         if found and widths != {len(schema)}:
-            raise ContractError(
-                f"{name}: rows of {sorted(widths)} values for {len(schema)} columns"
-            )
+            wrong = ", ".join(map(str, sorted(widths - {len(schema)})))
+            takes = f"it takes {len(schema)}: {', '.join(schema.names)}"
+            raise ContractError(f"{name}: a row of {wrong} values; {takes}")
         if {row[index] for row in found} - {key}:
             raise ContractError(f"{name}: session_file must be the session's key in every row")

@@ -22,6 +22,7 @@ from session_pipeline_dagster.defs.sensors import processor_sensor, session_file
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store import declared_columns
+from session_pipeline_dagster.trial import tried
 
 
 def build_processor_definitions(
@@ -81,7 +82,10 @@ def build_definitions(
         settings: default: the environment's.
     """
     settings = settings or read_settings()
-    registry = processors if isinstance(processors, Registry) else Registry(tuple(processors))
+    given = processors if isinstance(processors, Registry) else Registry(tuple(processors))
+    each: list[dg.Definitions] = []
+    # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
+    registry = tried(given, lambda p: each.append(build_processor_definitions(p, settings)))
     shared = dg.Definitions(
         assets=[session_files_asset(settings)],
         asset_checks=[plugins_check(registry)],
@@ -95,7 +99,6 @@ def build_definitions(
         # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.
         executor=dg.in_process_executor,
     )
-    each = [build_processor_definitions(p, settings) for p in registry.processors]
     return dg.Definitions.merge(shared, *each)
 
 

@@ -15,6 +15,7 @@ PipelineError
 Messages never hold transcript text: they name files, lines, settings and classes.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 
@@ -76,3 +77,29 @@ class Retryable(PipelineError):
 
 class Deferred(PipelineError):
     """Raised by a processor: this pass has no room left for the file; the next one takes it."""
+
+
+def where(error: BaseException) -> str:
+    """Where it was raised, ` at file.py:12 in name`: what a message with transcript text must not
+    say can be said by its place."""
+    trace = error.__traceback__
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
+    return f" at {name}:{trace.tb_lineno} in {trace.tb_frame.f_code.co_name}"
+
+
+def failure_of(step: Callable[[], object]) -> str | None:
+    """How a step that loads a stranger's code failed, and where; None if it did not.
+
+    Not for what runs over transcripts: a message may quote them.
+    """
+    try:
+        step()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  it may raise anything; who asks lists it
+        # A KeyError alone says very little.
+        place = "" if isinstance(error, ContractError | ImportError) else where(error)
+        return f"{type(error).__name__}: {error}{place}"
+    return None

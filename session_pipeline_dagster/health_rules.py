@@ -91,8 +91,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             Status.WARNING,
             f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, {len(missed)} "
             f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); "
-            f"{last}. Stage: processing. See whether `{name}_sensor` is on and what the last run of "
-            f"`{name}_job` says, or launch `{name}_job`",
+            f"{last}. Stage: processing. See whether `{name}_sensor` is on and what the last run "
+            f"of `{name}_job` says, or launch `{name}_job`",
         )
     if not o.pending:
         return say(Status.OK, f"all {o.files} session files are processed")

@@ -9,12 +9,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from session_pipeline_dagster.derivation import Derivation, Row
-from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.errors import ContractError, failure_of
 from session_pipeline_dagster.quality import Quality
 from session_pipeline_dagster.reporting import Report
 from session_pipeline_dagster.settings import Settings
@@ -236,6 +237,9 @@ class Registry:
         for processor in self.processors:
             if processor.name == name:
                 return processor
+        for failed in self.failed:
+            if failed.name == name:
+                raise ContractError(f"processor {name!r} could not be loaded: {failed.error}")
         known = ", ".join(p.name for p in self.processors) or "none"
         raise ContractError(f"unknown processor {name!r}; known: {known}")
 
@@ -252,14 +256,15 @@ def load_processors(entries: Iterable[EntryPoint] | None = None) -> Registry:
     loaded: list[Processor] = []
     failed: list[FailedPlugin] = []
     for entry in ordered:
-        try:
-            processor = entry.load()()
-            check_contract(processor, loaded)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  a stranger's import may raise anything; it is listed
-            failed.append(FailedPlugin(entry.name, entry.value, f"{type(error).__name__}: {error}"))
-        else:
-            loaded.append(processor)
+        if error := failure_of(partial(_load, entry, loaded)):
+            failed.append(FailedPlugin(entry.name, entry.value, error))
     return Registry(tuple(loaded), tuple(failed))
+
+
+def _load(entry: EntryPoint, loaded: list[Processor]) -> None:
+    processor = entry.load()()
+    check_contract(processor, loaded)
+    loaded.append(processor)
 
 
 def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> None:
@@ -300,7 +305,9 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
                 f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}"
             )
         if table in taken:
-            raise ContractError(f"processor {name!r}: table {table!r} belongs to another processor")
+            raise ContractError(
+                f"processor {name!r}: table {table!r} belongs to another processor; rename it"
+            )
     steps = [n for p in (processor, *loaded) for n in (p.name, *derived_names(p))]
     for derived in derived_names(processor):
         if not _NAME.fullmatch(derived) or steps.count(derived) > 1:

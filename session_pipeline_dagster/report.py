@@ -65,6 +65,7 @@ class BatchReport:
         stale_rollups: roll-ups that waited for a refresh before the pass.
         counts: numbers of the processor's own, summed over the files, failed ones included.
         summaries: title, column names and rows of each, where they were asked for.
+        broken_summaries: those that could not be made: (title, error).
     """
 
     processor: str
@@ -94,6 +95,7 @@ class BatchReport:
     days: dict[date, DayReport] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     summaries: list[Summarized] = field(default_factory=list)
+    broken_summaries: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def mb_per_second(self) -> float:

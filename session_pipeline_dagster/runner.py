@@ -16,7 +16,7 @@ from session_pipeline_dagster.batch import Batch, Signed
 from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.deletions import settle
 from session_pipeline_dagster.derivation import Changes
-from session_pipeline_dagster.errors import RowsRefused, SettingsError
+from session_pipeline_dagster.errors import ContractError, RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
     Failure,
@@ -163,12 +163,11 @@ def run_all(
         report = run_batch(processor, source, store, settings, options, progress, hold)
         if report.processed or report.purged or report.stale_rollups:
             report.counts.update(recompute(processor, store, settings, options.run_id))
-        if options.summaries:
-            summaries = extras(processor).summaries
-            answers = store.query(*(summary.sql for summary in summaries))
-            report.summaries = [
-                (s.title, *answer) for s, answer in zip(summaries, answers, strict=True)
-            ]
+        for summary in extras(processor).summaries if options.summaries else ():
+            try:
+                report.summaries.append((summary.title, *store.query(summary.sql)[0]))
+            except ContractError as error:
+                report.broken_summaries.append((summary.title, str(error)))
     return report
 
 

@@ -181,7 +181,10 @@ class Store:
             for sql in selects:
                 try:
                     result = connection.execute(sql)
-                except (duckdb.ProgrammingError, duckdb.DataError) as error:
+                except duckdb.ProgrammingError as error:
+                    raise ContractError(f"a query failed: {_first_line(error)}") from None
+                except duckdb.DataError as error:
+                    # Its message may quote a value.
                     raise ContractError(f"a query failed: {type(error).__name__}") from None
                 names = [column[0] for column in result.description or ()]
                 answers.append((names, result.fetchall()))
@@ -358,7 +361,29 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
         for name, sql in more.views.items():
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-        raise ContractError(f"processor {processor.name!r}: {error}") from error
+        raise ContractError(f"processor {processor.name!r}: {_first_line(error)}") from error
+
+
+def _first_line(error: duckdb.Error) -> str:
+    """What is wrong with a statement, without the statement."""
+    return str(error).partition("\n")[0]
+
+
+def check_declarations(processor: Processor) -> None:
+    """Check its DDL, views and summaries, without a row.
+
+    Raises:
+        ContractError: one is not valid; says which, and what DuckDB says of it.
+    """
+    with duckdb.connect(":memory:") as connection:
+        create_relations(connection, processor)
+        for summary in extras(processor).summaries:
+            try:
+                connection.execute(f"EXPLAIN {summary.sql}")
+            except duckdb.ProgrammingError as error:
+                raise ContractError(
+                    f"processor {processor.name!r}: summary {summary.title!r}: {_first_line(error)}"
+                ) from error
 
 
 def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:

@@ -16,6 +16,7 @@ from session_pipeline_dagster.errors import (
     Permanent,
     Retryable,
     SettingsError,
+    where,
 )
 from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
 from session_pipeline_dagster.processor import Notes, Processor, ProcessorResult, Session
@@ -253,14 +254,4 @@ def _problem(processor: Processor, error: BaseException) -> Problem:
         counts = not isinstance(error, Retryable)
         wait = error.retry_after if isinstance(error, Retryable) else None
         return Problem(kind, str(error), counts, isinstance(error, Permanent), wait)
-    return Problem(kind, f"processor {processor.name!r} raised {kind}{_where(error)}")
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    name = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
-    return f" at {name}:{trace.tb_lineno} in {trace.tb_frame.f_code.co_name}"
+    return Problem(kind, f"processor {processor.name!r} raised {kind}{where(error)}")

@@ -28,6 +28,8 @@ class Picky:
             raise Permanent("not to my taste")
         return ProcessorResult({"picky_rows": [(session.key,)]}, 1)
 """
+AWRY = PICKY.replace("icky", "wry").replace("pwry", "awry").replace("Pwry", "Awry")
+AWRY = AWRY.replace("VARCHAR", "VARCHAR, n BIGINTT")
 BROKEN = "raise RuntimeError('no such thing [/here]')\n"
 
 
@@ -107,6 +109,48 @@ def test_a_plugin_that_fails_to_import_is_in_status_and_stops_no_run(
         assert "broken" in answer.stdout
     (failed,) = broken.json(sessions, "status")["failed_plugins"]
     assert (failed["name"], failed["target"]) == ("broken", "broken:Broken")
+
+
+def test_a_plugin_with_declarations_that_do_not_work_costs_itself_only(
+    picky: Cli, sessions: Path
+) -> None:
+    install(picky, "awry", AWRY, "Awry")
+    picky.env["PYTHONPATH"] += f":{picky.folder / 'plugins'}"
+    answer = picky.on(sessions, "run")
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("session-pipeline: awry did not run: processor 'awry'")
+    for name in ("usage", "verification", "picky"):
+        assert name in answer.stdout, "the others ran, also the one after it"
+    found = picky.json(sessions, "status")["processors"]
+    assert (found["picky"]["pending"], found["awry"]["pending"]) == (1, 2), "one is given up"
+    listed = picky("processors")
+    assert listed.returncode == 1
+    assert "BIGINTT" in listed.stdout.replace("\n", " ")
+
+
+def test_a_summary_that_does_not_work_is_named_and_the_rest_is_said(
+    cli: Cli, sessions: Path
+) -> None:
+    summed = PICKY.replace(
+        "    def process",
+        '    summaries = (Summary("Most liked", "FROM picky_rowz"), Summary("All", "FROM '
+        'picky_rows"))\n\n    def process',
+    ).replace("import ProcessorResult", "import ProcessorResult, Summary")
+    install(cli, "picky", summed, "Picky")
+    answer = cli.on(sessions, "run")
+    assert answer.returncode == 2
+    said = " ".join(answer.stdout.split())
+    assert "summary failed picky: Most liked: a query failed: Catalog Error: Table with" in said
+    assert "alice/good.jsonl" in said, "the other summary"
+    assert "Most liked" in cli("processors").stdout
+
+
+def test_a_plugin_that_did_not_load_is_said_to_who_asks_for_it(broken: Cli, sessions: Path) -> None:
+    answer = broken.on(sessions, "run", "--processor", "broken")
+    assert answer.returncode == 2
+    why = "could not be loaded: RuntimeError: no such thing [/here] at broken.py:1"
+    assert why in answer.stderr
 
 
 def test_a_plugin_of_a_taken_name_is_listed_and_ours_stays(cli: Cli) -> None:

@@ -371,6 +371,34 @@ def test_a_plugin_that_did_not_load_fails_a_check_and_nothing_else(settings, ins
     assert defs.resolve_job_def("usage_job")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"tables": {"echo_rows": "session_file VARCHAR, n BIGINTT"}}, "BIGINTT"),
+        ({"views": {"echo_view": "FROM nowhere"}}, "nowhere"),
+        ({"owners": ("nobody in particular",)}, "nobody in particular"),
+    ],
+)
+def test_declarations_that_do_not_work_cost_their_processor_and_not_the_location(
+    settings: Settings, wrong: dict[str, object], said: str
+) -> None:
+    echo = EchoProcessor()
+    for name, value in wrong.items():
+        setattr(echo, name, value)
+    defs = build_definitions((echo, *load_processors().processors), settings)
+    repository = defs.get_repository_def()
+    assert not repository.has_job("echo_job")
+    assert repository.has_job("usage_job")
+    check = next(iter(defs.asset_checks or []))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [check], instance=instance, selection=dg.AssetSelection.all_asset_checks()
+        )
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert said in (evaluation.description or "")
+
+
 def test_today_is_a_partition(settings: Settings) -> None:
     defs = build_definitions(load_processors(), settings)
     node = defs.get_repository_def().asset_graph.get(dg.AssetKey("usage_messages"))

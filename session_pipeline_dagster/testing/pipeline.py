@@ -34,7 +34,7 @@ from session_pipeline_dagster.snapshot import (
     content_hash,
     read_snapshot,
 )
-from session_pipeline_dagster.store import Store, open_store
+from session_pipeline_dagster.store import Store, check_declarations, open_store
 from session_pipeline_dagster.testing.builder import SessionBuilder
 from session_pipeline_dagster.transcript import parse
 from session_pipeline_dagster.work import check_result
@@ -199,6 +199,7 @@ def schemas_of(processor: Processor) -> "dict[str, pyarrow.Schema]":
     Raises:
         ContractError: its DDL or SQL is not valid.
     """
+    check_declarations(processor)
     with TemporaryDirectory() as folder:
         return Store(Path(folder) / "declared.duckdb").prepare(processor)
 
