@@ -29,7 +29,7 @@ install: $(TOOLS) ## set up .venv, with what tests and lint need
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Say which with make PYTHON=python3.12 ...")'
-	@echo 'Setting up .venv (once, about half a minute) ...'
+	@echo 'Setting up .venv (once, about a minute) ...'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $(STAMP)
@@ -67,4 +67,4 @@ bench: $(TOOLS) ## measure (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv, var and caches
-	@rm -rf .venv var build dist .pytest_cache .ruff_cache *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .venv var build dist .pytest_cache .ruff_cache .tmp_dagster_home_* *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """The code location: `defs` for Dagster, `build_definitions` for tests and your own location."""
 
+import logging
 from collections.abc import Sequence
 
 import dagster as dg
@@ -23,6 +24,8 @@ from session_pipeline_dagster.processor import Processor, Registry, extras, load
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store import declared_columns
 from session_pipeline_dagster.trial import tried
+
+_log = logging.getLogger(__name__)
 
 
 def build_processor_definitions(
@@ -86,6 +89,8 @@ def build_definitions(
     each: list[dg.Definitions] = []
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(given, lambda p: each.append(build_processor_definitions(p, settings)))
+    for failed in registry.failed:
+        _log.warning("plugin %s (%s) is left out: %s", failed.name, failed.target, failed.error)
     shared = dg.Definitions(
         assets=[session_files_asset(settings)],
         asset_checks=[plugins_check(registry)],

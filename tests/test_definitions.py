@@ -380,13 +380,14 @@ def test_a_plugin_that_did_not_load_fails_a_check_and_nothing_else(settings, ins
     ],
 )
 def test_declarations_that_do_not_work_cost_their_processor_and_not_the_location(
-    settings: Settings, wrong: dict[str, object], said: str
+    settings: Settings, wrong: dict[str, object], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     echo = EchoProcessor()
     for name, value in wrong.items():
         setattr(echo, name, value)
     defs = build_definitions((echo, *load_processors().processors), settings)
     repository = defs.get_repository_def()
+    assert said in caplog.text, "where `make dev` prints"
     assert not repository.has_job("echo_job")
     assert repository.has_job("usage_job")
     check = next(iter(defs.asset_checks or []))
@@ -397,6 +398,14 @@ def test_declarations_that_do_not_work_cost_their_processor_and_not_the_location
     (evaluation,) = result.get_asset_check_evaluations()
     assert not evaluation.passed
     assert said in (evaluation.description or "")
+
+
+def test_a_view_is_named_where_its_processor_shows_its_tables(settings: Settings) -> None:
+    echo = EchoProcessor()
+    echo.views = {"echo_view": "FROM echo_rows"}
+    graph = build_definitions((echo,), settings).get_repository_def().asset_graph
+    description = graph.get(dg.AssetKey("echo_rows")).description or ""
+    assert "FROM echo_rows LIMIT 10;\nFROM echo_view LIMIT 10;\n" in description
 
 
 def test_today_is_a_partition(settings: Settings) -> None:

@@ -196,7 +196,8 @@ def test_every_file_that_the_instructions_name_exists() -> None:
     assert len(named) > 5
     assert all((DEPLOY / name).exists() for name in named), named
     units = set(re.findall(r"session-pipeline-?\w*\.(?:service|target)", text))
-    assert units == {"session-pipeline.target", "session-pipeline-operator.service"}
+    services = {f"session-pipeline-{name}.service" for name in ("operator", "code")}
+    assert units == {"session-pipeline.target", *services}
     assert all((UNITS / name).exists() for name in units)
     # What the units read is what the instructions put there.
     read = {p for path in (COMMON, *SERVICES.values()) for p in directives(path, "EnvironmentFile")}

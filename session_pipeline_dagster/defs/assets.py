@@ -53,7 +53,7 @@ def table_assets(processor: Processor, columns: Columns, settings: Settings) -> 
             deps=[SESSION_FILES],
             group_name=name,
             description=table_description(
-                table, more.descriptions.get(table) or more.description, settings
+                table, more.descriptions.get(table) or more.description, settings, more.views
             )
             + days_description(name),
             kinds={"duckdb", "table"},

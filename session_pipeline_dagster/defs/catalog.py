@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
@@ -11,10 +11,16 @@ from session_pipeline_dagster.processor import Processor, extras
 from session_pipeline_dagster.settings import Settings
 
 
-def table_description(table: str, text: str, settings: Settings) -> str:
-    """Markdown: a processor's words on a table, a query if it gives none, where to paste it."""
+def table_description(table: str, text: str, settings: Settings, views: Iterable[str] = ()) -> str:
+    """Markdown: a processor's words on a table, a query if it gives none, where to paste it.
+
+    Args:
+        views: of the processor; they are no assets, so without a query of its author they would be
+            named nowhere.
+    """
     if "```sql" not in text:
-        text = f"{text}\n\n```sql\nFROM {table} LIMIT 10\n```".strip()
+        queries = "".join(f"FROM {name} LIMIT 10;\n" for name in (table, *views))
+        text = f"{text}\n\nTo look at it:\n\n```sql\n{queries}```".strip()
     file = settings.database
     return (
         f"{text}\n\nPaste it into `duckdb -readonly {file}`, or in Python "

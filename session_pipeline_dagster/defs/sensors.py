@@ -54,8 +54,8 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Finds session files that are new or changed for {processor.name} and asks "
-        f"for runs over their days. Looks every {cadence.total_seconds():.0f} s, and at once while "
-        "a backlog drains.",
+        f"for runs over their days, every {cadence.total_seconds():.0f} s at most, and at once "
+        "while a backlog drains.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
