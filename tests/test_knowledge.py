@@ -2,7 +2,9 @@
 
 import random
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 import dagster as dg
@@ -246,21 +248,32 @@ def test_what_many_facts_name_makes_no_duplicate_of_any_two(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_relations_are_those_of_the_facts_that_are_there_whatever_came_before(
+def test_relations_are_those_of_the_items_that_are_there_whatever_came_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(knowledge_relations, "COMMON", 3)
     rng = random.Random(seed)  # noqa: S311  made-up data
     pipeline = make_pipeline(_folder(tmp_path / "long"))
     for _ in range(6):
-        for n in rng.sample(range(len(FACTS)), 3):
+        told = rng.sample(range(len(FACTS)), 3)
+        for n in told:
             said = ("confirmation", FACTS[n])
             tell(pipeline.root, f"ann/{n}.jsonl", said, entities=rng.sample("abcde", 3))
         run(pipeline)
-    fresh = make_pipeline(_folder(tmp_path / "fresh"))
-    shutil.copytree(pipeline.root, fresh.root, dirs_exist_ok=True)
-    run(fresh)
-    assert pipeline.rows("knowledge_relations") == fresh.rows("knowledge_relations")
+        decide(pipeline, rng.choice(["rejected", "approved"]), FACTS[told[0]])
+        run(pipeline)
+        items = pipeline.select(
+            "SELECT id, entities FROM knowledge_items WHERE status != 'rejected' ORDER BY id"
+        )
+        sets = {key: set(entities) for key, entities in items}
+        named = Counter(entity for entities in sets.values() for entity in entities)
+        wanted = [
+            (a, b)
+            for a, b in combinations(sets, 2)
+            if sum(named[entity] <= 3 for entity in sets[a] & sets[b]) >= 2
+        ]
+        found = "SELECT item_a_id, item_b_id FROM knowledge_relations ORDER BY ALL"
+        assert pipeline.select(found) == wanted
 
 
 def test_confidence_is_aged_when_it_is_read(pipeline: Pipeline) -> None:

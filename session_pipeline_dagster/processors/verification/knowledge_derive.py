@@ -26,9 +26,7 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
 )
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
 from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
-from session_pipeline_dagster.processors.verification.knowledge_relations import (
-    relations_of_changed,
-)
+from session_pipeline_dagster.processors.verification.knowledge_relations import relations
 from session_pipeline_dagster.processors.verification.knowledge_tables import (
     CHECKING,
     SESSIONS,
@@ -51,8 +49,7 @@ def merge_knowledge(inputs: Inputs) -> Changes:
     touched = inputs.parts - {SESSIONS}
     merged = merge(rows.observations(inputs), known, touched)
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
-    changed = set(merged.items) | touched
-    old, new = relations_of_changed(known.items, now, changed, rows.relations(inputs))
+    old, new = rows.relations(inputs), relations(now)
     edges = {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
     gone = known.items.keys() - now.keys()
     fresh = now.keys() - known.items.keys()
