@@ -41,7 +41,7 @@ $(TOOLS): $(STAMP)
 
 dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
 	@$(BIN)/python -c '$(FREE)' $(PORT) 2>/dev/null || { \
-	echo 'Port $(PORT) is taken, perhaps by another make dev. Choose one: PORT=3001 make dev' >&2; exit 1; }
+	echo 'Port $(PORT) is taken, perhaps by another make dev, or is none. Choose one: PORT=3001 make dev' >&2; exit 1; }
 	@mkdir -p var && $(SHOW_EXAMPLES); \
 	unset DAGSTER_HOME; \
 	echo 'Dagster: http://127.0.0.1:$(PORT)'; \

@@ -141,7 +141,7 @@ def run(
     # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
     gc.set_threshold(50_000, 50, 100)
     store = _store(context.settings)
-    reports, broken = [], []
+    reports, broken = [], {}
     options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
     for chosen in context.processors(processor):
         with _progress(chosen.name, hidden=as_json) as advance:
@@ -151,15 +151,15 @@ def run(
                 )
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.
-                broken.append(f"{chosen.name} did not run: {error}")
+                broken[chosen.name] = str(error)
     if as_json:
-        click.echo(cli_json.reports_json(reports))
+        click.echo(cli_json.reports_json(reports, broken))
     else:
         from session_pipeline_dagster import cli_output  # noqa: PLC0415  see cli_json
 
         cli_output.print_reports(reports, context.settings, context.registry)
-    for said in broken:
-        click.echo(f"session-pipeline: {said}", err=True)
+    for name, error in broken.items():
+        click.echo(f"session-pipeline: {name} could not go on: {error}", err=True)
     if broken or any(report.broken_summaries for report in reports):
         return 2
     return 1 if any(report.errors for report in reports) else 0
@@ -265,7 +265,7 @@ def forget(
 def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.store import check_declarations  # noqa: PLC0415
+    from session_pipeline_dagster.store_declare import check_declarations  # noqa: PLC0415
     from session_pipeline_dagster.trial import tried  # noqa: PLC0415
 
     registry = tried(context.registry, check_declarations)

@@ -25,9 +25,10 @@ class Standing:
     gone: int = 0
 
 
-def reports_json(reports: Sequence[BatchReport]) -> str:
-    """The run command's JSON document."""
+def reports_json(reports: Sequence[BatchReport], broken: Mapping[str, str]) -> str:
+    """The run command's JSON document; `broken` says why a processor could not go on."""
     document = {
+        "broken": broken,
         "processors": {report.processor: _report(report) for report in reports},
         "summaries": {
             title: [dict(zip(names, row, strict=True)) for row in rows]

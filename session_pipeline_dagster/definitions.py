@@ -22,7 +22,7 @@ from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
 from session_pipeline_dagster.settings import Settings, read_settings
-from session_pipeline_dagster.store import declared_columns
+from session_pipeline_dagster.store_declare import declared_columns
 from session_pipeline_dagster.trial import tried
 
 _log = logging.getLogger(__name__)

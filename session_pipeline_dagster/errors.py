@@ -101,5 +101,5 @@ def failure_of(step: Callable[[], object]) -> str | None:
     except (Exception, SystemExit) as error:  # noqa: BLE001  it may raise anything; who asks lists it
         # A KeyError alone says very little.
         place = "" if isinstance(error, ContractError | ImportError) else where(error)
-        return f"{type(error).__name__}: {error}{place}"
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{place}"
     return None

@@ -1,6 +1,6 @@
 """The DuckDB file: connections, states, failures, and ONE transaction a batch.
 
-The only module that imports duckdb. Connections are short: read, close, work, open, commit, close;
+Only this module opens the file. Connections are short: read, close, work, open, commit, close;
 none is held while a file is parsed or a model answers. What a number means is decided in
 `plan.py` and in the processors.
 """
@@ -22,8 +22,14 @@ from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
-from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
+from session_pipeline_dagster.processor import Processor, Rollup, extras
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store_declare import (
+    REFUSED,
+    RELATIONS,
+    create_relations,
+    in_words,
+)
 from session_pipeline_dagster.store_errors import busy, passes, unusable
 
 if TYPE_CHECKING:
@@ -43,9 +49,6 @@ _BROKEN = (
 # DuckDB raises no conflict when two threads of one process insert the same new file; between
 # processes its file lock does the same job.
 _ONE_WRITER = threading.RLock()
-
-_RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
-    UNION ALL SELECT view_name FROM duckdb_views()"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Store:
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
         with self.connect() as connection:
-            existing = {row[0] for row in connection.execute(_RELATIONS).fetchall()}
+            existing = {row[0] for row in connection.execute(RELATIONS).fetchall()}
             return {
                 name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
                 if name in existing
@@ -181,11 +184,8 @@ class Store:
             for sql in selects:
                 try:
                     result = connection.execute(sql)
-                except duckdb.ProgrammingError as error:
-                    raise ContractError(f"a query failed: {_first_line(error)}") from None
-                except duckdb.DataError as error:
-                    # Its message may quote a value.
-                    raise ContractError(f"a query failed: {type(error).__name__}") from None
+                except REFUSED as error:
+                    raise ContractError(f"a query failed: {in_words(error)}") from None
                 names = [column[0] for column in result.description or ()]
                 answers.append((names, result.fetchall()))
             connection.rollback()
@@ -341,59 +341,3 @@ def _found_schema(connection: duckdb.DuckDBPyConnection) -> store_schema.Found:
         return connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
     except duckdb.CatalogException:
         return None
-
-
-def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
-    """Tables, views and roll-ups of a processor, where they are missing.
-
-    Raises:
-        ContractError: its DDL or SQL is not valid.
-    """
-    more = extras(processor)
-    own = {**processor.tables, **more.journals}
-    tables = [*own.items(), *derived_tables(processor).items()]
-    existing = {row[0] for row in connection.execute(_RELATIONS).fetchall()}
-    try:
-        for name, columns in tables:
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-            if name in existing:
-                write.add_columns(connection, name, columns)
-        for name, sql in more.views.items():
-            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
-    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-        raise ContractError(f"processor {processor.name!r}: {_first_line(error)}") from error
-
-
-def _first_line(error: duckdb.Error) -> str:
-    """What is wrong with a statement, without the statement."""
-    return str(error).partition("\n")[0]
-
-
-def check_declarations(processor: Processor) -> None:
-    """Check its DDL, views and summaries, without a row.
-
-    Raises:
-        ContractError: one is not valid; says which, and what DuckDB says of it.
-    """
-    with duckdb.connect(":memory:") as connection:
-        create_relations(connection, processor)
-        for summary in extras(processor).summaries:
-            try:
-                connection.execute(f"EXPLAIN {summary.sql}")
-            except duckdb.ProgrammingError as error:
-                raise ContractError(
-                    f"processor {processor.name!r}: summary {summary.title!r}: {_first_line(error)}"
-                ) from error
-
-
-def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
-    """Table, view or roll-up -> (column, DuckDB type), from the declarations alone."""
-    with duckdb.connect(":memory:") as connection:
-        create_relations(connection, processor)
-        rows = connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-        ).fetchall()
-    found: dict[str, list[tuple[str, str]]] = {}
-    for table, column, kind in rows:
-        found.setdefault(table, []).append((column, kind))
-    return found

@@ -119,9 +119,11 @@ def test_a_plugin_with_declarations_that_do_not_work_costs_itself_only(
     answer = picky.on(sessions, "run")
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
-    assert answer.stderr.startswith("session-pipeline: awry did not run: processor 'awry'")
+    assert answer.stderr.startswith("session-pipeline: awry could not go on: processor 'awry'")
     for name in ("usage", "verification", "picky"):
         assert name in answer.stdout, "the others ran, also the one after it"
+    document = json.loads(picky.on(sessions, "run", "--json").stdout)
+    assert "BIGINTT" in document["broken"]["awry"]
     found = picky.json(sessions, "status")["processors"]
     assert (found["picky"]["pending"], found["awry"]["pending"]) == (1, 2), "one is given up"
     listed = picky("processors")
@@ -144,6 +146,22 @@ def test_a_summary_that_does_not_work_is_named_and_the_rest_is_said(
     assert "summary failed picky: Most liked: a query failed: Catalog Error: Table with" in said
     assert "alice/good.jsonl" in said, "the other summary"
     assert "Most liked" in cli("processors").stdout
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ['views = {"mine": "FROM read_csv(\'/etc/passwd\')"}', 'views = {"mine": "FROM nowhere"}'],
+)
+def test_a_view_of_what_it_may_not_read_costs_its_plugin(
+    cli: Cli, sessions: Path, declared: str
+) -> None:
+    code = PICKY.replace("    def process", f"    {declared}\n\n    def process")
+    install(cli, "picky", code, "Picky")
+    answer = cli.on(sessions, "run")
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
+    assert "picky could not go on: processor 'picky': mine: " in answer.stderr
+    assert "usage" in answer.stdout
+    assert "mine: " in cli("processors").stdout
 
 
 def test_a_plugin_that_did_not_load_is_said_to_who_asks_for_it(broken: Cli, sessions: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from helpers import OLD, EchoProcessor, Pipeline, make_pipeline
+from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, write_session
 
 from session_pipeline_dagster.batch import Batch, Done, Signed
 from session_pipeline_dagster.columns import encode, pack
 from session_pipeline_dagster.defs.resources import StoreResource
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Rollup
 from session_pipeline_dagster.snapshot import Signature
@@ -290,3 +291,22 @@ print(failure.first_failed_at.timestamp(), state.signed_us, state.session_day, s
     assert int(processed_us) == store.known(processor).states["a/1"].processed_us
     assert abs(int(processed_us) / 1e6 - time.time()) < timedelta(hours=1).total_seconds()
     assert OLD.timestamp() < int(processed_us) / 1e6
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "strptime(session_file, '%Y')",
+        "CAST(session_file AS INTEGER)",
+        "error(session_file)",
+        "json_extract(session_file, '$.a')",
+        "regexp_matches('x', session_file || '(')",
+    ],
+)
+def test_a_query_that_fails_over_a_row_does_not_quote_it(tmp_path: Path, call: str) -> None:
+    pipeline = make_pipeline(tmp_path)
+    write_session(pipeline.root, "alice/secret.jsonl", "one")
+    pipeline.run(EchoProcessor())
+    with pytest.raises(ContractError, match="a query failed") as caught:
+        pipeline.store.query(f"SELECT {call} FROM echo_rows")
+    assert "secret" not in str(caught.value)

@@ -114,7 +114,8 @@ def _run(
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(f"{key} failed: {error}")
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
-    if report.quarantined and _BY_SENSOR not in context.run.tags:
+    by_hand = _BY_SENSOR not in context.run.tags or context.run.parent_run_id
+    if report.quarantined and by_hand:
         _name_given_up(context, report)
     if report.errors and not (report.processed or report.skipped):
         key, error = report.errors_detail[0]

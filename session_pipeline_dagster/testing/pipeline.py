@@ -34,7 +34,8 @@ from session_pipeline_dagster.snapshot import (
     content_hash,
     read_snapshot,
 )
-from session_pipeline_dagster.store import Store, check_declarations, open_store
+from session_pipeline_dagster.store import Store, open_store
+from session_pipeline_dagster.store_declare import check_declarations
 from session_pipeline_dagster.testing.builder import SessionBuilder
 from session_pipeline_dagster.transcript import parse
 from session_pipeline_dagster.work import check_result
