@@ -132,8 +132,8 @@ def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> No
     for key, error in report.given_up[:_FEW]:
         context.log.warning(f"{key} was given up earlier and is not tried: {error}")
     context.log.warning(
-        f"{report.quarantined} given up; the config retry: [KEY] tries a file again, new content "
-        "does so by itself"
+        f"{report.quarantined} given up; config retry: [KEY] or full_refresh: true tries again, "
+        "new content does so by itself"
     )
     context.instance.add_run_tags(context.run.run_id, {GIVEN_UP_TAG: str(report.quarantined)})
 
