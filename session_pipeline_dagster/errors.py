@@ -79,6 +79,11 @@ class Deferred(PipelineError):
     """Raised by a processor: this pass has no room left for the file; the next one takes it."""
 
 
+def first_line(error: BaseException) -> str:
+    """Its message without what follows: a statement, a hint, a place."""
+    return str(error).partition("\n")[0]
+
+
 def where(error: BaseException) -> str:
     """Where it was raised, ` at file.py:12 in name`: what a message with transcript text must not
     say can be said by its place."""
@@ -101,5 +106,5 @@ def failure_of(step: Callable[[], object]) -> str | None:
     except (Exception, SystemExit) as error:  # noqa: BLE001  it may raise anything; who asks lists it
         # A KeyError alone says very little.
         place = "" if isinstance(error, ContractError | ImportError) else where(error)
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{place}"
+        return f"{type(error).__name__}: {first_line(error)}{place}"
     return None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
-from session_pipeline_dagster.plan import Failure, Outlook
+from session_pipeline_dagster.plan import Failure, Outlook, oldest_seconds
 from session_pipeline_dagster.processor import FailedPlugin, Registry
 from session_pipeline_dagster.sessions import SessionFile
 
@@ -259,9 +259,7 @@ def _older(s: Snapshot, files: Iterable[SessionFile], grace: timedelta) -> list[
 
 
 def _oldest(s: Snapshot, files: Sequence[SessionFile]) -> float:
-    """Age of the oldest, in seconds; never negative."""
-    mtime = min((file.signature.mtime_ns for file in files), default=None)
-    return 0.0 if mtime is None else max(0.0, s.now - mtime / 1e9)
+    return oldest_seconds(files, s.now)
 
 
 def _oldest_key(files: Sequence[SessionFile]) -> str:

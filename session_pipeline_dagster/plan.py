@@ -131,13 +131,17 @@ class Outlook:
 
         A file that was given up would let it grow for ever, and say nothing of the pipeline.
         """
-        return oldest_seconds(self.waiting, now)
+        return oldest_seconds(self.waiting, now.timestamp())
 
 
-def oldest_seconds(files: Iterable[SessionFile], now: datetime) -> float:
-    """Age of the oldest file by its mtime, in seconds; 0 without files, never negative."""
+def oldest_seconds(files: Iterable[SessionFile], now: float) -> float:
+    """Age of the oldest file by its mtime, in seconds; 0 without files, never negative.
+
+    Args:
+        now: seconds since the epoch.
+    """
     oldest = min((file.signature.mtime_ns for file in files), default=None)
-    return 0.0 if oldest is None else max(0.0, now.timestamp() - oldest / 1e9)
+    return 0.0 if oldest is None else max(0.0, now - oldest / 1e9)
 
 
 def look(

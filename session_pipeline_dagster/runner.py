@@ -142,7 +142,7 @@ def run_batch(
     left = {task.file.key for task in tasks} - writer.settled
     report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
     pending = [file for file in outlook.waiting if file.key not in writer.written]
-    report.oldest_pending_seconds = oldest_seconds(pending, datetime.now(UTC))
+    report.oldest_pending_seconds = oldest_seconds(pending, time.time())
     report.seconds = time.monotonic() - begun
     return report
 

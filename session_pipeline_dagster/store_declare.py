@@ -3,7 +3,7 @@
 import duckdb
 
 from session_pipeline_dagster import store_write as write
-from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.errors import ContractError, first_line
 from session_pipeline_dagster.processor import Processor, derived_tables, extras
 
 RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
@@ -25,7 +25,7 @@ def in_words(error: duckdb.Error) -> str:
     Errors of parsing and binding come before a row is read; any other may quote one.
     """
     if isinstance(error, _WORDED):
-        return str(error).partition("\n")[0]
+        return first_line(error)
     return type(error).__name__
 
 

@@ -115,7 +115,6 @@ def test_a_plugin_with_declarations_that_do_not_work_costs_itself_only(
     picky: Cli, sessions: Path
 ) -> None:
     install(picky, "awry", AWRY, "Awry")
-    picky.env["PYTHONPATH"] += f":{picky.folder / 'plugins'}"
     answer = picky.on(sessions, "run")
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1

@@ -356,15 +356,23 @@ def test_a_missing_root_fails_the_run_and_names_the_setting(settings, instance) 
     )
 
 
-def test_a_plugin_that_did_not_load_fails_a_check_and_nothing_else(settings, instance) -> None:
-    failed = FailedPlugin("broken", "broken:Processor", "ImportError: no module named broken")
-    registry = Registry(load_processors().processors, (failed,))
-    defs = build_definitions(registry, settings)
+def processors_loaded(
+    defs: dg.Definitions, instance: dg.DagsterInstance
+) -> dg.AssetCheckEvaluation:
+    """What the check of that name says."""
     check = next(iter(defs.asset_checks or []))
     result = dg.materialize(
         [check], instance=instance, selection=dg.AssetSelection.all_asset_checks()
     )
     (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def test_a_plugin_that_did_not_load_fails_a_check_and_nothing_else(settings, instance) -> None:
+    failed = FailedPlugin("broken", "broken:Processor", "ImportError: no module named broken")
+    registry = Registry(load_processors().processors, (failed,))
+    defs = build_definitions(registry, settings)
+    evaluation = processors_loaded(defs, instance)
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.WARN
     assert "no module named broken" in (evaluation.description or "")
@@ -380,7 +388,11 @@ def test_a_plugin_that_did_not_load_fails_a_check_and_nothing_else(settings, ins
     ],
 )
 def test_declarations_that_do_not_work_cost_their_processor_and_not_the_location(
-    settings: Settings, wrong: dict[str, object], said: str, caplog: pytest.LogCaptureFixture
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    caplog: pytest.LogCaptureFixture,
+    wrong: dict[str, object],
+    said: str,
 ) -> None:
     echo = EchoProcessor()
     for name, value in wrong.items():
@@ -390,12 +402,7 @@ def test_declarations_that_do_not_work_cost_their_processor_and_not_the_location
     assert said in caplog.text, "where `make dev` prints"
     assert not repository.has_job("echo_job")
     assert repository.has_job("usage_job")
-    check = next(iter(defs.asset_checks or []))
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [check], instance=instance, selection=dg.AssetSelection.all_asset_checks()
-        )
-    (evaluation,) = result.get_asset_check_evaluations()
+    evaluation = processors_loaded(defs, instance)
     assert not evaluation.passed
     assert said in (evaluation.description or "")
 

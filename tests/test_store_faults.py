@@ -35,7 +35,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from helpers import EchoProcessor, Pipeline
-from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
+from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.settings import Root, Settings
 
 root, database, size = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])

@@ -119,18 +119,18 @@ def _requests(
     """One request per range of days. No run_key: a key that failed once would block for ever."""
     today = datetime.now(UTC).date()
 
-    def days(files: Iterable[SessionFile]) -> set[date]:
-        found = {file_day(file, known.states.get(file.key), source) for file in files}
-        return {clamp_day(day, settings.start_date, today) for day in found}
+    def partitions(days: Iterable[date | None]) -> set[date]:
+        return {clamp_day(day, settings.start_date, today) for day in {*days} if day}
 
-    raw = {state.session_day for state in known.states.values()} - {None}
-    had = {clamp_day(day, settings.start_date, today) for day in raw if day}
-    ranges = day_ranges(days(files))
+    def days_of(files: Iterable[SessionFile]) -> set[date]:
+        return partitions(file_day(f, known.states.get(f.key), source) for f in files)
+
+    had = partitions(state.session_day for state in known.states.values())
+    ranges = day_ranges(days_of(files))
     if any(first not in had for first, _ in ranges):
-        # A day whose files all failed is not a quiet one.
-        had |= days([*outlook.backing_off, *outlook.quarantined])
-    ranges = with_quiet_days(ranges, had)
-    return [_range_request(processor, first, last) for first, last in ranges]
+        # A day whose files all failed is not a quiet one. Looked at only now: it reads their heads.
+        had |= days_of([*outlook.backing_off, *outlook.quarantined])
+    return [_range_request(processor, *days) for days in with_quiet_days(ranges, had)]
 
 
 def _range_request(processor: Processor, first: date, last: date) -> dg.RunRequest:
