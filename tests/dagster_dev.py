@@ -188,7 +188,18 @@ class DagsterDev:
         return [tick["skipReason"] for tick in ticks if tick["skipReason"]]
 
     def stop_sensor(self, sensor: str) -> None:
-        """Switch a sensor off, as a click on it does."""
+        """Switch a sensor off, as a click on it does, between two of its ticks.
+
+        Dagster's daemon does not ask again before a tick that it has queued, and a tick may write
+        back the state that it began with.
+        """
+
+        def rests() -> bool:
+            state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
+            ticks = [tick["status"] for tick in state["ticks"]]
+            return bool(ticks) and "STARTED" not in ticks
+
+        self.wait(rests, f"end of a tick of {sensor}")
         state = self.graphql(SENSOR, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
         answer = self.graphql(STOP, id=state["id"])["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
