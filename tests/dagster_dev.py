@@ -25,7 +25,8 @@ RUNS = """{ runsOrError { ... on Runs { results {
     runId status jobName tags { key value } assetSelection { path } } } } }"""
 TICKS = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { ticks(limit: 50) { status skipReason runIds timestamp } } } } }"""
+    ... on Sensor { sensorState { ticks(limit: 50) {
+        status skipReason runIds timestamp endTimestamp } } } } }"""
 SENSOR = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
     ... on Sensor { sensorState { id status } } } }"""
@@ -190,16 +191,16 @@ class DagsterDev:
     def stop_sensor(self, sensor: str) -> None:
         """Switch a sensor off, as a click on it does, between two of its ticks.
 
-        Dagster's daemon does not ask again before a tick that it has queued, and a tick may write
-        back the state that it began with.
+        Dagster's daemon does not ask again before a tick that it has queued, and a tick writes
+        back the state that it began with, a moment after it has ended.
         """
 
         def rests() -> bool:
             state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
-            ticks = [tick["status"] for tick in state["ticks"]]
-            return bool(ticks) and "STARTED" not in ticks
+            ends = [tick["endTimestamp"] for tick in state["ticks"]]
+            return bool(ends) and None not in ends and time.time() - max(ends) > 2
 
-        self.wait(rests, f"end of a tick of {sensor}")
+        self.wait(rests, f"rest between two ticks of {sensor}")
         state = self.graphql(SENSOR, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
         answer = self.graphql(STOP, id=state["id"])["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
