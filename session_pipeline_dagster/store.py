@@ -24,6 +24,7 @@ from session_pipeline_dagster.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.processor import Processor, Rollup, extras
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store_create import create, is_missing
 from session_pipeline_dagster.store_declare import (
     REFUSED,
     RELATIONS,
@@ -122,17 +123,27 @@ class Store:
                 ) from error
         give_up = time.monotonic() + timeout.total_seconds()
         pause = 0.01
-        while True:
-            try:
-                return duckdb.connect(str(self.database), config=self.config())
-            except duckdb.Error as error:
-                if not passes(str(error)):
-                    raise unusable(self.database, str(error), duckdb.__version__) from error
-                if time.monotonic() >= give_up:
-                    raise busy(self.database, str(error)) from error
+        while isinstance(found := self._attempt(), str):
+            if time.monotonic() >= give_up:
+                raise busy(self.database, found)
             # Jitter, so that two waiting processes do not meet again and again.
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
             pause = min(pause * 2, _LONGEST_PAUSE)
+        return found
+
+    def _attempt(self) -> duckdb.DuckDBPyConnection | str:
+        """A connection, or why one has to wait for it."""
+        try:
+            if is_missing(self.database) and not create(self.database, self.config()):
+                return "another process is making it"
+            return duckdb.connect(str(self.database), config=self.config())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise unusable(self.database, reason, duckdb.__version__) from error
+        except duckdb.Error as error:
+            if passes(str(error)):
+                return str(error)
+            raise unusable(self.database, str(error), duckdb.__version__) from error
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
