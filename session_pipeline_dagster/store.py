@@ -1,8 +1,8 @@
 """The DuckDB file: connections, states, failures, and ONE transaction a batch.
 
-Only this module opens the file. Connections are short: read, close, work, open, commit, close;
-none is held while a file is parsed or a model answers. What a number means is decided in
-`plan.py` and in the processors.
+Only this module opens the file, once `store_create.py` has made it. Connections are short: read,
+close, work, open, commit, close; none is held while a file is parsed or a model answers. What a
+number means is decided in `plan.py` and in the processors.
 """
 
 import random
