@@ -1,6 +1,5 @@
 """A report from the store to its files: reads the rows, renders, puts the files in place."""
 
-import fcntl
 import os
 import re
 import time
@@ -14,8 +13,8 @@ from session_pipeline_dagster.errors import (
     ContractError,
     SettingsError,
     StoreBusy,
-    StoreUnusable,
 )
+from session_pipeline_dagster.locks import locked
 from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.reporting import Asked, Report
 from session_pipeline_dagster.store import Store
@@ -101,25 +100,13 @@ def _alone(store: Store) -> Generator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     give_up = time.monotonic() + store.lock_timeout.total_seconds()
     try:
-        while not _locked(descriptor, folder):
+        while not locked(descriptor, folder):
             if time.monotonic() >= give_up:
                 raise StoreBusy(f"a report is still being made of {store.database}; try again")
             time.sleep(_PAUSE)
         yield
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int, folder: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreUnusable(
-            f"{folder} cannot be locked ({error.strerror}); keep the database on a local disk"
-        ) from error
-    return True
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ from session_pipeline_dagster import store_derive, store_read, store_schema
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.derivation import Changes, Compute, Derivation
-from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
+from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
 from session_pipeline_dagster.processor import Processor, Rollup, extras
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store_create import create, is_missing
@@ -123,26 +123,28 @@ class Store:
                 ) from error
         give_up = time.monotonic() + timeout.total_seconds()
         pause = 0.01
-        while isinstance(found := self._attempt(), str):
-            if time.monotonic() >= give_up:
-                raise busy(self.database, found)
+        while True:
+            try:
+                return self._attempt()
+            except StoreBusy:
+                if time.monotonic() >= give_up:
+                    raise
             # Jitter, so that two waiting processes do not meet again and again.
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
             pause = min(pause * 2, _LONGEST_PAUSE)
-        return found
 
-    def _attempt(self) -> duckdb.DuckDBPyConnection | str:
-        """A connection, or why one has to wait for it."""
+    def _attempt(self) -> duckdb.DuckDBPyConnection:
+        """A connection, without waiting for anyone; raises as `connect`."""
         try:
             if is_missing(self.database) and not create(self.database, self.config()):
-                return "another process is making it"
+                raise busy(self.database, "another process is making it")
             return duckdb.connect(str(self.database), config=self.config())
         except OSError as error:
             reason = error.strerror or str(error)
             raise unusable(self.database, reason, duckdb.__version__) from error
         except duckdb.Error as error:
             if passes(str(error)):
-                return str(error)
+                raise busy(self.database, str(error)) from error
             raise unusable(self.database, str(error), duckdb.__version__) from error
 
     @contextmanager

@@ -5,14 +5,15 @@ nothing opens again, and so do, now and then, two processes that both find none.
 another name, by one process at a time, and renamed.
 """
 
-import fcntl
 import os
 import stat
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+
+from session_pipeline_dagster.locks import locked
 
 
 def is_missing(database: Path) -> bool:
@@ -24,11 +25,12 @@ def is_missing(database: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
-def create(database: Path, config: Mapping[str, str | bool | int | float | list[str]]) -> bool:
+def create(database: Path, config: dict[str, str | bool | int | float | list[str]]) -> bool:
     """Make the file if it is still missing; False = another process is just doing so.
 
     Raises:
         OSError, duckdb.Error: it cannot be written there.
+        StoreUnusable: its file system knows no locks.
     """
     # Where a link points to is where the file belongs.
     database = database.resolve()
@@ -36,7 +38,7 @@ def create(database: Path, config: Mapping[str, str | bool | int | float | list[
     with _alone(database.with_name(f"{database.name}.creating")) as alone:
         if alone and is_missing(database):
             fresh.unlink(missing_ok=True)
-            duckdb.connect(str(fresh), config=dict(config)).close()
+            duckdb.connect(str(fresh), config=config).close()
             # The log of a database that is gone; DuckDB drops it too when it makes a file.
             database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
             fresh.replace(database)
@@ -45,15 +47,10 @@ def create(database: Path, config: Mapping[str, str | bool | int | float | list[
 
 @contextmanager
 def _alone(lock: Path) -> Generator[bool]:
-    """Whether this process alone has the lock, which ends with the process."""
+    """Whether this process alone makes it. (The folder's own lock is that of the reports.)"""
     with lock.open("ab") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
         # Unlinked = it was another's, who is done.
-        ours = bool(os.fstat(handle.fileno()).st_nlink)
+        ours = locked(handle.fileno(), lock) and os.fstat(handle.fileno()).st_nlink > 0
         try:
             yield ours
         finally:

@@ -23,13 +23,10 @@ BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(back
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 RUNS = """{ runsOrError { ... on Runs { results {
     runId status jobName tags { key value } assetSelection { path } } } } }"""
-TICKS = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
-    sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { ticks(limit: 50) {
-        status skipReason runIds timestamp endTimestamp } } } } }"""
 SENSOR = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { id status } } } }"""
+    ... on Sensor { sensorState { id ticks(limit: 50) {
+        skipReason timestamp endTimestamp } } } } }"""
 STOP = """mutation($id: String!) { stopSensor(id: $id) {
     __typename ... on PythonError { message } } }"""
 CHECK = """query($a: AssetKeyInput!, $c: String!) {
@@ -184,8 +181,7 @@ class DagsterDev:
 
     def skip_reasons(self, sensor: str, since: float = 0) -> list[str]:
         """Why the sensor's last ticks (since then) asked for nothing."""
-        state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
-        ticks = [tick for tick in state["ticks"] if tick["timestamp"] > since]
+        ticks = [tick for tick in self._sensor(sensor)["ticks"] if tick["timestamp"] > since]
         return [tick["skipReason"] for tick in ticks if tick["skipReason"]]
 
     def stop_sensor(self, sensor: str) -> None:
@@ -196,14 +192,16 @@ class DagsterDev:
         """
 
         def rests() -> bool:
-            state = self.graphql(TICKS, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
-            ends = [tick["endTimestamp"] for tick in state["ticks"]]
+            ends = [tick["endTimestamp"] for tick in self._sensor(sensor)["ticks"]]
             return bool(ends) and None not in ends and time.time() - max(ends) > 2
 
         self.wait(rests, f"rest between two ticks of {sensor}")
-        state = self.graphql(SENSOR, n=sensor, l=self.location)["sensorOrError"]["sensorState"]
-        answer = self.graphql(STOP, id=state["id"])["stopSensor"]
+        answer = self.graphql(STOP, id=self._sensor(sensor)["id"])["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
+
+    def _sensor(self, name: str) -> dict[str, Any]:
+        """A sensor's state: its id and its last ticks, newest first."""
+        return self.graphql(SENSOR, n=name, l=self.location)["sensorOrError"]["sensorState"]
 
     def check(self, asset: str, check: str) -> list[dict[str, Any]]:
         """The executions of a check, newest first, as its page shows them."""

@@ -11,6 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+# They take seconds to import, which no test is to measure as the time of a call.
+import anthropic  # noqa: F401
+import openai  # noqa: F401
+
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 
 FORMATS = (Extractor.ANTHROPIC, Extractor.OPENAI)

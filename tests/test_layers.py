@@ -15,7 +15,7 @@ NAME = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "orphans"},
-    {"setting_values"},
+    {"setting_values", "locks"},
     {"settings", "records"},
     {"odd_lines"},
     {"transcript"},

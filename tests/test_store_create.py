@@ -37,6 +37,8 @@ for number in range(int(sys.argv[2])):
     assert codes == [0, 0, 0], (number, codes)
 """
 
+MEETINGS = 60
+
 DIE = """
 import duckdb, os, sys
 connection = duckdb.connect(sys.argv[1])
@@ -61,11 +63,11 @@ def assert_it_works_and_stands_alone(pipeline: Pipeline) -> None:
 
 @pytest.mark.slow
 def test_processes_that_find_no_database_at_once_all_get_one(tmp_path: Path) -> None:
-    script = [sys.executable, "-c", MEET, str(tmp_path), "60"]
+    script = [sys.executable, "-c", MEET, str(tmp_path), str(MEETINGS)]
     met = subprocess.run(script, capture_output=True, text=True, check=False)
     assert met.returncode == 0, met.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        f"{number}.duckdb" for number in range(60)
+        f"{number}.duckdb" for number in range(MEETINGS)
     )
 
 

@@ -58,8 +58,8 @@ def test_an_answer_comes_with_its_tokens(llm: FakeLLM) -> None:
     (call,) = asked.calls
     assert (call.purpose, call.model, call.outcome) == ("detect", "fake-model", "ok")
     assert (call.input_tokens, call.output_tokens, call.cached_tokens) == (100, 20, 40)
-    assert datetime.now(UTC) - call.called_at < timedelta(minutes=1)
-    assert 0 <= call.milliseconds <= asked.seconds * 1000
+    assert datetime.now(UTC) - call.called_at < timedelta(seconds=10)
+    assert 0 <= call.milliseconds < 5000
 
 
 def test_a_short_retry_after_is_waited_for(llm: FakeLLM) -> None:
@@ -74,7 +74,7 @@ def test_a_long_retry_after_frees_the_worker_at_once_and_is_passed_on(llm: FakeL
     assert isinstance(asked.error, Retryable)
     assert asked.error.retry_after == timedelta(hours=1)
     assert asked.outcomes == ["rate_limited"]
-    assert asked.seconds < 60
+    assert asked.seconds < 3
 
 
 def test_overloaded_twice_and_then_fine_is_fine(llm: FakeLLM) -> None:
@@ -152,7 +152,7 @@ def test_a_key_or_a_model_that_is_not_taken_is_a_matter_of_settings(
 def test_a_server_that_is_down_is_retryable_before_the_deadline(llm: FakeLLM) -> None:
     asked = Asked(llm, Step(status=500), deadline=2)
     assert isinstance(asked.error, Retryable)
-    assert asked.seconds < 20
+    assert asked.seconds < 2.5
     assert set(asked.outcomes) == {"server_error"}
 
 

@@ -416,7 +416,7 @@ def test_a_turn_of_two_megabytes_is_shortened_and_its_quotes_still_verify(
     write(pipeline, "alice/p/a.jsonl", [said("user", text)])
     begun = time.monotonic()
     pipeline.run(VerificationProcessor())
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 10
     assert len(llm.bodies[0]) < 20_000
     assert "characters left out" in json.dumps(llm.requests[0])
     assert len(stored(pipeline)) == 1

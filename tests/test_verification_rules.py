@@ -144,7 +144,7 @@ def test_the_same_text_gives_the_same_detections() -> None:
 def test_a_huge_turn_is_read_in_no_time(unit: str) -> None:
     begun = time.monotonic()
     found("It is so.", unit * (2_000_000 // len(unit)))
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(
