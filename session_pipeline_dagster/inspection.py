@@ -4,7 +4,8 @@ from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.quality import Data, Measured, Quality
 from session_pipeline_dagster.sessions import SessionFile, SessionSource
 from session_pipeline_dagster.store import Store
-from session_pipeline_dagster.transcript import Transcript, parse
+from session_pipeline_dagster.transcripts.claude_code import parse
+from session_pipeline_dagster.transcripts.records import Transcript
 
 
 def inspect(processor: Processor, rule: Quality, source: SessionSource, store: Store) -> Measured:

@@ -19,7 +19,7 @@ from session_pipeline_dagster.errors import ContractError, failure_of
 from session_pipeline_dagster.quality import Quality
 from session_pipeline_dagster.reporting import Report
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.transcript import Transcript
+from session_pipeline_dagster.transcripts.records import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 AUTOMATIC, ON_REQUEST = "automatic", "on_request"

@@ -8,7 +8,7 @@ matter of the data: that is health.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from session_pipeline_dagster.transcript import Transcript
+from session_pipeline_dagster.transcripts.records import Transcript
 
 
 @dataclass(frozen=True, slots=True)

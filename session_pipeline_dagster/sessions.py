@@ -1,7 +1,7 @@
 """Where session files are: find and stat them.
 
 One scan serves runner, sensors, status and the command line, so they can never disagree about what
-a session file is. Reading one is `snapshot.py`; what it says is `transcript.py`; what has been
+a session file is. Reading one is `snapshot.py`; what it says, `transcripts/`; what has been
 processed is `store.py`.
 """
 
@@ -24,7 +24,7 @@ from session_pipeline_dagster.snapshot import (
     read_snapshot,
     signature_of,
 )
-from session_pipeline_dagster.transcript import HEAD_BYTES, first_day
+from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
 
 _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 _SHORT_HEAD = 16 << 10

@@ -17,9 +17,9 @@ import msgspec
 import xxhash
 
 from session_pipeline_dagster.errors import Permanent, Retryable
-from session_pipeline_dagster.records import DECODE_ERRORS, read_json
 from session_pipeline_dagster.settings import Limits
-from session_pipeline_dagster.transcript import BOM, HEAD_BYTES
+from session_pipeline_dagster.transcripts.head import BOM, HEAD_BYTES
+from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_json
 
 COMPRESSED = ".gz"
 _BLOCK = 1 << 20

@@ -27,7 +27,7 @@ from session_pipeline_dagster.sessions import (
     Signature,
     session_day,
 )
-from session_pipeline_dagster.transcript import parse
+from session_pipeline_dagster.transcripts.claude_code import parse
 
 if TYPE_CHECKING:
     import pyarrow

@@ -11,7 +11,7 @@ from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.store import Store
-from session_pipeline_dagster.transcript import parse
+from session_pipeline_dagster.transcripts.claude_code import parse
 
 Line = dict[str, object]
 NOON = "2026-03-10T12:00:00.000Z"

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from lines import encode, other, user
 
-from session_pipeline_dagster.transcript import HEAD_BYTES, first_day
+from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
 
 EARLY, LATE = "2026-03-10T12:00:00Z", "2026-03-12T12:00:00Z"
 

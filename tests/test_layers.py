@@ -16,9 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"errors", "orphans"},
     {"setting_values", "locks"},
-    {"settings", "records"},
-    {"odd_lines"},
-    {"transcript"},
+    {"settings"},
+    {"transcripts"},
     {"snapshot"},
     {"sessions", "quality", "derivation", "reporting"},
     {"processor", "plan", "report"},

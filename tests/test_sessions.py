@@ -14,7 +14,7 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.sessions import LocalSource, session_day
 from session_pipeline_dagster.settings import Layout, Root
 from session_pipeline_dagster.snapshot import complete_part
-from session_pipeline_dagster.transcript import HEAD_BYTES
+from session_pipeline_dagster.transcripts.head import HEAD_BYTES
 
 LINE = encode(user("a"))
 

@@ -24,7 +24,8 @@ from session_pipeline_dagster.errors import Permanent, Retryable
 from session_pipeline_dagster.sessions import session_day
 from session_pipeline_dagster.settings import Limits
 from session_pipeline_dagster.snapshot import complete_part, content_hash, read_snapshot
-from session_pipeline_dagster.transcript import BOM, parse
+from session_pipeline_dagster.transcripts.claude_code import parse
+from session_pipeline_dagster.transcripts.head import BOM
 
 KEY = "alice/x.jsonl"
 SMALL = Limits(line=100, unpacked=1 << 20)

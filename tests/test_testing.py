@@ -30,7 +30,7 @@ from session_pipeline_dagster.testing import (
 )
 from session_pipeline_dagster.testing import contract as rules
 from session_pipeline_dagster.testing.odd import odd_fields, odd_files, odd_lines
-from session_pipeline_dagster.transcript import parse
+from session_pipeline_dagster.transcripts.claude_code import parse
 
 
 class Prompts:

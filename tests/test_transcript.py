@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from lines import NOON, agent_progress_line, assistant, encode, other, usage, user
 
-from session_pipeline_dagster.transcript import Transcript, agent_progress, parse
+from session_pipeline_dagster.transcripts.claude_code import agent_progress, parse
+from session_pipeline_dagster.transcripts.records import Transcript
 
 GOOD = user("good")
 DEEP = b'{"type":"user","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lines import assistant, encode, other, usage, user
 
-from session_pipeline_dagster.transcript import Transcript, parse
+from session_pipeline_dagster.transcripts.claude_code import parse
+from session_pipeline_dagster.transcripts.records import Transcript
 
 GOOD = st.one_of(
     st.builds(user, st.text(max_size=12), at=st.just(None)),

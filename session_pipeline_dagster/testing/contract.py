@@ -43,7 +43,7 @@ from session_pipeline_dagster.testing.pipeline import (
     session_of,
     table_names,
 )
-from session_pipeline_dagster.transcript import parse
+from session_pipeline_dagster.transcripts.claude_code import parse
 
 if TYPE_CHECKING:
     import pyarrow

@@ -37,7 +37,7 @@ from session_pipeline_dagster.snapshot import (
 from session_pipeline_dagster.store import Store, open_store
 from session_pipeline_dagster.store_declare import check_declarations
 from session_pipeline_dagster.testing.builder import SessionBuilder
-from session_pipeline_dagster.transcript import parse
+from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.work import check_result
 
 if TYPE_CHECKING:

@@ -10,8 +10,15 @@ from datetime import UTC, datetime, time
 
 from session_pipeline_dagster.processor import Session
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
-from session_pipeline_dagster.records import Block, Message, Record, Usage, epoch_us, times_us
-from session_pipeline_dagster.transcript import agent_progress
+from session_pipeline_dagster.transcripts.claude_code import agent_progress
+from session_pipeline_dagster.transcripts.records import (
+    Block,
+    Message,
+    Record,
+    Usage,
+    epoch_us,
+    times_us,
+)
 
 SYNTHETIC = "<synthetic>"
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from session_pipeline_dagster.processors.usage.counting import Counted
 from session_pipeline_dagster.processors.usage.rows import SessionRow
-from session_pipeline_dagster.transcript import Transcript
+from session_pipeline_dagster.transcripts.records import Transcript
 
 BLOCK_GAP_US = 600 * 1_000_000
 """A longer pause ends a block of activity."""

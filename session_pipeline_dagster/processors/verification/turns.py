@@ -13,7 +13,7 @@ import msgspec
 
 from session_pipeline_dagster.processor import Session
 from session_pipeline_dagster.processors.verification.redaction import redact
-from session_pipeline_dagster.records import Block, Record, decode_raw
+from session_pipeline_dagster.transcripts.records import Block, Record, decode_raw
 
 HUMAN, ASSISTANT = "human", "assistant"
 _NOT_A_PERSONS = (

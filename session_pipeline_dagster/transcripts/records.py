@@ -1,4 +1,4 @@
-"""The typed, frozen records that one line of a session file decodes to.
+"""The typed, frozen records that a session file decodes to, and the transcript they make up.
 
 Put a field here when a processor needs it; what is not declared is skipped by the decoder, which
 is most of a file. Texts and tool inputs stay undecoded bytes until someone asks for them.
@@ -6,6 +6,7 @@ is most of a file. Texts and tool inputs stay undecoded bytes until someone asks
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -157,6 +158,29 @@ class ProgressData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     type: str | None = None
     agent_id: str | None = None
     message: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything that could be read of one file, in line order.
+
+    `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
+    for any processor (`api-request*`, `attachment`) are records with a type and a time only, unless
+    the file begins without them.
+    """
+
+    records: Sequence[Record] = ()
+    numbers: Sequence[int] = field(default=())
+    unreadable_lines: int = 0
+    unknown_lines: int = 0
+
+    @property
+    def lines(self) -> int:
+        """Lines that are not blank, readable or not."""
+        return len(self.records) + self.unreadable_lines
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]:
+        return zip(self.numbers, self.records, strict=True)
 
 
 def parse_time(text: object) -> datetime | None:

@@ -9,28 +9,24 @@ nothing are skipped, the rest is decoded typed, and what fails goes to `odd_line
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
-from session_pipeline_dagster.odd_lines import read_progress, read_record
-from session_pipeline_dagster.records import (
+from session_pipeline_dagster.transcripts.head import BOM
+from session_pipeline_dagster.transcripts.odd_lines import read_progress, read_record
+from session_pipeline_dagster.transcripts.records import (
     DECODE_ERRORS,
-    EPOCH,
     ProgressData,
     Record,
-    epoch_us,
+    Transcript,
     parse_time,
 )
 
-BOM = b"\xef\xbb\xbf"
 _SKIPS_START_BY = 16 << 10
 """Versions that write skippable lines begin with some; elsewhere they would be decoded."""
 _LONGEST_RUN = 512
 """Lines that are decoded at once, and so again one by one where a single one of them is odd."""
-HEAD_BYTES = 1 << 20
 
 KNOWN_TYPES = frozenset(
     """user assistant system attachment progress summary custom-title ai-title tag agent-name
@@ -41,29 +37,6 @@ KNOWN_TYPES = frozenset(
     dev-mods memory-mode atis-latch worktree-state cost-state observer-ref tools-used started
     result tool_use_result""".split()
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """Everything that could be read of one file, in line order.
-
-    `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
-    for any processor (`api-request*`, `attachment`) are records with a type and a time only, unless
-    the file begins without them.
-    """
-
-    records: Sequence[Record] = ()
-    numbers: Sequence[int] = field(default=())
-    unreadable_lines: int = 0
-    unknown_lines: int = 0
-
-    @property
-    def lines(self) -> int:
-        """Lines that are not blank, readable or not."""
-        return len(self.records) + self.unreadable_lines
-
-    def __iter__(self) -> Iterator[tuple[int, Record]]:
-        return zip(self.numbers, self.records, strict=True)
 
 
 _decoder = msgspec.json.Decoder(Record)
@@ -194,43 +167,6 @@ def _skip(line: bytes) -> Record | None:
 
 def _raw_time(text: bytes | None) -> datetime | None:
     return None if text is None else parse_time(text.decode("ascii", "replace"))
-
-
-class _Timed(msgspec.Struct):
-    timestamp: datetime | None = None
-
-
-_timed_decoder = msgspec.json.Decoder(_Timed)
-
-
-def first_day(head: bytes, *, whole: bool) -> date | None:
-    """UTC day of the first top-level timestamp in line order; None where the head has none.
-
-    Args:
-        head: the first bytes of a file. Only the first HEAD_BYTES count, so that everyone who
-            asks gets the same answer.
-        whole: the head is all there is; else its last line may be cut and is left alone.
-    """
-    whole = whole and len(head) <= HEAD_BYTES
-    start, end = (len(BOM) if head.startswith(BOM) else 0), min(len(head), HEAD_BYTES)
-    while start < end:
-        stop = head.find(b"\n", start, end)
-        if stop < 0:
-            if not whole:
-                return None
-            stop = end
-        line = head[start:stop]
-        start = stop + 1
-        if b'"timestamp"' not in line:
-            continue
-        try:
-            time = _timed_decoder.decode(line).timestamp
-        except DECODE_ERRORS:
-            record = read_record(line)
-            time = record.timestamp if record else None
-        if time is not None:
-            return (EPOCH + timedelta(microseconds=epoch_us(time))).date()
-    return None
 
 
 def agent_progress(record: Record) -> Record | None:

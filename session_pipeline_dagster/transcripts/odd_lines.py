@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from session_pipeline_dagster.records import (
+from session_pipeline_dagster.transcripts.records import (
     MAX_TOKENS,
     Block,
     CacheCreation,
