@@ -23,8 +23,8 @@ from benchmarks.measuring import peak_mb
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import open_store
 
 _PATIENCE = 60

@@ -19,8 +19,8 @@ from session_pipeline_dagster.plan import MAX_ATTEMPTS, last_change, look
 from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store, open_store
 from session_pipeline_dagster.ticks import Memory, decide
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.plan import Failure
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import Signature
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.columns import Packed

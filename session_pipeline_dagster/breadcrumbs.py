@@ -21,8 +21,7 @@ import msgspec
 
 from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.plan import Failure, FileState, Problem, next_failure
-from session_pipeline_dagster.sessions import SessionFile
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import SessionFile, Signature
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
 _ROOM = b"\n" * (32 << 10)

@@ -11,8 +11,8 @@ from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreE
 from session_pipeline_dagster.health import Finding, Limits, limits, snapshot
 from session_pipeline_dagster.health_rules import judge, unknown
 from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.sessions import SessionSource
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store import Store
 
 

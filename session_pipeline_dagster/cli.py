@@ -24,7 +24,6 @@ from session_pipeline_dagster.errors import (
     SettingsError,
 )
 from session_pipeline_dagster.processor import Processor, Registry, load_processors
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import (
     Root,
     Settings,
@@ -33,6 +32,7 @@ from session_pipeline_dagster.settings import (
     parse_root,
     read_settings,
 )
+from session_pipeline_dagster.sources.local import LocalSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.processor import Processor, begin, extras
 from session_pipeline_dagster.publish import discard
 from session_pipeline_dagster.runner import recompute
-from session_pipeline_dagster.sessions import SessionSource
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store import Store
 
 _MANY = 20

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 from session_pipeline_dagster.plan import Failure, Outlook
 from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.report import BatchReport
-from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import Scan
 
 
 @dataclass(frozen=True, slots=True)

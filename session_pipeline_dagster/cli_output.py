@@ -12,8 +12,8 @@ from rich.text import Text
 from session_pipeline_dagster.cli_json import Standing
 from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.report import BatchReport
-from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import Scan
 
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

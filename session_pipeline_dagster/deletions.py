@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.plan import FileState
 from session_pipeline_dagster.processor import Processor, derived_tables, extras
-from session_pipeline_dagster.sessions import Scan
 from session_pipeline_dagster.settings import OnDelete
+from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.store_read import Known
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from session_pipeline_dagster.plan import Currency, Failure, FileState, Outlook, currency, look
-from session_pipeline_dagster.sessions import SessionFile
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import SessionFile
 
 _SKEW = 60.0
 

@@ -2,7 +2,7 @@
 
 from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.quality import Data, Measured, Quality
-from session_pipeline_dagster.sessions import SessionFile, SessionSource
+from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.transcripts.records import Transcript

@@ -11,8 +11,7 @@ from enum import Enum
 
 import msgspec
 
-from session_pipeline_dagster.sessions import SessionFile
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import SessionFile, Signature
 
 RACY_NS = 2 * 10**9
 """A signature taken this close to the mtime may hide a later write within the clock's grain."""

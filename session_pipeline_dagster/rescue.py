@@ -14,7 +14,7 @@ from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.pool import WorkersDied, can_travel, hire, outcomes
 from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.work import Failed, Outcome, Task
 
 if TYPE_CHECKING:

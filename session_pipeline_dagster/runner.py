@@ -33,9 +33,8 @@ from session_pipeline_dagster.pool import crew
 from session_pipeline_dagster.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.report import BatchReport, DayReport, Options
 from session_pipeline_dagster.rescue import alone, apart, rescued
-from session_pipeline_dagster.sessions import SessionFile, SessionSource, mtime_day
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.store_read import Known
 from session_pipeline_dagster.work import Outcome, Task

@@ -9,7 +9,7 @@ from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.health import LineCounts
 from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.processor import ON_REQUEST, Processor, derived_names, extras
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import Signature
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -13,7 +13,7 @@ from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
-from session_pipeline_dagster.snapshot import content_hash
+from session_pipeline_dagster.sources.snapshot import content_hash
 
 if TYPE_CHECKING:
     import pyarrow

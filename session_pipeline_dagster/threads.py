@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster.breadcrumbs import Trail
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.sessions import SessionSource
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.work import Outcome, Task, Workbench
 
 if TYPE_CHECKING:

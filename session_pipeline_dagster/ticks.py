@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from session_pipeline_dagster.plan import Outlook
-from session_pipeline_dagster.sessions import SessionFile
+from session_pipeline_dagster.sources.files import SessionFile
 
 _LONGEST_BACKOFF = timedelta(hours=1)
 _SOON = timedelta(minutes=1)

@@ -20,7 +20,7 @@ from session_pipeline_dagster.errors import (
 )
 from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
 from session_pipeline_dagster.processor import Notes, Processor, ProcessorResult, Session
-from session_pipeline_dagster.sessions import (
+from session_pipeline_dagster.sources.files import (
     Content,
     SessionFile,
     SessionSource,

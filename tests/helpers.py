@@ -15,8 +15,8 @@ from session_pipeline_dagster.processor import Processor, ProcessorResult, Sessi
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.reporting import Rendered, Report
 from session_pipeline_dagster.runner import run_batch
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store, open_store
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "sessions"

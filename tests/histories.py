@@ -26,9 +26,9 @@ from session_pipeline_dagster import pool
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_batch
-from session_pipeline_dagster.sessions import LocalSource, SessionFile
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
-from session_pipeline_dagster.snapshot import Content
+from session_pipeline_dagster.sources.files import Content, SessionFile
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store
 
 ROUNDS = 8

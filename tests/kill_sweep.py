@@ -29,8 +29,8 @@ import session_pipeline_dagster
 from session_pipeline_dagster.processor import Processor, load_processors
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import open_store
 
 PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)

@@ -8,8 +8,8 @@ from session_pipeline_dagster.processor import Session
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Layout, Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.transcripts.claude_code import parse
 

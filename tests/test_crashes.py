@@ -25,7 +25,7 @@ from session_pipeline_dagster import pool
 from session_pipeline_dagster.breadcrumbs import Crumb, Trail, blame, trail
 from session_pipeline_dagster.errors import PipelineError, StoreUnusable
 from session_pipeline_dagster.processor import Processor, ProcessorResult, Rollup, Session
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import Signature
 
 POISON = "alice/s07.jsonl"
 FILES = 20

@@ -22,8 +22,8 @@ from session_pipeline_dagster.processor import (
     load_processors,
 )
 from session_pipeline_dagster.report import BatchReport
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store
 
 ROOT = Path(__file__).parent.parent

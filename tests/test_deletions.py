@@ -30,9 +30,9 @@ from session_pipeline_dagster.errors import Permanent, SourceUnavailable
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LeftOut, LocalSource, Scan, SessionFile
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import LeftOut, Scan, SessionFile, Signature
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.ticks import Decision, Memory, with_deletions
 
 KEY = "alice/s01.jsonl"

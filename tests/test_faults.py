@@ -11,8 +11,8 @@ from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root
+from session_pipeline_dagster.sources.local import LocalSource
 
 
 def test_users_whose_names_differ_in_case_only_are_two(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from session_pipeline_dagster import plan, store_write
 from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.plan import Currency, FileState
 from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.sessions import SessionFile
-from session_pipeline_dagster.snapshot import Content
+from session_pipeline_dagster.sources.files import Content, SessionFile
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000"))
 SOON = 200

@@ -17,8 +17,7 @@ from session_pipeline_dagster.plan import (
     next_failure,
     with_quiet_days,
 )
-from session_pipeline_dagster.sessions import SessionFile
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import SessionFile, Signature
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SECOND = 10**9

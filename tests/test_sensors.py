@@ -19,8 +19,8 @@ from session_pipeline_dagster.defs.sensors import processor_sensor, session_file
 from session_pipeline_dagster.processor import Processor, Registry, load_processors
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all, run_batch
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store, open_store
 
 ROOT = Path(__file__).parent.parent

@@ -11,9 +11,10 @@ import xxhash
 from lines import encode, other, user
 
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.sessions import LocalSource, session_day
 from session_pipeline_dagster.settings import Layout, Root
-from session_pipeline_dagster.snapshot import complete_part
+from session_pipeline_dagster.sources.files import session_day
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.snapshot import complete_part
 from session_pipeline_dagster.transcripts.head import HEAD_BYTES
 
 LINE = encode(user("a"))
@@ -162,7 +163,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.sessions import LocalSource
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.settings import Root
 os.chdir(sys.argv[1])
 if os.getuid() == 0:

@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_pipeline_dagster.errors import Permanent, Retryable
-from session_pipeline_dagster.sessions import session_day
 from session_pipeline_dagster.settings import Limits
-from session_pipeline_dagster.snapshot import complete_part, content_hash, read_snapshot
+from session_pipeline_dagster.sources.files import session_day
+from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
 from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.transcripts.head import BOM
 
@@ -87,7 +87,7 @@ def test_however_a_file_is_read_its_hash_covers_its_complete_lines(
     path = tmp_path_factory.getbasetemp() / "hashed.jsonl"
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("session_pipeline_dagster.snapshot._BLOCK", block)
+        patch.setattr("session_pipeline_dagster.sources.snapshot._BLOCK", block)
         found, whole = read(path), read(path, Limits())
     assert whole.complete == complete_part(content)
     too_long_tail = len(tail) > SMALL.line

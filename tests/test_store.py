@@ -19,7 +19,7 @@ from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.processor import Rollup
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import Store
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)

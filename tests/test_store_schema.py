@@ -14,8 +14,8 @@ from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store
 
 STORES = Path(__file__).parent / "data" / "stores"

@@ -7,8 +7,7 @@ import pytest
 
 from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.plan import Outlook
-from session_pipeline_dagster.sessions import SessionFile
-from session_pipeline_dagster.snapshot import Signature
+from session_pipeline_dagster.sources.files import SessionFile, Signature
 from session_pipeline_dagster.ticks import Decision, Memory, decide
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

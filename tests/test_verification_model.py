@@ -18,7 +18,7 @@ from session_pipeline_dagster.processors.verification import VerificationProcess
 from session_pipeline_dagster.processors.verification.asking import SYSTEM, Answer
 from session_pipeline_dagster.processors.verification.calls import schema_of
 from session_pipeline_dagster.settings import Extractor, ModelSettings
-from session_pipeline_dagster.snapshot import content_hash
+from session_pipeline_dagster.sources.snapshot import content_hash
 
 QUOTE = "the rate is always that of the invoice date"
 LEDGER = "SELECT session_file, outcome, input_tokens, run_id FROM llm_calls ORDER BY ALL"

@@ -27,8 +27,8 @@ from session_pipeline_dagster.plan import clamp_day
 from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.local import LocalSource
 
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:

@@ -13,8 +13,8 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from session_pipeline_dagster.sessions import LocalSource
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
+from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import Store
 
 if TYPE_CHECKING:

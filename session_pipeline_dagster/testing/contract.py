@@ -28,7 +28,7 @@ from session_pipeline_dagster.processor import (
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.snapshot import complete_part
+from session_pipeline_dagster.sources.snapshot import complete_part
 from session_pipeline_dagster.testing.builder import SessionBuilder, example_session
 from session_pipeline_dagster.testing.odd import odd_fields, odd_files, odd_lines
 from session_pipeline_dagster.testing.outside import asked, elsewhere

@@ -7,7 +7,7 @@ write into the same folder.
 import json
 from collections.abc import Callable, Iterator
 
-from session_pipeline_dagster.snapshot import content_hash
+from session_pipeline_dagster.sources.snapshot import content_hash
 
 _GONE = object()
 _LONGEST = 100_000

@@ -25,15 +25,10 @@ from session_pipeline_dagster.processor import (
 )
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all
-from session_pipeline_dagster.sessions import LocalSource, session_day
 from session_pipeline_dagster.settings import Root, Settings
-from session_pipeline_dagster.snapshot import (
-    Content,
-    Signature,
-    complete_part,
-    content_hash,
-    read_snapshot,
-)
+from session_pipeline_dagster.sources.files import Content, Signature, session_day
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
 from session_pipeline_dagster.store import Store, open_store
 from session_pipeline_dagster.store_declare import check_declarations
 from session_pipeline_dagster.testing.builder import SessionBuilder

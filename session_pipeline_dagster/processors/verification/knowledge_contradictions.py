@@ -18,7 +18,7 @@ from session_pipeline_dagster.processors.verification.knowledge_text import (
     contrary,
     differences,
 )
-from session_pipeline_dagster.snapshot import content_hash
+from session_pipeline_dagster.sources.snapshot import content_hash
 
 BY_RULES = "rules"
 OK, FAILED, GIVEN_UP = "ok", "failed", "given_up"

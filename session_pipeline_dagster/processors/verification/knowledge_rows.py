@@ -13,7 +13,7 @@ from session_pipeline_dagster.processors.verification.knowledge_relations import
     LIKELY_DUPLICATE,
     Relation,
 )
-from session_pipeline_dagster.snapshot import content_hash
+from session_pipeline_dagster.sources.snapshot import content_hash
 
 
 def observations(inputs: Inputs) -> Iterable[Observation]:

@@ -1,7 +1,7 @@
 """One look at one file: opened once, read once, and the very bytes that are parsed are hashed.
 
 Bounded by the size that was seen at opening, by the longest line and by what a `.gz` may hold, so
-that no file costs more memory than is set. Which files there are is `sessions.py`.
+that no file costs more memory than is set. Which files there are is `local.py`.
 """
 
 import gzip
@@ -10,7 +10,6 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import msgspec
@@ -18,6 +17,7 @@ import xxhash
 
 from session_pipeline_dagster.errors import Permanent, Retryable
 from session_pipeline_dagster.settings import Limits
+from session_pipeline_dagster.sources.files import Content, Signature
 from session_pipeline_dagster.transcripts.head import BOM, HEAD_BYTES
 from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_json
 
@@ -25,30 +25,6 @@ COMPRESSED = ".gz"
 _BLOCK = 1 << 20
 _TOO_LONG = b"?"
 """Stands for a line that is not kept: no JSON, so it counts as one unreadable line."""
-
-
-class Signature(msgspec.Struct, frozen=True, gc=False):
-    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The complete lines of a file, the hash of these very bytes, and the signature they had.
-
-    Attributes:
-        complete: the lines; a too long one is represented by an unreadable one.
-        file_hash: of all complete lines as they are in the file, too long ones included.
-        head: the file's first bytes where `complete` does not begin with them.
-    """
-
-    complete: bytes
-    file_hash: str
-    signature: Signature
-    head: bytes | None = None
 
 
 def read_snapshot(path: str, limits: Limits) -> Content:

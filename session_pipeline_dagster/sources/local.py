@@ -1,25 +1,19 @@
-"""Where session files are: find and stat them.
+"""Session files in local folders: find and stat them.
 
 One scan serves runner, sensors, status and the command line, so they can never disagree about what
-a session file is. Reading one is `snapshot.py`; what it says, `transcripts/`; what has been
-processed is `store.py`.
+a session file is. Reading one is `snapshot.py`.
 """
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import Protocol
-
-import msgspec
+from datetime import date
 
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.settings import Layout, Limits, Root
-from session_pipeline_dagster.snapshot import (
+from session_pipeline_dagster.sources.files import Content, LeftOut, Scan, SessionFile, mtime_day
+from session_pipeline_dagster.sources.snapshot import (
     COMPRESSED,
-    Content,
-    Signature,
     read_head,
     read_snapshot,
     signature_of,
@@ -30,57 +24,6 @@ _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
-
-
-class SessionFile(msgspec.Struct, frozen=True, gc=False):
-    """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`."""
-
-    key: str
-    user: str
-    project: str | None
-    path: str
-    signature: Signature
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Something named `*.jsonl`, or a folder, that is not read, and why."""
-
-    key: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What is on disk now."""
-
-    files: Sequence[SessionFile]
-    left_out: Sequence[LeftOut]
-
-
-class SessionSource(Protocol):
-    """Where session files come from."""
-
-    def scan(self) -> Scan:
-        """Every session file, in key order.
-
-        Raises:
-            SourceUnavailable: a root is missing; that is not the same as no files.
-        """
-        ...
-
-    def read(self, file: SessionFile) -> Content:
-        """Open once, read once.
-
-        Raises:
-            OSError: gone (FileNotFoundError) or not readable.
-            Permanent, Retryable: it can be opened, but what it holds cannot be had.
-        """
-        ...
-
-    def day(self, file: SessionFile) -> date:
-        """The file's session day, from its head alone; see `session_day`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +55,6 @@ class LocalSource:
         if day is None and len(head) == _SHORT_HEAD:
             day = first_day(read_head(file.path, HEAD_BYTES + 1), whole=True)
         return day or mtime_day(file.signature.mtime_ns)
-
-
-def session_day(content: Content) -> date:
-    """UTC day of the first top-level timestamp in line order, else of the mtime."""
-    head = content.complete if content.head is None else content.head
-    return first_day(head, whole=True) or mtime_day(content.signature.mtime_ns)
-
-
-def mtime_day(mtime_ns: int) -> date:
-    """UTC day of an mtime in nanoseconds; 1970-01-01 where no calendar holds it."""
-    try:
-        return datetime.fromtimestamp(mtime_ns // 10**9, UTC).date()
-    except (OverflowError, ValueError, OSError):
-        return date(1970, 1, 1)
 
 
 def _key(name: str) -> str:

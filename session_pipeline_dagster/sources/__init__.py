@@ -1,0 +1,1 @@
+"""Where are session files? Found, looked at and read, whatever holds them."""

@@ -1,0 +1,102 @@
+"""What a session file is to everyone: its record, its content, and who finds and reads it.
+
+How local folders are walked is `local.py`; another place of files is another `SessionSource`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+import msgspec
+
+from session_pipeline_dagster.transcripts.head import first_day
+
+
+class Signature(msgspec.Struct, frozen=True, gc=False):
+    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The complete lines of a file, the hash of these very bytes, and the signature they had.
+
+    Attributes:
+        complete: the lines; a too long one is represented by an unreadable one.
+        file_hash: of all complete lines as they are in the file, too long ones included.
+        head: the file's first bytes where `complete` does not begin with them.
+    """
+
+    complete: bytes
+    file_hash: str
+    signature: Signature
+    head: bytes | None = None
+
+
+class SessionFile(msgspec.Struct, frozen=True, gc=False):
+    """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`."""
+
+    key: str
+    user: str
+    project: str | None
+    path: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something named `*.jsonl`, or a folder, that is not read, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is on disk now."""
+
+    files: Sequence[SessionFile]
+    left_out: Sequence[LeftOut]
+
+
+class SessionSource(Protocol):
+    """Where session files come from."""
+
+    def scan(self) -> Scan:
+        """Every session file, in key order.
+
+        Raises:
+            SourceUnavailable: a root is missing; that is not the same as no files.
+        """
+        ...
+
+    def read(self, file: SessionFile) -> Content:
+        """Open once, read once.
+
+        Raises:
+            OSError: gone (FileNotFoundError) or not readable.
+            Permanent, Retryable: it can be opened, but what it holds cannot be had.
+        """
+        ...
+
+    def day(self, file: SessionFile) -> date:
+        """The file's session day, from its head alone; see `session_day`."""
+        ...
+
+
+def session_day(content: Content) -> date:
+    """UTC day of the first top-level timestamp in line order, else of the mtime."""
+    head = content.complete if content.head is None else content.head
+    return first_day(head, whole=True) or mtime_day(content.signature.mtime_ns)
+
+
+def mtime_day(mtime_ns: int) -> date:
+    """UTC day of an mtime in nanoseconds; 1970-01-01 where no calendar holds it."""
+    try:
+        return datetime.fromtimestamp(mtime_ns // 10**9, UTC).date()
+    except (OverflowError, ValueError, OSError):
+        return date(1970, 1, 1)
