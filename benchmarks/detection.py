@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.extractor import Detection
 from session_pipeline_dagster.processors.verification.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.turns import ASSISTANT, HUMAN, Turn

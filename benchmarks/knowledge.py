@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from session_pipeline_dagster.derivation import Changes, Derivation, DerivedTable, Inputs, Row
+from session_pipeline_dagster.contract.derivation import (
+    Changes,
+    Derivation,
+    DerivedTable,
+    Inputs,
+    Row,
+)
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.tables import TABLES
 from session_pipeline_dagster.store import Store

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.measuring import peak_mb
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.plan import MAX_ATTEMPTS, last_change, look
-from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings

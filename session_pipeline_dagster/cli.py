@@ -18,12 +18,13 @@ import click
 
 from session_pipeline_dagster.cli_knowledge import knowledge_group
 from session_pipeline_dagster.cli_report import report_command
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import (
     ContractError,
     PipelineError,
     SettingsError,
 )
-from session_pipeline_dagster.processor import Processor, Registry, load_processors
 from session_pipeline_dagster.settings import (
     Root,
     Settings,
@@ -265,8 +266,8 @@ def forget(
 def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.contract.registry import tried  # noqa: PLC0415
     from session_pipeline_dagster.store_declare import check_declarations  # noqa: PLC0415
-    from session_pipeline_dagster.trial import tried  # noqa: PLC0415
 
     registry = tried(context.registry, check_declarations)
     if as_json:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.processor import Processor, begin, extras
 from session_pipeline_dagster.publish import discard
 from session_pipeline_dagster.runner import recompute
 from session_pipeline_dagster.settings import Settings

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
+from session_pipeline_dagster.contract.processor import relations
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.plan import Failure, Outlook
-from session_pipeline_dagster.processor import Registry, relations
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan

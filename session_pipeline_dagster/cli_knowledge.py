@@ -16,7 +16,7 @@ from session_pipeline_dagster.errors import ContractError
 if TYPE_CHECKING:
     from session_pipeline_dagster.cli import Context
     from session_pipeline_dagster.cli_knowledge_read import Knowledge
-    from session_pipeline_dagster.derivation import Compute
+    from session_pipeline_dagster.contract.derivation import Compute
     from session_pipeline_dagster.processors.verification.knowledge_review import Reviewer
     from session_pipeline_dagster.store import Store
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from session_pipeline_dagster.contract.processor import extras
+from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked
 from session_pipeline_dagster.errors import ContractError, SettingsError
-from session_pipeline_dagster.processor import extras
-from session_pipeline_dagster.reporting import DAYS, MOST_DAYS, Asked
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.cli import Context

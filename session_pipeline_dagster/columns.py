@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processor import Row
 
 
 def encode(

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.contract.registry import Registry, load_processors, tried
 from session_pipeline_dagster.defs.alerts import alert_sensor
 from session_pipeline_dagster.defs.assets import (
     rollup_asset,
@@ -20,10 +22,8 @@ from session_pipeline_dagster.defs.quality_checks import quality_checks
 from session_pipeline_dagster.defs.reports import report_asset, report_sensors
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
-from session_pipeline_dagster.processor import Processor, Registry, extras, load_processors
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store_declare import declared_columns
-from session_pipeline_dagster.trial import tried
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster import store_write as write
+from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.plan import FileState
-from session_pipeline_dagster.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store import Store

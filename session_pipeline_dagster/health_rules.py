@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
 from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
 from session_pipeline_dagster.plan import Failure, Outlook, oldest_seconds
-from session_pipeline_dagster.processor import FailedPlugin, Registry
 from session_pipeline_dagster.sources.files import SessionFile
 
 _FEWEST_LATE = 20

@@ -1,7 +1,7 @@
 """Quality rules over the store and the files: gathers what `quality.py` lets a rule look at."""
 
-from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.quality import Data, Measured, Quality
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.transcripts.claude_code import parse

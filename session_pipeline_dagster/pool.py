@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.breadcrumbs import Trail
-from session_pipeline_dagster.processor import Processor, extras
+from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.threads import side_by_side
 from session_pipeline_dagster.work import Outcome, Task, Workbench

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.report import Asked, Report
 from session_pipeline_dagster.errors import (
     ContractError,
     SettingsError,
     StoreBusy,
 )
 from session_pipeline_dagster.locks import locked
-from session_pipeline_dagster.processor import Processor
-from session_pipeline_dagster.reporting import Asked, Report
 from session_pipeline_dagster.store import Store
 
 _PAUSE = 0.05

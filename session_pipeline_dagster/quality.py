@@ -1,70 +1,14 @@
-"""Rules that the data of a processor must keep, measured on request.
+"""An old path for plugins; what was here is in `contract/quality.py`. It goes in 0.3."""
 
-A processor declares them as `quality`; each becomes an asset check. What is measured are the rows,
-and where that is needed the transcripts they were made from. Whether the pipeline keeps up is no
-matter of the data: that is health.
-"""
+import warnings
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
 
-from session_pipeline_dagster.transcripts.records import Transcript
+__all__ = ["Data", "Measured", "Quality", "counted"]
 
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a rule found.
-
-    Attributes:
-        violations: how many things break it; 0 passes.
-        numbers: what is shown beside it, by name.
-    """
-
-    violations: int
-    numbers: Mapping[str, int | float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What a rule may look at.
-
-    Attributes:
-        select: the rows of a SELECT over the processor's tables and views.
-        transcript: the transcript of a session file as it was processed; None where the file is
-            gone, or has changed since and waits for its turn.
-    """
-
-    select: Callable[[str], Sequence[tuple[object, ...]]]
-    transcript: Callable[[str], Transcript | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """One rule.
-
-    Attributes:
-        name: unique in the project; names the asset check.
-        table: the asset it is about.
-        description: Markdown; what it means if it fails, and what to do.
-        measure: counts what breaks the rule. `counted` makes one of a SELECT.
-    """
-
-    name: str
-    table: str
-    description: str
-    measure: Callable[[Data], Measured]
-
-
-def counted(sql: str, *names: str) -> Callable[[Data], Measured]:
-    """A measure from a SELECT of one row: the violations, then a number for each of the names."""
-
-    def measure(data: Data) -> Measured:
-        violations, *numbers = data.select(sql)[0]
-        found = {n: _number(value) for n, value in zip(names, numbers, strict=True)}
-        return Measured(int(_number(violations)), found)
-
-    return measure
-
-
-def _number(value: object) -> int | float:
-    return value if isinstance(value, int | float) else 0
+warnings.warn(
+    "session_pipeline_dagster.quality moved to session_pipeline_dagster.contract.quality; "
+    "the old path goes in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
+)

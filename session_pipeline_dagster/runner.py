@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Batch, Signed
 from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.contract.derivation import Changes
+from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.deletions import settle
-from session_pipeline_dagster.derivation import Changes
 from session_pipeline_dagster.errors import ContractError, RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
@@ -30,7 +31,6 @@ from session_pipeline_dagster.plan import (
     oldest_seconds,
 )
 from session_pipeline_dagster.pool import crew
-from session_pipeline_dagster.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.report import BatchReport, DayReport, Options
 from session_pipeline_dagster.rescue import alone, apart, rescued
 from session_pipeline_dagster.settings import Settings

@@ -20,9 +20,10 @@ import duckdb
 from session_pipeline_dagster import store_derive, store_read, store_schema
 from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.batch import Batch
-from session_pipeline_dagster.derivation import Changes, Compute, Derivation
+from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
+from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
-from session_pipeline_dagster.processor import Processor, Rollup, extras
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store_create import create, is_missing
 from session_pipeline_dagster.store_declare import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.derivation import Changes, Compute, Derivation, Inputs, Row
+from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs, Row
 from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.store_write import arrow_schema, insert_rows, register
 

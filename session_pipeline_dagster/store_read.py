@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from session_pipeline_dagster import store_write as write
+from session_pipeline_dagster.contract.processor import ON_REQUEST, Processor, derived_names, extras
 from session_pipeline_dagster.health import LineCounts
 from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import ON_REQUEST, Processor, derived_names, extras
 from session_pipeline_dagster.sources.files import Signature
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Done, Signed
+from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
-from session_pipeline_dagster.processor import Processor, Rollup, derived_tables, extras
 from session_pipeline_dagster.sources.snapshot import content_hash
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.batch import Done, Signed
+from session_pipeline_dagster.contract.processor import Notes, Processor, ProcessorResult, Session
 from session_pipeline_dagster.errors import (
     ContractError,
     Deferred,
@@ -19,7 +20,6 @@ from session_pipeline_dagster.errors import (
     where,
 )
 from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
-from session_pipeline_dagster.processor import Notes, Processor, ProcessorResult, Session
 from session_pipeline_dagster.sources.files import (
     Content,
     SessionFile,

@@ -9,7 +9,7 @@ from typing import Any
 from helpers import Pipeline, make_pipeline
 from lines import Line, encode, session_of
 
-from session_pipeline_dagster.processor import Session
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.verification.turns import Turn, read_turns
 from session_pipeline_dagster.settings import ModelSettings
 

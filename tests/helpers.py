@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.report import Rendered, Report
 from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.reporting import Rendered, Report
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource

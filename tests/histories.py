@@ -23,7 +23,7 @@ from duckdb import DuckDBPyConnection
 from helpers import OLD, EchoProcessor, session_line
 
 from session_pipeline_dagster import pool
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import OnDelete, Root, Settings

@@ -26,7 +26,8 @@ from types import FrameType
 import xxhash
 
 import session_pipeline_dagster
-from session_pipeline_dagster.processor import Processor, load_processors
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings

@@ -4,7 +4,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from session_pipeline_dagster.processor import Session
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.processor import ProcessorResult, Registry, Session
 from session_pipeline_dagster.settings import read_settings
 
 

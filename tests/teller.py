@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers import OLD, Pipeline, set_mtime
 
-from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge

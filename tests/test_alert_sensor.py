@@ -14,9 +14,9 @@ from health_location import HealthLocation, NamedProcessor
 from helpers import echo_report
 from webhook import Webhook
 
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.alerts import alert_sensor
-from session_pipeline_dagster.processor import Registry
 from session_pipeline_dagster.settings import AlertLevel, Settings
 
 AT_ONCE = timedelta(microseconds=1)

@@ -14,7 +14,7 @@ from test_cli import Cli, assert_one_clear_line
 
 PICKY = """
 from datetime import timedelta
-from session_pipeline_dagster.processor import ProcessorResult
+from session_pipeline_dagster.contract.processor import ProcessorResult
 
 class Picky:
     name = "picky"

@@ -23,8 +23,9 @@ from helpers import (
 
 from session_pipeline_dagster import pool
 from session_pipeline_dagster.breadcrumbs import Crumb, Trail, blame, trail
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import PipelineError, StoreUnusable
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Rollup, Session
 from session_pipeline_dagster.sources.files import Signature
 
 POISON = "alice/s07.jsonl"

@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 from helpers import Pipeline, append, make_pipeline, session_line
 
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, Permanent
-from session_pipeline_dagster.processor import ProcessorResult, Registry, Rollup, Session
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 

@@ -10,17 +10,12 @@ import dagster as dg
 import pytest
 from helpers import EchoProcessor
 
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.registry import FailedPlugin, Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import report_metadata
 from session_pipeline_dagster.errors import Permanent
-from session_pipeline_dagster.processor import (
-    FailedPlugin,
-    ProcessorResult,
-    Registry,
-    Session,
-    load_processors,
-)
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource

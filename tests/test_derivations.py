@@ -9,12 +9,13 @@ import dagster as dg
 import pytest
 from helpers import Pipeline, append, make_pipeline, write_session
 
+from session_pipeline_dagster.contract.derivation import Changes, Derivation, DerivedTable, Inputs
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor
-from session_pipeline_dagster.derivation import Changes, Derivation, DerivedTable, Inputs
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.processor import ProcessorResult, Registry, Session, check_contract
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 

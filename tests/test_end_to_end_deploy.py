@@ -23,7 +23,7 @@ SLOW = '''
 import json, os, time
 from datetime import timedelta
 from pathlib import Path
-from session_pipeline_dagster.processor import ProcessorResult
+from session_pipeline_dagster.contract.processor import ProcessorResult
 
 class Slow:
     name, version, cadence = "slow", 1, timedelta(seconds=600)

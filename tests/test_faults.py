@@ -7,7 +7,7 @@ from pathlib import Path
 from helpers import EchoProcessor, expected_rows, make_pipeline, numbers, write_session
 from lines import UsagePipeline, assistant, usage
 
-from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all

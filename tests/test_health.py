@@ -15,9 +15,9 @@ import yaml
 from health_location import DAY, HOUR, MINUTE, HealthLocation, NamedProcessor
 from helpers import append, set_mtime
 
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health import Finding, Status, headline, worst
-from session_pipeline_dagster.processor import Session
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from health_location import HOUR, HealthLocation, NamedProcessor
 
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.defs import health_sensor as module
 from session_pipeline_dagster.defs.checks import health_asset
 from session_pipeline_dagster.defs.health_sensor import health_sensor
 from session_pipeline_dagster.defs.resources import resources
-from session_pipeline_dagster.processor import Registry
 from session_pipeline_dagster.settings import Settings
 
 

@@ -15,8 +15,8 @@ from histories import BusySource, KillableStore, Subject, Violation, play
 
 from session_pipeline_dagster import plan, store_write
 from session_pipeline_dagster.batch import Batch
+from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.plan import Currency, FileState
-from session_pipeline_dagster.processor import Processor
 from session_pipeline_dagster.sources.files import Content, SessionFile
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000"))

@@ -17,7 +17,7 @@ import pytest
 from dagster_dev import DagsterDev
 from helpers import EXAMPLES, append, write_session
 
-from session_pipeline_dagster.processor import load_processors
+from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.store import Store
 
 STEPS = int(os.environ.get("STEPS", "24"))

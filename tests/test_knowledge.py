@@ -15,9 +15,10 @@ from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
 from teller import Teller, run, tell, tell_more
 
 from session_pipeline_dagster import store_write
+from session_pipeline_dagster.contract.processor import extras
+from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
-from session_pipeline_dagster.processor import Registry, check_contract, extras
 from session_pipeline_dagster.processors.verification import (
     VerificationProcessor,
     knowledge_relations,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from knowledge_lines import FISCAL, MONTHLY, NOON, WEEKLY, applied, id_of, knowledge, only, said
 
-from session_pipeline_dagster.derivation import Inputs, Row
+from session_pipeline_dagster.contract.derivation import Inputs, Row
 from session_pipeline_dagster.processors.verification.knowledge import Observation, confidence
 from session_pipeline_dagster.processors.verification.knowledge_derive import Checking
 from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge

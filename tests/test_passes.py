@@ -9,20 +9,20 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many, write_session
 
 from session_pipeline_dagster import runner
+from session_pipeline_dagster.contract.processor import (
+    Processor,
+    ProcessorResult,
+    Session,
+    asset_tables,
+    relations,
+)
+from session_pipeline_dagster.contract.registry import check_contract
 from session_pipeline_dagster.errors import (
     ContractError,
     Deferred,
     Permanent,
     Retryable,
     SettingsError,
-)
-from session_pipeline_dagster.processor import (
-    Processor,
-    ProcessorResult,
-    Session,
-    asset_tables,
-    check_contract,
-    relations,
 )
 from session_pipeline_dagster.settings import Settings
 

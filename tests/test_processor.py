@@ -7,17 +7,14 @@ from pathlib import Path
 import pytest
 from helpers import EchoProcessor, echo_report
 
-from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processor import (
+from session_pipeline_dagster.contract.processor import Extras, asset_tables, extras, relations
+from session_pipeline_dagster.contract.registry import (
     ENTRY_POINT_GROUP,
-    Extras,
     Registry,
-    asset_tables,
     check_contract,
-    extras,
     load_processors,
-    relations,
 )
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.usage import UsageProcessor
 
 GOOD = """

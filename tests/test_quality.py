@@ -7,10 +7,10 @@ import pytest
 from conversations import FACT, add, conversation, said, write
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.quality import Data, Measured, Quality, counted
 
 VERBATIM, REJECTED = VerificationProcessor.quality[:2]
 

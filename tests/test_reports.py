@@ -12,11 +12,11 @@ from helpers import EchoProcessor, Pipeline, echo_report, make_pipeline, write_s
 
 from session_pipeline_dagster import cli_forget
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.derivation import Row
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.report import Asked, Rendered, Report
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.processor import Rollup
 from session_pipeline_dagster.publish import Published, discard, publish
-from session_pipeline_dagster.reporting import Asked, Rendered, Report
 from session_pipeline_dagster.settings import OnDelete
 
 TODAY = date(2026, 6, 1)

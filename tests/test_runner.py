@@ -22,8 +22,8 @@ from helpers import (
 )
 
 from session_pipeline_dagster import pool
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 

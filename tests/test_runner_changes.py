@@ -21,7 +21,7 @@ from helpers import (
     write_session,
 )
 
-from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 
 KEY = "alice/s00.jsonl"
 

@@ -20,8 +20,8 @@ from helpers import (
     write_session,
 )
 
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import Permanent, Retryable
-from session_pipeline_dagster.processor import ProcessorResult, Session
 
 BAD = "alice/s01.jsonl"
 CANARY = "canary-5c1e"

@@ -15,10 +15,10 @@ from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, write_session
 
 from session_pipeline_dagster.batch import Batch, Done, Signed
 from session_pipeline_dagster.columns import encode, pack
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plan import Failure
-from session_pipeline_dagster.processor import Rollup
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import Store
 

@@ -22,9 +22,9 @@ from helpers import (
 )
 from test_store_opening import Holder
 
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.plan import look
-from session_pipeline_dagster.processor import ProcessorResult, Session
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import Store
 

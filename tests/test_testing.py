@@ -12,15 +12,11 @@ from pathlib import Path
 import pytest
 from lines import counted
 
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.registry import load_processors
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, Deferred, Permanent
-from session_pipeline_dagster.processor import (
-    Processor,
-    ProcessorResult,
-    Rollup,
-    Row,
-    Session,
-    load_processors,
-)
 from session_pipeline_dagster.testing import (
     Pipeline,
     SessionBuilder,

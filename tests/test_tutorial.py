@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 from dagster_dev import DagsterDev
 
+from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.processor import Registry, check_contract
 from session_pipeline_dagster.store import Store
 from session_pipeline_dagster.testing import Pipeline
 

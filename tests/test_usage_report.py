@@ -18,15 +18,15 @@ from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipelin
 from lines import assistant, encode, result, tool, usage, user
 
 from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.contract.registry import check_contract, load_processors
+from session_pipeline_dagster.contract.report import Asked, Rendered
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
-from session_pipeline_dagster.processor import check_contract, load_processors
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
 from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
 from session_pipeline_dagster.processors.usage.wording import distinct, percent
 from session_pipeline_dagster.publish import Published, publish
-from session_pipeline_dagster.reporting import Asked, Rendered
 from session_pipeline_dagster.settings import Root
 
 TODAY = date(2026, 6, 1)

@@ -7,7 +7,7 @@ import pytest
 from conversations import FACT, said, turns_of
 
 from benchmarks.detection import LABELLED, detections, read, report, score
-from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.extractor import DOMAINS, Detection
 from session_pipeline_dagster.processors.verification.quotes import folded, stands_in
 from session_pipeline_dagster.processors.verification.rules import RulesExtractor

@@ -18,12 +18,13 @@ from session_pipeline_dagster.alerts import (
     decide,
     enqueue,
 )
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.defs.checks import health_asset
 from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.defs.runs import belongs, reports_of
 from session_pipeline_dagster.health import Status
-from session_pipeline_dagster.processor import Processor, Registry
 from session_pipeline_dagster.settings import Settings
 
 _TICK = timedelta(seconds=30)

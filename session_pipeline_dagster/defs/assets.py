@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.processor import Processor, asset_tables, extras
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.defs.catalog import (
     code_of,
     days_description,
@@ -24,7 +26,6 @@ from session_pipeline_dagster.defs.names import (
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.plan import clamp_day
-from session_pipeline_dagster.processor import Processor, Rollup, asset_tables, extras
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Settings

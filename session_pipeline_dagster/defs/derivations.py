@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.derivation import Derivation
+from session_pipeline_dagster.contract.processor import Processor, derivation_tables, extras
 from session_pipeline_dagster.defs.assets import Columns
 from session_pipeline_dagster.defs.catalog import table_description, table_metadata
 from session_pipeline_dagster.defs.failing import failing_in_words
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
 from session_pipeline_dagster.defs.resources import StoreResource
-from session_pipeline_dagster.derivation import Derivation
-from session_pipeline_dagster.processor import Processor, derivation_tables, extras
 from session_pipeline_dagster.runner import derive
 from session_pipeline_dagster.settings import Settings
 

@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.processor import Processor, derived_assets, extras
+from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.defs.checks import plugins_evaluation
 from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.defs.metadata import Metadata
@@ -31,7 +33,6 @@ from session_pipeline_dagster.plan import (
     look,
     with_quiet_days,
 )
-from session_pipeline_dagster.processor import Processor, Registry, derived_assets, extras
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource

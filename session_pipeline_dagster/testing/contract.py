@@ -14,17 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processor import (
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import (
     Processor,
     ProcessorResult,
-    Row,
     Session,
     begin,
-    check_contract,
     extras,
-    load_processors,
 )
+from session_pipeline_dagster.contract.registry import check_contract, load_processors
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Settings

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processor import Processor, Row
 from session_pipeline_dagster.testing.pipeline import session_of
 
 _CLOCKS = frozenset(

@@ -12,17 +12,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.columns import check_rows, encode
-from session_pipeline_dagster.plan import Failure, FileState
-from session_pipeline_dagster.processor import (
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import (
     Processor,
     ProcessorResult,
-    Row,
     Session,
     begin,
     derived_tables,
     extras,
     relations,
 )
+from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings

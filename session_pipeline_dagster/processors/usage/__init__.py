@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from msgspec.structs import astuple
 
-from session_pipeline_dagster.processor import ProcessorResult, Row, Session
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.counting import count
 from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.summary import session_row

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 
-from session_pipeline_dagster.processor import Session
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
 from session_pipeline_dagster.transcripts.records import (

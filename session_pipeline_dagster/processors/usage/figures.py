@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 
-from session_pipeline_dagster.derivation import Row
-from session_pipeline_dagster.reporting import Asked
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.report import Asked
 
 TOP_USERS, TOP_NAMES = 6, 10
 KINDS: Mapping[str, str] = {

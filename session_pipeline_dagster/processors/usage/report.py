@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from session_pipeline_dagster.derivation import Row
-from session_pipeline_dagster.reporting import Asked, Rendered, Report
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.report import Asked, Rendered, Report
 
 
 def _selects(asked: Asked) -> Sequence[str]:

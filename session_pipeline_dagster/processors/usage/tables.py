@@ -6,7 +6,8 @@ copied counts once) is said here, in the views and the roll-up.
 
 from collections.abc import Mapping, Sequence
 
-from session_pipeline_dagster.processor import Rollup, Summary
+from session_pipeline_dagster.contract.processor import Summary
+from session_pipeline_dagster.contract.rollup import Rollup
 
 TABLES: Mapping[str, str] = {
     "usage_messages": """

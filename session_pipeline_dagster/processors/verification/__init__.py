@@ -7,7 +7,12 @@ Only declarations are read here, because every start of every process reads them
 from collections.abc import Mapping
 from datetime import timedelta
 
-from session_pipeline_dagster.processor import ON_REQUEST, Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import (
+    ON_REQUEST,
+    Processor,
+    ProcessorResult,
+    Session,
+)
 from session_pipeline_dagster.processors.verification import knowledge_catalog as catalog
 from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge_tables import VIEWS

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.extractor import DOMAINS, Detection
 from session_pipeline_dagster.processors.verification.model import Call, Model
 from session_pipeline_dagster.processors.verification.quotes import folded, stands_in

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from session_pipeline_dagster.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.budget import Budget

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.errors import Deferred, Retryable
-from session_pipeline_dagster.processor import Notes
 
 _DOWN = 3
 """Sessions in a row without an answer, after which no further one is begun."""

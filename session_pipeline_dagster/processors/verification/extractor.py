@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.turns import Turn
 
 CORRECTION = "correction"

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from session_pipeline_dagster.processor import Summary
-from session_pipeline_dagster.quality import Quality, counted
+from session_pipeline_dagster.contract.processor import Summary
+from session_pipeline_dagster.contract.quality import Quality, counted
 
 SUMMARIES: Sequence[Summary] = (
     Summary(

@@ -7,7 +7,7 @@ start of every process reads the declaration.
 from functools import partial
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.derivation import Changes, Derivation, Inputs
+from session_pipeline_dagster.contract.derivation import Changes, Derivation, Inputs
 from session_pipeline_dagster.processors.verification import knowledge_tables as tables
 
 if TYPE_CHECKING:

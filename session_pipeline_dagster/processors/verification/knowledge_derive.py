@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from session_pipeline_dagster.derivation import Changes, Inputs, Row
+from session_pipeline_dagster.contract.derivation import Changes, Inputs, Row
 from session_pipeline_dagster.processors.verification import knowledge_rows as rows
 from session_pipeline_dagster.processors.verification.knowledge import PENDING
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (

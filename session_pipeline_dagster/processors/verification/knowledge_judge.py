@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import msgspec
 
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.errors import Deferred, Permanent, Retryable
-from session_pipeline_dagster.processor import Notes
 from session_pipeline_dagster.processors.verification.budget import Budget
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
     Question,

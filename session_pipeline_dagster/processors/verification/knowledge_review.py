@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from session_pipeline_dagster.derivation import Changes, Compute, Derivation, Inputs
+from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification import knowledge_rows as rows
 from session_pipeline_dagster.processors.verification import knowledge_tables as tables

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
-from session_pipeline_dagster.derivation import Inputs, Row
+from session_pipeline_dagster.contract.derivation import Inputs, Row
 from session_pipeline_dagster.processors.verification.knowledge import Evidence, Item, Observation
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
     Check,

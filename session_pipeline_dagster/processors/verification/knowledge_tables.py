@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from session_pipeline_dagster.derivation import DerivedTable
+from session_pipeline_dagster.contract.derivation import DerivedTable
 
 KNOWLEDGE, CHECKING = "knowledge", "knowledge_contradiction_checks"
 """The names of the two derivations."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from session_pipeline_dagster.processor import Session
-from session_pipeline_dagster.quality import Data, Measured, Quality, counted
+from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
 
 _MOST_FILES = 500
 _NEWEST = f"""SELECT session_file, any_value(username), list(struct_pack(line_number, user_quote))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from session_pipeline_dagster.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
 from session_pipeline_dagster.processors.verification.rows import rows
 from session_pipeline_dagster.processors.verification.rules import RulesExtractor

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterable
 
-from session_pipeline_dagster.processor import Row, Session
+from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
 from session_pipeline_dagster.processors.verification.quotes import folded
 from session_pipeline_dagster.processors.verification.redaction import redact

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from session_pipeline_dagster.processor import Notes
+from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification import phrases as say
 from session_pipeline_dagster.processors.verification.extractor import (
     CONFIRMATION,

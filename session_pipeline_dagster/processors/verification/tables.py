@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from session_pipeline_dagster.processor import Summary
+from session_pipeline_dagster.contract.processor import Summary
 
 TABLES: Mapping[str, str] = {
     "verifications": """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from session_pipeline_dagster.processor import Session
+from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.verification.redaction import redact
 from session_pipeline_dagster.transcripts.records import Block, Record, decode_raw
 

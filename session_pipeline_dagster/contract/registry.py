@@ -1,0 +1,175 @@
+"""The door through which every processor enters: what is installed, what of it can be used.
+
+A plugin that cannot is listed with its reason and costs nobody else.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePosixPath
+
+from session_pipeline_dagster.contract.processor import (
+    AUTOMATIC,
+    ON_REQUEST,
+    Processor,
+    derived_names,
+    extras,
+    relations,
+)
+from session_pipeline_dagster.errors import ContractError, failure_of
+
+ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPlugin:
+    """A plugin that could not be loaded: it is named, never silently left out."""
+
+    name: str
+    target: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The processors that loaded and the plugins that did not."""
+
+    processors: Sequence[Processor]
+    failed: Sequence[FailedPlugin] = ()
+
+    def get(self, name: str) -> Processor:
+        """The processor of that name.
+
+        Raises:
+            ContractError: unknown; the message lists the known ones.
+        """
+        for processor in self.processors:
+            if processor.name == name:
+                return processor
+        for failed in self.failed:
+            if failed.name == name:
+                raise ContractError(f"processor {name!r} could not be loaded: {failed.error}")
+        known = ", ".join(p.name for p in self.processors) or "none"
+        raise ContractError(f"unknown processor {name!r}; known: {known}")
+
+
+def load_processors(entries: Iterable[EntryPoint] | None = None) -> Registry:
+    """Every processor behind the entry-point group, built-in ones first.
+
+    A plugin that fails to import, breaks the contract or takes a name or table that is taken is
+    listed in `failed`, and the others go on.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
+    ours = __name__.partition(".")[0]
+    ordered = sorted(found, key=lambda e: (not e.value.startswith(f"{ours}."), e.name, e.value))
+    loaded: list[Processor] = []
+    failed: list[FailedPlugin] = []
+    for entry in ordered:
+        if error := failure_of(partial(_load, entry, loaded)):
+            failed.append(FailedPlugin(entry.name, entry.value, error))
+    return Registry(tuple(loaded), tuple(failed))
+
+
+def _load(entry: EntryPoint, loaded: list[Processor]) -> None:
+    processor = entry.load()()
+    check_contract(processor, loaded)
+    loaded.append(processor)
+
+
+def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> None:
+    """Check what can be checked without a session.
+
+    Raises:
+        ContractError: says which attribute of which processor to change.
+    """
+    name = getattr(processor, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ContractError(f"{type(processor).__name__}.name must match {_NAME.pattern}")
+    if any(p.name == name for p in loaded):
+        raise ContractError(f"processor {name!r} is already loaded; choose another name")
+    version = getattr(processor, "version", None)
+    if not isinstance(version, int) or version < 1:
+        raise ContractError(f"processor {name!r}: version must be an int of at least 1")
+    cadence = getattr(processor, "cadence", None)
+    if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
+        raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
+    if extras(processor).reprocess not in (AUTOMATIC, ON_REQUEST):
+        raise ContractError(f"processor {name!r}: reprocess is {AUTOMATIC!r} or {ON_REQUEST!r}")
+    if not callable(getattr(processor, "process", None)):
+        raise ContractError(f"processor {name!r}: process(session) is missing")
+    _check_tables(processor, loaded)
+
+
+def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
+    name, tables = processor.name, getattr(processor, "tables", None)
+    if not isinstance(tables, Mapping) or not tables:
+        raise ContractError(f"processor {name!r}: tables must name at least one table")
+    reports = {report.name for p in loaded for report in extras(p).reports}
+    taken = reports | {n for p in loaded for n in relations(p)}
+    if name in reports or _generated(name) & {n for p in loaded for n in _generated(p.name)}:
+        raise ContractError(f"processor {name!r}: jobs of another would have that name")
+    for table in relations(processor):
+        if not _NAME.fullmatch(table) or table.startswith(("session_", "duckdb_", "sqlite_")):
+            raise ContractError(
+                f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}"
+            )
+        if table in taken:
+            raise ContractError(
+                f"processor {name!r}: table {table!r} belongs to another processor; rename it"
+            )
+    steps = [n for p in (processor, *loaded) for n in (p.name, *derived_names(p))]
+    for derived in derived_names(processor):
+        if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
+            raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
+    _check_reports(processor, loaded, {*relations(processor), *taken, *steps})
+    for table, columns in {**tables, **extras(processor).journals}.items():
+        if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
+            raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def _check_reports(
+    processor: Processor, loaded: Sequence[Processor], taken: Collection[str]
+) -> None:
+    """Two assets of one name would end the whole location; two files, overwrite each other."""
+    own = extras(processor).reports
+    everyones = [r for p in (processor, *loaded) for r in extras(p).reports]
+    names, files = [r.name for r in everyones], [f for r in everyones for f in r.files]
+    taken = {*taken, *(n for p in (processor, *loaded) for n in _generated(p.name))}
+    for name in (report.name for report in own):
+        ours = name.startswith("session_")
+        if not _NAME.fullmatch(name) or ours or name in taken or names.count(name) > 1:
+            raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
+    for report in own:
+        if report.trigger not in report.deps or not {*report.deps} <= {*relations(processor)}:
+            raise ContractError(
+                f"report {report.name!r}: deps must be tables of {processor.name!r}, "
+                "and trigger one of them"
+            )
+        if not report.files:
+            raise ContractError(f"report {report.name!r} declares no file")
+    for file in (file for report in own for file in report.files):
+        if PurePosixPath(file).name != file or not file.strip(".") or files.count(file) > 1:
+            raise ContractError(f"processor {processor.name!r}: {file!r} cannot name a file")
+
+
+def _generated(name: str) -> set[str]:
+    """What Dagster's side makes of a processor's name; see `defs/names.py`."""
+    ends = ("_job", "_sensor", "_health", "_health_job", "_report_sensor")
+    return {name + end for end in ends}
+
+
+def tried(registry: Registry, attempt: Callable[[Processor], object]) -> Registry:
+    """The registry in which those that the attempt fails with count as not loaded."""
+    good, failed = [], [*registry.failed]
+    for processor in registry.processors:
+        if error := failure_of(partial(attempt, processor)):
+            kind = type(processor)
+            target = f"{kind.__module__}:{kind.__qualname__}"
+            failed.append(FailedPlugin(processor.name, target, error))
+        else:
+            good.append(processor)
+    return Registry(tuple(good), tuple(failed))
