@@ -25,7 +25,7 @@ from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import open_store
+from session_pipeline_dagster.store.database import open_store
 
 _PATIENCE = 60
 _FOLDER = Path("var/bench-dagster")

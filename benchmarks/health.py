@@ -19,12 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.batch import Batch, Done
 from session_pipeline_dagster.checkup import examine
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.batch import Batch, Done
+from session_pipeline_dagster.store.database import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

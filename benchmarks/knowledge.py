@@ -17,7 +17,7 @@ from session_pipeline_dagster.contract.derivation import (
 )
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.tables import TABLES
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 _DOMAINS = ["finance", "finance", "finance", "data", "data", "engineering", "product", None]
 _START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store, open_store
+from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.ticks import Memory, decide
 
 _USERS = 100

@@ -20,8 +20,9 @@ from pathlib import Path
 import msgspec
 
 from session_pipeline_dagster.errors import StoreUnusable
-from session_pipeline_dagster.plan import Failure, FileState, Problem, next_failure
+from session_pipeline_dagster.plan import Problem, next_failure
 from session_pipeline_dagster.sources.files import SessionFile, Signature
+from session_pipeline_dagster.store.states import Failure, FileState
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
 _ROOM = b"\n" * (32 << 10)

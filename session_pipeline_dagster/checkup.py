@@ -13,7 +13,7 @@ from session_pipeline_dagster.health import Finding, Limits, limits, snapshot
 from session_pipeline_dagster.health_rules import judge, unknown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 
 @dataclass(frozen=True, slots=True)

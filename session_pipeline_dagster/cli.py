@@ -99,7 +99,7 @@ def _roots(sessions: Sequence[str]) -> tuple[Root, ...]:
 
 
 def _store(settings: Settings) -> Any:
-    from session_pipeline_dagster.store import open_store  # noqa: PLC0415  `--help` needs no DuckDB
+    from session_pipeline_dagster.store.database import open_store  # noqa: PLC0415  `--help` needs no DuckDB
 
     return open_store(settings)
 
@@ -267,7 +267,7 @@ def processors(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
     from session_pipeline_dagster.contract.registry import tried  # noqa: PLC0415
-    from session_pipeline_dagster.store_declare import check_declarations  # noqa: PLC0415
+    from session_pipeline_dagster.store.declare import check_declarations  # noqa: PLC0415
 
     registry = tried(context.registry, check_declarations)
     if as_json:

@@ -11,7 +11,7 @@ from session_pipeline_dagster.publish import discard
 from session_pipeline_dagster.runner import recompute
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 _MANY = 20
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from session_pipeline_dagster.cli_knowledge_read import Knowledge
     from session_pipeline_dagster.contract.derivation import Compute
     from session_pipeline_dagster.processors.verification.knowledge_review import Reviewer
-    from session_pipeline_dagster.store import Store
+    from session_pipeline_dagster.store.database import Store
 
 Common = Callable[[Callable[..., int]], Callable[..., None]]
 
@@ -223,6 +223,6 @@ def _reviewer(context: "Context") -> "Reviewer":
 
 
 def _store(context: "Context") -> "Store":
-    from session_pipeline_dagster.store import open_store  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.store.database import open_store  # noqa: PLC0415  see cli.py
 
     return open_store(context.settings)

@@ -6,7 +6,7 @@ from typing import Any
 
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification.knowledge_export import Fact
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 _ITEMS = """SELECT id, title, content, domain, entities, status, round(current_confidence, 2),
     weight, evidence, verifiers, strftime(last_verified_at AT TIME ZONE 'UTC', '%Y-%m-%d'),

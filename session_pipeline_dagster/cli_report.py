@@ -47,7 +47,7 @@ def report_command(common: Common) -> click.Command:
 
 def _report(context: "Context", show: bool, days: int, output: str | None, as_json: bool) -> int:
     from session_pipeline_dagster.publish import publish  # noqa: PLC0415  see cli.py
-    from session_pipeline_dagster.store import open_store  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.store.database import open_store  # noqa: PLC0415  see cli.py
 
     settings = context.settings
     if output is not None:

@@ -23,7 +23,7 @@ from session_pipeline_dagster.defs.reports import report_asset, report_sensors
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.settings import Settings, read_settings
-from session_pipeline_dagster.store_declare import declared_columns
+from session_pipeline_dagster.store.declare import declared_columns
 
 _log = logging.getLogger(__name__)
 

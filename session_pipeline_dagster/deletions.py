@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
-from session_pipeline_dagster.plan import FileState
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.store import Store
-from session_pipeline_dagster.store_read import Known
+from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.read import Known
+from session_pipeline_dagster.store.states import FileState
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from session_pipeline_dagster.plan import Currency, Failure, FileState, Outlook, currency, look
+from session_pipeline_dagster.plan import Currency, Outlook, currency, look
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile
+from session_pipeline_dagster.store.states import Failure, FileState, LineCounts
 
 _SKEW = 60.0
 
@@ -53,15 +54,6 @@ class Finding:
     def news(self) -> str:
         """Differs when there is something new to say."""
         return f"{self.status} {self.stuck_file or ''} {len(self.failures)}"
-
-
-@dataclass(frozen=True, slots=True)
-class LineCounts:
-    """Lines of the files that were written lately, as they were processed."""
-
-    lines: int = 0
-    unreadable: int = 0
-    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

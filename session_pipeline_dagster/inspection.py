@@ -3,7 +3,7 @@
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.transcripts.records import Transcript
 

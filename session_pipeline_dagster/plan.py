@@ -12,6 +12,7 @@ from enum import Enum
 import msgspec
 
 from session_pipeline_dagster.sources.files import SessionFile, Signature
+from session_pipeline_dagster.store.states import Failure, FileState
 
 RACY_NS = 2 * 10**9
 """A signature taken this close to the mtime may hide a later write within the clock's grain."""
@@ -23,47 +24,6 @@ MAX_ATTEMPTS = 5
 _FIRST_BACKOFF = timedelta(minutes=1)
 _LONGEST_BACKOFF = timedelta(hours=6)
 _MANY = 20
-
-
-class FileState(msgspec.Struct, frozen=True, gc=False):
-    """What the state table says of one file. A row without a signature was imported.
-
-    `processed_us` and `signed_us` are microseconds since 1970-01-01 UTC: there can be 100,000 rows,
-    and a datetime costs as much as the rest of a row. `gone`: the file was missing lately. `kept`:
-    of another version of the processor, to stay so until someone asks.
-    """
-
-    session_file: str
-    session_day: date | None
-    processed_us: int | None
-    file_hash: str | None
-    signature: Signature | None
-    signed_us: int | None
-    processor_version: int
-    memo: str | None = None
-    gone: bool = False
-    kept: bool = False
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """What the failures table says of one file.
-
-    `tries` counts all of them and paces the next one; `attempts` only those that were the file's or
-    the processor's fault, and leads to quarantine.
-    """
-
-    session_file: str
-    attempts: int
-    error_class: str
-    error: str
-    first_failed_at: datetime
-    last_failed_at: datetime
-    next_attempt_at: datetime | None
-    quarantined_at: datetime | None
-    file_hash: str | None = None
-    signature: Signature | None = None
-    tries: int = 0
-    processor_version: int = 0
 
 
 class Currency(Enum):

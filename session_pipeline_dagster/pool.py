@@ -68,7 +68,7 @@ def hire(count: int, processor: Processor) -> ProcessPoolExecutor:
     # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some.
     alone = sys.platform == "linux" and threading.active_count() == 1
     # Here and not in each of them; a spawned one does it again (`_begin`).
-    import session_pipeline_dagster.columns  # noqa: F401, PLC0415  0.1 s that no other pass pays
+    import session_pipeline_dagster.store.columns  # noqa: F401, PLC0415  0.1 s that no other pass pays
 
     context = multiprocessing.get_context("fork" if alone else "spawn")
     return ProcessPoolExecutor(count, context, _begin, (processor,))
@@ -179,7 +179,7 @@ def _nothing() -> None:
 
 def _begin(processor: Processor) -> None:
     """A worker's first act; that `processor` arrived means that its modules are imported."""
-    import session_pipeline_dagster.columns  # noqa: F401, PLC0415  while there is nothing to do yet
+    import session_pipeline_dagster.store.columns  # noqa: F401, PLC0415  while there is nothing to do yet
 
     threading.Thread(target=_end_with_its_run, daemon=True).start()
     # What it builds has no cycles, and it does nothing else: collecting only costs.

@@ -16,8 +16,8 @@ from session_pipeline_dagster.errors import (
     SettingsError,
     StoreBusy,
 )
-from session_pipeline_dagster.locks import locked
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.locks import locked
 
 _PAUSE = 0.05
 """Seconds between two looks at whether another report is done."""

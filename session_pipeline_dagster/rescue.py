@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster.breadcrumbs import DIED, Trail
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import PipelineError
-from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.pool import WorkersDied, can_travel, hire, outcomes
 from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.store.states import Failure
 from session_pipeline_dagster.work import Failed, Outcome, Task
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.batch import Batch, Signed
 from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
@@ -20,8 +19,6 @@ from session_pipeline_dagster.deletions import settle
 from session_pipeline_dagster.errors import ContractError, RowsRefused, SettingsError
 from session_pipeline_dagster.plan import (
     Currency,
-    Failure,
-    FileState,
     Outlook,
     Problem,
     clamp_day,
@@ -35,12 +32,14 @@ from session_pipeline_dagster.report import BatchReport, DayReport, Options
 from session_pipeline_dagster.rescue import alone, apart, rescued
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource, Signature, mtime_day
-from session_pipeline_dagster.store import Store
-from session_pipeline_dagster.store_read import Known
+from session_pipeline_dagster.store.batch import Batch, Signed
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.read import Known
+from session_pipeline_dagster.store.states import Failure, FileState
 from session_pipeline_dagster.work import Outcome, Task
 
 if TYPE_CHECKING:
-    from session_pipeline_dagster.columns import Packed
+    from session_pipeline_dagster.store.columns import Packed
 
 _MANY_ERRORS = 100
 _MOST_ROWS = 122_880

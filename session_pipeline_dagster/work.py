@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.contract.processor import Notes, Processor, ProcessorResult, Session
 from session_pipeline_dagster.errors import (
     ContractError,
@@ -19,7 +18,7 @@ from session_pipeline_dagster.errors import (
     SettingsError,
     where,
 )
-from session_pipeline_dagster.plan import Failure, FileState, Problem, still_failed
+from session_pipeline_dagster.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
     Content,
     SessionFile,
@@ -27,12 +26,14 @@ from session_pipeline_dagster.sources.files import (
     Signature,
     session_day,
 )
+from session_pipeline_dagster.store.batch import Done, Signed
+from session_pipeline_dagster.store.states import Failure, FileState
 from session_pipeline_dagster.transcripts.claude_code import parse
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from session_pipeline_dagster.columns import Packed
+    from session_pipeline_dagster.store.columns import Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Workbench:
     def _process(
         self, file: SessionFile, state: FileState | None, content: Content, taken: datetime
     ) -> tuple[Done, ProcessorResult]:
-        from session_pipeline_dagster.columns import check_rows  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.store.columns import check_rows  # noqa: PLC0415  see store.write.arrow_schema
 
         transcript = parse(content.complete)
         # What an older version left is no ground to build on: its rows are to be replaced.
@@ -174,7 +175,7 @@ class Workbench:
 
     def _keep(self, file: SessionFile, notes: Notes) -> None:
         """What is kept of a file even if it fails."""
-        from session_pipeline_dagster.columns import check_rows, encode, pack  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.store.columns import check_rows, encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
         counts, journal = self._outcome.counts, self._outcome.journal
         for name, number in notes.counts.items():
@@ -199,7 +200,7 @@ class Workbench:
         self, outcome: Outcome, results: list[tuple[SessionFile, Done, ProcessorResult]]
     ) -> None:
         """Find the files whose rows do not fit, so that the others are not held up by them."""
-        from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see store.write.arrow_schema
 
         good: list[ProcessorResult] = []
         for file, done, result in results:
@@ -214,7 +215,7 @@ class Workbench:
         outcome.rows = self._packed(good)
 
     def _packed(self, results: list[ProcessorResult]) -> "dict[str, Packed]":
-        from session_pipeline_dagster.columns import encode, pack  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.store.columns import encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
         rows: dict[str, list[tuple[object, ...]]] = {}
         for result in results:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.report import Rendered, Report
-from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store, open_store
+from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.states import Failure, FileState
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "sessions"
 OLD = datetime(2025, 3, 2, 12, tzinfo=UTC)

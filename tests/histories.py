@@ -29,7 +29,7 @@ from session_pipeline_dagster.runner import run_batch
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 ROUNDS = 8
 NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")

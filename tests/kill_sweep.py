@@ -32,7 +32,7 @@ from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import open_store
+from session_pipeline_dagster.store.database import open_store
 
 PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
 # What a line of a transcript becomes is no step of a batch, and there are thousands of them.
@@ -308,6 +308,6 @@ if __name__ == "__main__":
     # What a pass imports late is imported here once, not in every child.
     import pyarrow  # noqa: F401
 
-    import session_pipeline_dagster.columns
+    import session_pipeline_dagster.store.columns
 
     main()

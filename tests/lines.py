@@ -10,7 +10,7 @@ from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.transcripts.claude_code import parse
 
 Line = dict[str, object]

@@ -14,7 +14,7 @@ from dagster_dev import DagsterDev
 from helpers import session_line, set_mtime
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 ROOT = Path(__file__).parent.parent
 SCREENSHOTS = ROOT / "var" / "screenshots"

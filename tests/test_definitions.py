@@ -19,7 +19,7 @@ from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.report import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 ROOT = Path(__file__).parent.parent
 NO_TABLES = {"session_files", "usage_report"}

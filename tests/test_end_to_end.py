@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dagster_dev import DagsterDev
 
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -14,7 +14,7 @@ from dagster_dev import LAUNCH, RUNS
 from deployment import Deployment, postgres
 from helpers import session_line
 
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 ROOT = Path(__file__).parent.parent
 DAYS = ["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"]

@@ -18,7 +18,7 @@ from dagster_dev import DagsterDev
 from helpers import EXAMPLES, append, write_session
 
 from session_pipeline_dagster.contract.registry import load_processors
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 STEPS = int(os.environ.get("STEPS", "24"))
 STATES = int(os.environ.get("STATES", "10"))

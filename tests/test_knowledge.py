@@ -14,7 +14,6 @@ from helpers import Pipeline, make_pipeline
 from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
 from teller import Teller, run, tell, tell_more
 
-from session_pipeline_dagster import store_write
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
@@ -27,6 +26,7 @@ from session_pipeline_dagster.processors.verification import knowledge_review as
 from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.store import write as store_write
 
 CONFIRMED = ("confirmation", FISCAL)
 TABLES = (

@@ -7,8 +7,6 @@ import pytest
 from session_pipeline_dagster.plan import (
     MAX_ATTEMPTS,
     Currency,
-    Failure,
-    FileState,
     Problem,
     clamp_day,
     currency,
@@ -18,6 +16,7 @@ from session_pipeline_dagster.plan import (
     with_quiet_days,
 )
 from session_pipeline_dagster.sources.files import SessionFile, Signature
+from session_pipeline_dagster.store.states import Failure, FileState
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SECOND = 10**9

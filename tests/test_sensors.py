@@ -22,7 +22,7 @@ from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all, run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store, open_store
+from session_pipeline_dagster.store.database import Store, open_store
 
 ROOT = Path(__file__).parent.parent
 Tick = Callable[..., dg.SensorResult]

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pytest
 from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, write_session
 
-from session_pipeline_dagster.batch import Batch, Done, Signed
-from session_pipeline_dagster.columns import encode, pack
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.sources.files import Signature
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.batch import Batch, Done, Signed
+from session_pipeline_dagster.store.columns import encode, pack
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.states import Failure
 
 NOON = datetime(2025, 3, 2, 12, tzinfo=UTC)
 SIGNATURE = Signature(10, 1_000_000_000, 2_000_000_000)
@@ -272,7 +272,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from helpers import EchoProcessor
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 known = Store(Path(sys.argv[1])).known(EchoProcessor())
 failure, state = known.failures["a/2"], known.states["a/1"]
 print(failure.first_failed_at.timestamp(), state.signed_us, state.session_day, state.processed_us)

@@ -11,13 +11,13 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 # Three processes find no file at the same moment, again and again.
 MEET = """
 import multiprocessing, sys
 from pathlib import Path
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 def open_it(database, together):
     together.wait()

@@ -26,7 +26,7 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.plan import look
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 PROGRAM = Path(sys.executable).with_name("session-pipeline")
 

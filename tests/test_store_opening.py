@@ -13,7 +13,7 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 HOLD = """
 import sys, time, duckdb

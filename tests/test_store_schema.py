@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from session_pipeline_dagster import store_schema
 from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.report import Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store import schema as store_schema
+from session_pipeline_dagster.store.database import Store
 
 STORES = Path(__file__).parent / "data" / "stores"
 CASES = Path(__file__).parent / "data" / "golden" / "cases"

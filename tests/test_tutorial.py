@@ -24,7 +24,7 @@ from dagster_dev import DagsterDev
 
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.testing import Pipeline
 
 ROOT = Path(__file__).parent.parent

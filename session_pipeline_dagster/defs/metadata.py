@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.store.states import Failure
 
 Metadata = dict[str, int | float | str | dg.MetadataValue]
 """Numbers are plotted by Dagster, so they stay numbers."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store import Store
+from session_pipeline_dagster.store.database import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

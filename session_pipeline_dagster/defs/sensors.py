@@ -36,7 +36,7 @@ from session_pipeline_dagster.plan import (
 from session_pipeline_dagster.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
-from session_pipeline_dagster.store_read import Known
+from session_pipeline_dagster.store.read import Known
 from session_pipeline_dagster.ticks import Memory, decide, with_deletions
 
 _TICK = timedelta(seconds=30)

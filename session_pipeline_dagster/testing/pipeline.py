@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.columns import check_rows, encode
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import (
     Processor,
@@ -22,15 +21,16 @@ from session_pipeline_dagster.contract.processor import (
     extras,
     relations,
 )
-from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.report import BatchReport, Options
 from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.files import Content, Signature, session_day
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
-from session_pipeline_dagster.store import Store, open_store
-from session_pipeline_dagster.store_declare import check_declarations
+from session_pipeline_dagster.store.columns import check_rows, encode
+from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.declare import check_declarations
+from session_pipeline_dagster.store.states import Failure, FileState
 from session_pipeline_dagster.testing.builder import SessionBuilder
 from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.work import check_result

@@ -2,9 +2,9 @@
 
 import duckdb
 
-from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.errors import ContractError, first_line
+from session_pipeline_dagster.store import write
 
 RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
     UNION ALL SELECT view_name FROM duckdb_views()"""

@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from session_pipeline_dagster import store_derive, store_read, store_schema
-from session_pipeline_dagster import store_write as write
-from session_pipeline_dagster.batch import Batch
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store_create import create, is_missing
-from session_pipeline_dagster.store_declare import (
+from session_pipeline_dagster.store import derive as store_derive
+from session_pipeline_dagster.store import read as store_read
+from session_pipeline_dagster.store import schema as store_schema
+from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.create import create, is_missing
+from session_pipeline_dagster.store.declare import (
     REFUSED,
     RELATIONS,
     create_relations,
     in_words,
 )
-from session_pipeline_dagster.store_errors import busy, passes, unusable
+from session_pipeline_dagster.store.errors import busy, passes, unusable
 
 if TYPE_CHECKING:
     import pyarrow

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.sources.files import Signature
+from session_pipeline_dagster.store.states import Failure
 
 if TYPE_CHECKING:
-    from session_pipeline_dagster.columns import Packed
+    from session_pipeline_dagster.store.columns import Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Batch:
         if not keys:
             return self
         kept = {d.session_file for d in self.done if d.session_file not in keys}
-        from session_pipeline_dagster.columns import of_files  # noqa: PLC0415  see store_write.arrow_schema
+        from session_pipeline_dagster.store.columns import of_files  # noqa: PLC0415  see store.write.arrow_schema
 
         return Batch(
             {name: of_files(parts, kept) for name, parts in self.rows.items()},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs, Row
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.store_write import arrow_schema, insert_rows, register
+from session_pipeline_dagster.store.write import arrow_schema, insert_rows, register
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -99,7 +99,7 @@ def _table(derivation: Derivation, table: str) -> str:
 
 
 def _insert(connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
-    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see arrow_schema
+    from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see arrow_schema
 
     encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
     insert_rows(connection, table, encoded[table])

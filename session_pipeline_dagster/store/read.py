@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from session_pipeline_dagster import store_write as write
 from session_pipeline_dagster.contract.processor import ON_REQUEST, Processor, derived_names, extras
-from session_pipeline_dagster.health import LineCounts
-from session_pipeline_dagster.plan import Failure, FileState
 from session_pipeline_dagster.sources.files import Signature
+from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store.states import Failure, FileState, LineCounts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.batch import Done, Signed
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.plan import Failure
 from session_pipeline_dagster.sources.snapshot import content_hash
+from session_pipeline_dagster.store.batch import Done, Signed
+from session_pipeline_dagster.store.states import Failure
 
 if TYPE_CHECKING:
     import pyarrow
     from duckdb import DuckDBPyConnection
 
-    from session_pipeline_dagster.columns import Packed
+    from session_pipeline_dagster.store.columns import Packed
 
 OUTDATED = 0
 """A processor_version that no processor has."""
@@ -149,7 +149,7 @@ def delete_rows(
 
 def insert_parts(connection: "DuckDBPyConnection", table: str, parts: "Sequence[Packed]") -> None:
     """Insert all parts at once: many small inserts cost several times more."""
-    from session_pipeline_dagster.columns import unpack  # noqa: PLC0415  see arrow_schema
+    from session_pipeline_dagster.store.columns import unpack  # noqa: PLC0415  see arrow_schema
 
     insert_rows(connection, table, unpack(parts))
 
@@ -267,7 +267,7 @@ def _insert(
 ) -> None:
     if not rows:
         return
-    from session_pipeline_dagster.columns import encode  # noqa: PLC0415  see arrow_schema
+    from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see arrow_schema
 
     encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
     insert_rows(connection, table, encoded[table])
