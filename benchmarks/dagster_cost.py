@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import peak_mb
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store

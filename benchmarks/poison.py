@@ -16,13 +16,13 @@ from typing import ClassVar
 
 from benchmarks.measuring import peak_mb
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
-from session_pipeline_dagster.plan import MAX_ATTEMPTS, last_change, look
-from session_pipeline_dagster.report import BatchReport
-from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.passes.options import BatchReport
+from session_pipeline_dagster.passes.pacing import Memory, decide
+from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS, last_change, look
+from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.ticks import Memory, decide
 
 _USERS = 100
 _LINE = b'{"type":"user","timestamp":"2026-07-01T12:00:00Z","message":{"content":"hello"}}\n'

@@ -136,8 +136,8 @@ def run(
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed, 2 if a processor did."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.report import Options  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.runner import run_all  # noqa: PLC0415
+    from session_pipeline_dagster.passes.options import Options  # noqa: PLC0415  see _store
+    from session_pipeline_dagster.passes.runner import run_all  # noqa: PLC0415
 
     # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
     gc.set_threshold(50_000, 50, 100)
@@ -172,7 +172,7 @@ def run(
 def status(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
     from session_pipeline_dagster import cli_json  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.plan import look  # noqa: PLC0415
+    from session_pipeline_dagster.passes.plan import look  # noqa: PLC0415
 
     settings, registry = context.settings, context.registry
     store, scan = _store(settings), context.source.scan()

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import click
 
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
-from session_pipeline_dagster.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.publish import discard
-from session_pipeline_dagster.runner import recompute
+from session_pipeline_dagster.passes.deletions import count_rows, forget, keys_of_user
+from session_pipeline_dagster.passes.publish import discard
+from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime
 
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.plan import Outlook
-from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.passes.options import BatchReport
+from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Failure

@@ -12,7 +12,7 @@ from rich.text import Text
 from session_pipeline_dagster.cli_json import Standing
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 

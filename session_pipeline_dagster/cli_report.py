@@ -15,7 +15,7 @@ from session_pipeline_dagster.errors import ContractError, SettingsError
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.cli import Context
-    from session_pipeline_dagster.publish import Published
+    from session_pipeline_dagster.passes.publish import Published
 
 Common = Callable[[Callable[..., int]], Callable[..., None]]
 
@@ -46,7 +46,7 @@ def report_command(common: Common) -> click.Command:
 
 
 def _report(context: "Context", show: bool, days: int, output: str | None, as_json: bool) -> int:
-    from session_pipeline_dagster.publish import publish  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.passes.publish import publish  # noqa: PLC0415  see cli.py
     from session_pipeline_dagster.store.database import open_store  # noqa: PLC0415  see cli.py
 
     settings = context.settings

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from session_pipeline_dagster.plan import Currency, Outlook, currency, look
+from session_pipeline_dagster.passes.plan import Currency, Outlook, currency, look
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure, FileState, LineCounts

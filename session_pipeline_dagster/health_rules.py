@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
 from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
-from session_pipeline_dagster.plan import Outlook, oldest_seconds
+from session_pipeline_dagster.passes.plan import Outlook, oldest_seconds
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure
 

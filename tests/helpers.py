@@ -12,8 +12,8 @@ from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.report import Rendered, Report
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store

@@ -22,10 +22,10 @@ import xxhash
 from duckdb import DuckDBPyConnection
 from helpers import OLD, EchoProcessor, session_line
 
-from session_pipeline_dagster import pool
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile
 from session_pipeline_dagster.sources.local import LocalSource

@@ -28,8 +28,8 @@ import xxhash
 import session_pipeline_dagster
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import load_processors
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store

@@ -5,9 +5,9 @@ from datetime import date
 from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store

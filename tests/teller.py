@@ -9,11 +9,11 @@ from pathlib import Path
 from helpers import OLD, Pipeline, set_mtime
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_all
 
 Said = tuple[str, str]
 """How it was said (a detection type), and what."""

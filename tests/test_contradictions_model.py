@@ -11,9 +11,9 @@ from fake_llm import FORMATS, FakeLLM, Step, answer, detection
 from helpers import Pipeline
 from knowledge_lines import MONTHLY, WEEKLY, id_of
 
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_all
 
 DOWN = Step(status=529, error="overloaded")
 SECRET = "ghp_" + "a1B2" * 9

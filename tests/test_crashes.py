@@ -21,11 +21,11 @@ from helpers import (
     write_many,
 )
 
-from session_pipeline_dagster import pool
-from session_pipeline_dagster.breadcrumbs import Crumb, Trail, blame, trail
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import PipelineError, StoreUnusable
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.breadcrumbs import Crumb, Trail, blame, trail
 from session_pipeline_dagster.sources.files import Signature
 
 POISON = "alice/s07.jsonl"
@@ -239,7 +239,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_crashes
 from helpers import Pipeline
-from session_pipeline_dagster import pool
+from session_pipeline_dagster.passes import pool
 from session_pipeline_dagster.settings import Root, Settings
 
 pool.CHUNK_BYTES = 500

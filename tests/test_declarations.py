@@ -13,8 +13,8 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, Permanent
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 
 CANARY = "canary-in-the-transcript"
 

@@ -16,7 +16,7 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.defs.metadata import report_metadata
 from session_pipeline_dagster.errors import Permanent
-from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store

@@ -25,15 +25,15 @@ from teller import run as tell_all
 from teller import tell
 
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.deletions import missing
 from session_pipeline_dagster.errors import Permanent, SourceUnavailable
+from session_pipeline_dagster.passes.deletions import missing
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.pacing import Decision, Memory, with_deletions
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.files import LeftOut, Scan, SessionFile, Signature
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.ticks import Decision, Memory, with_deletions
 
 KEY = "alice/s01.jsonl"
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

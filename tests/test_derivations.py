@@ -16,8 +16,8 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 
 READS = {"texts": "SELECT words FROM texts", "longest": "FROM longest"}
 TOUCHED = "SELECT 'texts' FROM texts SEMI JOIN batch USING (session_file)"

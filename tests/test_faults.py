@@ -8,9 +8,9 @@ from helpers import EchoProcessor, expected_rows, make_pipeline, numbers, write_
 from lines import UsagePipeline, assistant, usage
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root
 from session_pipeline_dagster.sources.local import LocalSource
 

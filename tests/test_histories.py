@@ -13,9 +13,9 @@ import pytest
 from duckdb import DuckDBPyConnection
 from histories import BusySource, KillableStore, Subject, Violation, play
 
-from session_pipeline_dagster import plan
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.plan import Currency
+from session_pipeline_dagster.passes import plan
+from session_pipeline_dagster.passes.plan import Currency
 from session_pipeline_dagster.sources.files import Content, SessionFile
 from session_pipeline_dagster.store import write as store_write
 from session_pipeline_dagster.store.batch import Batch

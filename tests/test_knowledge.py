@@ -18,14 +18,14 @@ from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.inspection import inspect
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import (
     VerificationProcessor,
     knowledge_relations,
 )
 from session_pipeline_dagster.processors.verification import knowledge_review as review
 from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.store import write as store_write
 
 CONFIRMED = ("confirmation", FISCAL)

@@ -25,16 +25,10 @@ LAYERS = [
     {"sources"},
     {"contract"},
     {"store", "processors.usage", "processors.verification"},
-    {"plan", "report", "work"},
-    {"ticks", "health"},
+    {"passes"},
+    {"health", "testing"},
     {"health_rules", "alerts"},
-    {"alert_sinks"},
-    {"breadcrumbs"},
-    {"threads"},
-    {"pool", "checkup", "inspection", "publish"},
-    {"rescue"},
-    {"deletions"},
-    {"runner"},
+    {"alert_sinks", "checkup", "inspection"},
     {
         "defs",
         "cli",
@@ -45,7 +39,6 @@ LAYERS = [
         "cli_knowledge_output",
         "cli_knowledge_read",
         "cli_output",
-        "testing",
         "cli_report",
     },
     {"definitions"},
@@ -113,7 +106,8 @@ def each_module(**options: object):
 
 
 @pytest.mark.parametrize(
-    "module", ["runner", "cli", "cli_output", "store.database", "processors.usage", "testing"]
+    "module",
+    ["passes.runner", "cli", "cli_output", "store.database", "processors.usage", "testing"],
 )
 def test_the_core_runs_without_dagster(module: str) -> None:
     code = (
@@ -147,7 +141,8 @@ def test_only_the_sinks_of_alerts_import_what_sends_them() -> None:
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])
 def test_what_draws_charts_is_imported_when_a_report_is_made(library: str) -> None:
     assert importers(library) == {"processors.usage.charts"}
-    code = f"import sys, {NAME}.definitions, {NAME}.runner; sys.exit({library!r} in sys.modules)"
+    both = f"{NAME}.definitions, {NAME}.passes.runner"
+    code = f"import sys, {both}; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many, write_session
 
-from session_pipeline_dagster import runner
 from session_pipeline_dagster.contract.processor import (
     Processor,
     ProcessorResult,
@@ -24,6 +23,7 @@ from session_pipeline_dagster.errors import (
     Retryable,
     SettingsError,
 )
+from session_pipeline_dagster.passes import runner
 from session_pipeline_dagster.settings import Settings
 
 

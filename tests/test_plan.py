@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from session_pipeline_dagster.plan import (
+from session_pipeline_dagster.passes.plan import (
     MAX_ATTEMPTS,
     Currency,
     Problem,

@@ -16,7 +16,7 @@ from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.report import Asked, Rendered, Report
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.publish import Published, discard, publish
+from session_pipeline_dagster.passes.publish import Published, discard, publish
 from session_pipeline_dagster.settings import OnDelete
 
 TODAY = date(2026, 6, 1)

@@ -21,11 +21,11 @@ from helpers import (
     write_session,
 )
 
-from session_pipeline_dagster import pool
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from helpers import EchoProcessor, make_pipeline, Pipeline
-from session_pipeline_dagster import pool
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 
 pool.CHUNK_BYTES = 1000

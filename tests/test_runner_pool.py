@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline, numbers, write_many
 
-from session_pipeline_dagster import pool
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.passes import pool
 from session_pipeline_dagster.processors.usage import UsageProcessor
 
 TABLES = (*UsageProcessor.tables, "usage_messages_unique", "usage_events_unique")

@@ -18,8 +18,8 @@ from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.defs.resources import resources
 from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all, run_batch
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all, run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store

@@ -24,7 +24,7 @@ from test_store_opening import Holder
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
-from session_pipeline_dagster.plan import look
+from session_pipeline_dagster.passes.plan import look
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from session_pipeline_dagster.errors import StoreUnusable
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import schema as store_schema

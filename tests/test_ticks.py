@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.plan import Outlook
+from session_pipeline_dagster.passes.pacing import Decision, Memory, decide
+from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.sources.files import SessionFile, Signature
-from session_pipeline_dagster.ticks import Decision, Memory, decide
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 CADENCE = timedelta(minutes=10)

@@ -22,11 +22,11 @@ from session_pipeline_dagster.contract.registry import check_contract, load_proc
 from session_pipeline_dagster.contract.report import Asked, Rendered
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
 from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
 from session_pipeline_dagster.processors.usage.wording import distinct, percent
-from session_pipeline_dagster.publish import Published, publish
 from session_pipeline_dagster.settings import Root
 
 TODAY = date(2026, 6, 1)

@@ -14,9 +14,9 @@ from fake_llm import FakeLLM, Step, answer, detection
 from helpers import Pipeline
 
 from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_all
 from session_pipeline_dagster.settings import Extractor, ModelSettings, OnDelete
 
 START = "FYI our convention is that the fiscal year starts on the first of February"

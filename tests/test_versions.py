@@ -23,7 +23,7 @@ from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import check_contract
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.plan import look
+from session_pipeline_dagster.passes.plan import look
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.settings import Extractor

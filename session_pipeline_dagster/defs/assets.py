@@ -25,9 +25,9 @@ from session_pipeline_dagster.defs.names import (
     pool_name,
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
-from session_pipeline_dagster.plan import clamp_day
-from session_pipeline_dagster.report import BatchReport
-from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.passes.options import BatchReport
+from session_pipeline_dagster.passes.plan import clamp_day
+from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.local import LocalSource
 

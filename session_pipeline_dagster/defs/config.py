@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import dagster as dg
 from pydantic import Field
 
-from session_pipeline_dagster.report import Options
+from session_pipeline_dagster.passes.options import Options
 
 _MOST = 10**9
 """More files or seconds than there will ever be, and still a length of time in Python."""

@@ -13,7 +13,7 @@ from session_pipeline_dagster.defs.failing import failing_in_words
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
 from session_pipeline_dagster.defs.resources import StoreResource
-from session_pipeline_dagster.runner import derive
+from session_pipeline_dagster.passes.runner import derive
 from session_pipeline_dagster.settings import Settings
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from session_pipeline_dagster.report import BatchReport
+from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.store.states import Failure
 
 Metadata = dict[str, int | float | str | dg.MetadataValue]

@@ -14,7 +14,7 @@ from session_pipeline_dagster.defs.failing import failing_in_words
 from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name, report_sensor_name
 from session_pipeline_dagster.defs.resources import StoreResource
-from session_pipeline_dagster.publish import Published, publish
+from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 
 _HOURLY = "0 * * * *"

@@ -23,9 +23,10 @@ from session_pipeline_dagster.defs.names import (
 )
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.defs.runs import in_flight
-from session_pipeline_dagster.deletions import unsettled
 from session_pipeline_dagster.errors import StoreBusy
-from session_pipeline_dagster.plan import (
+from session_pipeline_dagster.passes.deletions import unsettled
+from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
+from session_pipeline_dagster.passes.plan import (
     Outlook,
     clamp_day,
     day_ranges,
@@ -33,11 +34,10 @@ from session_pipeline_dagster.plan import (
     look,
     with_quiet_days,
 )
-from session_pipeline_dagster.runner import file_day
+from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.read import Known
-from session_pipeline_dagster.ticks import Memory, decide, with_deletions
 
 _TICK = timedelta(seconds=30)
 _OBSERVE_AGAIN = timedelta(hours=1)

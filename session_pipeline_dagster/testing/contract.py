@@ -24,8 +24,8 @@ from session_pipeline_dagster.contract.processor import (
 )
 from session_pipeline_dagster.contract.registry import check_contract, load_processors
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.report import Options
-from session_pipeline_dagster.runner import run_batch
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.snapshot import complete_part
 from session_pipeline_dagster.testing.builder import SessionBuilder, example_session

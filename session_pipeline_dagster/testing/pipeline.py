@@ -21,8 +21,9 @@ from session_pipeline_dagster.contract.processor import (
     extras,
     relations,
 )
-from session_pipeline_dagster.report import BatchReport, Options
-from session_pipeline_dagster.runner import run_all
+from session_pipeline_dagster.passes.options import BatchReport, Options
+from session_pipeline_dagster.passes.runner import run_all
+from session_pipeline_dagster.passes.work import check_result
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.files import Content, Signature, session_day
 from session_pipeline_dagster.sources.local import LocalSource
@@ -33,7 +34,6 @@ from session_pipeline_dagster.store.declare import check_declarations
 from session_pipeline_dagster.store.states import Failure, FileState
 from session_pipeline_dagster.testing.builder import SessionBuilder
 from session_pipeline_dagster.transcripts.claude_code import parse
-from session_pipeline_dagster.work import check_result
 
 if TYPE_CHECKING:
     import pyarrow

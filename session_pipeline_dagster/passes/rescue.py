@@ -9,13 +9,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.breadcrumbs import DIED, Trail
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import PipelineError
-from session_pipeline_dagster.pool import WorkersDied, can_travel, hire, outcomes
+from session_pipeline_dagster.passes.breadcrumbs import DIED, Trail
+from session_pipeline_dagster.passes.pool import WorkersDied, can_travel, hire, outcomes
+from session_pipeline_dagster.passes.work import Failed, Outcome, Task
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.states import Failure
-from session_pipeline_dagster.work import Failed, Outcome, Task
 
 if TYPE_CHECKING:
     import pyarrow

@@ -18,7 +18,7 @@ from session_pipeline_dagster.errors import (
     SettingsError,
     where,
 )
-from session_pipeline_dagster.plan import Problem, still_failed
+from session_pipeline_dagster.passes.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
     Content,
     SessionFile,

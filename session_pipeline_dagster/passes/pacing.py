@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from session_pipeline_dagster.plan import Outlook
+from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.sources.files import SessionFile
 
 _LONGEST_BACKOFF = timedelta(hours=1)

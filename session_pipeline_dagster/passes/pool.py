@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.breadcrumbs import Trail
 from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.passes.breadcrumbs import Trail
+from session_pipeline_dagster.passes.threads import side_by_side
+from session_pipeline_dagster.passes.work import Outcome, Task, Workbench
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.threads import side_by_side
-from session_pipeline_dagster.work import Outcome, Task, Workbench
 
 if TYPE_CHECKING:
     import pyarrow

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from session_pipeline_dagster.errors import StoreUnusable
-from session_pipeline_dagster.plan import Problem, next_failure
+from session_pipeline_dagster.passes.plan import Problem, next_failure
 from session_pipeline_dagster.sources.files import SessionFile, Signature
 from session_pipeline_dagster.store.states import Failure, FileState
 

@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
-from session_pipeline_dagster.deletions import settle
 from session_pipeline_dagster.errors import ContractError, RowsRefused, SettingsError
-from session_pipeline_dagster.plan import (
+from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.passes.deletions import settle
+from session_pipeline_dagster.passes.options import BatchReport, DayReport, Options
+from session_pipeline_dagster.passes.plan import (
     Currency,
     Outlook,
     Problem,
@@ -27,16 +28,15 @@ from session_pipeline_dagster.plan import (
     next_failure,
     oldest_seconds,
 )
-from session_pipeline_dagster.pool import crew
-from session_pipeline_dagster.report import BatchReport, DayReport, Options
-from session_pipeline_dagster.rescue import alone, apart, rescued
+from session_pipeline_dagster.passes.pool import crew
+from session_pipeline_dagster.passes.rescue import alone, apart, rescued
+from session_pipeline_dagster.passes.work import Outcome, Task
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource, Signature, mtime_day
 from session_pipeline_dagster.store.batch import Batch, Signed
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.read import Known
 from session_pipeline_dagster.store.states import Failure, FileState
-from session_pipeline_dagster.work import Outcome, Task
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.store.columns import Packed

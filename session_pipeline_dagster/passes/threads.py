@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.breadcrumbs import Trail
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.passes.breadcrumbs import Trail
+from session_pipeline_dagster.passes.work import Outcome, Task, Workbench
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.work import Outcome, Task, Workbench
 
 if TYPE_CHECKING:
     import pyarrow
