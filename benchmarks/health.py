@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.checkup import examine
+from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource

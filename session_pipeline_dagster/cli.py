@@ -198,8 +198,8 @@ def status(context: Context, as_json: bool) -> int:
 def health(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     """Whether what lands is processed. Exit 0 ok, 1 degraded, 2 unknown."""
     from session_pipeline_dagster import cli_health  # noqa: PLC0415  see _store
-    from session_pipeline_dagster.checkup import examine  # noqa: PLC0415
-    from session_pipeline_dagster.health_rules import processors_loaded  # noqa: PLC0415
+    from session_pipeline_dagster.health.checkup import examine  # noqa: PLC0415
+    from session_pipeline_dagster.health.rules import processors_loaded  # noqa: PLC0415
 
     chosen, settings = context.processors(processor), context.settings
     found = examine(chosen, context.source, _store(settings), settings, datetime.now(UTC))

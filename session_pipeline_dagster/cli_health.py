@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from session_pipeline_dagster.checkup import Checkup
-from session_pipeline_dagster.health import Finding, Status, headline, worst
+from session_pipeline_dagster.health.checkup import Checkup
+from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 
 _STYLES = {
     Status.OK: "green",

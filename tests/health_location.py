@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_session
 
-from session_pipeline_dagster.checkup import Checkup, examine
 from session_pipeline_dagster.cli_health import health_json
 from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.health.checkup import Checkup, examine
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 Evaluations = dict[str, dg.AssetCheckEvaluation]

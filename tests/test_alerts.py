@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from session_pipeline_dagster.alerts import (
+from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.health.alerts import (
     LONGEST_QUEUE,
     Alert,
     Memory,
@@ -14,8 +15,7 @@ from session_pipeline_dagster.alerts import (
     decide,
     enqueue,
 )
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.health import Status
+from session_pipeline_dagster.health.findings import Status
 
 T0 = 1_800_000_000.0
 

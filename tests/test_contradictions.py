@@ -14,7 +14,7 @@ from teller import Teller, run, tell
 
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.errors import Permanent, PipelineError, Retryable, SettingsError
-from session_pipeline_dagster.inspection import inspect
+from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification.budget import Budget
 from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
     MOST_CANDIDATES,

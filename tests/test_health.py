@@ -17,7 +17,7 @@ from helpers import append, set_mtime
 
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
-from session_pipeline_dagster.health import Finding, Status, headline, worst
+from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from teller import Teller, run, tell, tell_more
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.inspection import inspect
+from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import (

@@ -18,7 +18,7 @@ MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.stem not in OLD_PATHS or path.parent != PACKAGE
 )
 LAYERS = [
-    {"errors", "orphans"},
+    {"errors"},
     {"setting_values"},
     {"settings"},
     {"transcripts"},
@@ -27,8 +27,6 @@ LAYERS = [
     {"store", "processors.usage", "processors.verification"},
     {"passes"},
     {"health", "testing"},
-    {"health_rules", "alerts"},
-    {"alert_sinks", "checkup", "inspection"},
     {
         "defs",
         "cli",
@@ -135,7 +133,7 @@ def test_only_the_store_imports_duckdb() -> None:
 
 
 def test_only_the_sinks_of_alerts_import_what_sends_them() -> None:
-    assert importers("apprise") == {"alert_sinks"}
+    assert importers("apprise") == {"health.sinks"}
 
 
 @pytest.mark.parametrize("library", ["altair", "vl_convert"])

@@ -9,7 +9,7 @@ from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.inspection import inspect
+from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 
 VERBATIM, REJECTED = VerificationProcessor.quality[:2]

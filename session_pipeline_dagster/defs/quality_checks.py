@@ -8,7 +8,7 @@ from session_pipeline_dagster.defs.metadata import Metadata
 from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
 from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import PipelineError
-from session_pipeline_dagster.inspection import inspect
+from session_pipeline_dagster.health.inspection import inspect
 
 
 def quality_checks(processor: Processor) -> list[dg.AssetChecksDefinition]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from session_pipeline_dagster.alerts import Alert
-from session_pipeline_dagster.health import Status
+from session_pipeline_dagster.health.alerts import Alert
+from session_pipeline_dagster.health.findings import Status
 
 _TIME = 20.0
 """Seconds after which a tick sends no further alert; the next one goes on."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from session_pipeline_dagster.health import Status, at_least, worst
+from session_pipeline_dagster.health.findings import Status, at_least, worst
 
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
-from session_pipeline_dagster.health import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health_rules import judge, unknown
+from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
+from session_pipeline_dagster.health.rules import judge, unknown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
-from session_pipeline_dagster.health import Finding, Limits, Snapshot, Status
+from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, Status
 from session_pipeline_dagster.passes.plan import Outlook, oldest_seconds
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure

@@ -1,0 +1,1 @@
+"""Is what lands processed? Rules over what a look finds, and when someone is told."""
