@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Notes
-from session_pipeline_dagster.processors.verification.extractor import Detection
-from session_pipeline_dagster.processors.verification.rules import RulesExtractor
-from session_pipeline_dagster.processors.verification.turns import ASSISTANT, HUMAN, Turn
+from session_pipeline_dagster.processors.verification.detection.extractor import Detection
+from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
 
 LABELLED = Path(__file__).parent.parent / "tests" / "data" / "labelled_turns"
 

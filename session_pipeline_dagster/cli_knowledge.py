@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from session_pipeline_dagster.cli import Context
     from session_pipeline_dagster.cli_knowledge_read import Knowledge
     from session_pipeline_dagster.contract.derivation import Compute
-    from session_pipeline_dagster.processors.verification.knowledge_review import Reviewer
+    from session_pipeline_dagster.processors.verification.knowledge.review import Reviewer
     from session_pipeline_dagster.store.database import Store
 
 Common = Callable[[Callable[..., int]], Callable[..., None]]
@@ -102,9 +102,7 @@ def _reject(context: "Context", ids: tuple[str, ...]) -> int:
 
 
 def _decide(context: "Context", ids: tuple[str, ...], status: str) -> int:
-    from session_pipeline_dagster.processors.verification import (  # noqa: PLC0415  see cli.py
-        knowledge_review as review,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge import review as review  # noqa: PLC0415  see cli.py
 
     by = _reviewer(context)
     _write(context, lambda inputs: review.set_status(inputs, ids, status, by))
@@ -131,9 +129,7 @@ def _resolve_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _resolve(context: "Context", contradiction: str, action: str, content: str | None) -> int:
     """Decide a contradiction."""
-    from session_pipeline_dagster.processors.verification import (  # noqa: PLC0415  see cli.py
-        knowledge_review as review,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge import review as review  # noqa: PLC0415  see cli.py
 
     by = _reviewer(context)
     _write(context, lambda inputs: review.resolve(inputs, contradiction, action, content, by))
@@ -159,10 +155,7 @@ def _export_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _export(context: "Context", folder: str, tokens: int, to_stdout: bool) -> int:
     """Write approved items as Markdown, the surest and newest first (default: .claude/rules)."""
-    from session_pipeline_dagster.processors.verification.knowledge_export import (  # noqa: PLC0415  see cli.py
-        bundle,
-        is_ours,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge.export import bundle, is_ours  # noqa: PLC0415  see cli.py
 
     found = _read(context)
     made = bundle(found.exported(), tokens)
@@ -199,12 +192,8 @@ def _read(context: "Context") -> "Knowledge":
 def _write(context: "Context", decide: "Compute") -> None:
     """Write a decision, then let it take effect on what belongs together."""
     from session_pipeline_dagster.cli_knowledge_read import read  # noqa: PLC0415  see cli.py
-    from session_pipeline_dagster.processors.verification.knowledge_declared import (  # noqa: PLC0415  see cli.py
-        derivations,
-    )
-    from session_pipeline_dagster.processors.verification.knowledge_review import (  # noqa: PLC0415
-        review,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge.declared import derivations  # noqa: PLC0415  see cli.py
+    from session_pipeline_dagster.processors.verification.knowledge.review import review  # noqa: PLC0415
 
     store = _store(context)
     if not read(store).items:
@@ -214,9 +203,7 @@ def _write(context: "Context", decide: "Compute") -> None:
 
 
 def _reviewer(context: "Context") -> "Reviewer":
-    from session_pipeline_dagster.processors.verification.knowledge_review import (  # noqa: PLC0415  see cli.py
-        Reviewer,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge.review import Reviewer  # noqa: PLC0415  see cli.py
 
     now = int(datetime.now(UTC).timestamp() * 1_000_000)
     return Reviewer(context.settings.user, now)

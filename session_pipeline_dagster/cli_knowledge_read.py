@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processors.verification.knowledge_export import Fact
+from session_pipeline_dagster.processors.verification.knowledge.export import Fact
 from session_pipeline_dagster.store.database import Store
 
 _ITEMS = """SELECT id, title, content, domain, entities, status, round(current_confidence, 2),

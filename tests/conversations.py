@@ -10,7 +10,7 @@ from helpers import Pipeline, make_pipeline
 from lines import Line, encode, session_of
 
 from session_pipeline_dagster.contract.processor import Session
-from session_pipeline_dagster.processors.verification.turns import Turn, read_turns
+from session_pipeline_dagster.processors.verification.detection.turns import Turn, read_turns
 from session_pipeline_dagster.settings import ModelSettings
 
 FACT = "No, it's actually the invoice date: the rate is always that of the invoice date."

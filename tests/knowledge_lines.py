@@ -4,8 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
-from session_pipeline_dagster.processors.verification.knowledge import Item, Observation, item_id
-from session_pipeline_dagster.processors.verification.knowledge_merge import Known, Merged, merge
+from session_pipeline_dagster.processors.verification.knowledge.items import (
+    Item,
+    Observation,
+    item_id,
+)
+from session_pipeline_dagster.processors.verification.knowledge.merge import Known, Merged, merge
 
 HOUR = 3_600_000_000
 NOON = 1_748_779_200_000_000

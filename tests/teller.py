@@ -12,8 +12,8 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
-from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
+from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
+from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
 
 Said = tuple[str, str]
 """How it was said (a detection type), and what."""

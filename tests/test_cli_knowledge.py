@@ -12,7 +12,7 @@ from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
 from teller import run, tell
 
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.processors.verification.knowledge_export import MARK, Fact, bundle
+from session_pipeline_dagster.processors.verification.knowledge.export import MARK, Fact, bundle
 
 Cli = Callable[..., Result]
 RECENT = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -15,12 +15,12 @@ from teller import Teller, run, tell
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.errors import Permanent, PipelineError, Retryable, SettingsError
 from session_pipeline_dagster.health.inspection import inspect
-from session_pipeline_dagster.processors.verification.budget import Budget
-from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     MOST_CANDIDATES,
 )
-from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.processors.verification.model import Call, Ledger
+from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
+from session_pipeline_dagster.processors.verification.models.budget import Budget
+from session_pipeline_dagster.processors.verification.models.model import Call, Ledger
 
 Verdict = dict[str, object]
 OTHER = "Refunds are booked in the month in which they were paid out"

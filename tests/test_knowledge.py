@@ -20,12 +20,12 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
-from session_pipeline_dagster.processors.verification import (
-    VerificationProcessor,
-    knowledge_relations,
+from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.processors.verification.knowledge import (
+    relations as knowledge_relations,
 )
-from session_pipeline_dagster.processors.verification import knowledge_review as review
-from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
+from session_pipeline_dagster.processors.verification.knowledge import review as review
+from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
 from session_pipeline_dagster.store import write as store_write
 
 CONFIRMED = ("confirmation", FISCAL)

@@ -9,10 +9,10 @@ import pytest
 from knowledge_lines import FISCAL, MONTHLY, NOON, WEEKLY, applied, id_of, knowledge, only, said
 
 from session_pipeline_dagster.contract.derivation import Inputs, Row
-from session_pipeline_dagster.processors.verification.knowledge import Observation, confidence
-from session_pipeline_dagster.processors.verification.knowledge_derive import Checking
-from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
-from session_pipeline_dagster.processors.verification.knowledge_rows import row
+from session_pipeline_dagster.processors.verification.knowledge.derive import Checking
+from session_pipeline_dagster.processors.verification.knowledge.items import Observation, confidence
+from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
+from session_pipeline_dagster.processors.verification.knowledge.rows import row
 
 PARAPHRASE = "The fiscal year of the company starts at the first of February."
 

@@ -8,14 +8,12 @@ import pytest
 from fake_llm import FORMATS, FakeLLM, Step, answer, detection
 
 from session_pipeline_dagster.errors import Permanent, PipelineError, Retryable, SettingsError
-from session_pipeline_dagster.processors.verification import calls
-from session_pipeline_dagster.processors.verification.asking import Answer
-from session_pipeline_dagster.processors.verification.calls import (
-    PatientModel,
-    retry_after,
-    schema_of,
-)
-from session_pipeline_dagster.processors.verification.model import Call, build_model
+from session_pipeline_dagster.processors.verification.detection.asking import Answer
+from session_pipeline_dagster.processors.verification.models import build
+from session_pipeline_dagster.processors.verification.models.build import build_model
+from session_pipeline_dagster.processors.verification.models.calls import PatientModel, schema_of
+from session_pipeline_dagster.processors.verification.models.model import Call
+from session_pipeline_dagster.processors.verification.models.provider import retry_after
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 
 FOUND = answer(detection(0, "the quote of it"))
@@ -254,7 +252,7 @@ def test_a_missing_key_says_what_to_set(settings: ModelSettings, says: str) -> N
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "find_spec", lambda _name: None)
+    monkeypatch.setattr(build, "find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"openai is not installed; .*docs/knowledge\.md"):
         build_model(ModelSettings(Extractor.OPENAI, openai_api_key="key"))
 

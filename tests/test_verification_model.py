@@ -15,8 +15,8 @@ from helpers import Pipeline, numbers
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.asking import SYSTEM, Answer
-from session_pipeline_dagster.processors.verification.calls import schema_of
+from session_pipeline_dagster.processors.verification.detection.asking import SYSTEM, Answer
+from session_pipeline_dagster.processors.verification.models.calls import schema_of
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 from session_pipeline_dagster.sources.snapshot import content_hash
 

@@ -8,11 +8,11 @@ from conversations import FACT, said, turns_of
 
 from benchmarks.detection import LABELLED, detections, read, report, score
 from session_pipeline_dagster.contract.processor import Notes
-from session_pipeline_dagster.processors.verification.extractor import DOMAINS, Detection
-from session_pipeline_dagster.processors.verification.quotes import folded, stands_in
-from session_pipeline_dagster.processors.verification.rules import RulesExtractor
-from session_pipeline_dagster.processors.verification.sentences import sentences
-from session_pipeline_dagster.processors.verification.terms import domain_of, entities_of
+from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
+from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
+from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.detection.sentences import sentences
+from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
 
 KINDS = {"correction", "confirmation", "unprompted_definition", None}
 

@@ -9,7 +9,7 @@ from helpers import EXAMPLES, make_pipeline
 from lines import Line, other, result, tool
 
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.turns import HUMAN, digest
+from session_pipeline_dagster.processors.verification.detection.turns import HUMAN, digest
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 

@@ -13,10 +13,10 @@ from session_pipeline_dagster.contract.processor import (
     ProcessorResult,
     Session,
 )
-from session_pipeline_dagster.processors.verification import knowledge_catalog as catalog
-from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
-from session_pipeline_dagster.processors.verification.knowledge_tables import VIEWS
-from session_pipeline_dagster.processors.verification.model import build_model
+from session_pipeline_dagster.processors.verification.knowledge import catalog as catalog
+from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
+from session_pipeline_dagster.processors.verification.knowledge.tables import VIEWS
+from session_pipeline_dagster.processors.verification.models.build import build_model
 from session_pipeline_dagster.processors.verification.quality import QUALITY
 from session_pipeline_dagster.processors.verification.tables import (
     DESCRIPTION,
@@ -71,8 +71,6 @@ class VerificationProcessor:
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""
         # Its phrases take 0.1 s to compile, which a start or another processor need not pay.
-        from session_pipeline_dagster.processors.verification.reading import (  # noqa: PLC0415
-            read_by_rules,
-        )
+        from session_pipeline_dagster.processors.verification.detection.reading import read_by_rules  # noqa: PLC0415
 
         return read_by_rules(session, self.version)

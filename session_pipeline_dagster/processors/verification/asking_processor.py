@@ -6,14 +6,18 @@ import msgspec
 
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.asking import MOST, ModelExtractor
-from session_pipeline_dagster.processors.verification.budget import Budget
-from session_pipeline_dagster.processors.verification.extractor import Extractor
-from session_pipeline_dagster.processors.verification.knowledge_declared import derivations
-from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.processors.verification.model import Model
-from session_pipeline_dagster.processors.verification.reading import result
-from session_pipeline_dagster.processors.verification.turns import Turn, digest, read_turns
+from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
+from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
+from session_pipeline_dagster.processors.verification.detection.reading import result
+from session_pipeline_dagster.processors.verification.detection.turns import (
+    Turn,
+    digest,
+    read_turns,
+)
+from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
+from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
+from session_pipeline_dagster.processors.verification.models.budget import Budget
+from session_pipeline_dagster.processors.verification.models.model import Model
 from session_pipeline_dagster.settings import ModelSettings, Settings
 
 

@@ -16,14 +16,8 @@ _EPOCH = date(1970, 1, 1)
 def quotes_verbatim(data: Data) -> Measured:
     """Look every stored quote up in the line it is said to be of, in the newest files."""
     # A declaration is read by every start; this runs in a check.
-    from session_pipeline_dagster.processors.verification.quotes import (  # noqa: PLC0415
-        folded,
-        stands_in,
-    )
-    from session_pipeline_dagster.processors.verification.turns import (  # noqa: PLC0415
-        HUMAN,
-        read_turns,
-    )
+    from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in  # noqa: PLC0415
+    from session_pipeline_dagster.processors.verification.detection.turns import HUMAN, read_turns  # noqa: PLC0415
 
     checked = missing = files = 0
     for key, user, found in data.select(_NEWEST):

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Any
 
-from session_pipeline_dagster.processors.verification.calls import (
+from session_pipeline_dagster.processors.verification.models.provider import (
     CallFailed,
     End,
     Reply,

@@ -12,12 +12,12 @@ import msgspec
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.errors import Deferred, Permanent, Retryable
-from session_pipeline_dagster.processors.verification.budget import Budget
-from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     Question,
     Verdicts,
 )
-from session_pipeline_dagster.processors.verification.model import Call, Model
+from session_pipeline_dagster.processors.verification.models.budget import Budget
+from session_pipeline_dagster.processors.verification.models.model import Call, Model
 from session_pipeline_dagster.processors.verification.redaction import redact
 
 PURPOSE = "judge"

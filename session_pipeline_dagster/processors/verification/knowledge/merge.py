@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from session_pipeline_dagster.processors.verification.knowledge import (
+from session_pipeline_dagster.processors.verification.knowledge.index import Index
+from session_pipeline_dagster.processors.verification.knowledge.items import (
     PENDING,
     Evidence,
     Fact,
@@ -22,9 +23,8 @@ from session_pipeline_dagster.processors.verification.knowledge import (
     strength,
     when,
 )
-from session_pipeline_dagster.processors.verification.knowledge_index import Index
-from session_pipeline_dagster.processors.verification.knowledge_tables import RULES_VERSION
-from session_pipeline_dagster.processors.verification.knowledge_text import Statement, differences
+from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
+from session_pipeline_dagster.processors.verification.knowledge.text import Statement, differences
 
 
 @dataclass(frozen=True)

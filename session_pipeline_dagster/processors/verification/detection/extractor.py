@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from session_pipeline_dagster.contract.processor import Notes
-from session_pipeline_dagster.processors.verification.turns import Turn
+from session_pipeline_dagster.processors.verification.detection.turns import Turn
 
 CORRECTION = "correction"
 CONFIRMATION = "confirmation"

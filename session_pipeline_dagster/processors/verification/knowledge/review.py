@@ -10,12 +10,16 @@ import msgspec
 
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processors.verification import knowledge_rows as rows
-from session_pipeline_dagster.processors.verification import knowledge_tables as tables
-from session_pipeline_dagster.processors.verification.knowledge import APPROVED, REJECTED, Item
-from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+from session_pipeline_dagster.processors.verification.knowledge import rows as rows
+from session_pipeline_dagster.processors.verification.knowledge import tables as tables
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     ACTIONS,
     Contradiction,
+)
+from session_pipeline_dagster.processors.verification.knowledge.items import (
+    APPROVED,
+    REJECTED,
+    Item,
 )
 
 _LONGEST = 500

@@ -1,8 +1,6 @@
-"""What the project asks of a language model, and the one door to it.
+"""What the project asks of a language model: a system text, a payload and the shape of the answer.
 
-Who asks hands over a system text, a payload and the shape of the answer; how a provider is spoken
-to is in `anthropic.py` and `openai.py`, when to try again in `calls.py`. Nothing is asked unless a
-setting names a provider.
+How a provider is spoken to is in `anthropic.py` and `openai.py`, when to try again in `calls.py`.
 """
 
 from collections.abc import Callable
@@ -11,8 +9,6 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 import msgspec
-
-from session_pipeline_dagster.settings import Extractor, ModelSettings
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -64,16 +60,3 @@ class Model(Protocol):
             SettingsError: the provider does not take the key, or knows no such model.
         """
         ...
-
-
-def build_model(settings: ModelSettings) -> Model | None:
-    """The model that the settings name; None for `rules`, which asks nobody.
-
-    Raises:
-        SettingsError: its package is not installed or its key not set; says which.
-    """
-    if settings.extractor is Extractor.RULES:
-        return None
-    from session_pipeline_dagster.processors.verification.calls import patient_model  # noqa: PLC0415  the SDKs take seconds to import
-
-    return patient_model(settings)

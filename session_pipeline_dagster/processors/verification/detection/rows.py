@@ -5,8 +5,11 @@ from collections.abc import Iterable
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Session
-from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
-from session_pipeline_dagster.processors.verification.quotes import folded
+from session_pipeline_dagster.processors.verification.detection.extractor import (
+    Detection,
+    Extractor,
+)
+from session_pipeline_dagster.processors.verification.detection.quotes import folded
 from session_pipeline_dagster.processors.verification.redaction import redact
 
 LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000

@@ -4,12 +4,16 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from session_pipeline_dagster.contract.derivation import Inputs, Row
-from session_pipeline_dagster.processors.verification.knowledge import Evidence, Item, Observation
-from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     Check,
     Contradiction,
 )
-from session_pipeline_dagster.processors.verification.knowledge_relations import (
+from session_pipeline_dagster.processors.verification.knowledge.items import (
+    Evidence,
+    Item,
+    Observation,
+)
+from session_pipeline_dagster.processors.verification.knowledge.relations import (
     LIKELY_DUPLICATE,
     Relation,
 )

@@ -7,8 +7,8 @@ lower case with plain quotes and dashes.
 
 import re
 
-from session_pipeline_dagster.processors.verification.patterns import any_of, any_word
-from session_pipeline_dagster.processors.verification.phrases import MEANING, SET_AGAINST
+from session_pipeline_dagster.processors.verification.detection.patterns import any_of, any_word
+from session_pipeline_dagster.processors.verification.detection.phrases import MEANING, SET_AGAINST
 
 # --- what a lasting fact is not ---
 

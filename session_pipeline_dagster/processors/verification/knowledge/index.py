@@ -10,7 +10,7 @@ from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
-from session_pipeline_dagster.processors.verification.knowledge_text import (
+from session_pipeline_dagster.processors.verification.knowledge.text import (
     ALIKE,
     SHARED_ENTITIES,
     Statement,

@@ -11,9 +11,9 @@ from hashlib import sha256
 import msgspec
 from rapidfuzz import fuzz, process
 
-from session_pipeline_dagster.processors.verification.knowledge import REJECTED, Item, when
-from session_pipeline_dagster.processors.verification.knowledge_index import Index
-from session_pipeline_dagster.processors.verification.knowledge_text import (
+from session_pipeline_dagster.processors.verification.knowledge.index import Index
+from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
+from session_pipeline_dagster.processors.verification.knowledge.text import (
     alike,
     contrary,
     differences,

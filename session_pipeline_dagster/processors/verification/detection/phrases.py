@@ -6,7 +6,7 @@ regular expressions, matched against a sentence in lower case with plain quotes 
 
 import re
 
-from session_pipeline_dagster.processors.verification.patterns import any_of
+from session_pipeline_dagster.processors.verification.detection.patterns import any_of
 
 # --- what opens a sentence and says nothing by itself ---
 

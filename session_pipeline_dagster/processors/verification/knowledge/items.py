@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-from session_pipeline_dagster.processors.verification.knowledge_text import Statement
+from session_pipeline_dagster.processors.verification.knowledge.text import Statement
 
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
 CORRECTION = "correction"

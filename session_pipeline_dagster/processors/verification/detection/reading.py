@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
-from session_pipeline_dagster.processors.verification.extractor import Detection, Extractor
-from session_pipeline_dagster.processors.verification.rows import rows
-from session_pipeline_dagster.processors.verification.rules import RulesExtractor
-from session_pipeline_dagster.processors.verification.turns import read_turns
+from session_pipeline_dagster.processors.verification.detection.extractor import (
+    Detection,
+    Extractor,
+)
+from session_pipeline_dagster.processors.verification.detection.rows import rows
+from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.detection.turns import read_turns
 
 
 def read_by_rules(session: Session, version: int) -> ProcessorResult:

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from session_pipeline_dagster.contract.processor import Notes
-from session_pipeline_dagster.processors.verification.extractor import DOMAINS, Detection
-from session_pipeline_dagster.processors.verification.model import Call, Model
-from session_pipeline_dagster.processors.verification.quotes import folded, stands_in
-from session_pipeline_dagster.processors.verification.turns import HUMAN, Turn
+from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
+from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
+from session_pipeline_dagster.processors.verification.detection.turns import HUMAN, Turn
+from session_pipeline_dagster.processors.verification.models.model import Call, Model
 
 PURPOSE = "detect"
 WINDOW = 48_000

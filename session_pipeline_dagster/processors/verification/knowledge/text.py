@@ -14,7 +14,7 @@ from itertools import zip_longest
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from session_pipeline_dagster.processors.verification.knowledge_words import (
+from session_pipeline_dagster.processors.verification.knowledge.words import (
     COMMON,
     NEGATIONS,
     NUMBERS,

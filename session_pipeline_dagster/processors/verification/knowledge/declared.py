@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import Changes, Derivation, Inputs
-from session_pipeline_dagster.processors.verification import knowledge_tables as tables
+from session_pipeline_dagster.processors.verification.knowledge import tables as tables
 
 if TYPE_CHECKING:
-    from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
+    from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
 
 _SOURCE = "regexp_replace(source_ref, ':[0-9]*$', '')"
 
@@ -62,16 +62,12 @@ def derivations(judge: "Judge | None" = None) -> tuple[Derivation, Derivation]:
 
 
 def _merge(inputs: Inputs) -> Changes:
-    from session_pipeline_dagster.processors.verification.knowledge_derive import (  # noqa: PLC0415  see above
-        merge_knowledge,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge.derive import merge_knowledge  # noqa: PLC0415  see above
 
     return merge_knowledge(inputs)
 
 
 def _check(judge: "Judge | None", inputs: Inputs) -> Changes:
-    from session_pipeline_dagster.processors.verification.knowledge_derive import (  # noqa: PLC0415  see above
-        Checking,
-    )
+    from session_pipeline_dagster.processors.verification.knowledge.derive import Checking  # noqa: PLC0415  see above
 
     return Checking(judge).compute(inputs)

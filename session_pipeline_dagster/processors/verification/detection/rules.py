@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from session_pipeline_dagster.contract.processor import Notes
-from session_pipeline_dagster.processors.verification import phrases as say
-from session_pipeline_dagster.processors.verification.extractor import (
+from session_pipeline_dagster.processors.verification.detection import phrases as say
+from session_pipeline_dagster.processors.verification.detection.extractor import (
     CONFIRMATION,
     CORRECTION,
     DEFINITION,
     Detection,
 )
-from session_pipeline_dagster.processors.verification.sentences import Sentence, sentences
-from session_pipeline_dagster.processors.verification.statements import (
+from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
+from session_pipeline_dagster.processors.verification.detection.statements import (
     ACRONYM,
     AFTERTHOUGHT,
     DEMAND,
@@ -35,8 +35,12 @@ from session_pipeline_dagster.processors.verification.statements import (
     is_request,
     lasting,
 )
-from session_pipeline_dagster.processors.verification.terms import domain_of, entities_of, words
-from session_pipeline_dagster.processors.verification.turns import ASSISTANT, HUMAN, Turn
+from session_pipeline_dagster.processors.verification.detection.terms import (
+    domain_of,
+    entities_of,
+    words,
+)
+from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
 
 _MOST_SENTENCES = 400
 _STRIP = " \t,.:;!-"

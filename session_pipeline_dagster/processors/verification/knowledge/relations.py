@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from session_pipeline_dagster.processors.verification.knowledge import REJECTED, Item, when
-from session_pipeline_dagster.processors.verification.knowledge_index import Index
-from session_pipeline_dagster.processors.verification.knowledge_text import (
+from session_pipeline_dagster.processors.verification.knowledge.index import Index
+from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
+from session_pipeline_dagster.processors.verification.knowledge.text import (
     SHARED_ENTITIES,
     Statement,
 )

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from session_pipeline_dagster.contract.derivation import Changes, Inputs, Row
-from session_pipeline_dagster.processors.verification import knowledge_rows as rows
-from session_pipeline_dagster.processors.verification.knowledge import PENDING
-from session_pipeline_dagster.processors.verification.knowledge_contradictions import (
+from session_pipeline_dagster.processors.verification.knowledge import rows as rows
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     BY_RULES,
     FAILED,
     OK,
@@ -24,14 +23,12 @@ from session_pipeline_dagster.processors.verification.knowledge_contradictions i
     still_holds,
     unchecked,
 )
-from session_pipeline_dagster.processors.verification.knowledge_judge import Judge
-from session_pipeline_dagster.processors.verification.knowledge_merge import Known, merge
-from session_pipeline_dagster.processors.verification.knowledge_relations import relations
-from session_pipeline_dagster.processors.verification.knowledge_tables import (
-    CHECKING,
-    SESSIONS,
-)
-from session_pipeline_dagster.processors.verification.model import Call
+from session_pipeline_dagster.processors.verification.knowledge.items import PENDING
+from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
+from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
+from session_pipeline_dagster.processors.verification.knowledge.relations import relations
+from session_pipeline_dagster.processors.verification.knowledge.tables import CHECKING, SESSIONS
+from session_pipeline_dagster.processors.verification.models.model import Call
 
 _ITEMS, _WAITING = "items", "waiting"
 

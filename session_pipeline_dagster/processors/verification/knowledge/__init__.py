@@ -1,0 +1,1 @@
+"""What do people know, all sessions together? Items with evidence, relations, contradictions."""
