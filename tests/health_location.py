@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_session
 
-from session_pipeline_dagster.cli_health import health_json
+from session_pipeline_dagster.cli.health import health_json
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.checkup import Checkup, examine
 

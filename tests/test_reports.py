@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from helpers import EchoProcessor, Pipeline, echo_report, make_pipeline, write_session
 
-from session_pipeline_dagster import cli_forget
+from session_pipeline_dagster.cli import forget as cli_forget
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.report import Asked, Rendered, Report

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from session_pipeline_dagster.cli_knowledge_read import (
+from session_pipeline_dagster.cli.knowledge.read import (
     ContradictionShown,
     ItemShown,
     Knowledge,
     OneItem,
 )
-from session_pipeline_dagster.cli_output import new_console, new_table
+from session_pipeline_dagster.cli.output import new_console, new_table
 
 _MANY = 20
 

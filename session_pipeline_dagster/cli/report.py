@@ -1,54 +1,35 @@
 """`session-pipeline report`: make the reports now, say where they are, open them."""
 
 import json
-from collections.abc import Callable
+import webbrowser
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked
 from session_pipeline_dagster.errors import ContractError, SettingsError
-
-if TYPE_CHECKING:
-    from session_pipeline_dagster.cli import Context
-    from session_pipeline_dagster.passes.publish import Published
-
-Common = Callable[[Callable[..., int]], Callable[..., None]]
+from session_pipeline_dagster.passes.publish import Published, publish
+from session_pipeline_dagster.store.database import open_store
 
 
-def report_command(common: Common) -> click.Command:
-    """The command.
-
-    Args:
-        common: adds the options of every command and makes an exit code of what it returns.
-    """
-    command = common(_report)
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-        click.option("--output", metavar="DIR", help="Folder to write to, instead of the usual."),
-        click.option(
-            "--days",
-            type=click.IntRange(1, MOST_DAYS),
-            default=DAYS,
-            show_default=True,
-            help="So many, counted back from the last day with usage.",
-        ),
-        click.option("--open", "show", is_flag=True, help="Open it in the browser."),
-    ):
-        command = option(command)
-    return click.command("report", help="Usage as a page to look at: HTML, and a PNG for a chat.")(
-        command
-    )
-
-
-def _report(context: "Context", show: bool, days: int, output: str | None, as_json: bool) -> int:
-    from session_pipeline_dagster.passes.publish import publish  # noqa: PLC0415  see cli.py
-    from session_pipeline_dagster.store.database import open_store  # noqa: PLC0415  see cli.py
-
+@click.command("report", help="Usage as a page to look at: HTML, and a PNG for a chat.")
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    default=DAYS,
+    show_default=True,
+    help="So many, counted back from the last day with usage.",
+)
+@click.option("--output", metavar="DIR", help="Folder to write to, instead of the usual.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def command(context: Context, show: bool, days: int, output: str | None, as_json: bool) -> int:
+    """Make the reports of every processor that has one."""
     settings = context.settings
     if output is not None:
         if not output.strip():
@@ -62,8 +43,6 @@ def _report(context: "Context", show: bool, days: int, output: str | None, as_js
     _print(made, as_json=as_json)
     if not show:
         return 0
-    import webbrowser  # noqa: PLC0415  see cli.py
-
     if not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
         click.echo(
             "session-pipeline: no browser could be started; open the file yourself", err=True
@@ -72,7 +51,7 @@ def _report(context: "Context", show: bool, days: int, output: str | None, as_js
     return 0
 
 
-def _print(made: "list[Published]", *, as_json: bool) -> None:
+def _print(made: list[Published], *, as_json: bool) -> None:
     if as_json:
         document = [
             {"files": [str(path) for path in found.paths], "numbers": found.numbers}

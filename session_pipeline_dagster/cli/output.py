@@ -1,4 +1,4 @@
-"""What the command line prints for people. For scripts see `cli_json.py`."""
+"""What the command line prints for people. For scripts see `json.py`."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from session_pipeline_dagster.cli_json import Standing
+from session_pipeline_dagster.cli.json import Standing
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.passes.options import BatchReport

@@ -1,17 +1,19 @@
 """`session-pipeline forget`: what it finds, says and deletes."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import click
 
+from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
-from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
 from session_pipeline_dagster.passes.deletions import count_rows, forget, keys_of_user
 from session_pipeline_dagster.passes.publish import discard
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.database import Store, open_store
 
 _MANY = 20
 
@@ -92,3 +94,27 @@ def delete(
 def print_deleted(deleted: Mapping[str, int]) -> None:
     """What was done."""
     click.echo(f"deleted {sum(deleted.values())} rows")
+
+
+@click.command("forget")
+@click.option("--user", metavar="USER", help="Everything of this user.")
+@click.option("--session", multiple=True, metavar="KEY", help="This session; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be deleted.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@common
+def command(
+    context: Context, user: str | None, session: tuple[str, ...], dry_run: bool, yes: bool
+) -> int:
+    """Delete every row of a user or of sessions, for good."""
+    if bool(user) == bool(session):
+        raise SettingsError("forget takes either --user USER or --session KEY")
+    if dry_run == yes and (yes or not sys.stdin.isatty()):
+        raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
+    store, installed = open_store(context.settings), context.registry.processors
+    keys, on_disk = find(store, installed, context.source, user, session)
+    print_found(store, keys, on_disk)
+    # Without rows too: a report may still name who was deleted before.
+    if dry_run or not (yes or click.confirm("Delete these rows for good, and all reports?")):
+        return 0
+    print_deleted(delete(store, installed, context.settings, keys))
+    return 0

@@ -1,13 +1,18 @@
-"""What `session-pipeline health` prints: the headline and every finding, or one JSON document."""
+"""`session-pipeline health`: the headline and every finding, or one JSON document."""
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+import click
 from rich.console import Console
 from rich.text import Text
 
-from session_pipeline_dagster.health.checkup import Checkup
+from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
+from session_pipeline_dagster.health.rules import processors_loaded
+from session_pipeline_dagster.store.database import open_store
 
 _STYLES = {
     Status.OK: "green",
@@ -126,3 +131,20 @@ def _all(found: Checkup, plugins: Sequence[Finding]) -> list[Finding]:
 
 def _statuses(findings: Sequence[Finding]) -> list[Status]:
     return [finding.status for finding in findings]
+
+
+@click.command("health")
+@click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
+    """Whether what lands is processed. Exit 0 ok, 1 degraded, 2 unknown."""
+    chosen, settings = context.processors(processor), context.settings
+    found = examine(chosen, context.source, open_store(settings), settings, datetime.now(UTC))
+    # Who asks for some processors does not ask for those that could not be loaded.
+    plugins = [processors_loaded(context.registry)] if not processor else []
+    if as_json:
+        click.echo(health_json(found, plugins))
+    else:
+        print_health(found, plugins)
+    return exit_code(found, plugins)

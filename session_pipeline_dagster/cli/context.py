@@ -1,0 +1,85 @@
+"""What every command works with: its options, the settings they change, and what errors become."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.contract.registry import Registry, load_processors
+from session_pipeline_dagster.errors import ContractError, PipelineError, SettingsError
+from session_pipeline_dagster.settings import (
+    Root,
+    Settings,
+    check_roots,
+    parse_layout,
+    parse_root,
+    read_settings,
+)
+from session_pipeline_dagster.sources.local import LocalSource
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command works with."""
+
+    settings: Settings
+    registry: Registry
+
+    @property
+    def source(self) -> LocalSource:
+        """The session files of the settings."""
+        s = self.settings
+        return LocalSource(s.roots, s.layout, s.user, s.limits)
+
+    def processors(self, names: Sequence[str]) -> list[Processor]:
+        """The processors of these names; all of them if none is named."""
+        chosen = [self.registry.get(name) for name in dict.fromkeys(names)]
+        return chosen if names else list(self.registry.processors)
+
+
+def common(command: Callable[..., int]) -> Callable[..., None]:
+    """The options of every command; errors become one line and an exit code."""
+
+    @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
+    @click.option("--layout", type=str, help="users or projects: what the first folder says.")
+    @click.option("--database", metavar="FILE", help="The DuckDB file.")
+    @wraps(command)
+    def run(
+        sessions: tuple[str, ...], layout: str | None, database: str | None, **given: Any
+    ) -> None:
+        try:
+            code = command(_context(sessions, layout, database), **given)
+        except (SettingsError, ContractError) as error:
+            click.echo(f"session-pipeline: {error}", err=True)
+            sys.exit(2)
+        except PipelineError as error:
+            click.echo(f"session-pipeline: {error}", err=True)
+            sys.exit(1)
+        sys.exit(code)
+
+    return run
+
+
+def _context(sessions: Sequence[str], layout: str | None, database: str | None) -> Context:
+    settings = read_settings()
+    if sessions:
+        settings = replace(settings, roots=_roots(sessions))
+    if layout is not None:
+        settings = replace(settings, layout=parse_layout(layout))
+    if database is not None:
+        if not database.strip():
+            raise SettingsError("--database is empty; give it a path")
+        settings = replace(settings, database=Path(database), create_database_folder=False)
+    return Context(settings, load_processors())
+
+
+def _roots(sessions: Sequence[str]) -> tuple[Root, ...]:
+    """The first root keeps its keys; further ones are named by their folder if not by you."""
+    roots = [parse_root(text) for text in sessions]
+    named = [root if root.name else replace(root, name=root.path.name) for root in roots[1:]]
+    return check_roots([roots[0], *named])

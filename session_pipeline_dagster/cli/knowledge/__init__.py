@@ -1,0 +1,1 @@
+"""`session-pipeline knowledge`: what was learned, decided about and handed on."""

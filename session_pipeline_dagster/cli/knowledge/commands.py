@@ -1,0 +1,169 @@
+"""`session-pipeline knowledge`: look at what was learned, decide about it, hand it on.
+
+What is printed is in `output.py`, what a decision does in
+`processors/verification/knowledge/review.py`.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.knowledge import output
+from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
+from session_pipeline_dagster.contract.derivation import Compute
+from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.processors.verification.knowledge import review
+from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
+from session_pipeline_dagster.processors.verification.knowledge.export import bundle, is_ours
+from session_pipeline_dagster.store.database import open_store
+
+
+@click.group(
+    "knowledge", help="What people corrected, confirmed and defined: review it, hand it on."
+)
+def command() -> None:
+    """The commands."""
+
+
+@command.command("list")
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice(["pending", "approved", "rejected"]),
+    help="Only this one; repeatable. Default: pending and approved.",
+)
+@click.option("--domain", help="Only this domain.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def list_items(
+    context: Context, status: tuple[str, ...], domain: str | None, limit: int, as_json: bool
+) -> int:
+    """Items, the surest first, and contradictions that wait for a decision."""
+    found = _read(context)
+    shown = [
+        item
+        for item in found.items
+        if item.status in (status or ("pending", "approved")) and domain in (None, item.domain)
+    ]
+    if as_json:
+        click.echo(output.list_json(shown[:limit], len(shown), found))
+    else:
+        output.print_list(shown[:limit], len(shown), found)
+    return 0
+
+
+@command.command("show")
+@click.argument("item", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def show(context: Context, item: str, as_json: bool) -> int:
+    """One item with its evidence in people's own words, its relations and contradictions."""
+    found = _read(context)
+    if as_json:
+        click.echo(output.show_json(found.of(item)))
+    else:
+        output.print_show(found.of(item), found)
+    return 0
+
+
+@command.command("approve")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@common
+def approve(context: Context, ids: tuple[str, ...]) -> int:
+    """Let items stand as they are: no run changes or retracts them."""
+    return _decide(context, ids, "approved")
+
+
+@command.command("reject")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@common
+def reject(context: Context, ids: tuple[str, ...]) -> int:
+    """Refuse items: the same in other words does not come back."""
+    return _decide(context, ids, "rejected")
+
+
+def _decide(context: Context, ids: tuple[str, ...], status: str) -> int:
+    by = _reviewer(context)
+    _write(context, lambda inputs: review.set_status(inputs, ids, status, by))
+    for item in dict.fromkeys(ids):
+        click.echo(f"{item} {status}")
+    return 0
+
+
+@command.command("resolve")
+@click.argument("contradiction", metavar="ID")
+@click.option(
+    "--action",
+    required=True,
+    type=click.Choice(["kept_a", "kept_b", "merge", "both_valid"]),
+    help="kept_a, kept_b: that side is approved, the other rejected. merge: a gets the "
+    "merged content. both_valid: neither changes.",
+)
+@click.option("--content", help="For merge: the words of both; default: those suggested.")
+@common
+def resolve(context: Context, contradiction: str, action: str, content: str | None) -> int:
+    """Decide a contradiction."""
+    by = _reviewer(context)
+    _write(context, lambda inputs: review.resolve(inputs, contradiction, action, content, by))
+    click.echo(f"{contradiction} resolved: {action}")
+    return 0
+
+
+@command.command("export")
+@click.argument("folder", default=".claude/rules", metavar="[FOLDER]")
+@click.option(
+    "--tokens",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Estimated tokens of all pages together.",
+)
+@click.option("--print", "to_stdout", is_flag=True, help="Print it instead.")
+@common
+def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
+    """Write approved items as Markdown, the surest and newest first (default: .claude/rules)."""
+    found = _read(context)
+    made = bundle(found.exported(), tokens)
+    if to_stdout:
+        click.echo("\n".join(made.pages.values()), nl=False)
+        return 0
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for page in sorted(target.glob("knowledge-*.md")):
+            if page.name not in made.pages and is_ours(page.read_text("utf-8", "replace")):
+                page.unlink()
+        for name, text in made.pages.items():
+            page = target / name
+            if page.exists() and not is_ours(page.read_text("utf-8", "replace")):
+                raise ContractError(f"{page} was not written by an export; move it away")
+            page.write_text(text, "utf-8")
+    except OSError as error:
+        raise ContractError(f"{folder} cannot be written to ({error.strerror})") from error
+    click.echo(f"{made.facts} approved items in {folder}, about {made.tokens} tokens")
+    if made.left_out:
+        click.echo(f"{made.left_out} did not fit; --tokens says how much does")
+    if found.disputed:
+        click.echo(f"{len(found.disputed)} left out: another approved item contradicts them")
+    return 0
+
+
+def _read(context: Context) -> Knowledge:
+    return read(open_store(context.settings))
+
+
+def _write(context: Context, decide: Compute) -> None:
+    """Write a decision, then let it take effect on what belongs together."""
+    store = open_store(context.settings)
+    if not read(store).items:
+        raise ContractError("there is no knowledge yet; `session-pipeline run` reads the sessions")
+    store.derive(review.review(decide), decide)
+    store.derive(derivations()[0])
+
+
+def _reviewer(context: Context) -> review.Reviewer:
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    return review.Reviewer(context.settings.user, now)

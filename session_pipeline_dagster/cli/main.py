@@ -1,0 +1,49 @@
+"""`session-pipeline`: its commands, each a module of this folder, imported when it is asked for.
+
+Works without Dagster, on the same core and store.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "forget": ("forget", "Delete every row of a user or of sessions, for good."),
+    "health": ("health", "Whether what lands is processed."),
+    "knowledge": (
+        "knowledge.commands",
+        "What people corrected, confirmed and defined: review it, hand it on.",
+    ),
+    "processors": ("processors", "The processors that loaded and the plugins that did not."),
+    "report": ("report", "Usage as a page to look at: HTML, and a PNG for a chat."),
+    "retry": ("retry", "Try failed files again at the next run: KEY..., or --all-quarantined."),
+    "run": ("run", "Process everything that is pending, once."),
+    "status": ("status", "What is processed, what is pending, what failed and what is left out."),
+}
+"""Name -> its module here, which has it as `command`, and the beginning of its help."""
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called: `--help` needs no database, `run --json` no tables."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__package__}.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        helps = [(n, click.Command(n, help=text)) for n, (_, text) in sorted(COMMANDS.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, shown.get_short_help_str(limit)) for name, shown in helps])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="session-pipeline-dagster")
+def main() -> None:
+    """Coding-agent session transcripts, turned into trusted data."""

@@ -1,0 +1,67 @@
+"""`session-pipeline run`: one pass of every processor over everything that is pending."""
+
+import gc
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.json import reports_json
+from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_all
+from session_pipeline_dagster.store.database import open_store
+
+
+def _progress(name: str, *, hidden: bool) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A progress bar where someone sees it."""
+    if hidden or not sys.stderr.isatty():
+        return nullcontext(lambda _done, _total: None)
+    from session_pipeline_dagster.cli.output import progress  # noqa: PLC0415  see below
+
+    return progress(name)
+
+
+@click.command("run")
+@click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--full-refresh", is_flag=True, help="Process every file again.")
+@click.option("--outdated", is_flag=True, help="Process again what an older version did.")
+@click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def command(
+    context: Context,
+    processor: tuple[str, ...],
+    full_refresh: bool,
+    outdated: bool,
+    verify: bool,
+    as_json: bool,
+) -> int:
+    """Process everything that is pending, once. Exit 1 if a file failed, 2 if a processor did."""
+    # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
+    gc.set_threshold(50_000, 50, 100)
+    store = open_store(context.settings)
+    reports, broken = [], {}
+    options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
+    for chosen in context.processors(processor):
+        with _progress(chosen.name, hidden=as_json) as advance:
+            try:
+                reports.append(
+                    run_all(chosen, context.source, store, context.settings, options, advance)
+                )
+            except (SettingsError, ContractError) as error:
+                # It costs this processor; the others have work to do.
+                broken[chosen.name] = str(error)
+    if as_json:
+        click.echo(reports_json(reports, broken))
+    else:
+        from session_pipeline_dagster.cli.output import print_reports  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+        print_reports(reports, context.settings, context.registry)
+    for name, error in broken.items():
+        click.echo(f"session-pipeline: {name} could not go on: {error}", err=True)
+    if broken or any(report.broken_summaries for report in reports):
+        return 2
+    return 1 if any(report.errors for report in reports) else 0
