@@ -7,21 +7,21 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.registry import Registry, load_processors, tried
-from session_pipeline_dagster.defs.alerts import alert_sensor
-from session_pipeline_dagster.defs.assets import (
+from session_pipeline_dagster.orchestration.alerts import alert_sensor
+from session_pipeline_dagster.orchestration.assets import (
     rollup_asset,
     session_files_asset,
     table_assets,
 )
-from session_pipeline_dagster.defs.checks import health_checks, plugins_check
-from session_pipeline_dagster.defs.derivations import derivation_assets
-from session_pipeline_dagster.defs.health_sensor import health_sensor
-from session_pipeline_dagster.defs.janitor import janitor_sensor
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
-from session_pipeline_dagster.defs.quality_checks import quality_checks
-from session_pipeline_dagster.defs.reports import report_asset, report_sensors
-from session_pipeline_dagster.defs.resources import resources
-from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
+from session_pipeline_dagster.orchestration.derivations import derivation_assets
+from session_pipeline_dagster.orchestration.health_sensor import health_sensor
+from session_pipeline_dagster.orchestration.janitor import janitor_sensor
+from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, health_job_name, job_name
+from session_pipeline_dagster.orchestration.quality_checks import quality_checks
+from session_pipeline_dagster.orchestration.reports import report_asset, report_sensors
+from session_pipeline_dagster.orchestration.resources import resources
+from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store.declare import declared_columns
 

@@ -16,7 +16,7 @@ from webhook import Webhook
 
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.alerts import alert_sensor
+from session_pipeline_dagster.orchestration.alerts import alert_sensor
 from session_pipeline_dagster.settings import AlertLevel, Settings
 
 AT_ONCE = timedelta(microseconds=1)
@@ -272,7 +272,7 @@ def test_runs_of_others_and_of_before_are_told_to_nobody(alarm, webhook) -> None
 def test_a_check_that_nobody_evaluates_any_more_is_unknown(alarm, webhook, monkeypatch) -> None:
     alarm.say("ok")
     alarm.tick()
-    monkeypatch.setattr("session_pipeline_dagster.defs.alerts._SILENT", timedelta(0))
+    monkeypatch.setattr("session_pipeline_dagster.orchestration.alerts._SILENT", timedelta(0))
     alarm.tick()
     assert webhook.taken == [], "it is noticed now, so it has lasted for nothing"
     alarm.tick()

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.health.alerts import (
     LONGEST_QUEUE,
     Alert,
@@ -16,6 +15,7 @@ from session_pipeline_dagster.health.alerts import (
     enqueue,
 )
 from session_pipeline_dagster.health.findings import Status
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
 
 T0 = 1_800_000_000.0
 

@@ -13,9 +13,9 @@ from helpers import EchoProcessor
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
-from session_pipeline_dagster.defs.metadata import report_metadata
 from session_pipeline_dagster.errors import Permanent
+from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
+from session_pipeline_dagster.orchestration.metadata import report_metadata
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource

@@ -13,9 +13,9 @@ from session_pipeline_dagster.contract.derivation import Changes, Derivation, De
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.resources import resources
-from session_pipeline_dagster.defs.sensors import processor_sensor
 from session_pipeline_dagster.errors import ContractError, StoreBusy
+from session_pipeline_dagster.orchestration.resources import resources
+from session_pipeline_dagster.orchestration.sensors import processor_sensor
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 

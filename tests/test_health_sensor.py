@@ -14,10 +14,10 @@ import pytest
 from health_location import HOUR, HealthLocation, NamedProcessor
 
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs import health_sensor as module
-from session_pipeline_dagster.defs.checks import health_asset
-from session_pipeline_dagster.defs.health_sensor import health_sensor
-from session_pipeline_dagster.defs.resources import resources
+from session_pipeline_dagster.orchestration import health_sensor as module
+from session_pipeline_dagster.orchestration.checks import health_asset
+from session_pipeline_dagster.orchestration.health_sensor import health_sensor
+from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.settings import Settings
 
 

@@ -15,8 +15,8 @@ from helpers import echo_report
 
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.janitor import end, janitor_sensor
 from session_pipeline_dagster.health.orphans import Worker, is_gone
+from session_pipeline_dagster.orchestration.janitor import end, janitor_sensor
 from session_pipeline_dagster.settings import Settings
 
 POOL = "session_processor_verification"

@@ -27,7 +27,7 @@ LAYERS = [
     {"store", "processors.usage", "processors.verification"},
     {"passes"},
     {"health", "testing"},
-    {"defs", "cli"},
+    {"orchestration", "cli"},
     {"definitions"},
 ]
 """Lowest first. A module imports from lower layers."""
@@ -124,7 +124,7 @@ def test_what_draws_charts_is_imported_when_a_report_is_made(library: str) -> No
 def test_dagster_stays_on_the_edge(library: str) -> None:
     found = importers(library)
     assert found
-    assert {name.partition(".")[0] for name in found} <= {"defs", "definitions"}
+    assert {name.partition(".")[0] for name in found} <= {"orchestration", "definitions"}
 
 
 def test_only_settings_reads_the_environment() -> None:
@@ -171,7 +171,7 @@ def test_every_module_says_what_belongs_in_it(path: Path) -> None:
 
 @each_module()
 def test_there_are_no_postponed_annotations_where_dagster_reads_them(path: Path) -> None:
-    if dotted(path).partition(".")[0] in ("defs", "definitions"):
+    if dotted(path).partition(".")[0] in ("orchestration", "definitions"):
         assert "__future__" not in set(imports(path))
 
 

@@ -16,8 +16,8 @@ from helpers import set_mtime, write_session
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.resources import resources
-from session_pipeline_dagster.defs.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.orchestration.resources import resources
+from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all, run_batch
 from session_pipeline_dagster.settings import Root, Settings

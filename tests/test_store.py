@@ -14,8 +14,8 @@ import pytest
 from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, write_session
 
 from session_pipeline_dagster.contract.rollup import Rollup
-from session_pipeline_dagster.defs.resources import StoreResource
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.orchestration.resources import StoreResource
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store.batch import Batch, Done, Signed
 from session_pipeline_dagster.store.columns import encode, pack

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.passes.pacing import Decision, Memory, decide
 from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.sources.files import SessionFile, Signature

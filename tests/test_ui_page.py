@@ -7,8 +7,8 @@ import yaml
 
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.definitions import build_definitions
-from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
-from session_pipeline_dagster.defs.names import FAILED_TAG, GIVEN_UP_TAG
+from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
+from session_pipeline_dagster.orchestration.names import FAILED_TAG, GIVEN_UP_TAG
 from session_pipeline_dagster.settings import Settings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "ui.md").read_text("utf-8")

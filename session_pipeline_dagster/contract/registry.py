@@ -157,7 +157,7 @@ def _check_reports(
 
 
 def _generated(name: str) -> set[str]:
-    """What Dagster's side makes of a processor's name; see `defs/names.py`."""
+    """What Dagster's side makes of a processor's name; see `orchestration/names.py`."""
     ends = ("_job", "_sensor", "_health", "_health_job", "_report_sensor")
     return {name + end for end in ends}
 

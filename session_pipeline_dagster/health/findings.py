@@ -1,7 +1,7 @@
 """What health is made of: snapshots, findings, limits, and how findings combine.
 
 The rules themselves are `health_rules.py`, gathering is `checkup.py`, severities in Dagster are
-`defs/checks.py`. No file, table or clock is read here; `now` is an argument.
+`orchestration/checks.py`. No file, table or clock is read here; `now` is an argument.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Which runs have lost their worker: a pure decision from what a run says and which processes live.
 
-Looking at processes and failing runs is `defs/janitor.py`.
+Looking at processes and failing runs is `orchestration/janitor.py`.
 """
 
 from dataclasses import dataclass

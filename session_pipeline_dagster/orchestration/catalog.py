@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
-from session_pipeline_dagster.defs.metadata import column_schema
+from session_pipeline_dagster.orchestration.metadata import column_schema
 from session_pipeline_dagster.settings import Settings
 
 

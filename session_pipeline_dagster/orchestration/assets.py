@@ -8,23 +8,23 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, asset_tables, extras
 from session_pipeline_dagster.contract.rollup import Rollup
-from session_pipeline_dagster.defs.catalog import (
+from session_pipeline_dagster.orchestration.catalog import (
     code_of,
     days_description,
     table_description,
     table_metadata,
 )
-from session_pipeline_dagster.defs.config import ProcessorConfig, config_schema
-from session_pipeline_dagster.defs.failing import failing_in_words
-from session_pipeline_dagster.defs.metadata import Metadata, report_metadata
-from session_pipeline_dagster.defs.names import (
+from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
+from session_pipeline_dagster.orchestration.failing import failing_in_words
+from session_pipeline_dagster.orchestration.metadata import Metadata, report_metadata
+from session_pipeline_dagster.orchestration.names import (
     FAILED_TAG,
     GIVEN_UP_TAG,
     PROCESSOR_TAG,
     SESSION_FILES,
     pool_name,
 )
-from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import clamp_day
 from session_pipeline_dagster.passes.runner import run_batch

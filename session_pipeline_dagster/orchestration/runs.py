@@ -3,7 +3,7 @@
 import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras, relations
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, health_job_name, job_name
+from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, health_job_name, job_name
 
 IN_FLIGHT = (
     # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.

@@ -11,19 +11,19 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, derived_assets, extras
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs.checks import plugins_evaluation
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.defs.metadata import Metadata
-from session_pipeline_dagster.defs.names import (
+from session_pipeline_dagster.errors import StoreBusy
+from session_pipeline_dagster.orchestration.checks import plugins_evaluation
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.metadata import Metadata
+from session_pipeline_dagster.orchestration.names import (
     PROCESSOR_TAG,
     SESSION_FILES,
     job_name,
     pool_name,
     sensor_name,
 )
-from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
-from session_pipeline_dagster.defs.runs import in_flight
-from session_pipeline_dagster.errors import StoreBusy
+from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.runs import in_flight
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
 from session_pipeline_dagster.passes.plan import (

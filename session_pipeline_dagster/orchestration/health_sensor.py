@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs.checks import evaluation, health_asset
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, limits
+from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.settings import Settings
 
 SAY_AGAIN = timedelta(hours=1)

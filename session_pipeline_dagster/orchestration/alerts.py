@@ -12,13 +12,13 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs.checks import health_asset
-from session_pipeline_dagster.defs.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.defs.health_sensor import SAY_AGAIN
-from session_pipeline_dagster.defs.runs import belongs, reports_of
 from session_pipeline_dagster.health.alerts import Alert, Memory, Sighting, decide, enqueue
 from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.health.sinks import deliver, sinks
+from session_pipeline_dagster.orchestration.checks import health_asset
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
+from session_pipeline_dagster.orchestration.runs import belongs, reports_of
 from session_pipeline_dagster.settings import Settings
 
 _TICK = timedelta(seconds=30)

@@ -11,12 +11,12 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, asset_tables
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs.metadata import Metadata, failures_table
-from session_pipeline_dagster.defs.names import PLUGINS_CHECK, SESSION_FILES
-from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
+from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table
+from session_pipeline_dagster.orchestration.names import PLUGINS_CHECK, SESSION_FILES
+from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.settings import Settings
 
 

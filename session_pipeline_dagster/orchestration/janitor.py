@@ -11,9 +11,9 @@ import psutil
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.defs.names import pool_name
-from session_pipeline_dagster.defs.runs import IN_FLIGHT, concerns
 from session_pipeline_dagster.health.orphans import Worker, is_gone
+from session_pipeline_dagster.orchestration.names import pool_name
+from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 
 _TICK = 15
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

@@ -4,11 +4,11 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.quality import Measured, Quality
-from session_pipeline_dagster.defs.metadata import Metadata
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
-from session_pipeline_dagster.defs.resources import SessionsResource, StoreResource
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
+from session_pipeline_dagster.orchestration.metadata import Metadata
+from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, pool_name
+from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
 
 
 def quality_checks(processor: Processor) -> list[dg.AssetChecksDefinition]:

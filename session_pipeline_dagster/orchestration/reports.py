@@ -9,11 +9,15 @@ from pydantic import Field
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
-from session_pipeline_dagster.defs.catalog import code_of
-from session_pipeline_dagster.defs.failing import failing_in_words
-from session_pipeline_dagster.defs.metadata import Metadata
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name, report_sensor_name
-from session_pipeline_dagster.defs.resources import StoreResource
+from session_pipeline_dagster.orchestration.catalog import code_of
+from session_pipeline_dagster.orchestration.failing import failing_in_words
+from session_pipeline_dagster.orchestration.metadata import Metadata
+from session_pipeline_dagster.orchestration.names import (
+    PROCESSOR_TAG,
+    pool_name,
+    report_sensor_name,
+)
+from session_pipeline_dagster.orchestration.resources import StoreResource
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 

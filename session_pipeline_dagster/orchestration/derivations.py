@@ -7,12 +7,12 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import Processor, derivation_tables, extras
-from session_pipeline_dagster.defs.assets import Columns
-from session_pipeline_dagster.defs.catalog import table_description, table_metadata
-from session_pipeline_dagster.defs.failing import failing_in_words
-from session_pipeline_dagster.defs.metadata import Metadata
-from session_pipeline_dagster.defs.names import PROCESSOR_TAG, pool_name
-from session_pipeline_dagster.defs.resources import StoreResource
+from session_pipeline_dagster.orchestration.assets import Columns
+from session_pipeline_dagster.orchestration.catalog import table_description, table_metadata
+from session_pipeline_dagster.orchestration.failing import failing_in_words
+from session_pipeline_dagster.orchestration.metadata import Metadata
+from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, pool_name
+from session_pipeline_dagster.orchestration.resources import StoreResource
 from session_pipeline_dagster.passes.runner import derive
 from session_pipeline_dagster.settings import Settings
 

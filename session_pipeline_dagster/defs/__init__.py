@@ -1,1 +1,0 @@
-"""The Dagster edge: gather, call the core, phrase the answer. No decision is made here."""
