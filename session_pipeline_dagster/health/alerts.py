@@ -1,7 +1,8 @@
 """When an alert goes out, and what it says: pure decisions from what checks say and what was told.
 
 Level-triggered: an alert is the difference between what a check says and what was last told of it,
-once that has lasted for a while. Sending is `alert_sinks.py`; gathering is `orchestration/alerts.py`.
+once that has lasted for a while. Sending is `sinks.py`; gathering is
+`orchestration/alerts.py`.
 """
 
 from collections import Counter
