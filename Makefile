@@ -55,7 +55,7 @@ test: $(TOOLS) ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills (half an hour)
-	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/test_histories.py tests/test_kill_sweep.py -s
+	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/passes/test_histories.py tests/passes/test_kill_sweep.py -s
 
 lint: $(TOOLS) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning

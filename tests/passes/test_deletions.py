@@ -1,0 +1,428 @@
+"""Deleted files: marked or purged; what only looks deleted is left alone; and forgetting."""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from helpers import (
+    EchoProcessor,
+    Pipeline,
+    expected_rows,
+    make_pipeline,
+    numbers,
+    write_many,
+    write_session,
+)
+from knowledge_lines import FISCAL, WEEKLY
+from lines import UsagePipeline, assistant, tool, usage
+from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.errors import Permanent, SourceUnavailable
+from session_pipeline_dagster.passes.deletions import missing
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.pacing import Decision, Memory, with_deletions
+from session_pipeline_dagster.passes.runner import run_all
+from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.settings import OnDelete, Root, Settings
+from session_pipeline_dagster.sources.files import LeftOut, Scan, SessionFile, Signature
+from session_pipeline_dagster.sources.local import LocalSource
+from teller import run as tell_all
+from teller import tell
+
+KEY = "alice/s01.jsonl"
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 3)
+    write_session(pipeline.root, "bob/t.jsonl", "of bob")
+    return pipeline
+
+
+def gone(pipeline: Pipeline) -> dict[str, object]:
+    sql = "SELECT session_file, gone_at FROM session_processor_state WHERE gone_at IS NOT NULL"
+    return dict(pipeline.select(sql))
+
+
+def scan_of(*keys: str, left_out: tuple[str, ...] = ()) -> Scan:
+    files = [SessionFile(key, "u", None, f"/{key}", Signature(1, 2, 3)) for key in keys]
+    return Scan(files, [LeftOut(key, "no") for key in left_out])
+
+
+@pytest.mark.parametrize(
+    ("scan", "known", "expected"),
+    [
+        (scan_of("a/1", "a/2"), ["a/1", "a/2"], []),
+        (scan_of("a/1"), ["a/1", "a/2", "b/3"], ["a/2", "b/3"]),
+        (scan_of(), ["a/1"], []),
+        (scan_of("one:a/1"), ["one:a/1", "one:a/2", "two:a/1", "a/1"], ["one:a/2"]),
+        (scan_of("a/1"), ["two:a/1"], []),
+        (scan_of("a/1", left_out=("b/",)), ["b/2", "b/c/3", "bb/4"], ["bb/4"]),
+        (scan_of("a/1", left_out=("b",)), ["b/2", "b"], []),
+        (scan_of("a/1", left_out=("a/2.jsonl",)), ["a/2.jsonl", "a/3.jsonl"], ["a/3.jsonl"]),
+    ],
+    ids=[
+        "all there",
+        "gone",
+        "a root without files",
+        "roots by name",
+        "a root that is not set",
+        "a folder that cannot be read",
+        "a folder that became a link",
+        "a file that became a link",
+    ],
+)
+def test_only_what_a_scan_would_have_found_is_gone(scan, known, expected) -> None:
+    assert missing(scan, known) == expected
+
+
+def test_a_deleted_file_keeps_its_rows_and_is_marked_once(pipeline: Pipeline) -> None:
+    echo, rows = EchoProcessor(), expected_rows(pipeline.root)
+    pipeline.run(echo)
+    (pipeline.root / KEY).unlink()
+    assert pipeline.run(echo).deleted == 1
+    first = gone(pipeline)
+    assert list(first) == [KEY]
+    assert pipeline.rows() == rows
+    report = pipeline.run(echo)
+    assert (report.deleted, report.purged, report.scanned) == (0, 0, 0)
+    assert gone(pipeline) == first
+
+
+@pytest.mark.parametrize("content", ["line 0 of 1", "something else"])
+def test_a_file_that_comes_back_is_unmarked(pipeline: Pipeline, content: str) -> None:
+    echo = EchoProcessor()
+    pipeline.run(echo)
+    (pipeline.root / KEY).unlink()
+    pipeline.run(echo)
+    write_session(pipeline.root, KEY, content, "line 1 of 1")
+    pipeline.run(echo)
+    assert gone(pipeline) == {}
+    assert pipeline.rows() == expected_rows(pipeline.root)
+
+
+def test_a_file_moved_away_and_back_is_unmarked_though_nothing_is_processed(
+    pipeline: Pipeline,
+) -> None:
+    echo, away = EchoProcessor(), pipeline.root.parent / "away"
+    pipeline.run(echo)
+    (pipeline.root / KEY).rename(away)
+    pipeline.run(echo)
+    away.rename(pipeline.root / KEY)
+    assert pipeline.run(echo).processed == 0
+    assert gone(pipeline) == {}
+
+
+def test_a_renamed_file_leaves_a_marked_key_and_counts_once(tmp_path: Path) -> None:
+    pipeline = UsagePipeline(tmp_path)
+    pipeline.write("alice/p/s.jsonl", assistant("msg_1", usage(10, 5), [tool("Bash")]))
+    pipeline.write("alice/p/other.jsonl", assistant("msg_2", usage(1, 1)))
+    pipeline.run()
+    (pipeline.root / "alice/p/s.jsonl").rename(pipeline.root / "alice/p/renamed.jsonl")
+    report = pipeline.run()
+    assert (report.deleted, report.processed) == (1, 1)
+    assert pipeline.tokens() == (11, 6, 0, 0)
+    assert pipeline.select("SELECT count(*) FROM usage_events_unique") == [(1,)]
+
+
+def test_purge_removes_every_row_of_a_deleted_file_and_no_other(pipeline: Pipeline) -> None:
+    purging, echo, other = (
+        pipeline.having(on_delete=OnDelete.PURGE),
+        *map(EchoProcessor, (None,) * 2),
+    )
+    other = EchoProcessor(name="other")
+    purging.run(echo)
+    purging.run(other)
+    (pipeline.root / KEY).unlink()
+    assert purging.run(echo).purged == 1
+    assert pipeline.rows() == expected_rows(pipeline.root)
+    assert KEY not in pipeline.states(echo)
+    # Each processor's rows go with its own next pass.
+    assert KEY in pipeline.states(other)
+    assert purging.run(other).purged == 1
+    assert pipeline.rows("other_rows") == expected_rows(pipeline.root)
+    assert purging.run(echo).purged == 0
+
+
+def test_purge_also_takes_what_was_kept_before(pipeline: Pipeline) -> None:
+    echo = EchoProcessor()
+    pipeline.run(echo)
+    (pipeline.root / KEY).unlink()
+    pipeline.run(echo)
+    assert pipeline.having(on_delete=OnDelete.PURGE).run(echo).purged == 1
+    assert pipeline.rows() == expected_rows(pipeline.root)
+
+
+def test_a_purge_reaches_the_rollups(tmp_path: Path) -> None:
+    pipeline = UsagePipeline(tmp_path)
+    pipeline.settings = replace(pipeline.settings, on_delete=OnDelete.PURGE)
+    pipeline.write("alice/p/s.jsonl", assistant("msg_1", usage(10, 5)))
+    pipeline.write("bob/p/t.jsonl", assistant("msg_2", usage(1, 1), at="2026-03-11T12:00:00Z"))
+    pipeline.run()
+    daily = "SELECT username, sum(input_tokens) FROM usage_daily GROUP BY 1 ORDER BY 1"
+    assert pipeline.select(daily) == [("alice", 10), ("bob", 1)]
+    (pipeline.root / "alice/p/s.jsonl").unlink()
+    assert pipeline.run().purged == 1
+    assert pipeline.select(daily) == [("bob", 1)]
+
+
+def test_a_purge_meets_a_processor_of_a_newer_declaration(tmp_path: Path) -> None:
+    class Wider(EchoProcessor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables = {"echo_rows": f"{self.tables['echo_rows']}, more BIGINT"}
+
+        def process(self, session):
+            result = super().process(session)
+            return replace(
+                result, rows={"echo_rows": [(*row, 1) for row in result.rows["echo_rows"]]}
+            )
+
+    pipeline = make_pipeline(tmp_path).having(on_delete=OnDelete.PURGE)
+    write_many(pipeline.root, 2)
+    pipeline.run(EchoProcessor())
+    (pipeline.root / KEY).unlink()
+    assert pipeline.run(Wider()).purged == 1
+    assert {row[0] for row in pipeline.rows()} == {"alice/s00.jsonl"}
+
+
+@pytest.mark.parametrize("on_delete", OnDelete)
+def test_a_missing_or_empty_root_tombstones_nothing(
+    pipeline: Pipeline, on_delete: OnDelete
+) -> None:
+    """An unmounted volume is either, and must not cost a row."""
+    careful, echo, rows = pipeline.having(on_delete=on_delete), EchoProcessor(), None
+    careful.run(echo)
+    rows = careful.rows()
+    away = pipeline.root.rename(pipeline.root.with_name("away"))
+    with pytest.raises(SourceUnavailable):
+        careful.run(echo)
+    pipeline.root.mkdir()
+    report = careful.run(echo)
+    assert (report.deleted, report.purged) == (0, 0)
+    pipeline.root.rmdir()
+    away.rename(pipeline.root)
+    careful.run(echo)
+    assert careful.rows() == rows
+    assert gone(careful) == {}
+
+
+@pytest.mark.parametrize("on_delete", OnDelete)
+def test_a_folder_that_became_a_link_tombstones_nothing(
+    pipeline: Pipeline, on_delete: OnDelete
+) -> None:
+    careful, echo = pipeline.having(on_delete=on_delete), EchoProcessor()
+    careful.run(echo)
+    away = (pipeline.root / "alice").rename(pipeline.root.parent / "alice")
+    (pipeline.root / "alice").symlink_to(away)
+    report = careful.run(echo)
+    assert (report.deleted, report.purged) == (0, 0)
+
+
+def test_the_failure_of_a_deleted_file_is_forgotten(pipeline: Pipeline) -> None:
+    def fail(_session: object) -> None:
+        raise Permanent("no use")
+
+    pipeline.run(EchoProcessor(fail))
+    (pipeline.root / KEY).unlink()
+    pipeline.run(EchoProcessor(fail))
+    assert sorted(pipeline.failures(EchoProcessor())) == [
+        "alice/s00.jsonl",
+        "alice/s02.jsonl",
+        "bob/t.jsonl",
+    ]
+
+
+def test_a_deletion_alone_asks_for_a_run_once_a_cadence() -> None:
+    minute, idle = timedelta(minutes=1), Decision("nothing to do", Memory())
+    assert with_deletions(idle, 0, minute, NOON) == idle
+    asked = with_deletions(idle, 3, minute, NOON)
+    assert asked.settle
+    soon, later = NOON + timedelta(seconds=59), NOON + minute
+    again = Decision("nothing to do", asked.memory)
+    assert not with_deletions(again, 3, minute, soon).settle
+    assert with_deletions(again, 3, minute, later).settle
+    busy = Decision("files are due", Memory(), rollups=["r"])
+    assert with_deletions(busy, 3, minute, NOON) == busy
+
+
+def test_the_sensor_asks_for_a_run_that_takes_note_of_deleted_files(tmp_path: Path) -> None:
+    from session_pipeline_dagster.orchestration.resources import resources  # noqa: PLC0415
+    from session_pipeline_dagster.orchestration.sensors import processor_sensor  # noqa: PLC0415
+
+    pipeline = UsagePipeline(tmp_path)
+    settings = replace(pipeline.settings, roots=(Root(pipeline.root),))
+    for name in ("s", "t"):
+        pipeline.write(f"alice/p/{name}.jsonl", assistant())
+        os.utime(pipeline.root / f"alice/p/{name}.jsonl", (NOON.timestamp(), NOON.timestamp()))
+    pipeline.run()
+    sensor = processor_sensor(UsageProcessor(), settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def tick():
+            context = dg.build_sensor_context(instance, resources=resources(settings))
+            return sensor(context)
+
+        assert tick().run_requests in (None, [])
+        (pipeline.root / "alice/p/s.jsonl").unlink()
+        (request,) = tick().run_requests
+        today = datetime.now(UTC).date().isoformat()
+        assert request.tags["dagster/asset_partition_range_start"] == today
+        pipeline.run()
+        assert tick().run_requests in (None, [])
+
+
+# --- forget ---
+
+
+def forget(pipeline: Pipeline, *arguments: str) -> tuple[int, str]:
+    where = ["--sessions", str(pipeline.root), "--database", str(pipeline.settings.database)]
+    result = CliRunner().invoke(main, ["forget", *where, *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def two_users(tmp_path: Path) -> Pipeline:
+    """Usage of two users, and rows of a processor that is no longer installed."""
+    pipeline = make_pipeline(tmp_path)
+    made = UsagePipeline(tmp_path, root=pipeline.root)
+    for user in ("alice", "bob"):
+        for session in ("s", "t"):
+            line = assistant(f"msg_{user}_{session}", usage(10, 5), [tool("Bash", f"toolu_{user}")])
+            made.write(f"{user}/p/{session}.jsonl", line)
+    settings = pipeline.settings
+    source = LocalSource(settings.roots)
+    run_all(UsageProcessor(), source, pipeline.store, settings, Options())
+    run_all(EchoProcessor(), source, pipeline.store, settings, Options())
+    return pipeline
+
+
+def rows_of(pipeline: Pipeline, what: str) -> int:
+    """Rows that hold a word, over every table of the database."""
+    tables = pipeline.select("SELECT table_name FROM duckdb_tables()")
+    sql = " UNION ALL ".join(
+        f"SELECT CAST(t AS VARCHAR) AS r FROM {name} AS t" for (name,) in tables
+    )
+    return sum(what in str(row) for (row,) in pipeline.select(sql))
+
+
+def test_forget_removes_a_user_from_every_table_and_nobody_else(two_users: Pipeline) -> None:
+    bobs = rows_of(two_users, "bob")
+    shutil.rmtree(two_users.root / "alice")
+    assert rows_of(two_users, "alice") > 10
+    code, output = forget(two_users, "--user", "alice", "--yes")
+    assert code == 0, output
+    assert rows_of(two_users, "alice") == 0
+    assert rows_of(two_users, "bob") == bobs
+    daily = "SELECT username, sum(input_tokens) FROM usage_daily GROUP BY 1"
+    assert two_users.select(daily) == [("bob", 20)]
+
+
+def test_forget_takes_a_user_by_the_whole_name(pipeline: Pipeline) -> None:
+    users = ("carol", "carol@a.org", "carol@b.org", "carola")
+    for name in users:
+        write_session(pipeline.root, f"{name}/s.jsonl", "one")
+    pipeline.run(EchoProcessor())
+    assert forget(pipeline, "--user", "carol", "--yes")[0] == 0
+    left = pipeline.select("SELECT DISTINCT session_file FROM echo_rows ORDER BY 1")
+    assert {key for (key,) in left if "carol" in key} == {f"{name}/s.jsonl" for name in users[1:]}
+
+
+def test_forget_removes_one_session_and_leaves_the_users_others(two_users: Pipeline) -> None:
+    (two_users.root / "alice/p/s.jsonl").unlink()
+    code, output = forget(two_users, "--session", "alice/p/s.jsonl", "--yes")
+    assert (code, rows_of(two_users, "alice/p/s.jsonl")) == (0, 0), output
+    assert rows_of(two_users, "alice/p/t.jsonl") > 3
+
+
+def test_forget_retracts_knowledge_that_nobody_else_has_said(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    for user in ("alice", "bob"):
+        tell(pipeline.root, f"{user}/1.jsonl", ("confirmation", FISCAL))
+    tell(pipeline.root, "alice/2.jsonl", ("confirmation", WEEKLY), entities=("revenue", "report"))
+    tell_all(pipeline)
+    items = "SELECT content FROM knowledge_items ORDER BY 1"
+    assert pipeline.select(items) == [(FISCAL,), (WEEKLY,)]
+    shutil.rmtree(pipeline.root / "alice")
+    code, output = forget(pipeline, "--user", "alice", "--yes")
+    assert code == 0, output
+    assert pipeline.select(items) == [(FISCAL,)]
+    assert pipeline.select("SELECT source_user FROM verification_evidence") == [("bob",)]
+    assert rows_of(pipeline, "alice") == 0
+
+
+def test_a_dry_run_counts_what_forget_then_deletes(two_users: Pipeline) -> None:
+    before = two_users.settings.database.read_bytes()
+    code, dry = forget(two_users, "--user", "alice", "--dry-run")
+    assert code == 0
+    assert two_users.settings.database.read_bytes() == before
+    assert "echo_rows: 2" in dry
+    assert "usage_messages: 2" in dry
+    assert "session_processor_state: 4" in dry
+    counted = int(re.search(r"2 session files, (\d+) rows", dry)[1])
+    _, wet = forget(two_users, "--user", "alice", "--yes")
+    assert f"deleted {counted} rows" in wet
+    assert "0 rows" in forget(two_users, "--user", "alice", "--dry-run")[1]
+
+
+def test_forget_says_which_files_will_be_read_again(two_users: Pipeline) -> None:
+    _, output = forget(two_users, "--user", "alice", "--dry-run")
+    assert "2 of the files are still on disk" in output
+    shutil.rmtree(two_users.root / "alice")
+    assert "still on disk" not in forget(two_users, "--user", "alice", "--dry-run")[1]
+
+
+def test_forget_works_while_the_root_is_missing(two_users: Pipeline) -> None:
+    shutil.rmtree(two_users.root)
+    code, output = forget(two_users, "--user", "alice", "--yes")
+    assert (code, rows_of(two_users, "alice")) == (0, 0)
+    assert "does not exist" in output
+
+
+def test_forget_finds_a_user_whose_only_file_failed(pipeline: Pipeline) -> None:
+    def fail(_session: object) -> None:
+        raise ValueError
+
+    pipeline.run(EchoProcessor(fail))
+    shutil.rmtree(pipeline.root / "bob")
+    code, _ = forget(pipeline, "--user", "bob", "--yes")
+    assert (code, rows_of(pipeline, "bob/")) == (0, 0)
+    assert rows_of(pipeline, "alice/") == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--yes",),
+        ("--user", "a", "--session", "b", "--yes"),
+        ("--user", "a"),
+        ("--user", "a", "--yes", "--dry-run"),
+    ],
+)
+def test_forget_that_is_not_clear_is_refused(pipeline: Pipeline, arguments: tuple[str]) -> None:
+    code, output = forget(pipeline, *arguments)
+    assert code == 2
+    assert "forget takes either" in output
+
+
+@pytest.mark.parametrize("name", ["'; DROP TABLE echo_rows; --", "%", "_____", "../bob", "", "al"])
+def test_a_name_is_data_and_no_pattern(pipeline: Pipeline, name: str) -> None:
+    pipeline.run(EchoProcessor())
+    rows = pipeline.rows()
+    forget(pipeline, "--user", name, "--yes")
+    forget(pipeline, "--session", name, "--yes")
+    assert pipeline.rows() == rows
+    assert numbers(pipeline.run(EchoProcessor())) == (0, 0, 0, 0, 0)
+
+
+def test_settings_without_a_word_keep_rows() -> None:
+    assert Settings().on_delete is OnDelete.KEEP

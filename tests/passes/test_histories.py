@@ -1,0 +1,122 @@
+"""Thousands of random histories without a violation; and the same oracle finds planted bugs.
+
+`make soak` plays ten times as many (HISTORIES).
+"""
+
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from duckdb import DuckDBPyConnection
+
+from histories import BusySource, KillableStore, Subject, Violation, play
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.passes import plan
+from session_pipeline_dagster.passes.plan import Currency
+from session_pipeline_dagster.sources.files import Content, SessionFile
+from session_pipeline_dagster.store import write as store_write
+from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.states import FileState
+
+HISTORIES = int(os.environ.get("HISTORIES", "2000"))
+SOON = 200
+"""Within so many histories a planted bug must be found."""
+
+
+def test_no_history_loses_or_doubles_a_line(tmp_path: Path) -> None:
+    # A seed of its own for every run of a soak, the same for every run of the tests.
+    seed = 0 if HISTORIES <= 2000 else int(datetime.now(UTC).timestamp())
+    assert play(tmp_path, HISTORIES, batch=500, seed=seed) >= HISTORIES
+
+
+class StateFirst(KillableStore):
+    """Planted: what was processed is written down before its rows are there."""
+
+    def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
+        with self.transaction() as connection:
+            keys = [done.session_file for done in batch.done]
+            store_write.delete_records(connection, "session_processor_state", processor.name, keys)
+            now = datetime.now(UTC)
+            store_write.insert_states(connection, processor, batch.done, now, run_id)
+        return super()._commit(processor, batch, run_id)
+
+
+class RowsFirst(KillableStore):
+    """Planted: rows in a transaction of their own, the state in another one after it."""
+
+    def _write(
+        self,
+        connection: DuckDBPyConnection,
+        processor: Processor,
+        batch: Batch,
+        now: datetime,
+        run_id: str | None,
+    ) -> None:
+        keys = [done.session_file for done in batch.done]
+        store_write.delete_rows(connection, processor, keys)
+        for table, parts in batch.rows.items():
+            store_write.insert_parts(connection, table, parts)
+        connection.commit()
+        self.killer.step()
+        connection.begin()
+        super()._write(connection, processor, batch, now, run_id)
+
+
+class SecondRead(BusySource):
+    """Planted: the hash is of other bytes than those that are parsed."""
+
+    def read(self, file: SessionFile) -> Content:
+        content = super().read(file)
+        return replace(content, file_hash=super().read(file).file_hash)
+
+
+def only_newer(file: SessionFile, row: FileState | None, version: int) -> Currency:
+    """Planted: a file is due if it is newer, not if it is different."""
+    then = row.signature if row and row.processor_version == version else None
+    if then and file.signature.mtime_ns <= then.mtime_ns:
+        return Currency.CURRENT
+    return _currency(file, row, version)
+
+
+def no_ctime(file: SessionFile, row: FileState | None, version: int) -> Currency:
+    """Planted: what size and mtime do not show is not looked for."""
+    found = _currency(file, row, version)
+    return Currency.CURRENT if found is Currency.SUSPECT else found
+
+
+_currency = plan.currency
+
+
+def no_delete(connection: DuckDBPyConnection, _processor: Processor, keys: list[str]) -> None:
+    """Planted: new rows come beside those of before."""
+    store_write.register(connection, "replaced", keys)
+
+
+BUGS = {
+    "state before rows": (Subject(store=StateFirst), ()),
+    "rows before state": (Subject(store=RowsFirst), ()),
+    "> instead of !=": (Subject(), ((plan, "currency", only_newer),)),
+    "no delete before insert": (Subject(), ((store_write, "delete_rows", no_delete),)),
+    "hash from a second read": (Subject(source=SecondRead), ()),
+    "no look at ctime": (Subject(), ((plan, "currency", no_ctime),)),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found_within_200_histories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    subject, patches = BUGS[name]
+    for module, attribute, planted in patches:
+        monkeypatch.setattr(module, attribute, planted)
+    with pytest.raises(Violation) as found:
+        play(tmp_path, SOON, subject, batch=25)
+    sys.stdout.write(f"\n{name}: {found.value.history}\n")  # shown with -s
+    assert found.value.history <= SOON
+
+
+def test_without_a_bug_the_same_histories_show_none(tmp_path: Path) -> None:
+    assert play(tmp_path, SOON, batch=25) == SOON

@@ -1,0 +1,97 @@
+"""Worker processes give the very rows that this process gives."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline, numbers, write_many
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.processors.usage import UsageProcessor
+
+TABLES = (*UsageProcessor.tables, "usage_messages_unique", "usage_events_unique")
+
+
+class SpoiltUsage(UsageProcessor):
+    """Fails for bob's invoice sessions."""
+
+    def process(self, session: Session) -> ProcessorResult:
+        if "invoice" in session.key:
+            raise ValueError
+        return super().process(session)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CHUNK_BYTES", 4000)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    pipeline = make_pipeline(tmp_path)
+    shutil.copytree(EXAMPLES, pipeline.root, dirs_exist_ok=True)
+    return pipeline
+
+
+def contents(pipeline: Pipeline) -> dict[str, list[tuple[object, ...]]]:
+    found = {table: pipeline.rows(table) for table in TABLES}
+    found["state"] = pipeline.select(
+        """SELECT session_file, username, session_day, items_extracted, file_hash, size_bytes,
+            lines, unreadable_lines FROM session_processor_state ORDER BY ALL"""
+    )
+    return found
+
+
+def in_workers(pipeline: Pipeline) -> Pipeline:
+    """The same files, a database of its own, two workers, a commit after every chunk."""
+    settings = pipeline.settings
+    database = settings.database.with_name("workers.duckdb")
+    return Pipeline(
+        pipeline.root, replace(settings, database=database, workers=2, batch_bytes=10_000)
+    )
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_rows_that_one_process_writes(pipeline: Pipeline) -> None:
+    parallel = in_workers(pipeline)
+    here, there = pipeline.run(UsageProcessor()), parallel.run(UsageProcessor())
+    assert len(there.commit_seconds) > 1
+    assert numbers(here) == numbers(there) == (17, 17, 0, 0, 0)
+    assert there.items_extracted == here.items_extracted > 0
+    assert there.days == here.days
+    assert contents(parallel) == contents(pipeline)
+    assert contents(pipeline)["usage_messages"]
+    assert contents(pipeline)["usage_events"]
+
+
+@pytest.mark.slow
+def test_a_file_that_fails_in_a_worker_costs_itself_only(pipeline: Pipeline) -> None:
+    parallel = in_workers(pipeline)
+    report = parallel.run(SpoiltUsage())
+    spoilt = {key for key, _ in report.errors_detail}
+    assert spoilt == {f.key for f in pipeline.source.scan().files if "invoice" in f.key}
+    assert report.processed == 17 - len(spoilt)
+    assert {f.attempts for f in parallel.failures(UsageProcessor()).values()} == {1}
+    parallel.let_back_off_pass()
+    parallel.run(UsageProcessor())
+    pipeline.run(UsageProcessor())
+    assert contents(parallel) == contents(pipeline)
+
+
+@pytest.mark.slow
+def test_a_spent_budget_begins_no_further_chunk_in_workers(pipeline: Pipeline) -> None:
+    parallel = in_workers(pipeline)
+    report = parallel.run(UsageProcessor(), time_budget=timedelta(microseconds=1))
+    assert (report.processed, report.capped) == (0, 17)
+    assert parallel.run(UsageProcessor()).processed == 17
+
+
+def test_a_processor_that_cannot_travel_is_run_here(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 40, lines=10)
+    echo = EchoProcessor(lambda _session: None)
+    assert in_workers(pipeline).run(echo).processed == 40
+    assert len(echo.calls) == 40

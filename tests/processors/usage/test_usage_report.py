@@ -1,0 +1,581 @@
+"""The usage report: its numbers are those of the tables, and no name in it can do harm."""
+
+import json
+import os
+import re
+import resource
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
+from lines import assistant, encode, result, tool, usage, user
+from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.contract.registry import check_contract, load_processors
+from session_pipeline_dagster.contract.report import Asked, Rendered
+from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.passes.publish import Published, publish
+from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
+from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
+from session_pipeline_dagster.processors.usage.wording import distinct, percent
+from session_pipeline_dagster.settings import Root
+
+TODAY = date(2026, 6, 1)
+SUMS = """sum(messages)::BIGINT, sum(output_tokens)::BIGINT, sum(input_tokens)::BIGINT,
+    sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
+    sum(partial_messages)::BIGINT"""
+
+
+class Page(HTMLParser):
+    """Tables, text, tags and attributes of a page, as a browser finds them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text("utf-8")
+        self.tables: dict[str, list[list[str]]] = {}
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words: list[str] = []
+        self._title = ""
+        self._open: list[str] = []
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self._open.append(tag)
+        if tag in ("h2", "summary"):
+            self._title = ""
+        if tag == "tr":
+            self.tables.setdefault(self._title, []).append([])
+        if tag in ("td", "th"):
+            self.tables[self._title][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        inside = self._open[-1] if self._open else ""
+        if inside in ("h2", "summary"):
+            self._title += data
+        if inside in ("td", "th"):
+            self.tables[self._title][-1][-1] += data
+        if inside != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def numbers(self, title: str) -> list[tuple[object, ...]]:
+        """The rows of a table below its head, numbers as numbers."""
+        rows = self.tables[title][1:]
+        return [(name, *(int(n.replace(",", "")) for n in ns)) for name, *ns in rows]
+
+
+def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
+    return publish(
+        UsageProcessor(),
+        USAGE_REPORT,
+        pipeline.store,
+        pipeline.settings.reports,
+        Asked(today, days),
+    )
+
+
+def read(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Figures:
+    answers = pipeline.store.query(*selects(Asked(today, days)))
+    return figures([rows for _, rows in answers])
+
+
+def fill(pipeline: Pipeline) -> None:
+    """Process what is there, the roll-up too."""
+    processor = UsageProcessor()
+    pipeline.run(processor)
+    pipeline.store.prepare(processor)
+    pipeline.store.refresh(processor.rollups[0])
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    return make_pipeline(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The made-up sessions, processed."""
+    empty = make_pipeline(tmp_path_factory.mktemp("examples"))
+    made = Pipeline(EXAMPLES, replace(empty.settings, roots=(Root(EXAMPLES),)))
+    fill(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(examples: Pipeline) -> Published:
+    return make(examples)
+
+
+@pytest.fixture(scope="module")
+def page(made: Published) -> Page:
+    return Page(made.paths[0])
+
+
+# --- the numbers ---
+
+
+@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
+def test_the_sums_are_those_of_the_table_to_the_token(
+    page: Page, examples: Pipeline, title: str, column: str
+) -> None:
+    *rows, total = page.numbers(title)
+    assert rows == examples.select(
+        f"SELECT {column}, {SUMS} FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
+    )
+    assert total == ("total", *examples.select(f"SELECT {SUMS} FROM usage_daily")[0])
+
+
+def test_every_day_of_the_period_has_its_sums(page: Page, examples: Pipeline) -> None:
+    *rows, _ = page.numbers("Each day")
+    assert [row[0] for row in rows] == [f"{day} May" for day in range(4, 15)]
+    assert [row for row in rows if row[1]] == examples.select(
+        f"""SELECT strftime(day, '%-d %b'), {SUMS} FROM usage_daily
+        GROUP BY day ORDER BY day"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("title", "column"),
+    [
+        ("Tools", "tool_name"),
+        ("Skills", "skill_name"),
+        ("MCP servers", "mcp_server"),
+        ("Subagents", "subagent_type"),
+        ("Slash commands", "command_name"),
+    ],
+)
+def test_calls_and_failures_are_those_of_the_view(
+    page: Page, examples: Pipeline, title: str, column: str
+) -> None:
+    found = examples.select(
+        f"""SELECT {column}, count(*), count(*) FILTER (is_error) FROM usage_events_unique
+        WHERE {column} IS NOT NULL GROUP BY ALL ORDER BY count(*) DESC, {column}"""
+    )
+    assert found
+    rows = page.tables[title][1:]
+    assert [(name, int(calls), int(failed)) for name, calls, failed, _ in rows] == found
+    assert [row[3] for row in rows] == [percent(failed / calls) for _, calls, failed in found]
+
+
+def test_the_hours_are_those_of_the_view(examples: Pipeline) -> None:
+    found = read(examples)
+    assert sorted((day, hour, n) for (day, hour), n in found.hours.items()) == examples.select(
+        """SELECT isodow(sent_at AT TIME ZONE 'UTC'), hour(sent_at AT TIME ZONE 'UTC'), count(*)
+        FROM usage_messages_unique GROUP BY ALL ORDER BY ALL"""
+    )
+    assert found.unsettled == 0
+    sessions = "SELECT count(DISTINCT session_id) FROM usage_messages_unique"
+    assert [(found.sessions,)] == examples.select(sessions)
+
+
+def test_the_headline_is_the_same_everywhere(page: Page, made: Published) -> None:
+    assert (made.numbers["messages"], made.numbers["output_tokens"]) == (77, 6415)
+    tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
+    assert ("Messages", "77") in tiles
+    assert ("Output tokens", "6,415") in tiles
+
+
+def test_a_period_counts_back_from_the_last_day_with_usage(examples: Pipeline) -> None:
+    found = read(examples, days=3)
+    assert (found.first, found.last) == (date(2026, 5, 12), date(2026, 5, 14))
+    total = "SELECT sum(messages)::BIGINT FROM usage_daily WHERE day >= DATE '2026-05-12'"
+    assert examples.select(total) == [(found.total.messages,)]
+    assert sum(found.hours.values()) == found.total.messages
+    events = """SELECT count(*) FROM usage_events_unique
+        WHERE tool_name IS NOT NULL AND occurred_at >= TIMESTAMPTZ '2026-05-12 00:00:00Z'"""
+    assert examples.select(events) == [(sum(c.calls for c in found.called["tool"]),)]
+
+
+def test_what_is_dated_later_than_today_is_left_out_and_said(examples: Pipeline) -> None:
+    found = read(examples, today=date(2026, 5, 13))
+    assert (found.last, found.undated) == (date(2026, 5, 12), 8)
+    folder = examples.settings.database.parent / "earlier"
+    other = examples.having(report_dir=folder)
+    text = Page(make(other, today=date(2026, 5, 13)).paths[0]).text
+    assert "8 messages with a date still to come, or none, left out." in text
+
+
+def test_a_roll_up_that_is_behind_is_said(pipeline: Pipeline) -> None:
+    write(pipeline, "alice/1.jsonl", assistant("msg_1", usage(1, 2)))
+    fill(pipeline)
+    write(pipeline, "alice/2.jsonl", assistant("msg_2", usage(1, 2)))
+    pipeline.run(UsageProcessor())
+    with pipeline.store.connect() as connection:
+        connection.execute("DELETE FROM usage_daily")
+        connection.execute(
+            """INSERT INTO usage_daily BY NAME SELECT DATE '2026-03-10' AS day, 'alice' AS username,
+            1 AS messages, 1 AS input_tokens, 2 AS output_tokens, 0 AS cache_creation_tokens,
+            0 AS cache_read_tokens, 0 AS partial_messages"""
+        )
+    assert "differ from the days by 1 messages" in Page(make(pipeline).paths[0]).text
+
+
+def write(pipeline: Pipeline, key: str, *lines: dict[str, object]) -> None:
+    path = pipeline.root / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(*lines))
+
+
+# --- much, little, nothing ---
+
+
+def crowd(pipeline: Pipeline, users: int, days: int) -> None:
+    """Two responses and a call for every user and day, straight into the tables."""
+    pipeline.store.prepare(UsageProcessor())
+    with pipeline.store.connect() as connection:
+        connection.execute(
+            f"""INSERT INTO usage_messages BY NAME
+            SELECT 'user' || u || '/' || d AS session_file, concat_ws('.', u, d, m) AS message_key,
+                u || '.' || d AS session_id, 'user' || u AS username, 'm' AS model,
+                false AS is_sidechain, 1 AS input_tokens, u + m AS output_tokens,
+                0 AS cache_creation_tokens, 0 AS cache_read_tokens, m = 0 AS output_partial,
+                make_timestamptz(epoch_us(TIMESTAMP '2026-05-31 09:00:00' - to_days(d::INT)))
+                    AS sent_at
+            FROM range({users}) AS a(u), range({days}) AS b(d), range(2) AS c(m)"""
+        )
+        connection.execute(
+            """INSERT INTO usage_events BY NAME SELECT session_file, message_key AS event_key,
+                session_id, username, false AS is_sidechain, 'tool_use' AS event_type,
+                'Tool' || username AS tool_name, false AS is_error, sent_at AS occurred_at
+            FROM usage_messages WHERE output_partial"""
+        )
+        connection.execute(
+            """INSERT INTO session_rollup_changes BY NAME SELECT DISTINCT 'usage_daily' AS rollup,
+            make_timestamp(epoch_us(sent_at))::DATE::VARCHAR AS part FROM usage_messages"""
+        )
+    pipeline.store.refresh(UsageProcessor().rollups[0])
+
+
+def test_200_users_and_400_days_stay_readable(pipeline: Pipeline) -> None:
+    crowd(pipeline, 200, 400)
+    made = make(pipeline, days=400)
+    page = Page(made.paths[0])
+    assert len(page.source) < 400_000
+    assert len(page.tables["Each week"]) == 1 + 58 + 1
+    *users, rest, total = page.numbers("Users")
+    assert [name for name, *_ in users] == [f"user{number}" for number in range(199, 179, -1)]
+    assert rest[:2] == ("180 more", 180 * 800)
+    output = sum(400 * (2 * number + 1) for number in range(200))
+    assert total[:4] == ("total", 160_000, output, 160_000)
+    assert [sum(column) for column in zip(*(r[1:] for r in users), rest[1:], strict=True)] == [
+        *total[1:]
+    ]
+    *tools, others = page.tables["Tools"][1:]
+    assert [row[1] for row in tools] == ["400"] * 10
+    assert others[:2] == ["190 more", "76,000"]
+    assert page.text.count("194 more") == 2
+
+
+def test_the_bars_of_the_many_are_added_up(pipeline: Pipeline) -> None:
+    crowd(pipeline, 9, 2)
+    found = read(pipeline)
+    assert [(bar.start.day, bar.rank, bar.sums.messages) for bar in found.bars] == [
+        (day, rank, 2 if rank <= 6 else 6) for day in (30, 31) for rank in range(1, 8)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "unit"), [(92, "day"), (93, "week"), (644, "week"), (645, "month")]
+)
+def test_a_bar_is_a_day_then_a_week_then_a_month(pipeline: Pipeline, days: int, unit: str) -> None:
+    crowd(pipeline, 1, 700)
+    found = read(pipeline, days)
+    assert found.unit == unit
+    assert {bar.start for bar in found.bars} == {*found.starts()}
+    assert sum(bar.sums.messages for bar in found.bars) == 2 * days == found.total.messages
+
+
+def test_one_response_is_a_report(pipeline: Pipeline) -> None:
+    write(pipeline, "alice/1.jsonl", user(), assistant("msg_1", usage(3, 5)))
+    fill(pipeline)
+    page = Page(make(pipeline).paths[0])
+    assert page.numbers("Each day") == [("10 Mar", 1, 5, 3, 0, 0, 0), ("total", 1, 5, 3, 0, 0, 0)]
+    for nothing in ("No tool was called.", "No skill was used.", "None: every response ended"):
+        assert nothing in page.text
+
+
+def test_without_data_the_page_says_so(pipeline: Pipeline) -> None:
+    made = make(pipeline)
+    assert "No usage yet" in Page(made.paths[0]).text
+    assert made.paths[1].read_bytes().startswith(b"\x89PNG")
+    assert set(made.numbers.values()) == {0}
+
+
+# --- names are data ---
+
+NAMES = (
+    "<script>alert('u')",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}",
+    "a&amp;b",
+    "名前",
+    "datum.value",
+)
+TOOLS = (
+    "</svg></script><script>alert(1)</script>",
+    "]]><svg onload=x>",
+    "../../etc/passwd",
+    "a\x01b",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    pipeline = make_pipeline(tmp_path_factory.mktemp("hostile"))
+    for number, name in enumerate(NAMES):
+        calls = [tool(text, f"toolu_{number}{i}") for i, text in enumerate(TOOLS)]
+        line = assistant(f"msg_{number}", usage(1, 2), content=calls, model=TOOLS[0])
+        write(pipeline, f"{name}/1.jsonl", line, user([result(f"toolu_{number}0", error=True)]))
+    fill(pipeline)
+    return Page(make(pipeline).paths[0])
+
+
+def test_a_page_holds_nothing_that_acts_or_loads(hostile: Page, page: Page) -> None:
+    for found in (hostile, page):
+        assert not found.tags & {"script", "img", "iframe", "object", "link", "image", "use", "a"}
+        assert not {name for name in found.attributes if name.startswith("on")}
+        assert not found.attributes & {"src", "href", "xlink:href", "srcset", "data", "action"}
+        assert set(re.findall(r"\bhttps?://[^\"'<> ]+", found.source)) == {
+            "http://www.w3.org/2000/svg",
+            "http://www.w3.org/1999/xlink",
+        }
+        assert not re.search(r"@import|@font-face|url\((?!#)", found.source)
+        assert "default-src 'none'" in found.source
+
+
+def test_odd_names_are_shown_as_they_are(hostile: Page) -> None:
+    assert sorted(name for name, *_ in hostile.numbers("Users")[:-1]) == sorted(NAMES)
+    shown = [row[0] for row in hostile.tables["Tools"][1:]]
+    assert sorted(shown) == sorted(name.replace("\x01", "\ufffd") for name in TOOLS)
+
+
+def test_names_that_look_alike_stay_apart() -> None:
+    assert distinct(["a\x01", "a\x02", "a\ufffd (2)", "b"]) == [
+        "a\ufffd",
+        "a\ufffd (2)",
+        "a\ufffd (2) (2)",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (0.0002, "< 0.1 %"), (0.051, "5.1 %"), (0.1, "10 %"), (1, "100 %")],
+)
+def test_a_share_that_is_not_nothing_does_not_read_nothing(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+# --- the files ---
+
+
+def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
+    made = make(pipeline)
+    before = [path.read_bytes() for path in made.paths]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_a_full_disk(_: Asked, __: object) -> Rendered:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        return Rendered({"usage.html": b"x" * 1_000_000}, {})
+
+    broken = replace(USAGE_REPORT, render=on_a_full_disk)
+    try:
+        with pytest.raises(SettingsError, match="cannot be written"):
+            publish(
+                UsageProcessor(), broken, pipeline.store, pipeline.settings.reports, Asked(TODAY)
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in made.paths] == before
+    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*USAGE_REPORT.files}
+
+
+def test_the_files_have_the_permissions_of_the_umask(pipeline: Pipeline) -> None:
+    before = os.umask(0o027)
+    try:
+        made = make(pipeline)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in made.paths} == {0o640}
+
+
+def test_a_folder_that_cannot_be_is_a_clear_error(pipeline: Pipeline) -> None:
+    (pipeline.root.parent / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"cannot be written to .*SESSION_PIPELINE_REPORT_DIR"):
+        make(pipeline.having(report_dir=pipeline.root.parent / "file"))
+
+
+def test_it_declares_the_files_that_it_makes(made: Published) -> None:
+    assert [path.name for path in made.paths] == [*USAGE_REPORT.files]
+
+
+def test_a_report_cannot_take_the_name_of_another_asset_or_file() -> None:
+    usage_processor = UsageProcessor()
+    for name in ("usage_daily", "usage_report", "No"):
+        echo = EchoProcessor()
+        echo.reports = [echo_report(name)]
+        with pytest.raises(ContractError, match="cannot name a report"):
+            check_contract(echo, [usage_processor])
+    for files in (("usage.html",), ("../echo.html",)):
+        echo = EchoProcessor()
+        echo.reports = [echo_report(files=files)]
+        with pytest.raises(ContractError, match="cannot name a file"):
+            check_contract(echo, [usage_processor])
+
+
+# --- in Dagster ---
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def materialize(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    config: dict[str, object] | None = None,
+    *,
+    raise_on_error: bool = True,
+) -> dg.ExecuteInProcessResult:
+    assets = [a for a in defs.assets or [] if isinstance(a, dg.AssetsDefinition)]
+    return dg.materialize(
+        assets,
+        selection="usage_report",
+        instance=instance,
+        resources=defs.resources,
+        run_config={"ops": {"usage_report": {"config": config or {}}}},
+        raise_on_error=raise_on_error,
+    )
+
+
+def test_the_asset_links_its_files_and_names_nobody(
+    examples: Pipeline, instance: dg.DagsterInstance
+) -> None:
+    defs = build_definitions(load_processors(), examples.settings)
+    done = materialize(defs, instance, {"days": 1})
+    (event,) = done.asset_materializations_for_node("usage_report")
+    found = {name: value.value for name, value in event.metadata.items()}
+    assert Page(Path(found["report"])).numbers("Each day")[-1][1] == found["messages"] == 8
+    assert found["bytes"] == sum(Path(found[name]).stat().st_size for name in ("report", "png"))
+    assert "| messages | 8 |" in found["totals"]
+    assert found["preview"].startswith("![](data:image/svg+xml;base64,")
+    assert not re.search("alice|bob", str(found))
+    assert "link" not in found
+
+    served = replace(examples.settings, report_url="https://example.org/reports")
+    done = materialize(build_definitions(load_processors(), served), instance)
+    (event,) = done.asset_materializations_for_node("usage_report")
+    assert event.metadata["link"] == dg.MetadataValue.url("https://example.org/reports/usage.html")
+
+
+def test_it_is_asked_for_at_once_and_then_once_an_hour_if_something_changed(
+    examples: Pipeline, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    settings = replace(examples.settings, database=tmp_path / "own.duckdb")
+    defs = build_definitions(load_processors(), settings)
+    start, cursor = datetime.now(UTC).replace(minute=5), None
+
+    def asked(minutes: int) -> int:
+        nonlocal cursor
+        at = start + timedelta(minutes=minutes)
+        seen = dg.evaluate_automation_conditions(defs, instance, evaluation_time=at, cursor=cursor)
+        cursor = seen.cursor
+        return seen.total_requested
+
+    def refresh() -> None:
+        assert defs.resolve_job_def("usage_job").execute_in_process(instance=instance).success
+
+    assert asked(0) == 0
+    refresh()
+    assert [asked(1), asked(2)] == [1, 0]
+    assert materialize(defs, instance).success
+    assert [asked(3), asked(62)] == [0, 0]
+    refresh()
+    assert [asked(63), asked(64)] == [1, 0]
+    assert materialize(defs, instance).success
+    refresh()
+    assert [asked(66), asked(100), asked(122)] == [0, 0, 1]
+    # Between the request and the next look: the run may have begun before it.
+    refresh()
+    assert materialize(defs, instance).success
+    assert [asked(123), asked(182), asked(242)] == [0, 1, 0]
+    assert [asked(302), asked(362)] == [0, 0]
+    refresh()
+    shutil.rmtree(settings.reports)
+    settings.reports.write_text("in the way")
+    assert asked(363) == 1
+    assert not materialize(defs, instance, raise_on_error=False).success
+    assert [asked(364), asked(422), asked(423)] == [0, 1, 0], "a failed one is tried again hourly"
+
+
+# --- on the command line ---
+
+
+@pytest.fixture
+def cli(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    write(pipeline, "alice/1.jsonl", assistant("msg_1", usage(3, 5)))
+    write(pipeline, "bob/1.jsonl", assistant("msg_2", usage(7, 11)))
+    fill(pipeline)
+    monkeypatch.setenv("SESSION_DATA_DIR", str(pipeline.root))
+    monkeypatch.setenv("SESSION_PIPELINE_DATABASE", str(pipeline.settings.database))
+    return CliRunner()
+
+
+def test_the_command_says_where_it_is_and_what_it_says(cli: CliRunner, pipeline: Pipeline) -> None:
+    answer = cli.invoke(main, ["report"])
+    assert answer.exit_code == 0, answer.output
+    lines = answer.output.splitlines()
+    assert lines[0] == str(pipeline.settings.reports / "usage.html")
+    assert "                16  output tokens" in lines
+    other = pipeline.root.parent / "other"
+    document = json.loads(cli.invoke(main, ["report", "--json", "--output", str(other)]).stdout)
+    assert document["reports"][0]["files"] == [str(other / n) for n in USAGE_REPORT.files]
+    assert document["reports"][0]["numbers"]["output_tokens"] == 16
+
+
+def test_the_command_opens_it(
+    cli: CliRunner, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setattr("webbrowser._tryorder", None)
+    monkeypatch.setattr("webbrowser._browsers", {})
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    answer = cli.invoke(main, ["report", "--open"])
+    assert answer.exit_code == 0, answer.output
+    assert opened.read_text().strip() == (pipeline.settings.reports / "usage.html").as_uri()
+
+
+def test_who_is_forgotten_is_in_no_report(cli: CliRunner, pipeline: Pipeline) -> None:
+    assert cli.invoke(main, ["report"]).exit_code == 0
+    page = pipeline.settings.reports / "usage.html"
+    assert "alice" in page.read_text()
+    (pipeline.root / "alice" / "1.jsonl").unlink()
+    answer = cli.invoke(main, ["forget", "--user", "alice", "--yes"])
+    assert answer.exit_code == 0, answer.output
+    assert list(pipeline.settings.reports.iterdir()) == []
+    assert cli.invoke(main, ["report"]).exit_code == 0
+    assert "alice" not in page.read_text()
+    assert "bob" in page.read_text()

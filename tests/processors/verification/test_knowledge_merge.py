@@ -1,0 +1,385 @@
+"""Merging what people said: what is one item, and that the order of reading does not matter."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from knowledge_lines import FISCAL, MONTHLY, NOON, WEEKLY, applied, id_of, knowledge, only, said
+from session_pipeline_dagster.contract.derivation import Inputs, Row
+from session_pipeline_dagster.processors.verification.knowledge.derive import Checking
+from session_pipeline_dagster.processors.verification.knowledge.items import Observation, confidence
+from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
+from session_pipeline_dagster.processors.verification.knowledge.rows import row
+
+PARAPHRASE = "The fiscal year of the company starts at the first of February."
+
+
+def test_a_correction_is_one_item_with_one_piece_of_evidence() -> None:
+    known = knowledge([said(FISCAL, kind="correction")])
+    assert (only(known).confidence, only(known).status) == (0.90, "pending")
+    assert [e.user_quote for e in known.evidence.values()] == [FISCAL]
+
+
+def test_three_people_confirm_one_fact() -> None:
+    known = knowledge([said(FISCAL, user, at=n) for n, user in enumerate(("ann", "bob", "cy"))])
+    assert only(known).confidence == 0.70
+    assert {e.source_user for e in known.evidence.values()} == {"ann", "bob", "cy"}
+
+
+def test_a_second_user_with_the_same_fact_supports_the_same_item() -> None:
+    known = knowledge([said(FISCAL, "alice"), said(FISCAL, "bob", at=1)])
+    assert only(known).id == id_of(FISCAL)
+    assert {e.source_user for e in known.evidence.values()} == {"alice", "bob"}
+
+
+def test_the_same_person_again_is_evidence_but_no_second_verifier() -> None:
+    known = knowledge([said(FISCAL, at=n) for n in range(3)])
+    assert (only(known).confidence, len(known.evidence)) == (0.60, 3)
+
+
+@pytest.mark.parametrize(
+    ("types", "verifiers", "expected"),
+    [
+        (["correction"], 1, 0.90),
+        (["unprompted_definition"], 1, 0.90),
+        (["confirmation"], 1, 0.60),
+        (["something else"], 1, 0.60),
+        (["confirmation"], 3, 0.70),
+        (["confirmation", "correction"], 2, 0.95),
+        (["correction"], 9, 1.0),
+        ([], 0, 0.60),
+    ],
+)
+def test_confidence_rises_with_independent_verifiers(
+    types: Sequence[str], verifiers: int, expected: float
+) -> None:
+    assert confidence(types, verifiers) == expected
+
+
+def test_a_lexical_paraphrase_merges() -> None:
+    known = knowledge([said(FISCAL), said(PARAPHRASE, "bob", at=1)])
+    assert only(known).content == FISCAL
+    assert len(known.evidence) == 2
+
+
+def test_a_paraphrase_with_shared_entities_merges() -> None:
+    terms = ("churn", "mrr")
+    one = "Churn is counted from monthly recurring revenue at the end of the month"
+    other = "We take churn from the monthly recurring revenue as of the end of month"
+    with_terms = [said(one, entities=terms), said(other, "bob", at=1, entities=terms)]
+    assert len(knowledge(with_terms).items) == 1
+    assert len(knowledge([said(one), said(other, "bob", at=1)]).items) == 2
+
+
+def test_another_fact_of_the_same_domain_is_another_item() -> None:
+    assert len(knowledge([said(FISCAL), said(WEEKLY, at=1)]).items) == 2
+
+
+def test_the_same_words_in_another_domain_do_not_merge_by_likeness() -> None:
+    known = knowledge([said(FISCAL), said(PARAPHRASE, "bob", at=1, domain="product")])
+    assert len(known.items) == 2
+
+
+def test_short_texts_do_not_merge_by_likeness() -> None:
+    assert (
+        len(knowledge([said("Deploys are on Tuesday"), said("Deploys go on Tuesday")]).items) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (WEEKLY, MONTHLY),
+        (
+            "Exports retry 3 times before the job gives up",
+            "Exports retry 5 times before the job gives up",
+        ),
+        (
+            "The gateway times out after 30 seconds of silence",
+            "The gateway times out after 30 minutes of silence",
+        ),
+        (
+            "Deploys to production are allowed on Fridays",
+            "Deploys to production are not allowed on Fridays",
+        ),
+        (
+            "Refunds are included in the revenue we report",
+            "Refunds are excluded from the revenue we report",
+        ),
+        (
+            "The raw events of the app are kept in Postgres",
+            "The raw events of the app are kept in MySQL",
+        ),
+        (
+            "All of the workers in production run Python 3.11",
+            "All of the workers in production run Python 3.12",
+        ),
+        (
+            "The books of the company are closed in April",
+            "The books of the company are closed in March",
+        ),
+    ],
+)
+def test_opposite_facts_never_merge(one: str, other: str) -> None:
+    for kinds in (("confirmation", "confirmation"), ("unprompted_definition", "confirmation")):
+        first, second = said(one, kind=kinds[0]), said(other, "bob", kinds[1], at=1)
+        assert len(knowledge([first, second]).items) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Exports retry 3 times before the job gives up",
+            "Exports retry three times before the job gives up",
+        ),
+        (
+            "The report is refreshed daily at the end of the shift",
+            "The report is refreshed every day at the end of the shift",
+        ),
+        (
+            "Invoices above 1,000 EUR need approval by the CFO",
+            "Invoices above 1000 euros need an approval by the CFO",
+        ),
+    ],
+)
+def test_another_spelling_of_a_number_or_unit_does_not_keep_apart(one: str, other: str) -> None:
+    assert len(knowledge([said(one), said(other, "bob", at=1)]).items) == 1
+
+
+def test_a_contradicting_correction_is_not_merged() -> None:
+    wrong = said("Orders are counted when the invoice was sent to the customer")
+    right = said(
+        "Orders are counted when the invoice was paid by the customer", "bob", "correction", at=1
+    )
+    assert len(knowledge([wrong, right]).items) == 2
+
+
+def test_what_is_said_after_a_correction_supports_it_what_was_said_before_does_not() -> None:
+    before, after = said(PARAPHRASE, "ann", at=0), said(PARAPHRASE + " Yes", "cy", at=2)
+    right = said(FISCAL, "bob", "correction", at=1)
+    assert len(knowledge([before, right]).items) == 2
+    assert len(knowledge([right, after]).items) == 1
+
+
+def test_the_oldest_words_are_kept_and_reviewed_ones_before_all() -> None:
+    late = said(PARAPHRASE, "bob", at=5)
+    known = knowledge([late])
+    assert only(knowledge([late, said(FISCAL)], known)).content == FISCAL
+    approved = replace(only(known), status="approved")
+    files = frozenset({approved.source_file})
+    reviewed = replace(known, items={approved.id: approved}, files=files)
+    after = knowledge([late, said(FISCAL)], reviewed)
+    assert only(after) == approved
+    assert len(after.evidence) == 2
+
+
+@pytest.mark.parametrize("status", ["approved", "rejected"])
+def test_a_reviewed_item_is_never_changed_or_retracted_by_what_is_read(status: str) -> None:
+    known = knowledge([said(FISCAL)])
+    item = replace(only(known), status=status, content=FISCAL + ", says the CFO", confidence=0.1)
+    known = replace(known, items={item.id: item}, files=frozenset({item.source_file}))
+    more = [said(FISCAL, "bob", at=1), said(FISCAL, "cy", "correction", at=2)]
+    with_more = knowledge([said(FISCAL), *more], known)
+    assert dict(with_more.items) == {item.id: item}
+    assert len(with_more.evidence) == 3
+    nothing = knowledge([], known)
+    assert (dict(nothing.items), dict(nothing.evidence)) == ({item.id: item}, {})
+
+
+def test_a_rejected_fact_does_not_come_back_in_other_words() -> None:
+    known = knowledge([said(FISCAL)])
+    item = replace(only(known), status="rejected")
+    known = replace(known, items={item.id: item})
+    assert dict(knowledge([said(FISCAL), said(PARAPHRASE, "bob", at=1)], known).items) == {
+        item.id: item
+    }
+
+
+def test_an_item_whose_last_evidence_vanished_is_retracted() -> None:
+    known = knowledge([said(FISCAL), said(WEEKLY, at=1)])
+    after = knowledge([said(WEEKLY, at=1)], known)
+    assert set(after.items) == {id_of(WEEKLY)}
+    assert len(after.evidence) == 1
+
+
+def test_a_reviewed_item_goes_with_the_file_it_came_from_if_that_was_taken_away() -> None:
+    known = knowledge([said(FISCAL, "alice", session="alice/s.jsonl")])
+    item = replace(only(known), status="approved")
+    known = replace(known, items={item.id: item})
+    assert dict(knowledge([], known).items) == {}
+    there = replace(known, files=frozenset({"alice/s.jsonl"}))
+    assert dict(knowledge([], there).items) == {item.id: item}
+    others = [said(FISCAL, "cy", at=2), said(FISCAL, "bob", at=1)]
+    supported = knowledge(others[1:], known)
+    assert dict(supported.items) == {
+        item.id: replace(item, source_user="bob", source_ref="bob/s1.jsonl:2")
+    }
+    # The same whether both are read at once or not; and it is named anew only if it must be.
+    again = replace(supported, files=frozenset({"bob/s1.jsonl"}))
+    assert dict(knowledge(others, again).items) == dict(knowledge(others, known).items)
+    assert [e.source_user for e in supported.evidence.values()] == ["bob"]
+
+
+def test_a_reworded_answer_replaces_the_item_of_the_same_line() -> None:
+    known = knowledge([said(FISCAL, line="u1", session="a/s.jsonl")])
+    after = knowledge(
+        [said("Fiscal years start in February", line="u1", session="a/s.jsonl")], known
+    )
+    assert only(after).content == "Fiscal years start in February"
+    assert len(after.evidence) == 1
+
+
+def copies(o: Observation) -> list[Observation]:
+    """The same line in a fork, and in a copy under another user that a model read otherwise."""
+    fork = replace(o, session_file="alice/fork.jsonl", digest=f"{o.digest} fork")
+    copy = replace(o, session_file="zoe/copy.jsonl", username="zoe", digest=f"{o.digest} copy")
+    return [fork, replace(copy, title="Fiscal year", content="The fiscal year begins in February")]
+
+
+def test_copies_and_forks_and_renamed_files_are_no_second_evidence() -> None:
+    one = said(FISCAL, line="u1", session="alice/a.jsonl")
+    other = said(PARAPHRASE, "bob", at=1, line="u2", session="alice/b.jsonl")
+    known = knowledge([one, other])
+    after = knowledge([one, other, *copies(one), *copies(other)], known)
+    assert len(after.evidence) == 2
+    assert only(after).confidence == only(known).confidence
+    renamed = knowledge([copies(one)[0], other], after)
+    assert len(renamed.evidence) == 2
+
+
+def test_a_line_that_says_one_thing_twice_is_one_piece_of_evidence() -> None:
+    twice = [said(FISCAL, line="u1"), said(FISCAL, kind="unprompted_definition", line="u1")]
+    known = knowledge(twice)
+    (evidence,) = known.evidence.values()
+    assert (evidence.detection_type, len(evidence.digests)) == ("unprompted_definition", 2)
+
+
+def test_reading_the_same_again_changes_nothing() -> None:
+    everything = [said(FISCAL), said(PARAPHRASE, "bob", at=1), said(WEEKLY), said(MONTHLY, "bob")]
+    merged = merge(everything, knowledge(everything))
+    assert not merged.items
+    assert not merged.evidence
+
+
+def seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311  made-up data
+
+
+def crowd(rng: random.Random, sessions: int) -> list[list[Observation]]:
+    """Sessions in which people say few things in many ways, so that groups touch each other."""
+    subjects = ["The revenue report of the finance team", "The churn model of the growth team"]
+    ends = [
+        "on the shared dashboard",
+        "on the shared dashboards",
+        "in the shared dashboard now",
+        "for all teams",
+    ]
+    verbs = ["is refreshed", "gets refreshed", "is being refreshed", "is not refreshed"]
+    periods = ["weekly", "weekly", "monthly"]
+    made = []
+    for n in range(sessions):
+        user, file = rng.choice("abcd"), f"s{n}.jsonl"
+        made.append(
+            [
+                said(
+                    f"{rng.choice(subjects)} {rng.choice(verbs)} {rng.choice(periods)} "
+                    f"{rng.choice(ends)}{rng.choice(('', '.', ', yes'))}",
+                    user,
+                    rng.choice(
+                        ("confirmation", "confirmation", "unprompted_definition", "correction")
+                    ),
+                    at=rng.randrange(6),
+                    line=f"{n // 2 * 2 if rng.random() < 0.2 else n}-{k}",
+                    session=f"{user}/{file}",
+                    domain=rng.choice(("finance", "finance", None)),
+                    entities=rng.sample(("revenue", "churn", "report", "model"), 2),
+                )
+                for k in range(rng.randrange(1, 4))
+            ]
+        )
+    return made
+
+
+def test_the_order_of_reading_does_not_matter() -> None:
+    """200 permutations of 12 sessions, in batches, with some taken back and read again: the same
+    items, evidence and contradictions."""
+    both = False
+    for seed in range(200):
+        rng = seeded(seed)
+        sessions = crowd(seeded(seed % 10), 12)
+        wanted = knowledge([o for session in sessions for o in session])
+        doubts = contradictions(wanted, {}, {})
+        assert len(wanted.items) > 2
+        order = list(range(12))
+        rng.shuffle(order)
+        known, there = Known({}, {}), {}
+        found: dict[str, Row] = {}
+        checks: dict[str, Row] = {}
+        while order:
+            for n in order[: rng.randrange(1, 4)]:
+                there[n] = sessions[n]
+            order = [n for n in order if n not in there]
+            if order and rng.random() < 0.3:
+                lost = rng.choice(list(there))
+                del there[lost]
+                order.append(lost)
+            seen = [o for session in there.values() for o in session]
+            rng.shuffle(seen)
+            known = applied(known, merge(seen, known))
+            found = contradictions(known, found, checks)
+        assert known.items == wanted.items, seed
+        assert known.evidence == wanted.evidence, seed
+        assert found == doubts, seed
+        both |= bool(doubts)
+    assert both
+
+
+def contradictions(known: Known, found: dict[str, Row], checks: dict[str, Row]) -> dict[str, Row]:
+    """The contradictions after a check by rules; `checks` are brought up to date."""
+    items = [
+        tuple(list(v) if isinstance(v, tuple) else v for v in row(i)) for i in known.items.values()
+    ]
+    rows = {"items": items, "contradictions": [*found.values()], "checks": [*checks.values()]}
+    made = Checking(None).compute(Inputs(frozenset(), rows, datetime.now(UTC)))
+    after = []
+    for table, there in (("knowledge_contradictions", found), ("knowledge_checks", checks)):
+        kept = {k: v for k, v in there.items() if k not in made.removed[table]}
+        after.append(kept | {str(r[0]): r for r in made.added[table]})
+    checks.clear()
+    checks |= after[1]
+    return after[0]
+
+
+def test_the_order_of_reading_does_not_matter_beside_reviewed_items() -> None:
+    for seed in range(60):
+        rng = seeded(seed)
+        sessions = crowd(seeded(seed % 6), 10)
+        everything = [o for session in sessions for o in session]
+        start = knowledge(sessions[0])
+        items = {
+            k: replace(i, status=rng.choice(("approved", "rejected", "pending")))
+            for k, i in start.items.items()
+        }
+        files = frozenset(o.session_file for o in everything)
+        start = replace(start, items=items, files=files)
+        wanted = applied(start, merge(everything, start, items))
+        known = applied(start, merge(sessions[0], start, items))
+        order = list(range(1, 10))
+        rng.shuffle(order)
+        for end in range(1, 10):
+            seen = [*sessions[0], *(o for n in order[:end] for o in sessions[n])]
+            known = applied(known, merge(seen, known))
+        assert known.items == wanted.items, seed
+        assert known.evidence == wanted.evidence, seed
+
+
+def test_what_has_no_time_comes_last_and_is_no_error() -> None:
+    timeless = replace(said(FISCAL, "bob"), detected_at=None, digest="x")
+    known = knowledge([timeless, said(PARAPHRASE, at=3)])
+    assert only(known).content == PARAPHRASE
+    assert only(known).updated_at == NOON + 3 * 3_600_000_000
+    assert only(knowledge([timeless])).created_at is None

@@ -1,0 +1,168 @@
+"""What the rules find: the labelled set, the shape of a detection, and texts that are no prose."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.detection import LABELLED, detections, read, report, score
+from conversations import FACT, said, turns_of
+from session_pipeline_dagster.contract.processor import Notes
+from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
+from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
+from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.detection.sentences import sentences
+from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
+
+KINDS = {"correction", "confirmation", "unprompted_definition", None}
+
+
+def found(*texts: str) -> list[Detection]:
+    """In a conversation; the last text is the person's."""
+    roles = ("user", "assistant") if len(texts) % 2 else ("assistant", "user")
+    lines = [said(roles[n % 2], text, n) for n, text in enumerate(texts)]
+    return RulesExtractor().find(turns_of(*lines), 0, "s", Notes())
+
+
+def test_the_labelled_set_is_large_and_its_halves_share_nothing() -> None:
+    tune, measured = read("tune"), read("measured")
+    assert len(measured) >= 150
+    assert len(tune) >= 150
+    assert {row.label for row in tune} == {row.label for row in measured} == KINDS
+    assert not {row.user for row in tune} & {row.user for row in measured}
+    assert sum(row.label is None for row in measured) >= 60
+    assert (LABELLED / "README.md").exists()
+
+
+@pytest.mark.parametrize("half", ["tune", "measured"])
+def test_the_rules_reach_their_precision_and_recall(half: str) -> None:
+    reached = score(half)
+    assert reached.precision >= 0.95, reached.wrong
+    assert reached.recall >= 0.90, reached.missed
+
+
+def test_the_benchmark_reports_both_halves() -> None:
+    assert [line.split()[0] for line in report().splitlines()[1:]] == ["tune", "measured"]
+
+
+def test_every_quote_stands_in_its_turn_and_every_content_in_its_quote() -> None:
+    count = 0
+    for row in [*read("tune"), *read("measured")]:
+        for detection in detections(row):
+            count += 1
+            assert stands_in(detection.quote, folded(row.user)), row.id
+            assert folded(detection.content)[1:] in folded(detection.quote), row.id
+            assert detection.domain is None or detection.domain in DOMAINS
+            assert list(detection.entities) == sorted(set(detection.entities))
+    assert count > 150
+
+
+def test_a_correction_takes_the_fact_without_the_no() -> None:
+    (detection,) = found("By order date.", f"Hmm, {FACT[0].lower()}{FACT[1:]}")
+    assert detection.detection_type == "correction"
+    assert detection.content.startswith("The invoice date: the rate")
+    assert detection.quote.startswith("Hmm, no, it's actually")
+
+
+def test_a_sentence_that_goes_on_with_the_fact_belongs_to_it() -> None:
+    (detection,) = found("They are deleted.", "No, users are anonymised. They stay for 24 months.")
+    assert detection.content == "Users are anonymised. They stay for 24 months"
+
+
+def test_two_facts_of_one_turn_are_two_detections() -> None:
+    text = "That's wrong, the rows are removed later. FYI our convention is that ids are text."
+    assert [d.detection_type for d in found("The rows are doubled.", text)] == [
+        "correction",
+        "unprompted_definition",
+    ]
+
+
+def test_a_yes_needs_the_assistant_s_statement_and_the_person_s_own_words() -> None:
+    fact = "Yes, refunds are always subtracted first."
+    assert found("Refunds are subtracted first?", fact)
+    assert not found(fact)
+    assert not found("The tile is blue.", fact)
+    assert not found("Refunds are subtracted first?", "Yes.")
+    assert not found("Refunds are subtracted first?", "Yes, subtract the refunds first.")
+
+
+def test_what_the_assistant_says_teaches_nothing() -> None:
+    assert not found("hello", "FYI our convention is that rates are daily.", "ok")
+
+
+def test_a_request_to_write_a_rule_down_is_no_rule() -> None:
+    assert not found("Add a comment: our convention is that rates are daily.")
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "```\nno, it's actually the invoice date: it is always that\n```",
+        "> our convention is that rates are daily",
+        "2026-03-01 10:00:00 INFO our convention is that rates are daily",
+        "ValueError: the correct way is to pass an int",
+        '{"rule": "our convention is that rates are daily"}',
+        "+ # our convention is that rates are daily",
+        "def rate(): # our convention is that rates are daily",
+        "| rule | our convention is that rates are daily |",
+        "// our convention is that rates are daily",
+        "<p>our convention is that rates are daily</p>",
+    ],
+)
+def test_pasted_lines_teach_nothing(pasted: str) -> None:
+    assert not found("By order date.", pasted)
+    assert not found("By order date.", f"look at this:\n{pasted}\n")
+
+
+def test_prose_around_a_paste_is_still_read() -> None:
+    text = "FYI our convention is that rates are daily.\n```\nx = 1\n```\nplease fix the tests"
+    (detection,) = found(text)
+    assert detection.content == "Our convention is that rates are daily"
+
+
+def test_a_wrapped_line_is_one_sentence_and_an_abbreviation_ends_none() -> None:
+    text = "for reference, the rate of an invoice in a foreign currency is always\nthat of its day"
+    (detection,) = found(text)
+    assert detection.content.endswith("that of its day")
+    kept = [s.text for s in sentences("Costs, e.g. rent of 3.5 % vs. fees, are net. Yes.")]
+    assert kept == ["Costs, e.g. rent of 3.5 % vs. fees, are net.", "Yes."]
+
+
+def test_typographic_quotes_and_dashes_are_read_and_kept() -> None:
+    (detection,) = found("It is weekly.", "No, it’s monthly – the “rate” is never weekly.")
+    assert "it’s monthly – the “rate”" in detection.quote
+
+
+def test_the_same_text_gives_the_same_detections() -> None:
+    rows = read("tune")
+    assert [detections(row) for row in rows] == [detections(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "unit", ["no, ", "yes ", "a. ", "not ", "the x is ", "FYI ", "```\n", "> x\n", "\n", "x" * 700]
+)
+def test_a_huge_turn_is_read_in_no_time(unit: str) -> None:
+    begun = time.monotonic()
+    found("It is so.", unit * (2_000_000 // len(unit)))
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("content", "domain", "entities"),
+    [
+        ("The VAT rate follows the billing country", "finance", {"vat", "rate", "billing"}),
+        ("fct_mrr is rebuilt by dbt from the raw tables", "data", {"fct_mrr", "dbt", "table"}),
+        ("TLS ends at the load balancer of the cluster", "infrastructure", {"tls", "cluster"}),
+        ("Birds sing at dawn", None, set()),
+    ],
+)
+def test_a_fact_has_a_domain_and_names_things(
+    content: str, domain: str | None, entities: set[str]
+) -> None:
+    assert domain_of(content) == domain
+    assert entities <= set(entities_of(content))
+
+
+def test_the_rule_sheet_says_what_a_label_is() -> None:
+    text = Path(LABELLED / "README.md").read_text("utf-8")
+    assert all(kind in text for kind in KINDS if kind)

@@ -1,0 +1,71 @@
+"""Docs are code: what they say is held against what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from test_layers import LAYERS, OLD_PATHS
+
+from places import ROOT
+from session_pipeline_dagster.cli import main
+
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    source = (ROOT / "session_pipeline_dagster" / "settings.py").read_text("utf-8")
+    read = set(re.findall(r'env, "([A-Z_]+)"', source)) - {"DATA_DIR"}
+    rows = set(re.findall(r"^\| `([A-Z_]+)` \|", page("docs/operations.md"), re.MULTILINE))
+    assert len(read) > 12
+    assert rows == read
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_make_target_and_module_named_exists(path: Path) -> None:
+    text = path.read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    modules = {str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py") if ".venv" not in p.parts}
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert any(module.endswith(name) for module in modules), name
+
+
+def test_every_module_has_its_line_in_the_architecture() -> None:
+    package = ROOT / "session_pipeline_dagster"
+    modules = {p.name for p in package.glob("*.py") if p.stem not in {"__init__", *OLD_PATHS}}
+    text = page("docs/architecture.md")
+    assert {name for name in modules if f"{name}`" not in text} == set()
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_tested() -> None:
+    """From the top down; a layer's minor modules may be left out."""
+    (line,) = re.findall(r"^`(definitions → .*)`$", page("docs/architecture.md"), re.MULTILINE)
+    ranks = {name.partition(".")[0]: rank for rank, layer in enumerate(LAYERS) for name in layer}
+    said = [[ranks[name] for name in part.split(", ")] for part in line.split(" → ")]
+    assert all(len({*layer}) == 1 for layer in said)
+    assert [layer[0] for layer in said] == sorted((x[0] for x in said), reverse=True)
+    assert len(said) == len({layer[0] for layer in said}) > 8
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    paths = sorted((ROOT / "docs" / "decisions").iterdir())
+    heads = [int(re.match(r"# (\d+)\. \S", path.read_text("utf-8"))[1]) for path in paths]
+    assert heads == [int(path.name[:4]) for path in paths] == [*range(1, len(paths) + 1)]
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    named = set(re.findall(r"session-pipeline ([a-z]+)", page("README.md")))
+    assert named == set(main.list_commands(None))

@@ -1,0 +1,370 @@
+"""What is a session file and what is not, on a real file system; read once, hashed as read."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+import xxhash
+
+from lines import encode, other, user
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.settings import Layout, Root
+from session_pipeline_dagster.sources.files import session_day
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.snapshot import complete_part
+from session_pipeline_dagster.transcripts.head import HEAD_BYTES
+
+LINE = encode(user("a"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+def put(root: Path, key: str, content: bytes = LINE) -> Path:
+    path = root / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def source(root: Path, layout: Layout = Layout.USERS, user: str = "me") -> LocalSource:
+    return LocalSource((Root(root),), layout, user)
+
+
+def keys(root: Path) -> list[str]:
+    return [file.key for file in source(root).scan().files]
+
+
+def left_out(root: Path) -> dict[str, str]:
+    return {left.key: left.reason for left in source(root).scan().left_out}
+
+
+TREE = {
+    "alice/x.jsonl": ("alice", None),
+    "alice/proj/x.jsonl": ("alice", "proj"),
+    "alice/proj/s/subagents/agent-1.jsonl": ("alice", "proj"),
+    "alice/proj/s/subagents/workflows/w/agent-2.jsonl": ("alice", "proj"),
+    "alice/s/subagents/agent-3.jsonl": ("alice", None),
+    "Bob/x.jsonl": ("Bob", None),
+    "bob/x.jsonl": ("bob", None),
+}
+
+
+def test_below_each_user_files_of_any_depth_are_found(root: Path) -> None:
+    for key in TREE:
+        put(root, key)
+    files = source(root).scan().files
+    assert {f.key: (f.user, f.project) for f in files} == TREE
+    assert [f.key for f in files] == sorted(TREE)
+
+
+def test_in_the_projects_layout_the_first_folder_is_the_project(root: Path) -> None:
+    put(root, "-home-me-p/x.jsonl")
+    put(root, "-home-me-p/x/subagents/agent-1.jsonl")
+    files = source(root, Layout.PROJECTS, "carol").scan().files
+    assert [(f.user, f.project) for f in files] == [("carol", "-home-me-p")] * 2
+
+
+def test_a_file_says_what_stat_says(root: Path) -> None:
+    path = put(root, "alice/x.jsonl")
+    (file,) = source(root).scan().files
+    found = path.stat()
+    assert (file.signature.size, file.signature.mtime_ns, file.signature.ctime_ns, file.path) == (
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        str(path),
+    )
+
+
+def test_an_empty_root_has_no_files_and_an_empty_file_is_one(root: Path) -> None:
+    assert keys(root) == []
+    put(root, "alice/x.jsonl", b"")
+    assert keys(root) == ["alice/x.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "whose"), [(Layout.USERS, "user"), (Layout.PROJECTS, "project")]
+)
+def test_a_stray_file_at_the_root_is_left_out_with_its_reason(root, layout, whose: str) -> None:
+    put(root, "stray.jsonl")
+    scan = source(root, layout).scan()
+    assert list(scan.files) == []
+    assert [(x.key, x.reason) for x in scan.left_out] == [
+        ("stray.jsonl", f"not inside a folder of a {whose}")
+    ]
+
+
+def test_files_beside_sessions_are_no_sessions(root: Path) -> None:
+    for name in ("sessions-index.json", "agent-1.meta.json", "x.jsonl.tmp", "tool-results/a.txt"):
+        put(root, f"alice/{name}")
+    put(root, "README.md")
+    assert (keys(root), left_out(root)) == ([], {})
+
+
+def test_symbolic_links_are_left_out_wherever_they_lead(root: Path, tmp_path: Path) -> None:
+    real, outside = put(root, "alice/real.jsonl"), put(tmp_path, "outside/secret.jsonl")
+    links = {
+        "alice/inside.jsonl": real,
+        "alice/outside.jsonl": outside,
+        "alice/dangling.jsonl": root / "nowhere",
+        "alice/loop.jsonl": root / "alice/loop.jsonl",
+        "alice/to-folder": outside.parent,
+        "alice/to-root": root,
+        "bob": outside.parent,
+        "top.jsonl": real,
+    }
+    for key, target in links.items():
+        (root / key).symlink_to(target)
+    assert keys(root) == ["alice/real.jsonl"]
+    assert left_out(root).keys() == links.keys()
+    assert all(reason.startswith("symbolic link") for reason in left_out(root).values())
+
+
+def test_a_root_that_is_a_link_is_followed(root: Path, tmp_path: Path) -> None:
+    put(root, "alice/x.jsonl")
+    (tmp_path / "link").symlink_to(root)
+    assert keys(tmp_path / "link") == ["alice/x.jsonl"]
+
+
+def test_fifos_and_folders_named_like_sessions_are_left_out(root: Path) -> None:
+    put(root, "alice/folder.jsonl/inner.jsonl")
+    put(root, "user.jsonl/x.jsonl")
+    os.mkfifo(root / "alice/fifo.jsonl")
+    os.mkfifo(root / "top.jsonl")
+    assert keys(root) == []
+    assert left_out(root) == {
+        "alice/folder.jsonl": "folder",
+        "alice/fifo.jsonl": "not a regular file",
+        "top.jsonl": "not a regular file",
+        "user.jsonl": "folder",
+    }
+
+
+@pytest.mark.parametrize("swap", ["fifo", "link", "folder"])
+def test_what_took_a_files_place_since_the_scan_is_not_read(root: Path, swap: str) -> None:
+    path, target = put(root, "alice/x.jsonl"), put(root, "alice/y.jsonl")
+    file = source(root).scan().files[0]
+    path.unlink()
+    {"fifo": os.mkfifo, "link": lambda p: p.symlink_to(target), "folder": Path.mkdir}[swap](path)
+    with pytest.raises(OSError, match=r"."):
+        source(root).read(file)
+
+
+# Runs as another user where we are root, because root may read everything.
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.settings import Root
+os.chdir(sys.argv[1])
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    scan = LocalSource((Root(Path(sys.argv[2])),)).scan()
+except SourceUnavailable as error:
+    sys.exit(f"unavailable: {error}")
+for file in scan.files:
+    print("file", file.key)
+for left in scan.left_out:
+    print("left", left.key, left.reason)
+"""
+
+
+def scan_as_nobody(folder: Path, root: str) -> subprocess.CompletedProcess[str]:
+    folder.chmod(0o755)
+    command = [sys.executable, "-c", AS_NOBODY, str(folder), root]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def locked(root: Path):
+    """A folder that nobody may enter, with a session file in it."""
+    folder = put(root, "alice/locked/x.jsonl").parent
+    folder.chmod(0)
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_an_unreadable_folder_is_left_out_and_the_others_are_read(root, locked, tmp_path) -> None:
+    put(root, "alice/open/x.jsonl")
+    found = scan_as_nobody(tmp_path, "root")
+    assert found.stdout.splitlines() == [
+        "file alice/open/x.jsonl",
+        "left alice/locked/ folder cannot be read: Permission denied",
+    ], found.stderr
+
+
+@pytest.mark.parametrize("below", ["", "/sessions"], ids=["itself", "its parent"])
+def test_an_unreadable_root_is_an_error_of_the_source(locked, tmp_path, below: str) -> None:
+    found = scan_as_nobody(tmp_path, f"root/alice/locked{below}")
+    assert found.stderr.startswith("unavailable: session root"), found.stderr
+
+
+def test_a_missing_root_names_the_setting(root: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"does not exist.*SESSION_DATA_DIR"):
+        source(root / "missing").scan()
+
+
+def test_a_root_that_is_a_file_names_the_setting(root: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"is not a directory.*SESSION_DATA_DIR"):
+        source(put(root, "file")).scan()
+
+
+def test_one_missing_root_of_several_is_an_error(root: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="missing"):
+        LocalSource((Root(root), Root(root / "missing", "two"))).scan()
+
+
+def test_only_a_named_root_prefixes_its_keys(root: Path, tmp_path: Path) -> None:
+    put(root, "alice/x.jsonl")
+    put(tmp_path, "second/alice/x.jsonl")
+    put(tmp_path, "second/stray.jsonl")
+    scan = LocalSource((Root(root), Root(tmp_path / "second", "two"))).scan()
+    found = [(f.key, f.user, f.project) for f in scan.files]
+    assert found == [("alice/x.jsonl", "alice", None), ("two:alice/x.jsonl", "alice", None)]
+    assert [left.key for left in scan.left_out] == ["two:stray.jsonl"]
+
+
+NAMES = [
+    b"a b.jsonl",
+    b'it\'s "quoted".jsonl',
+    b"two\nlines.jsonl",
+    b"-rf.jsonl",
+    b"..jsonl",
+    b".jsonl",
+    b"a\xff.jsonl",
+    b"a\xfe.jsonl",
+    b"a%FF.jsonl",
+    b"a%25FF.jsonl",
+    b"a%ff.jsonl",
+    b"100%.jsonl",
+    "ü%FF.jsonl".encode(),
+    "\U0001f600.jsonl".encode(),
+]
+
+
+def test_odd_names_give_distinct_keys_that_every_store_takes(root: Path) -> None:
+    for name in NAMES:
+        put(root, f"alice/{os.fsdecode(name)}", name)
+    files = source(root).scan().files
+    assert len({file.key.encode() for file in files}) == len(NAMES)
+    assert sorted(source(root).read(f).signature.size for f in files) == sorted(map(len, NAMES))
+    plain = {f"alice/{name.decode()}" for name in NAMES[:6]}
+    assert plain < {file.key for file in files}
+
+
+def test_odd_folder_names_give_distinct_users(root: Path) -> None:
+    for name in (b"b\xff", b"b%FF"):
+        put(root, f"{os.fsdecode(name)}/x.jsonl")
+    users = [file.user for file in source(root).scan().files]
+    assert sorted(users) == ["b%25FF", "b%FF"]
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept"),
+    [
+        (b"", False),
+        (b'{"type":"user","mess', False),
+        (b'{"type":"user"}', True),
+        (b' {"type":"user"} ', True),
+        (b'{"type":"user"}\r', True),
+        (b'{"type":"user","x":"\xff"}', True),
+        (b'{"type":"user","x":NaN}', True),
+        (b'{"type":"user"}{"type":', False),
+        (b"\0" * 100, False),
+        (b"nonsense", False),
+        (b"17", False),
+        (b"   ", False),
+        (b"[" * 100_000, False),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+@pytest.mark.parametrize("before", [b"", LINE], ids=["only line", "after a line"])
+def test_a_last_line_without_newline_counts_once_it_is_whole(before, tail, kept: bool) -> None:
+    assert complete_part(before + tail) == before + (tail if kept else b"")
+
+
+def test_an_only_line_counts_behind_a_bom_too() -> None:
+    assert complete_part(BOM + b'{"type":"user"}') == BOM + b'{"type":"user"}'
+
+
+@pytest.mark.parametrize("tail", [b"", b'{"half', b'{"type":"user"}'])
+def test_the_hash_is_that_of_the_complete_part(root: Path, tail: bytes) -> None:
+    put(root, "alice/x.jsonl", LINE + tail)
+    (file,) = source(root).scan().files
+    content = source(root).read(file)
+    assert content.complete == complete_part(LINE + tail)
+    assert content.file_hash == xxhash.xxh3_128_hexdigest(content.complete)
+    assert content.signature == file.signature
+
+
+def test_a_file_that_is_gone_says_so(root: Path) -> None:
+    path = put(root, "alice/x.jsonl")
+    (file,) = source(root).scan().files
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        source(root).read(file)
+
+
+TIMELESS = encode(other("summary", at=None))
+MTIME = date(2025, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "day"),
+    [
+        (LINE, date(2026, 3, 10)),
+        (BOM + LINE, date(2026, 3, 10)),
+        (TIMELESS + LINE, date(2026, 3, 10)),
+        (TIMELESS * 1000 + LINE, date(2026, 3, 10)),
+        (TIMELESS + b" " * (17 << 10) + LINE, date(2026, 3, 10)),
+        (LINE[:-1], date(2026, 3, 10)),
+        (LINE[:-2], MTIME),
+        (TIMELESS + LINE[:-9], MTIME),
+        (TIMELESS, MTIME),
+        (b"", MTIME),
+        (b" " * HEAD_BYTES + b"\n" + LINE, MTIME),
+        (b" " * (HEAD_BYTES - len(LINE) - 1) + b"\n" + LINE, date(2026, 3, 10)),
+        (b" " * (HEAD_BYTES - len(LINE)) + b"\n" + LINE, MTIME),
+        (b" " * (HEAD_BYTES - len(LINE) - 1) + b"\n" + LINE + b'{"half', date(2026, 3, 10)),
+        (b" " * (HEAD_BYTES - len(LINE)) + b"\n" + LINE[:-1], date(2026, 3, 10)),
+    ],
+    ids=range(15),
+)
+def test_the_head_alone_gives_the_day_that_the_whole_file_gives(root, content, day: date) -> None:
+    path = put(root, "alice/x.jsonl", content)
+    at = int(datetime(2025, 3, 2, 12, tzinfo=UTC).timestamp())
+    os.utime(path, (at, at))
+    (file,) = source(root).scan().files
+    assert (source(root).day(file), session_day(source(root).read(file))) == (day, day)
+
+
+@pytest.mark.parametrize(("mtime", "day"), [(-1, date(1969, 12, 31)), (2**33, date(2242, 3, 16))])
+def test_an_odd_mtime_still_gives_a_day(root: Path, mtime: int, day: date) -> None:
+    os.utime(put(root, "alice/x.jsonl", TIMELESS), (mtime, mtime))
+    (file,) = source(root).scan().files
+    assert source(root).day(file) == day
+
+
+def test_of_two_files_with_one_key_the_second_is_left_out(tmp_path: Path) -> None:
+    for folder in ("one/team:alice", "two/alice"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.jsonl").write_text("{}\n")
+    scan = LocalSource((Root(tmp_path / "one"), Root(tmp_path / "two", "team"))).scan()
+    assert [file.key for file in scan.files] == ["team:alice/x.jsonl"]
+    assert [(left.key, "this key" in left.reason) for left in scan.left_out] == [
+        ("team:alice/x.jsonl", True)
+    ]

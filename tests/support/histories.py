@@ -1,0 +1,368 @@
+"""Random histories of session files against an oracle: real files, a real database, fast.
+
+A batch plays many histories side by side: each has a folder of its own, does its own things to its
+files, and all meet the same ticks. A tick is a pass of one of two processors over everything,
+undisturbed or killed at a random step. After each the tables are held against the oracle:
+
+- undisturbed: rows and state are those of every file as it was when the tick began;
+- killed: each file has its rows and state of before or of now, and never one without the other.
+"""
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from duckdb import DuckDBPyConnection
+
+from helpers import OLD, EchoProcessor, session_line
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_batch
+from session_pipeline_dagster.settings import OnDelete, Root, Settings
+from session_pipeline_dagster.sources.files import Content, SessionFile
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.store.database import Store
+
+ROUNDS = 8
+NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")
+Rows = tuple[tuple[int, int], ...]
+
+
+class Killed(BaseException):
+    """A kill, as far as one process can play it: nothing after it runs."""
+
+
+class Violation(AssertionError):
+    """The tables are not what the oracle says. `history` is its number in the batch."""
+
+    def __init__(self, history: int, message: str) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+class Killer:
+    """Counts steps and kills at one of them."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def step(self) -> None:
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+
+class KillableStore(Store):
+    """A store that may be killed before, in and after each of its transactions."""
+
+    killer: Killer
+
+    @contextmanager
+    def transaction(self) -> Generator[DuckDBPyConnection]:
+        self.killer.step()
+        with super().transaction() as connection:
+            yield connection
+            self.killer.step()
+        self.killer.step()
+
+
+class BusySource(LocalSource):
+    """A source whose files may be appended to while they are processed."""
+
+    armed: dict[str, bytes]
+    killer: Killer
+
+    def read(self, file: SessionFile) -> Content:
+        self.killer.step()
+        content = super().read(file)
+        self.append(file)
+        return content
+
+    def append(self, file: SessionFile) -> None:
+        more = self.armed.pop(file.key, None)
+        if more:
+            with open(file.path, "ab") as handle:  # noqa: PTH123
+                handle.write(more)
+
+
+class KillableEcho(EchoProcessor):
+    """EchoProcessor, killable at each file."""
+
+    def __init__(self, name: str, killer: Killer) -> None:
+        super().__init__(name=name)
+        self.killer = killer
+
+    def process(self, session: Session) -> ProcessorResult:
+        self.killer.step()
+        return super().process(session)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tested; a planted bug replaces a part."""
+
+    store: type[KillableStore] = KillableStore
+    source: type[BusySource] = BusySource
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One content of a file: the rows it must give, and the hash of what is complete of it."""
+
+    rows: Rows = ()
+    file_hash: str | None = None
+
+
+NOTHING = Seen()
+
+
+def oracle(content: bytes, cache: dict[bytes, Seen]) -> Seen:
+    """What a file of this content must give, by a reader of its own."""
+    if content not in cache:
+        end = content.rfind(b"\n") + 1
+        complete = content if _size(content[end:]) is not None else content[:end]
+        sizes = enumerate(map(_size, complete.split(b"\n")), start=1)
+        rows = [(number, size) for number, size in sizes if size is not None]
+        cache[content] = Seen(tuple(rows), xxhash.xxh3_128_hexdigest(complete))
+    return cache[content]
+
+
+def _size(line: bytes) -> int | None:
+    """The length of a line's text; None where it is cut, or grown together of two."""
+    try:
+        return len(json.loads(line)["message"]["content"])
+    except ValueError:
+        return None
+
+
+@dataclass
+class Batch:
+    """Histories that are played side by side over one database."""
+
+    folder: Path
+    seed: int
+    histories: int
+    subject: Subject = field(default_factory=Subject)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)  # noqa: S311  to be played again
+        self.root = self.folder / "sessions"
+        self.root.mkdir(parents=True)
+        self.killer, self.armed, self.clock = Killer(), {}, 0
+        self.log: list[list[str]] = [[] for _ in range(self.histories)]
+        self.cache: dict[bytes, Seen] = {}
+        self.on_delete = self.random.choice(list(OnDelete))
+        size = 100 * self.histories
+        self.settings = Settings(batch_bytes=size, workers=1, on_delete=self.on_delete)
+        self.store = self.subject.store(self.folder / "histories.duckdb")
+        self.source = self.subject.source((Root(self.root),))
+        for part in (self.store, self.source):
+            object.__setattr__(part, "killer", self.killer)
+        object.__setattr__(self.source, "armed", self.armed)
+        self.processors = [KillableEcho(name, self.killer) for name in ("one", "two")]
+        self.last: dict[str, dict[str, Seen]] = {p.name: {} for p in self.processors}
+        # A root without a file counts as not mounted.
+        self.write(self.root / "zz" / "always.jsonl", session_line("x").encode())
+
+    # --- what happens to files ---
+
+    def write(self, path: Path, content: bytes, mtime_ns: int | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        self.stamp(path, mtime_ns)
+
+    def stamp(self, path: Path, mtime_ns: int | None = None) -> None:
+        """A clock of its own: what is written now would only ever be re-hashed as too fresh."""
+        self.clock += 1
+        ns = mtime_ns or (int(OLD.timestamp()) + self.clock) * 10**9
+        os.utime(path, ns=(ns, ns))
+
+    def line(self) -> bytes:
+        return session_line("y" * self.random.randint(1, 9)).encode()
+
+    def act(self, history: int) -> None:
+        folder, draw = self.root / f"h{history:04}", self.random
+        there = [folder / name for name in NAMES if (folder / name).exists()]
+        path = draw.choice(there) if there else folder / draw.choice(NAMES)
+        other = folder / draw.choice(NAMES)
+        what = draw.choice(ACTIONS) if there else "append"
+        self.log[history].append(f"{what} {path.name} {other.name}")
+        content = path.read_bytes() if path.exists() else b""
+        mtime_ns = path.stat().st_mtime_ns if path.exists() else None
+        getattr(self, what)(path, other, content, mtime_ns)
+
+    def append(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
+        if content and not content.endswith(b"\n"):
+            content = content[: content.rfind(b"\n") + 1]
+        self.write(path, content + b"".join(self.line() for _ in range(self.random.randint(1, 3))))
+
+    def partial(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
+        if content.endswith(b"\n"):
+            line = self.line()
+            self.write(path, content + line[: self.random.randint(1, len(line) - 2)])
+
+    def complete(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
+        end = content.rfind(b"\n") + 1
+        if content[end:]:
+            whole = self.line()[:-1] + self.random.choice([b"", b"\n"])
+            self.write(path, content[:end] + whole)
+
+    def append_keeping_mtime(self, path: Path, other: Path, content: bytes, mtime: int) -> None:
+        self.append(path, other, content, mtime)
+        self.stamp(path, mtime)
+
+    def append_while_read(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
+        if content.endswith(b"\n"):
+            self.armed[path.relative_to(self.root).as_posix()] = self.line()
+            self.stamp(path)
+
+    def truncate(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
+        lines = content.splitlines(keepends=True)
+        self.write(path, b"".join(lines[: self.random.randint(0, len(lines))])[: len(content)])
+
+    def cut(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
+        self.write(path, content[: self.random.randint(0, len(content))])
+
+    def rewrite_same_size(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
+        self.write(path, _shifted(content))
+
+    def rewrite_same_size_and_mtime(self, path: Path, _o: Path, content: bytes, mtime: int) -> None:
+        self.write(path, _shifted(content), mtime)
+
+    def rename(self, path: Path, other: Path, _content: bytes, _mtime: int) -> None:
+        other.parent.mkdir(exist_ok=True)
+        path.rename(other)
+
+    def copy(self, path: Path, other: Path, content: bytes, _mtime: int) -> None:
+        if path != other:
+            self.write(other, content)
+
+    def copy_with_mtime(self, path: Path, other: Path, content: bytes, mtime: int) -> None:
+        if path != other:
+            self.write(other, content, mtime)
+
+    def delete(self, path: Path, _other: Path, _content: bytes, _mtime: int) -> None:
+        path.unlink()
+
+    def touch(self, path: Path, _other: Path, _content: bytes, _mtime: int) -> None:
+        self.stamp(path)
+
+    def mtime_back(self, path: Path, _other: Path, _content: bytes, mtime: int) -> None:
+        self.stamp(path, mtime - self.random.randint(1, 10**6) * 10**9)
+
+    # --- ticks ---
+
+    def contents(self) -> dict[str, Seen]:
+        return {
+            path.relative_to(self.root).as_posix(): oracle(path.read_bytes(), self.cache)
+            for path in self.root.rglob("*.jsonl")
+        }
+
+    def play(self) -> None:
+        """Every round something may happen in every history, then a tick."""
+        for _ in range(ROUNDS):
+            for history in range(self.histories):
+                for _ in range(self.random.randint(0, 3)):
+                    self.act(history)
+            self.tick(self.random.choice(self.processors), kill=self.random.random() < KILLED)
+        for processor in self.processors:
+            self.tick(processor, kill=False)
+
+    def tick(self, processor: Processor, *, kill: bool) -> None:
+        now = self.contents()
+        self.killer.left = self.random.randint(1, 2 * self.histories) if kill else 0
+        for log in self.log:
+            log.append(f"tick {processor.name}{' with a kill' if kill else ''}")
+        try:
+            report = run_batch(processor, self.source, self.store, self.settings, Options())
+        except Killed:
+            self.killer.left = 0
+            self.check(processor, now, killed=True)
+        else:
+            assert (report.errors, report.capped) == (0, 0)
+            # A kill that was meant for a later step did not happen.
+            self.killer.left = 0
+            self.check(processor, now, killed=False)
+        self.armed.clear()
+
+    def check(self, processor: Processor, now: Mapping[str, Seen], *, killed: bool) -> None:
+        before = self.last[processor.name]
+        found = self.found(processor)
+        purging = self.on_delete is OnDelete.PURGE
+        for key in {*before, *now, *found}:
+            was = before.get(key, NOTHING)
+            here = now.get(key)
+            wanted = here or (NOTHING if purging else was)
+            seen = found.get(key, NOTHING)
+            if seen == wanted or (killed and seen == was):
+                before[key] = seen
+                continue
+            history = int(key[1:5]) if key.startswith("h") else 0
+            raise Violation(
+                history,
+                f"seed {self.seed}: {key}: {seen}, not {wanted} ({was} before)\n"
+                + "\n".join(self.log[history]),
+            )
+
+    def found(self, processor: Processor) -> dict[str, Seen]:
+        """What the tables say, rows and state together; doubled rows and states show as such."""
+        (_, rows), (_, states) = self.store.query(
+            f"""SELECT session_file, line, text_bytes FROM {processor.name}_rows
+            ORDER BY ALL""",
+            f"""SELECT session_file, string_agg(file_hash, ' ') FROM session_processor_state
+            WHERE processor_name = '{processor.name}' GROUP BY 1""",
+        )
+        lists: dict[Any, list[Any]] = {}
+        for key, line, size in rows:
+            lists.setdefault(key, []).append((line, size))
+        hashes: dict[Any, Any] = dict(states)
+        keys = {*lists, *hashes}
+        return {key: Seen(tuple(lists.get(key, ())), hashes.get(key)) for key in keys}
+
+
+KILLED = 0.3
+ACTIONS = (
+    *("append", "partial", "complete", "append_keeping_mtime", "append_while_read", "truncate"),
+    *("cut", "rewrite_same_size", "rewrite_same_size_and_mtime", "rename", "copy"),
+    *("copy_with_mtime", "delete", "touch", "mtime_back"),
+)
+
+
+def _shifted(content: bytes) -> bytes:
+    """Other content of the same size: the first line of a text gets one letter less."""
+    lines = content.splitlines(keepends=True)
+    if lines and b'"content": "yy' in lines[0]:
+        lines[0] = lines[0].replace(b'"content": "yy', b'"content":  "y', 1)
+    return b"".join(lines)
+
+
+def play(
+    folder: Path, histories: int, subject: Subject | None = None, batch: int = 100, seed: int = 0
+) -> int:
+    """Play so many histories, a batch after the other; how many it were.
+
+    Raises:
+        Violation: with the history's number over all batches.
+    """
+    played, chunk, pool.CHUNK_BYTES = 0, pool.CHUNK_BYTES, 3000
+    try:
+        while played < histories:
+            folder_of_batch = folder / f"b{played}"
+            try:
+                Batch(folder_of_batch, seed + played, batch, subject or Subject()).play()
+            except Violation as violation:
+                raise Violation(played + violation.history + 1, str(violation)) from None
+            played += batch
+            shutil.rmtree(folder_of_batch)
+    finally:
+        pool.CHUNK_BYTES = chunk
+    return played
