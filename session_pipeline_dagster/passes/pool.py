@@ -1,4 +1,4 @@
-"""Tasks -> Outcomes, in this process or, for a large backlog, in a few worker processes.
+"""Tasks -> what came of them, in this process or, for a large backlog, in a few worker processes.
 
 Parsing is bound by one core; workers send Arrow back and the caller stays the only writer.
 """
@@ -11,21 +11,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.processor import Processor, extras
-from session_pipeline_dagster.passes.breadcrumbs import Trail
 from session_pipeline_dagster.passes.threads import side_by_side
-from session_pipeline_dagster.passes.work import Outcome, Task, Workbench
+from session_pipeline_dagster.passes.work import Task, Work, Workbench, Worked
 from session_pipeline_dagster.sources.files import SessionSource
-
-if TYPE_CHECKING:
-    import pyarrow
 
 CHUNK_BYTES = 8 << 20
 _WORTH_A_POOL = 64 << 20
@@ -74,31 +69,23 @@ def hire(count: int, processor: Processor) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, context, _begin, (processor,))
 
 
-def outcomes(
-    pool: ProcessPoolExecutor | None,
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    stop: float,
-    trail: Trail,
-) -> Iterator[Outcome]:
+def work_through(
+    pool: ProcessPoolExecutor | None, work: Work, tasks: Sequence[Task]
+) -> Iterator[Worked]:
     """Work on the tasks in order, and hand out what came of every few megabytes.
 
     Args:
         pool: where to work; None = here.
-        stop: `time.monotonic()` after which no further task is begun.
-        trail: where to write down which file is in work.
 
     Raises:
         WorkersDied: after everything else has been handed out.
     """
     if pool is not None:
-        yield from _in_workers(pool, processor, source, schemas, tasks, stop, trail)
-    elif threads := extras(processor).threads:
-        yield from side_by_side(processor, source, schemas, tasks, stop, threads, trail)
+        yield from _in_workers(pool, work, tasks)
+    elif threads := extras(work.processor).threads:
+        yield from side_by_side(work, tasks, threads)
     else:
-        yield from _here(processor, source, schemas, tasks, stop, trail)
+        yield from _here(work, tasks)
 
 
 def can_travel(processor: Processor, source: SessionSource) -> bool:
@@ -110,19 +97,12 @@ def can_travel(processor: Processor, source: SessionSource) -> bool:
     return True
 
 
-def _here(
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    stop: float,
-    trail: Trail,
-) -> Iterator[Outcome]:
-    bench = Workbench(processor, source, schemas)
-    with trail.walk() as crumb:
+def _here(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
+    bench = Workbench(work)
+    with work.trail.walk() as crumb:
         for chunk in _chunks(tasks):
             for task in chunk:
-                if time.monotonic() >= stop:
+                if time.monotonic() >= work.stop:
                     yield bench.take()
                     return
                 crumb.name(task.file)
@@ -131,22 +111,14 @@ def _here(
             yield bench.take()
 
 
-def _in_workers(
-    pool: ProcessPoolExecutor,
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    stop: float,
-    trail: Trail,
-) -> Iterator[Outcome]:
-    running: deque[tuple[list[Task], Future[Outcome]]] = deque()
+def _in_workers(pool: ProcessPoolExecutor, work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
+    running: deque[tuple[list[Task], Future[Worked]]] = deque()
     unfinished: list[Task] = []
     for chunk in _chunks(tasks):
-        if time.monotonic() >= stop:
+        if time.monotonic() >= work.stop:
             break
         try:
-            future = pool.submit(_work, processor, source, schemas, chunk, trail)
+            future = pool.submit(_work_on, work, chunk)
         except BrokenProcessPool:
             unfinished += chunk
             continue
@@ -161,16 +133,16 @@ def _in_workers(
 
 
 def _next(
-    running: deque[tuple[list[Task], Future[Outcome]]], unfinished: list[Task]
-) -> Iterator[Outcome]:
-    """The next outcome; none, and its tasks unfinished, if the pool died before it."""
+    running: deque[tuple[list[Task], Future[Worked]]], unfinished: list[Task]
+) -> Iterator[Worked]:
+    """What came next; nothing, and its tasks unfinished, if the pool died before it."""
     chunk, future = running.popleft()
     try:
-        outcome = future.result()
+        worked = future.result()
     except BrokenProcessPool:
         unfinished += chunk
     else:
-        yield outcome
+        yield worked
 
 
 def _nothing() -> None:
@@ -194,15 +166,9 @@ def _end_with_its_run() -> None:
         os._exit(1)
 
 
-def _work(
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    trail: Trail,
-) -> Outcome:
-    bench = Workbench(processor, source, schemas)
-    with trail.walk(worker=True) as crumb:
+def _work_on(work: Work, tasks: Sequence[Task]) -> Worked:
+    bench = Workbench(work)
+    with work.trail.walk(worker=True) as crumb:
         for task in tasks:
             crumb.name(task.file)
             bench.work_on(task)

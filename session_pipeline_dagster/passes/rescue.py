@@ -7,19 +7,12 @@ again alone; the one that kills its process alone has failed, the others are sim
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.passes.breadcrumbs import DIED, Trail
-from session_pipeline_dagster.passes.pool import WorkersDied, can_travel, hire, outcomes
-from session_pipeline_dagster.passes.work import Failed, Outcome, Task
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.passes.pool import WorkersDied, can_travel, hire, work_through
+from session_pipeline_dagster.passes.work import Failed, Task, Work, Worked
 from session_pipeline_dagster.store.states import Failure
-
-if TYPE_CHECKING:
-    import pyarrow
-
 
 _WORKERS = 2
 _TOO_SOON = (
@@ -39,16 +32,10 @@ def apart(tasks: Sequence[Task], failures: Mapping[str, Failure]) -> tuple[list[
     return safe, risky
 
 
-def rescued(
-    pool: ProcessPoolExecutor | None,
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    stop: float,
-    trail: Trail,
-) -> Iterator[Outcome]:
-    """`pool.outcomes`, and what came of the files whose worker died.
+def work_safely(
+    pool: ProcessPoolExecutor | None, work: Work, tasks: Sequence[Task]
+) -> Iterator[Worked]:
+    """`pool.work_through`, and what came of the files whose worker died.
 
     Raises:
         PipelineError: workers die before they have begun a file.
@@ -57,42 +44,35 @@ def rescued(
     with ExitStack() as hired:
         while tasks:
             try:
-                yield from outcomes(pool, processor, source, schemas, tasks, stop, trail)
+                yield from work_through(pool, work, tasks)
                 break
             except WorkersDied as died:
-                named, unfinished = _in_work(died, trail), died.unfinished
+                named, unfinished = _in_work(died, work.trail), died.unfinished
             found = [task for task in unfinished if task.file.key in named]
             if not found:
                 raise PipelineError(_TOO_SOON)
             suspects += found
             tasks = [task for task in unfinished if task.file.key not in named]
             # Not in this process: there may be more of the kind.
-            pool = hired.enter_context(hire(_WORKERS, processor))
-    yield from alone(processor, source, schemas, suspects, stop, trail)
+            pool = hired.enter_context(hire(_WORKERS, work.processor))
+    yield from one_by_one(work, suspects)
 
 
-def alone(
-    processor: Processor,
-    source: SessionSource,
-    schemas: "Mapping[str, pyarrow.Schema]",
-    tasks: Sequence[Task],
-    stop: float,
-    trail: Trail,
-) -> Iterator[Outcome]:
-    """Each task by itself, in a process that may die; here only if the processor cannot travel."""
-    travels = can_travel(processor, source)
+def one_by_one(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
+    """Each task alone, in a process that may die; here only if the processor cannot travel."""
+    travels = can_travel(work.processor, work.source)
     with ExitStack() as hired:
         pool: ProcessPoolExecutor | None = None
         for task in tasks:
             if travels and pool is None:
-                pool = hired.enter_context(hire(1, processor))
+                pool = hired.enter_context(hire(1, work.processor))
             try:
-                yield from outcomes(pool, processor, source, schemas, [task], stop, trail)
+                yield from work_through(pool, work, [task])
             except WorkersDied as died:
                 pool = None
-                if task.file.key not in _in_work(died, trail):
+                if task.file.key not in _in_work(died, work.trail):
                     raise PipelineError(_TOO_SOON) from None
-                yield Outcome(failed=[Failed(task.file, DIED, task.file.signature)])
+                yield Worked([Failed(task.file.key, DIED, task.file.signature)])
 
 
 def _in_work(died: WorkersDied, trail: Trail) -> set[str]:

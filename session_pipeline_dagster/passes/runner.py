@@ -1,55 +1,44 @@
 """One pass of one processor: what is due -> worked on -> committed, and a report of it.
 
-Failure isolation lives here and in `work.py` and nowhere else: a file costs a file. Rows and state
-of a batch commit together; a crash on any line leaves its files pending and the tables unchanged.
+Failure isolation lives in `work.py`, `rescue.py` and `writer.py`: a file costs a file. Rows and
+state of a batch commit together; a crash on any line leaves its files pending and the tables
+unchanged.
 """
 
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
-from session_pipeline_dagster.errors import ContractError, RowsRefused, SettingsError
+from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
-from session_pipeline_dagster.passes.deletions import settle
-from session_pipeline_dagster.passes.options import BatchReport, DayReport, Options
+from session_pipeline_dagster.passes.deletions import Deletions, settle
+from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.plan import (
     Currency,
     Outlook,
-    Problem,
     clamp_day,
     currency,
     look,
-    next_failure,
     oldest_seconds,
 )
 from session_pipeline_dagster.passes.pool import crew
-from session_pipeline_dagster.passes.rescue import alone, apart, rescued
-from session_pipeline_dagster.passes.work import Outcome, Task
+from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
+from session_pipeline_dagster.passes.work import Task, Work, Worked
+from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionFile, SessionSource, Signature, mtime_day
-from session_pipeline_dagster.store.batch import Batch, Signed
+from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
+from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.read import Known
-from session_pipeline_dagster.store.states import Failure, FileState
+from session_pipeline_dagster.store.states import FileState
 
-if TYPE_CHECKING:
-    from session_pipeline_dagster.store.columns import Packed
-
-_MANY_ERRORS = 100
-_MOST_ROWS = 122_880
-"""Rows of one table in a commit, DuckDB's row group: what goes beyond it becomes a small group, and
-merging those costs later commits twice their time and 80 MB."""
-_MANY_ROWS = 110_000
-"""Rows that are not worth waiting for more."""
-_LONGEST_UNCOMMITTED = 10.0
-"""Seconds: what a crash may cost where each file takes long."""
-
+_MANY_NAMED = 100
 
 Progress = Callable[[int, int], None]
 """Called with (files worked on, files to work on)."""
@@ -78,12 +67,55 @@ def run_batch(
     begun = time.monotonic()
     options = options or Options()
     processor = begin(processor, settings, options.run_id)
-    report = BatchReport(processor.name)
-    scan = source.scan()
     steps = trail(store.database, processor.name, processor.version)
+    seen = _look(processor, source, store, settings, options, steps)
+    report = _opened(processor, seen)
+    cap = settings.cap(processor.name) if options.max_files is None else options.max_files
+    tasks = _tasks(seen, processor, cap, verify=options.verify)
+    writer = Writer(processor, store, settings.batch_bytes, seen.known, report, options.run_id)
+    if not options.verify:
+        writer.sign(seen.outlook.unsigned)
+    safe, risky = apart(tasks, seen.known.failures)
+    with crew(processor, source, safe, settings.workers) as pool:
+        schemas = store.prepare(processor) if tasks or not seen.known.prepared else {}
+        # From here: the wait for a busy database must not use up the time for work.
+        budget = options.time_budget or settings.time_budget
+        stop = time.monotonic() + budget.total_seconds()
+        work = Work(processor, source, schemas, steps, stop)
+        _work_through(work, pool, safe, risky, writer, progress)
+        writer.finish(held)
+    left = {task.file.key for task in tasks} - writer.fates.keys()
+    due = seen.outlook.due
+    report.capped = sum(file.key in left for file in due) + max(len(due) - cap, 0)
+    pending = [f for f in seen.outlook.waiting if writer.fates.get(f.key) is not Fate.WRITTEN]
+    report.oldest_pending_seconds = oldest_seconds(pending, time.time())
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a pass sees before it touches a file; `chosen` are the files it was asked for."""
+
+    scan: Scan
+    deletions: Deletions
+    known: Known
+    chosen: Sequence[SessionFile]
+    outlook: Outlook
+
+
+def _look(
+    processor: Processor,
+    source: SessionSource,
+    store: Store,
+    settings: Settings,
+    options: Options,
+    steps: Trail,
+) -> _Seen:
+    """Look at files and store; settles what is gone and marks what is to be done again."""
+    scan = source.scan()
     known = _known(processor, store, steps)
     deletions = settle(processor, scan, known, store, settings.on_delete)
-    report.deleted, report.purged = deletions.marked, deletions.purged
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     if options.full_refresh or options.outdated:
@@ -91,58 +123,59 @@ def run_batch(
         again = [f.key for f in chosen if options.full_refresh or f.key in kept]
         store.mark_outdated(processor.name, again)
         known = store.known(processor)
-    states = known.states
-    outlook = look(chosen, states, known.failures, processor.version, datetime.now(UTC))
-    report.session_files, report.left_out = len(scan.files), len(scan.left_out)
-    report.scanned = len(outlook.due)
-    # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
-    report.stale_rollups = list(known.stale_rollups)
-    if not known.prepared:
-        report.stale_rollups = derived_names(processor)
-    report.backing_off, report.quarantined = len(outlook.backing_off), len(outlook.quarantined)
-    report.given_up = [
-        (f.key, known.failures[f.key].error) for f in outlook.quarantined[:_MANY_ERRORS]
-    ]
-    cap = settings.cap(processor.name) if options.max_files is None else options.max_files
-    tasks = _tasks(outlook, known, processor, cap, options, chosen)
-    budget = options.time_budget or settings.time_budget
-    writer = _Writer(processor, store, settings.batch_bytes, known, report, options.run_id)
-    if not options.verify:
-        writer.sign(outlook.unsigned)
-    worked = 0
+    outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
+    return _Seen(scan, deletions, known, chosen, outlook)
 
-    def take(outcome: Outcome) -> None:
-        nonlocal worked
-        writer.add(outcome)
-        worked += outcome.files
+
+def _opened(processor: Processor, seen: _Seen) -> BatchReport:
+    """The report of a pass that has only looked yet."""
+    outlook, known = seen.outlook, seen.known
+    return BatchReport(
+        processor.name,
+        session_files=len(seen.scan.files),
+        left_out=len(seen.scan.left_out),
+        scanned=len(outlook.due),
+        deleted=seen.deletions.marked,
+        purged=seen.deletions.purged,
+        backing_off=len(outlook.backing_off),
+        quarantined=len(outlook.quarantined),
+        given_up=[(f.key, known.failures[f.key].error) for f in outlook.quarantined[:_MANY_NAMED]],
+        # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
+        stale_rollups=list(known.stale_rollups) if known.prepared else derived_names(processor),
+    )
+
+
+def _work_through(
+    work: Work,
+    pool: ProcessPoolExecutor | None,
+    safe: Sequence[Task],
+    risky: Sequence[Task],
+    writer: Writer,
+    progress: Progress | None,
+) -> None:
+    """Work on all tasks and hand what came of them to the writer."""
+    count, total = 0, len(safe) + len(risky)
+
+    def take(worked: Worked) -> None:
+        nonlocal count
+        writer.add(worked)
+        count += len(worked.outcomes)
         if progress:
-            progress(worked, len(tasks))
+            progress(count, total)
 
-    safe, risky = apart(tasks, known.failures)
-    with crew(processor, source, safe, settings.workers) as pool:
-        schemas = store.prepare(processor) if tasks or not known.prepared else {}
-        # From here: the wait for a busy database must not use up the time for work.
-        stop = time.monotonic() + budget.total_seconds()
-        try:
-            for outcome in rescued(pool, processor, source, schemas, safe, stop, steps):
-                take(outcome)
-            if risky:
-                writer.commit()
-            for outcome in alone(processor, source, schemas, risky, stop, steps):
-                take(outcome)
-                # The next one may kill this process, and this one shall not have been for nothing.
-                writer.commit()
-        except SettingsError:
-            # What was done before it came up stays done, and what it cost stays in the journals.
+    try:
+        for worked in work_safely(pool, work, safe):
+            take(worked)
+        if risky:
             writer.commit()
-            raise
-        writer.finish(held)
-    left = {task.file.key for task in tasks} - writer.settled
-    report.capped = sum(file.key in left for file in outlook.due) + max(len(outlook.due) - cap, 0)
-    pending = [file for file in outlook.waiting if file.key not in writer.written]
-    report.oldest_pending_seconds = oldest_seconds(pending, time.time())
-    report.seconds = time.monotonic() - begun
-    return report
+        for worked in one_by_one(work, risky):
+            take(worked)
+            # The next one may kill this process, and this one shall not have been for nothing.
+            writer.commit()
+    except SettingsError:
+        # What was done before it came up stays done, and what it cost stays in the journals.
+        writer.commit()
+        raise
 
 
 def run_all(
@@ -241,150 +274,13 @@ def file_day(file: SessionFile, state: FileState | None, source: SessionSource) 
         return mtime_day(file.signature.mtime_ns)
 
 
-def _tasks(
-    outlook: Outlook,
-    known: Known,
-    processor: Processor,
-    cap: int,
-    options: Options,
-    chosen: Sequence[SessionFile],
-) -> list[Task]:
+def _tasks(seen: _Seen, processor: Processor, cap: int, *, verify: bool) -> list[Task]:
     """Suspects first and outside the cap, because looking at them is cheap; then what is due."""
-    suspects, version = outlook.suspect, processor.version
-    if options.verify:
+    suspects, states, version = seen.outlook.suspect, seen.known.states, processor.version
+    if verify:
         kinds = (Currency.CURRENT, Currency.SUSPECT, Currency.UNSIGNED)
-        suspects = [f for f in chosen if currency(f, known.states.get(f.key), version) in kinds]
+        suspects = [f for f in seen.chosen if currency(f, states.get(f.key), version) in kinds]
     # A file can be both: its hash has shown a change that stat cannot see, and then it failed.
-    files = {file.key: file for file in [*suspects, *outlook.due[:cap]]}
-    failures = {k: f for k, f in known.failures.items() if f.processor_version == version}
-    return [Task(f, known.states.get(f.key), failures.get(f.key)) for f in files.values()]
-
-
-class _Writer:
-    """Collects outcomes and commits them by size."""
-
-    def __init__(
-        self,
-        processor: Processor,
-        store: Store,
-        batch_bytes: int,
-        known: Known,
-        report: BatchReport,
-        run_id: str | None,
-    ) -> None:
-        self.processor, self.store, self.batch_bytes = processor, store, batch_bytes
-        self.known, self.report, self.run_id = known, report, run_id
-        self.settled: set[str] = set()
-        self.written: set[str] = set()
-        self._batch = Batch()
-        self._begun, self._bytes = time.monotonic(), 0
-
-    def sign(self, files: Sequence[SessionFile]) -> None:
-        now = datetime.now(UTC)
-        self._batch.signed += [Signed(file.key, file.signature, now) for file in files]
-
-    def add(self, outcome: Outcome) -> None:
-        if self._most_rows(outcome.rows) > _MOST_ROWS:
-            self.commit()
-        batch, report = self._batch, self.report
-        batch.done += outcome.done
-        batch.signed += outcome.signed
-        for failed in outcome.failed:
-            key, problem = failed.file.key, failed.problem
-            batch.failures.append(self._fail(key, problem, failed.signature, failed.file_hash))
-        batch.failures += outcome.touched
-        for table, rows in outcome.rows.items():
-            batch.rows.setdefault(table, []).append(rows)
-        for table, rows in outcome.journal.items():
-            batch.journal.setdefault(table, []).extend(rows)
-        for name, number in outcome.counts.items():
-            report.counts[name] = report.counts.get(name, 0) + number
-        report.gone += len(outcome.gone)
-        report.bytes += outcome.bytes_read
-        self.settled.update(outcome.gone)
-        self.settled.update(failure.session_file for failure in outcome.touched)
-        self._bytes += outcome.bytes_read
-        if (
-            self._bytes >= self.batch_bytes
-            or self._most_rows({}) >= _MANY_ROWS
-            or time.monotonic() - self._begun >= _LONGEST_UNCOMMITTED
-        ):
-            self.commit()
-
-    def _most_rows(self, more: "Mapping[str, Packed]") -> int:
-        """Rows of the fullest table, were these added."""
-        waiting = self._batch.rows
-        return max(
-            (
-                sum(part.rows for part in waiting.get(table, ()))
-                + (more[table].rows if table in more else 0)
-                for table in {*waiting, *more}
-            ),
-            default=0,
-        )
-
-    def commit(self) -> None:
-        batch, self._batch, self._bytes = self._batch, Batch(), 0
-        self._commit(batch)
-        self._begun = time.monotonic()
-
-    def finish(self, held: ExitStack | None) -> None:
-        """The last commit; see `run_batch`."""
-        if held and self._batch:
-            held.enter_context(self.store.held())
-        self.commit()
-
-    def _commit(self, batch: Batch) -> None:
-        report = self.report
-        if not batch:
-            return
-        begun = time.monotonic()
-        try:
-            overtaken = self.store.commit(self.processor, batch, self.run_id)
-        except RowsRefused as error:
-            self._find_refused(batch, error)
-            return
-        report.commit_seconds.append(time.monotonic() - begun)
-        batch.done = [done for done in batch.done if done.session_file not in overtaken]
-        report.processed += len(batch.done)
-        report.skipped += len(batch.signed)
-        for done in batch.done:
-            before = self.known.states.get(done.session_file)
-            if before and before.signature and done.signature.size < before.signature.size:
-                report.shrunk += 1
-            day = report.days.setdefault(done.session_day, DayReport())
-            day.processed += 1
-            day.items += done.items
-            day.lines += done.lines
-            report.items_extracted += done.items
-            report.lines += done.lines
-            report.unreadable_lines += done.unreadable_lines
-        finished = [done.session_file for done in batch.done]
-        finished += [signed.session_file for signed in batch.signed]
-        self.settled.update(finished)
-        self.written.update(finished)
-
-    def _find_refused(self, batch: Batch, error: RowsRefused) -> None:
-        """Only the database knows what its constraints refuse: halve until the file is alone."""
-        if len(batch.done) > 1:
-            for half in batch.halves():
-                self._commit(half)
-            return
-        problem = Problem(type(error).__name__, str(error))
-        for done in batch.done:
-            key = done.session_file
-            batch.failures.append(self._fail(key, problem, done.signature, done.file_hash))
-        rest = Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal)
-        self._commit(rest)
-
-    def _fail(
-        self, key: str, problem: Problem, signature: Signature, file_hash: str | None
-    ) -> Failure:
-        """The failure row of a file, which the report then names too."""
-        self.report.errors += 1
-        self.settled.add(key)
-        if len(self.report.errors_detail) < _MANY_ERRORS:
-            self.report.errors_detail.append((key, problem.error))
-        earlier, now = self.known.failures.get(key), datetime.now(UTC)
-        version = self.processor.version
-        return next_failure(key, problem, earlier, now, signature, file_hash, version)
+    files = {file.key: file for file in [*suspects, *seen.outlook.due[:cap]]}
+    failures = {k: f for k, f in seen.known.failures.items() if f.processor_version == version}
+    return [Task(f, states.get(f.key), failures.get(f.key)) for f in files.values()]

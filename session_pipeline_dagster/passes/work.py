@@ -1,10 +1,10 @@
-"""One file through one processor: read, hash, parse, process, each problem turned into an Outcome.
+"""One file through one processor: read, hash, parse, process; it ends in exactly one outcome.
 
 Nothing here touches the store or another file, so it runs as well in a worker process.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from session_pipeline_dagster.errors import (
     SettingsError,
     where,
 )
+from session_pipeline_dagster.passes.breadcrumbs import Trail
 from session_pipeline_dagster.passes.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
     Content,
@@ -37,6 +38,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What a pass does with every file. It can be sent to another process if its parts can.
+
+    Attributes:
+        schemas: table -> Arrow schema.
+        trail: where to write down which file is in work.
+        stop: `time.monotonic()` after which no further file is begun.
+    """
+
+    processor: Processor
+    source: SessionSource
+    schemas: "Mapping[str, pyarrow.Schema]"
+    trail: Trail
+    stop: float
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A file to work on, and what its state and failure rows say."""
 
@@ -44,53 +62,78 @@ class Task:
     state: FileState | None
     failure: Failure | None = None
 
+    @property
+    def given_up(self) -> Failure | None:
+        """Its failure, if it was given up."""
+        return self.failure if self.failure and self.failure.quarantined_at else None
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A file that could not be processed, and what it looked like when that was found."""
+    """It could not be processed; `signature` is what it looked like when that was found."""
 
-    file: SessionFile
+    session_file: str
     problem: Problem
     signature: Signature
     file_hash: str | None = None
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of a few files; `rows` are those of all `done`, by table.
+@dataclass(frozen=True, slots=True)
+class StillFailed:
+    """It was given up, and its content has not changed since."""
 
-    A deferred file is in none of the lists. `journal` and `counts` are of all files.
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """It vanished before it could be read."""
+
+    session_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The processor has no room for it in this pass."""
+
+    session_file: str
+
+
+Outcome = Done | Signed | Failed | StillFailed | Gone | Postponed
+"""What becomes of one file: processed, unchanged after all, or why it is neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What came of a few files.
+
+    Attributes:
+        outcomes: one a file.
+        rows: table -> the rows of all that are `Done`.
+        journal: table -> rows of all files, whatever became of them.
+        counts: the processor's own numbers, summed over all files.
     """
 
-    done: list[Done] = field(default_factory=list)
-    signed: list[Signed] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    touched: list[Failure] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    rows: dict[str, "Packed"] = field(default_factory=dict)
+    outcomes: Sequence[Outcome] = ()
+    rows: "Mapping[str, Packed]" = field(default_factory=dict)
+    journal: "Mapping[str, Sequence[Packed]]" = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
     bytes_read: int = 0
-    journal: dict[str, list["Packed"]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def files(self) -> int:
-        """How many files it speaks of."""
-        kinds = (self.done, self.signed, self.failed, self.touched, self.gone)
-        return sum(len(kind) for kind in kinds)
 
 
 class Workbench:
-    """Works on files of one processor and keeps the rows until they are taken."""
+    """Works on files and keeps what came of them until it is taken."""
 
-    def __init__(
-        self,
-        processor: Processor,
-        source: SessionSource,
-        schemas: "Mapping[str, pyarrow.Schema]",
-    ) -> None:
-        self.processor, self.source, self.schemas = processor, source, schemas
-        self._outcome = Outcome()
-        self._results: list[tuple[SessionFile, Done, ProcessorResult]] = []
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._clear()
+
+    def _clear(self) -> None:
+        self._outcomes: list[Outcome] = []
+        self._results: dict[str, ProcessorResult] = {}
+        self._journal: dict[str, list[Packed]] = {}
+        self._counts: dict[str, int] = {}
+        self._bytes_read = 0
 
     def work_on(self, task: Task) -> None:
         """Process one file. Whatever goes wrong with it stays with it.
@@ -98,50 +141,46 @@ class Workbench:
         Raises:
             SettingsError: the processor cannot work on any file as things are set.
         """
-        file, state, outcome = task.file, task.state, self._outcome
-        taken = datetime.now(UTC)
+        self._outcomes.append(self._outcome(task))
+
+    def _outcome(self, task: Task) -> Outcome:
+        key, taken = task.file.key, datetime.now(UTC)
         try:
-            content = self.source.read(file)
+            content = self._work.source.read(task.file)
         except FileNotFoundError:
-            outcome.gone.append(file.key)
-            return
+            return Gone(key)
         except OSError as error:
             problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
-            outcome.failed.append(Failed(file, problem, file.signature))
-            return
+            return Failed(key, problem, task.file.signature)
         except (Permanent, Retryable) as error:
-            outcome.failed.append(Failed(file, _problem(self.processor, error), file.signature))
-            return
-        outcome.bytes_read += len(content.complete)
-        unchanged = state is not None and state.file_hash == content.file_hash
-        if unchanged and (state.processor_version == self.processor.version or state.kept):
-            outcome.signed.append(Signed(file.key, content.signature, taken))
-            return
-        failure = task.failure
-        if failure and failure.quarantined_at and failure.file_hash == content.file_hash:
-            outcome.touched.append(still_failed(failure, content.signature))
-            return
+            return Failed(key, self._problem(error), task.file.signature)
+        self._bytes_read += len(content.complete)
+        if self._is_unchanged(task.state, content):
+            return Signed(key, content.signature, taken)
+        if task.given_up and task.given_up.file_hash == content.file_hash:
+            return StillFailed(still_failed(task.given_up, content.signature))
         try:
-            done, result = self._process(file, state, content, taken)
+            return self._process(task, content, taken)
         except SettingsError:
             raise
         except Deferred:
-            return
+            return Postponed(key)
         except (Exception, SystemExit) as error:  # noqa: BLE001  a file must never cost another one
-            problem = _problem(self.processor, error)
-            outcome.failed.append(Failed(file, problem, content.signature, content.file_hash))
-            return
-        outcome.done.append(done)
-        self._results.append((file, done, result))
+            return Failed(key, self._problem(error), content.signature, content.file_hash)
 
-    def _process(
-        self, file: SessionFile, state: FileState | None, content: Content, taken: datetime
-    ) -> tuple[Done, ProcessorResult]:
+    def _is_unchanged(self, state: FileState | None, content: Content) -> bool:
+        if state is None or state.file_hash != content.file_hash:
+            return False
+        return state.kept or state.processor_version == self._work.processor.version
+
+    def _process(self, task: Task, content: Content, taken: datetime) -> Done:
         from session_pipeline_dagster.store.columns import check_rows  # noqa: PLC0415  see store.write.arrow_schema
 
-        transcript = parse(content.complete)
+        file, processor = task.file, self._work.processor
         # What an older version left is no ground to build on: its rows are to be replaced.
-        known = state if state and state.processor_version == self.processor.version else None
+        current = task.state and task.state.processor_version == processor.version
+        known = task.state if current else None
+        transcript = parse(content.complete)
         session = Session(
             key=file.key,
             user=file.user,
@@ -152,12 +191,13 @@ class Workbench:
             memo=known.memo if known else None,
         )
         try:
-            result = self.processor.process(session)
+            result = processor.process(session)
         finally:
             self._keep(file, session.notes)
-        check_result(self.processor, result)
-        check_rows(result.rows, self.schemas, file.key)
-        done = Done(
+        check_result(processor, result)
+        check_rows(result.rows, self._work.schemas, file.key)
+        self._results[file.key] = result
+        return Done(
             session_file=file.key,
             username=file.user,
             session_day=session.day,
@@ -171,57 +211,68 @@ class Workbench:
             memo=result.memo,
             appended_to=known.file_hash if known and result.append else None,
         )
-        return done, result
 
     def _keep(self, file: SessionFile, notes: Notes) -> None:
         """What is kept of a file even if it fails."""
         from session_pipeline_dagster.store.columns import check_rows, encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
-        counts, journal = self._outcome.counts, self._outcome.journal
         for name, number in notes.counts.items():
-            counts[name] = counts.get(name, 0) + number
-        check_rows(notes.journal, self.schemas, file.key)
-        for table, rows in encode(notes.journal, self.schemas).items():
-            journal.setdefault(table, []).append(pack(rows))
+            self._counts[name] = self._counts.get(name, 0) + number
+        check_rows(notes.journal, self._work.schemas, file.key)
+        for table, rows in encode(notes.journal, self._work.schemas).items():
+            self._journal.setdefault(table, []).append(pack(rows))
 
-    def take(self) -> Outcome:
+    def take(self) -> Worked:
         """What was worked on since the last call, rows encoded."""
-        outcome, results = self._outcome, self._results
-        self._outcome, self._results = Outcome(), []
-        if not results:
-            return outcome
         try:
-            outcome.rows = self._packed([r for _, _, r in results])
+            rows = self._packed()
         except ContractError:
-            self._encode_one_by_one(outcome, results)
-        return outcome
+            self._fail_what_does_not_fit()
+            rows = self._packed()
+        taken = Worked(self._outcomes, rows, self._journal, self._counts, self._bytes_read)
+        self._clear()
+        return taken
 
-    def _encode_one_by_one(
-        self, outcome: Outcome, results: list[tuple[SessionFile, Done, ProcessorResult]]
-    ) -> None:
-        """Find the files whose rows do not fit, so that the others are not held up by them."""
-        from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see store.write.arrow_schema
-
-        good: list[ProcessorResult] = []
-        for file, done, result in results:
-            try:
-                encode(result.rows, self.schemas)
-            except ContractError as error:
-                problem = _problem(self.processor, error)
-                outcome.failed.append(Failed(file, problem, done.signature, done.file_hash))
-                outcome.done.remove(done)
-            else:
-                good.append(result)
-        outcome.rows = self._packed(good)
-
-    def _packed(self, results: list[ProcessorResult]) -> "dict[str, Packed]":
+    def _packed(self) -> "dict[str, Packed]":
+        """The rows of all results together: many small encodings cost several times more."""
+        if not self._results:
+            return {}
         from session_pipeline_dagster.store.columns import encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
         rows: dict[str, list[tuple[object, ...]]] = {}
-        for result in results:
+        for result in self._results.values():
             for table, found in result.rows.items():
                 rows.setdefault(table, []).extend(found)
-        return {table: pack(found) for table, found in encode(rows, self.schemas).items()}
+        return {table: pack(found) for table, found in encode(rows, self._work.schemas).items()}
+
+    def _fail_what_does_not_fit(self) -> None:
+        """Find the files whose rows do not fit, so that the others are not held up by them."""
+        from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see store.write.arrow_schema
+
+        for place, done in enumerate(self._outcomes):
+            if not isinstance(done, Done):
+                continue
+            key = done.session_file
+            try:
+                encode(self._results[key].rows, self._work.schemas)
+            except ContractError as error:
+                del self._results[key]
+                problem = self._problem(error)
+                self._outcomes[place] = Failed(key, problem, done.signature, done.file_hash)
+
+    def _problem(self, error: BaseException) -> Problem:
+        """A failure in words that hold no transcript text.
+
+        Only our own exceptions speak for themselves; the message of any other may quote the
+        transcript.
+        """
+        kind = type(error).__name__
+        if isinstance(error, Permanent | Retryable | ContractError):
+            counts = not isinstance(error, Retryable)
+            wait = error.retry_after if isinstance(error, Retryable) else None
+            return Problem(kind, str(error), counts, isinstance(error, Permanent), wait)
+        name = self._work.processor.name
+        return Problem(kind, f"processor {name!r} raised {kind}{where(error)}")
 
 
 def check_result(processor: Processor, result: object) -> None:
@@ -243,16 +294,3 @@ def check_result(processor: Processor, result: object) -> None:
     except ValueError as error:
         message = f"processor {processor.name!r}: memo must be a text that holds JSON"
         raise ContractError(message) from error
-
-
-def _problem(processor: Processor, error: BaseException) -> Problem:
-    """A failure in words that hold no transcript text.
-
-    Only our own exceptions speak for themselves; the message of any other may quote the transcript.
-    """
-    kind = type(error).__name__
-    if isinstance(error, Permanent | Retryable | ContractError):
-        counts = not isinstance(error, Retryable)
-        wait = error.retry_after if isinstance(error, Retryable) else None
-        return Problem(kind, str(error), counts, isinstance(error, Permanent), wait)
-    return Problem(kind, f"processor {processor.name!r} raised {kind}{where(error)}")

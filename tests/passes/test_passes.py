@@ -23,7 +23,7 @@ from session_pipeline_dagster.errors import (
     Retryable,
     SettingsError,
 )
-from session_pipeline_dagster.passes import runner
+from session_pipeline_dagster.passes import writer
 from session_pipeline_dagster.settings import Settings
 
 
@@ -202,7 +202,7 @@ def test_threads_begin_nothing_after_the_time_budget(pipeline: Pipeline) -> None
 def test_slow_files_are_committed_before_the_pass_ends(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_LONGEST_UNCOMMITTED", 0.05)
+    monkeypatch.setattr(writer, "_LONGEST_UNCOMMITTED", 0.05)
     write_many(pipeline.root, 6)
     report = pipeline.run(Threaded(lambda _session: time.sleep(0.1)))
     assert len(report.commit_seconds) > 1

@@ -1,0 +1,190 @@
+"""What came of files -> commits by size, and a report of what was committed."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.errors import RowsRefused
+from session_pipeline_dagster.passes.options import BatchReport, DayReport
+from session_pipeline_dagster.passes.plan import Problem, next_failure
+from session_pipeline_dagster.passes.work import (
+    Failed,
+    Gone,
+    Outcome,
+    Postponed,
+    StillFailed,
+    Worked,
+)
+from session_pipeline_dagster.sources.files import SessionFile
+from session_pipeline_dagster.store.batch import Batch, Done, Signed
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.read import Known
+from session_pipeline_dagster.store.states import Failure
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.store.columns import Packed
+
+_MANY_ERRORS = 100
+_MOST_ROWS = 122_880
+"""Rows of one table in a commit, DuckDB's row group: what goes beyond it becomes a small group, and
+merging those costs later commits twice their time and 80 MB."""
+_MANY_ROWS = 110_000
+"""Rows that are not worth waiting for more."""
+_LONGEST_UNCOMMITTED = 10.0
+"""Seconds: what a crash may cost where each file takes long."""
+
+
+class Fate(Enum):
+    """What a pass is known to have done with a file. One that has none is left for the next."""
+
+    WRITTEN = "written"  # its rows or its signature are in the database
+    FAILED = "failed"
+    GONE = "gone"
+
+
+class Writer:
+    """Collects outcomes, commits them, and counts in the report what was committed.
+
+    Attributes:
+        fates: session file -> what became of it, as far as it is committed or needs no commit.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        store: Store,
+        batch_bytes: int,
+        known: Known,
+        report: BatchReport,
+        run_id: str | None,
+    ) -> None:
+        self._processor, self._store, self._batch_bytes = processor, store, batch_bytes
+        self._known, self._report, self._run_id = known, report, run_id
+        self.fates: dict[str, Fate] = {}
+        self._batch = Batch()
+        self._begun, self._bytes = time.monotonic(), 0
+
+    def sign(self, files: Sequence[SessionFile]) -> None:
+        """Take the signatures of files that are current without one."""
+        now = datetime.now(UTC)
+        self._batch.signed += [Signed(file.key, file.signature, now) for file in files]
+
+    def add(self, worked: Worked) -> None:
+        """Take what came of some files; commits when there is enough of it."""
+        if self._fullest(worked.rows) > _MOST_ROWS:
+            self.commit()
+        for outcome in worked.outcomes:
+            self._take(outcome)
+        for table, packed in worked.rows.items():
+            self._batch.rows.setdefault(table, []).append(packed)
+        for table, parts in worked.journal.items():
+            self._batch.journal.setdefault(table, []).extend(parts)
+        for name, number in worked.counts.items():
+            self._report.counts[name] = self._report.counts.get(name, 0) + number
+        self._report.bytes += worked.bytes_read
+        self._bytes += worked.bytes_read
+        if (
+            self._bytes >= self._batch_bytes
+            or self._fullest({}) >= _MANY_ROWS
+            or time.monotonic() - self._begun >= _LONGEST_UNCOMMITTED
+        ):
+            self.commit()
+
+    def _take(self, outcome: Outcome) -> None:
+        match outcome:
+            case Done():
+                self._batch.done.append(outcome)
+            case Signed():
+                self._batch.signed.append(outcome)
+            case Failed():
+                self._batch.failures.append(self._fail(outcome))
+            case StillFailed(failure):
+                self._batch.failures.append(failure)
+                self.fates[failure.session_file] = Fate.FAILED
+            case Gone(key):
+                self._report.gone += 1
+                self.fates[key] = Fate.GONE
+            case Postponed():
+                pass
+
+    def _fail(self, failed: Failed) -> Failure:
+        """The failure row of a file, which the report then names too."""
+        key, problem = failed.session_file, failed.problem
+        self.fates[key] = Fate.FAILED
+        self._report.errors += 1
+        if len(self._report.errors_detail) < _MANY_ERRORS:
+            self._report.errors_detail.append((key, problem.error))
+        earlier, now = self._known.failures.get(key), datetime.now(UTC)
+        version = self._processor.version
+        return next_failure(key, problem, earlier, now, failed.signature, failed.file_hash, version)
+
+    def _fullest(self, more: "Mapping[str, Packed]") -> int:
+        """Rows of the fullest table, were these added."""
+        waiting = self._batch.rows
+        return max(
+            (
+                sum(part.rows for part in waiting.get(table, ()))
+                + (more[table].rows if table in more else 0)
+                for table in {*waiting, *more}
+            ),
+            default=0,
+        )
+
+    def commit(self) -> None:
+        """Write what has been taken so far."""
+        batch, self._batch, self._bytes = self._batch, Batch(), 0
+        self._commit(batch)
+        self._begun = time.monotonic()
+
+    def finish(self, held: ExitStack | None) -> None:
+        """The last commit; `held` keeps the database open from it on."""
+        if held and self._batch:
+            held.enter_context(self._store.held())
+        self.commit()
+
+    def _commit(self, batch: Batch) -> None:
+        if not batch:
+            return
+        begun = time.monotonic()
+        try:
+            overtaken = self._store.commit(self._processor, batch, self._run_id)
+        except RowsRefused as error:
+            self._find_refused(batch, error)
+            return
+        self._report.commit_seconds.append(time.monotonic() - begun)
+        written = [done for done in batch.done if done.session_file not in overtaken]
+        self._report.skipped += len(batch.signed)
+        for done in written:
+            self._count(done)
+        for settled in (*written, *batch.signed):
+            self.fates[settled.session_file] = Fate.WRITTEN
+
+    def _count(self, done: Done) -> None:
+        """A file whose rows are in the database."""
+        report, before = self._report, self._known.states.get(done.session_file)
+        if before and before.signature and done.signature.size < before.signature.size:
+            report.shrunk += 1
+        day = report.days.setdefault(done.session_day, DayReport())
+        day.processed += 1
+        day.items += done.items
+        day.lines += done.lines
+        report.processed += 1
+        report.items_extracted += done.items
+        report.lines += done.lines
+        report.unreadable_lines += done.unreadable_lines
+
+    def _find_refused(self, batch: Batch, error: RowsRefused) -> None:
+        """Only the database knows what its constraints refuse: halve until the file is alone."""
+        if len(batch.done) > 1:
+            for half in batch.halves():
+                self._commit(half)
+            return
+        problem = Problem(type(error).__name__, str(error))
+        for done in batch.done:
+            refused = Failed(done.session_file, problem, done.signature, done.file_hash)
+            batch.failures.append(self._fail(refused))
+        self._commit(Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal))
