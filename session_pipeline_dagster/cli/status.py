@@ -6,7 +6,8 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.json import Standing, status_json
-from session_pipeline_dagster.passes.plan import look
+from session_pipeline_dagster.passes.plan import left_out, look
+from session_pipeline_dagster.sources.files import LeftOut, Scan
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -17,12 +18,17 @@ def command(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
     settings, registry = context.settings, context.registry
     store, scan = open_store(settings), context.source.scan()
-    found = []
+    found, more = [], dict[str, str]()
     for processor in registry.processors:
         known, now = store.known(processor), datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         gone = sum(state.gone for state in known.states.values())
+        unread, _ = left_out(scan.files, known.states, context.source.readers.agents)
+        more |= {state.session_file: str(state.left_out) for state in unread}
         found.append(Standing(processor.name, outlook, known.failures, gone))
+    if more:
+        unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
+        scan = Scan(scan.files, [*scan.left_out, *unread_by_anyone])
     if as_json:
         click.echo(status_json(settings, registry, scan, found))
     else:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
+from typing import Any
 
 from session_pipeline_dagster.contract.processor import (
     AUTOMATIC,
@@ -20,18 +21,11 @@ from session_pipeline_dagster.contract.processor import (
     relations,
 )
 from session_pipeline_dagster.errors import ContractError, failure_of
+from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
+from session_pipeline_dagster.transcripts.reader import installed_readers
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-@dataclass(frozen=True, slots=True)
-class FailedPlugin:
-    """A plugin that could not be loaded: it is named, never silently left out."""
-
-    name: str
-    target: str
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +55,18 @@ def load_processors(entries: Iterable[EntryPoint] | None = None) -> Registry:
     """Every processor behind the entry-point group, built-in ones first.
 
     A plugin that fails to import, breaks the contract or takes a name or table that is taken is
-    listed in `failed`, and the others go on.
+    listed in `failed`, and the others go on; so is a reader of transcripts that does not load.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
-    ours = __name__.partition(".")[0]
-    ordered = sorted(found, key=lambda e: (not e.value.startswith(f"{ours}."), e.name, e.value))
     loaded: list[Processor] = []
-    failed: list[FailedPlugin] = []
-    for entry in ordered:
-        if error := failure_of(partial(_load, entry, loaded)):
-            failed.append(FailedPlugin(entry.name, entry.value, error))
-    return Registry(tuple(loaded), tuple(failed))
 
+    def take(made: object) -> None:
+        processor: Any = made
+        check_contract(processor, loaded)
+        loaded.append(processor)
 
-def _load(entry: EntryPoint, loaded: list[Processor]) -> None:
-    processor = entry.load()()
-    check_contract(processor, loaded)
-    loaded.append(processor)
+    found = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
+    failed = load_plugins(found, take)
+    return Registry(tuple(loaded), (*failed, *installed_readers().failed))
 
 
 def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> None:

@@ -4,7 +4,6 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.transcripts.records import Transcript
 
 
@@ -40,4 +39,6 @@ class _Files:
             content = self._source.read(file)
         except FileNotFoundError:
             return None
-        return parse(content.complete) if content.file_hash == self._hashes.get(key) else None
+        if content.file_hash != self._hashes.get(key):
+            return None
+        return self._source.readers.parse(key, content.complete)

@@ -88,6 +88,7 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "oldest_pending_seconds": round(report.oldest_pending_seconds, 1),
         "unreadable_lines": report.unreadable_lines,
         "session_files": report.session_files,
+        "files_left_out": report.left_out,
     }
     # A processor's own number never hides one of ours.
     found |= {

@@ -31,6 +31,7 @@ from session_pipeline_dagster.passes.plan import (
     clamp_day,
     day_ranges,
     last_change,
+    left_out,
     look,
     with_quiet_days,
 )
@@ -84,7 +85,9 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
             known.stale_rollups,
             hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
-        unknown = sum(map(len, unsettled(scan, known, settings.on_delete)))
+        # What other readers left out is looked at again, as deleted files are taken note of.
+        _, by_others = left_out(scan.files, known.states, source.readers.agents)
+        unknown = sum(map(len, unsettled(scan, known, settings.on_delete))) + len(by_others)
         decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_cursor(decision.memory)
         if decision.files:

@@ -40,6 +40,7 @@ class Crumb(msgspec.Struct, frozen=True):
     processor_version: int
     begun: float
     worker: bool = False
+    root: str = ""
 
 
 class Breadcrumb:
@@ -50,7 +51,8 @@ class Breadcrumb:
 
     def name(self, file: SessionFile) -> None:
         """From now on the process works on this file."""
-        crumb = Crumb(file.key, file.signature, self._version, time.time(), self._worker)
+        now, worker = time.time(), self._worker
+        crumb = Crumb(file.key, file.signature, self._version, now, worker, file.root)
         # One line at the start; what a longer one before it leaves behind it is not read.
         os.pwrite(self._descriptor, msgspec.json.encode(crumb) + b"\n", 0)
 
@@ -170,8 +172,8 @@ def blame(
     failed = earlier.last_failed_at.timestamp() if earlier else 0.0
     if max(last / 1e6, failed) >= crumb.begun:
         return None
-    key, signature = crumb.session_file, crumb.signature
-    failure = next_failure(key, DIED, earlier, now, signature, None, crumb.processor_version)
+    key, root, seen = crumb.session_file, crumb.root, crumb.signature
+    failure = next_failure(key, root, DIED, earlier, now, seen, None, crumb.processor_version)
     if failure.attempts == 1:
         return msgspec.structs.replace(failure, next_attempt_at=now)
     return failure

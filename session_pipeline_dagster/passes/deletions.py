@@ -4,8 +4,7 @@ Gone is only what a scan would have found. A root that is missing is an error be
 looked at, and a root without a single session file is taken for one that is not mounted.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from session_pipeline_dagster.store.states import FileState
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_ROOT_PREFIX = re.compile(r"[A-Za-z0-9_.-]+:")
 _RECORDS = ("session_processor_state", "session_processor_failures")
 
 
@@ -37,22 +35,24 @@ class Deletions:
 # --- what is gone (pure) ---
 
 
-def missing(scan: Scan, known: Iterable[str]) -> list[str]:
-    """The known keys whose files are deleted, as far as the scan can tell."""
+def missing(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
+    """The known keys whose files are deleted, as far as the scan can tell.
+
+    Args:
+        known: session file -> its root; of one whose root nobody knows, nothing can be told.
+    """
     present = {file.key for file in scan.files}
     absent = [key for key in known if key not in present]
     if not absent:
         return []
-    roots = {_root(key) for key in present}
+    roots = {file.root for file in scan.files}
     # Below a folder that could not be read, nothing is known to be gone.
     unseen = tuple(left.key.rstrip("/") for left in scan.left_out)
-    return [key for key in absent if _root(key) in roots and not _below(key, unseen)]
+    return [key for key in absent if known[key] in roots and not _below(key, unseen)]
 
 
-def _root(key: str) -> str:
-    """The prefix of a named root, else nothing."""
-    match = _ROOT_PREFIX.match(key)
-    return match[0] if match else ""
+def _in_root(key: str, root: str | None) -> str:
+    return key.removeprefix(f"{root}:") if root else key
 
 
 def _below(key: str, folders: Sequence[str]) -> bool:
@@ -68,8 +68,9 @@ def returned(scan: Scan, states: Mapping[str, FileState]) -> list[str]:
 def unsettled(scan: Scan, known: Known, on_delete: OnDelete) -> tuple[list[str], list[str]]:
     """Files that are gone and files that are back, of which the store does not know that yet."""
     purging = on_delete is OnDelete.PURGE
-    unmarked = (key for key, state in known.states.items() if purging or not state.gone)
-    gone = missing(scan, dict.fromkeys([*unmarked, *known.failures]))
+    roots = {key: failure.root for key, failure in known.failures.items()}
+    roots |= {key: s.root for key, s in known.states.items() if purging or not s.gone}
+    gone = missing(scan, roots)
     return gone, returned(scan, known.states)
 
 
@@ -169,9 +170,9 @@ def keys_of_user(store: Store, user: str) -> list[str]:
             sql = f"SELECT DISTINCT session_file FROM {table} WHERE username = ?"
             keys.update(row[0] for row in connection.execute(sql, [user]).fetchall())
         # Of a file that only ever failed, its key alone says whose it is.
-        failures = "SELECT DISTINCT session_file FROM session_processor_failures"
+        failures = "SELECT DISTINCT session_file, root FROM session_processor_failures"
         rows = connection.execute(failures).fetchall()
-        keys.update(key for (key,) in rows if _below(key[len(_root(key)) :], [user]))
+        keys.update(key for key, root in rows if _below(_in_root(key, root), [user]))
     return sorted(keys)
 
 

@@ -50,6 +50,7 @@ class BatchReport:
 
     Attributes:
         session_files: files on disk, whatever their state.
+        left_out: entries that are no session files, and files that no reader claims.
         scanned: files that were due.
         processed: files whose rows were written.
         skipped: files whose content had not changed after all.

@@ -88,7 +88,8 @@ def decide(
 
 
 def with_deletions(decision: Decision, files: int, cadence: timedelta, now: datetime) -> Decision:
-    """The decision where so many files were deleted or came back: any run takes note of them."""
+    """The decision where so many files were deleted, are back or have a reader now: any run takes
+    note of them."""
     if decision.files or decision.rollups or not files:
         return decision
     memory = decision.memory
@@ -96,7 +97,7 @@ def with_deletions(decision: Decision, files: int, cadence: timedelta, now: date
     if since is not None and 0 <= since < cadence.total_seconds():
         return decision
     kept = replace(memory, requested_at=now.timestamp())
-    return Decision(f"{files} files were deleted or are back", kept, settle=True)
+    return Decision(f"{files} files were deleted, are back or have a reader now", kept, settle=True)
 
 
 def _decide_rollups(

@@ -170,6 +170,7 @@ class Problem:
 
 def next_failure(
     key: str,
+    root: str,
     problem: Problem,
     earlier: Failure | None,
     now: datetime,
@@ -200,12 +201,26 @@ def next_failure(
         signature=signature,
         tries=tries,
         processor_version=version,
+        root=root,
     )
 
 
 def still_failed(failure: Failure, signature: Signature) -> Failure:
     """The same failure of a file that was touched: its content has not changed."""
     return msgspec.structs.replace(failure, signature=signature)
+
+
+def left_out(
+    files: Iterable[SessionFile], states: Mapping[str, FileState], agents: str
+) -> tuple[list[FileState], list[FileState]]:
+    """Files that no reader claims, as far as is known: by the present readers, and by others.
+
+    Args:
+        agents: whom the present readers read.
+    """
+    found = [s for f in files if (s := states.get(f.key)) is not None and s.left_out]
+    ours = [state for state in found if state.readers == agents]
+    return ours, [state for state in found if state.readers != agents]
 
 
 def last_change(states: Mapping[str, FileState], failures: Mapping[str, Failure]) -> float | None:

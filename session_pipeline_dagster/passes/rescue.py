@@ -72,7 +72,7 @@ def one_by_one(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
                 pool = None
                 if task.file.key not in _in_work(died, work.trail):
                     raise PipelineError(_TOO_SOON) from None
-                yield Worked([Failed(task.file.key, DIED, task.file.signature)])
+                yield Worked([Failed(task.file.key, DIED, task.file.signature, task.file.root)])
 
 
 def _in_work(died: WorkersDied, trail: Trail) -> set[str]:

@@ -24,6 +24,7 @@ from session_pipeline_dagster.passes.plan import (
     Outlook,
     clamp_day,
     currency,
+    left_out,
     look,
     oldest_seconds,
 )
@@ -69,7 +70,7 @@ def run_batch(
     processor = begin(processor, settings, options.run_id)
     steps = trail(store.database, processor.name, processor.version)
     seen = _look(processor, source, store, settings, options, steps)
-    report = _opened(processor, seen)
+    report = _opened(processor, seen, source.readers.agents)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(seen, processor, cap, verify=options.verify)
     writer = Writer(processor, store, settings.batch_bytes, seen.known, report, options.run_id)
@@ -118,22 +119,40 @@ def _look(
     deletions = settle(processor, scan, known, store, settings.on_delete)
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
-    if options.full_refresh or options.outdated:
-        kept = {key for key, state in known.states.items() if state.kept}
-        again = [f.key for f in chosen if options.full_refresh or f.key in kept]
+    again = _again(scan, chosen, known, source.readers.agents, options)
+    if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
         known = store.known(processor)
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
     return _Seen(scan, deletions, known, chosen, outlook)
 
 
-def _opened(processor: Processor, seen: _Seen) -> BatchReport:
+def _again(
+    scan: Scan, chosen: Sequence[SessionFile], known: Known, agents: str, options: Options
+) -> list[str]:
+    """The files to be processed again although they have not changed.
+
+    What other readers left out is due whatever was asked for: a run over another day notes it.
+    """
+    _, by_others = left_out(scan.files, known.states, agents)
+    again = [state.session_file for state in by_others]
+    if options.full_refresh:
+        return again + [file.key for file in chosen]
+    if options.outdated:
+        kept = {key for key, state in known.states.items() if state.kept}
+        again += [file.key for file in chosen if file.key in kept]
+    return again
+
+
+def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
     """The report of a pass that has only looked yet."""
     outlook, known = seen.outlook, seen.known
+    due = {file.key for file in outlook.due}
+    unread, _ = left_out([f for f in seen.scan.files if f.key not in due], known.states, agents)
     return BatchReport(
         processor.name,
         session_files=len(seen.scan.files),
-        left_out=len(seen.scan.left_out),
+        left_out=len(seen.scan.left_out) + len(unread),
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,

@@ -5,7 +5,7 @@ Nothing here touches the store or another file, so it runs as well in a worker p
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from session_pipeline_dagster.sources.files import (
 )
 from session_pipeline_dagster.store.batch import Done, Signed
 from session_pipeline_dagster.store.states import Failure, FileState
-from session_pipeline_dagster.transcripts.claude_code import parse
+from session_pipeline_dagster.transcripts.reader import why_left_out
 
 if TYPE_CHECKING:
     import pyarrow
@@ -75,7 +75,13 @@ class Failed:
     session_file: str
     problem: Problem
     signature: Signature
+    root: str
     file_hash: str | None = None
+
+
+def refused(done: Done, problem: Problem) -> Failed:
+    """It was processed, but its rows cannot be kept."""
+    return Failed(done.session_file, problem, done.signature, done.root, done.file_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +157,9 @@ class Workbench:
             return Gone(key)
         except OSError as error:
             problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
-            return Failed(key, problem, task.file.signature)
+            return Failed(key, problem, task.file.signature, task.file.root)
         except (Permanent, Retryable) as error:
-            return Failed(key, self._problem(error), task.file.signature)
+            return Failed(key, self._problem(error), task.file.signature, task.file.root)
         self._bytes_read += len(content.complete)
         if self._is_unchanged(task.state, content):
             return Signed(key, content.signature, taken)
@@ -166,7 +172,8 @@ class Workbench:
         except Deferred:
             return Postponed(key)
         except (Exception, SystemExit) as error:  # noqa: BLE001  a file must never cost another one
-            return Failed(key, self._problem(error), content.signature, content.file_hash)
+            problem = self._problem(error)
+            return Failed(key, problem, content.signature, task.file.root, content.file_hash)
 
     def _is_unchanged(self, state: FileState | None, content: Content) -> bool:
         if state is None or state.file_hash != content.file_hash:
@@ -176,16 +183,28 @@ class Workbench:
     def _process(self, task: Task, content: Content, taken: datetime) -> Done:
         from session_pipeline_dagster.store.columns import check_rows  # noqa: PLC0415  see store.write.arrow_schema
 
-        file, processor = task.file, self._work.processor
+        file, processor, readers = task.file, self._work.processor, self._work.source.readers
+        done = Done(
+            session_file=file.key,
+            username=file.user,
+            session_day=session_day(content),
+            file_hash=content.file_hash,
+            signature=content.signature,
+            signature_at=taken,
+            root=file.root,
+        )
+        transcript = readers.parse(file.key, content.complete)
+        if transcript is None:
+            seen = why_left_out(content.complete)
+            return replace(done, left_out=seen, readers=readers.agents)
         # What an older version left is no ground to build on: its rows are to be replaced.
         current = task.state and task.state.processor_version == processor.version
         known = task.state if current else None
-        transcript = parse(content.complete)
         session = Session(
             key=file.key,
             user=file.user,
             project=file.project,
-            day=session_day(content),
+            day=done.session_day,
             file_hash=content.file_hash,
             transcript=transcript,
             memo=known.memo if known else None,
@@ -197,14 +216,9 @@ class Workbench:
         check_result(processor, result)
         check_rows(result.rows, self._work.schemas, file.key)
         self._results[file.key] = result
-        return Done(
-            session_file=file.key,
-            username=file.user,
-            session_day=session.day,
+        return replace(
+            done,
             items=result.items,
-            file_hash=content.file_hash,
-            signature=content.signature,
-            signature_at=taken,
             lines=transcript.lines,
             unreadable_lines=transcript.unreadable_lines,
             unknown_lines=transcript.unknown_lines,
@@ -250,7 +264,7 @@ class Workbench:
         from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see store.write.arrow_schema
 
         for place, done in enumerate(self._outcomes):
-            if not isinstance(done, Done):
+            if not isinstance(done, Done) or done.session_file not in self._results:
                 continue
             key = done.session_file
             try:
@@ -258,7 +272,7 @@ class Workbench:
             except ContractError as error:
                 del self._results[key]
                 problem = self._problem(error)
-                self._outcomes[place] = Failed(key, problem, done.signature, done.file_hash)
+                self._outcomes[place] = refused(done, problem)
 
     def _problem(self, error: BaseException) -> Problem:
         """A failure in words that hold no transcript text.

@@ -18,6 +18,7 @@ from session_pipeline_dagster.passes.work import (
     Postponed,
     StillFailed,
     Worked,
+    refused,
 )
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.batch import Batch, Done, Signed
@@ -119,8 +120,8 @@ class Writer:
         if len(self._report.errors_detail) < _MANY_ERRORS:
             self._report.errors_detail.append((key, problem.error))
         earlier, now = self._known.failures.get(key), datetime.now(UTC)
-        version = self._processor.version
-        return next_failure(key, problem, earlier, now, failed.signature, failed.file_hash, version)
+        version, seen = self._processor.version, (failed.signature, failed.file_hash)
+        return next_failure(key, failed.root, problem, earlier, now, *seen, version)
 
     def _fullest(self, more: "Mapping[str, Packed]") -> int:
         """Rows of the fullest table, were these added."""
@@ -164,7 +165,10 @@ class Writer:
             self.fates[settled.session_file] = Fate.WRITTEN
 
     def _count(self, done: Done) -> None:
-        """A file whose rows are in the database."""
+        """A file whose rows are in the database, or that has none to be there."""
+        if done.left_out:
+            self._report.left_out += 1
+            return
         report, before = self._report, self._known.states.get(done.session_file)
         if before and before.signature and done.signature.size < before.signature.size:
             report.shrunk += 1
@@ -184,7 +188,5 @@ class Writer:
                 self._commit(half)
             return
         problem = Problem(type(error).__name__, str(error))
-        for done in batch.done:
-            refused = Failed(done.session_file, problem, done.signature, done.file_hash)
-            batch.failures.append(self._fail(refused))
+        batch.failures += [self._fail(refused(done, problem)) for done in batch.done]
         self._commit(Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal))

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from session_pipeline_dagster.transcripts.head import first_day
+from session_pipeline_dagster.transcripts.reader import Readers
 
 
 class Signature(msgspec.Struct, frozen=True, gc=False):
@@ -38,13 +39,18 @@ class Content:
 
 
 class SessionFile(msgspec.Struct, frozen=True, gc=False):
-    """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`."""
+    """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`.
+
+    `root` is the name of the root it is below, empty for the unnamed one: it is kept with what is
+    known of the file, because a key alone does not say it.
+    """
 
     key: str
     user: str
     project: str | None
     path: str
     signature: Signature
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,14 @@ class Scan:
 
 
 class SessionSource(Protocol):
-    """Where session files come from."""
+    """Where session files come from.
+
+    Attributes:
+        readers: who reads them; what none of them claims is left out.
+    """
+
+    @property
+    def readers(self) -> Readers: ...
 
     def scan(self) -> Scan:
         """Every session file, in key order.

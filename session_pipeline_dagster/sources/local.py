@@ -19,6 +19,7 @@ from session_pipeline_dagster.sources.snapshot import (
     signature_of,
 )
 from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
+from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 _SHORT_HEAD = 16 << 10
@@ -34,6 +35,7 @@ class LocalSource:
     layout: Layout = Layout.USERS
     user: str = "me"
     limits: Limits = field(default_factory=Limits)
+    readers: Readers = field(default_factory=installed_readers)
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`."""
@@ -155,7 +157,14 @@ class _Walk:
         if project is None:
             project = _project_of(key)
         self.files.append(
-            SessionFile(self.prefix + key, user, project, entry.path, signature_of(found))
+            SessionFile(
+                self.prefix + key,
+                user,
+                project,
+                entry.path,
+                signature_of(found),
+                self.root.name or "",
+            )
         )
 
     def _why_not(self, entry: os.DirEntry[str]) -> str | None:

@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 class Done:
     """The state row of one processed file.
 
-    `appended_to` is the hash of the content whose rows are kept; None = they are replaced.
+    Attributes:
+        appended_to: the hash of the content whose rows are kept; None = they are replaced.
+        root: the name of the root it is below.
+        left_out: what it looks like, if no reader claims it: it has no rows then.
+        readers: who was asked.
     """
 
     session_file: str
     username: str
     session_day: date
-    items: int
     file_hash: str
     signature: Signature
     signature_at: datetime
-    lines: int
-    unreadable_lines: int
-    unknown_lines: int
-    memo: str | None
+    items: int = 0
+    lines: int = 0
+    unreadable_lines: int = 0
+    unknown_lines: int = 0
+    memo: str | None = None
     appended_to: str | None = None
+    root: str = ""
+    left_out: str | None = None
+    readers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 _STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
     mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo,
-    gone_at IS NOT NULL FROM session_processor_state WHERE processor_name = ?"""
+    gone_at IS NOT NULL, root, left_out, readers
+    FROM session_processor_state WHERE processor_name = ?"""
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
     next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
-    processor_version FROM session_processor_failures WHERE processor_name = ?"""
+    processor_version, root FROM session_processor_failures WHERE processor_name = ?"""
 _LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_lines), 0)::BIGINT,
     coalesce(sum(unknown_lines), 0)::BIGINT FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ?"""
@@ -72,7 +73,7 @@ def known(processor: Processor, rows: Raw) -> Known:
     return Known(
         states={row[0]: _state(row, processor.version, on_request) for row in _used_up(states)},
         failures={
-            row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0)
+            row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0, row[14])
             for row in failures
         },
         stale_rollups=sorted({row[0] for row in stale} & {*derived_names(processor)}),
@@ -100,7 +101,19 @@ def _state(row: tuple[Any, ...], current: int, on_request: bool) -> FileState:
     kept = on_request and version not in (current, write.OUTDATED)
     signature = _signature(*row[4:7])
     return FileState(
-        row[0], row[1], row[2], row[3], signature, row[7], version, row[9], row[10], kept
+        session_file=row[0],
+        session_day=row[1],
+        processed_us=row[2],
+        file_hash=row[3],
+        signature=signature,
+        signed_us=row[7],
+        processor_version=version,
+        memo=row[9],
+        gone=row[10],
+        kept=kept,
+        root=row[11],
+        left_out=row[12],
+        readers=row[13],
     )
 
 

@@ -15,9 +15,22 @@ from session_pipeline_dagster.errors import StoreUnusable
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-VERSION = 2
+VERSION = 3
+_ROOT_OF_KEY = "regexp_extract(session_file, '^([A-Za-z0-9_.-]+):', 1)"
 STEPS: Mapping[int, Sequence[str]] = {
     1: ("ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS gone_at TIMESTAMPTZ",),
+    2: (
+        "ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS root VARCHAR",
+        "ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS left_out VARCHAR",
+        "ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS readers VARCHAR",
+        "ALTER TABLE session_processor_failures ADD COLUMN IF NOT EXISTS root VARCHAR",
+        # Until now a key was all that said it.
+        f"UPDATE session_processor_state SET root = {_ROOT_OF_KEY} WHERE root IS NULL",
+        f"UPDATE session_processor_failures SET root = {_ROOT_OF_KEY} WHERE root IS NULL",
+        # Files of other agents were "processed, 0 messages"; they are looked at once more.
+        """UPDATE session_processor_state SET processor_version = 0
+        WHERE lines > 0 AND unknown_lines = lines""",
+    ),
 }
 """Version -> what makes the next one of it."""
 

@@ -21,7 +21,10 @@ CREATE TABLE IF NOT EXISTS session_processor_state (
     run_id VARCHAR,
     signature_at TIMESTAMPTZ,
     unknown_lines BIGINT,
-    gone_at TIMESTAMPTZ -- when the file was first missing from disk; its rows are kept
+    gone_at TIMESTAMPTZ, -- when the file was first missing from disk; its rows are kept
+    root VARCHAR, -- the name of the root it is below, empty for the unnamed one
+    left_out VARCHAR, -- what it looks like, if no reader claims it; it has no rows then
+    readers VARCHAR -- who was asked
 );
 
 -- One row per (processor, file) that failed last time; gone once the file is processed.
@@ -40,7 +43,8 @@ CREATE TABLE IF NOT EXISTS session_processor_failures (
     mtime_ns BIGINT,
     ctime_ns BIGINT,
     tries INTEGER,
-    processor_version INTEGER
+    processor_version INTEGER,
+    root VARCHAR
 );
 
 -- What the tables and views of a processor were last made from.

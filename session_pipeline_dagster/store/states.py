@@ -13,7 +13,9 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
 
     `processed_us` and `signed_us` are microseconds since 1970-01-01 UTC: there can be 100,000 rows,
     and a datetime costs as much as the rest of a row. `gone`: the file was missing lately. `kept`:
-    of another version of the processor, to stay so until someone asks.
+    of another version of the processor, to stay so until someone asks. `root`: the name of the root
+    it was below; None where nobody knows. `left_out`: what it looks like, if no reader claims it;
+    `readers`: who was asked then.
     """
 
     session_file: str
@@ -26,6 +28,9 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     memo: str | None = None
     gone: bool = False
     kept: bool = False
+    root: str | None = None
+    left_out: str | None = None
+    readers: str | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -47,6 +52,7 @@ class Failure(msgspec.Struct, frozen=True):
     signature: Signature | None = None
     tries: int = 0
     processor_version: int = 0
+    root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,9 @@ def insert_states(
             d.signature_at,
             d.unknown_lines,
             None,
+            d.root,
+            d.left_out,
+            d.readers,
         )
         for d in done
     ]
@@ -258,7 +261,7 @@ def insert_failures(
         signature = (s.size, s.mtime_ns, s.ctime_ns) if s else (None, None, None)
         times = (f.first_failed_at, f.last_failed_at, f.next_attempt_at, f.quarantined_at)
         head = (processor, f.session_file, f.attempts, f.error_class, f.error)
-        rows.append((*head, *times, f.file_hash, *signature, f.tries, f.processor_version))
+        rows.append((*head, *times, f.file_hash, *signature, f.tries, f.processor_version, f.root))
     _insert(connection, "session_processor_failures", rows)
 
 

@@ -13,7 +13,8 @@ from datetime import datetime
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.head import BOM
+from session_pipeline_dagster.transcripts.head import BOM, TopLevel, lines_of, top_level
+from session_pipeline_dagster.transcripts.looks import foreign
 from session_pipeline_dagster.transcripts.odd_lines import read_progress, read_record
 from session_pipeline_dagster.transcripts.records import (
     DECODE_ERRORS,
@@ -52,6 +53,36 @@ _ATTACHMENT = re.compile(rb"\{(?:" + _SCALAR + rb',)*"attachment":\{')
 _ATTACHMENT_TYPE = b'"type":"attachment"'
 _ATTACHMENT_END = re.compile(_ATTACHMENT_TYPE + rb"(?:," + _SCALAR + rb")*\}\s*")
 _TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
+
+
+class ClaudeCodeReader:
+    """Reads what Claude Code writes; see `TranscriptReader`."""
+
+    agent = "claude-code"
+
+    def claims(self, key: str, head: bytes) -> bool:
+        """A file with a line of a known type, and one in which no line can be read: its lines are
+        then counted as unreadable. Not what another agent is known to write."""
+        read = False
+        for line in lines_of(head):
+            found = top_level(line)
+            if found is None:
+                continue
+            if not read and foreign(head):
+                return False
+            read = True
+            if found.type in KNOWN_TYPES or _is_flat(found):
+                return True
+        return not read
+
+    def parse(self, content: bytes) -> Transcript:
+        """See `TranscriptReader.parse`."""
+        return parse(content)
+
+
+def _is_flat(line: TopLevel) -> bool:
+    """Whether it is a line of an old collector: a message without an envelope."""
+    return "type" not in line.names and line.role is not None and "content" in line.names
 
 
 def parse(content: bytes) -> Transcript:

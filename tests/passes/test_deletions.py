@@ -52,22 +52,37 @@ def gone(pipeline: Pipeline) -> dict[str, object]:
     return dict(pipeline.select(sql))
 
 
+def known_of(*keys: str) -> dict[str, str | None]:
+    """Session file -> its root, where no folder of a user has a colon."""
+    return {key: key.rpartition(":")[0] for key in keys}
+
+
 def scan_of(*keys: str, left_out: tuple[str, ...] = ()) -> Scan:
-    files = [SessionFile(key, "u", None, f"/{key}", Signature(1, 2, 3)) for key in keys]
+    files = [
+        SessionFile(key, "u", None, f"/{key}", Signature(1, 2, 3), root)
+        for key, root in known_of(*keys).items()
+    ]
     return Scan(files, [LeftOut(key, "no") for key in left_out])
 
 
 @pytest.mark.parametrize(
     ("scan", "known", "expected"),
     [
-        (scan_of("a/1", "a/2"), ["a/1", "a/2"], []),
-        (scan_of("a/1"), ["a/1", "a/2", "b/3"], ["a/2", "b/3"]),
-        (scan_of(), ["a/1"], []),
-        (scan_of("one:a/1"), ["one:a/1", "one:a/2", "two:a/1", "a/1"], ["one:a/2"]),
-        (scan_of("a/1"), ["two:a/1"], []),
-        (scan_of("a/1", left_out=("b/",)), ["b/2", "b/c/3", "bb/4"], ["bb/4"]),
-        (scan_of("a/1", left_out=("b",)), ["b/2", "b"], []),
-        (scan_of("a/1", left_out=("a/2.jsonl",)), ["a/2.jsonl", "a/3.jsonl"], ["a/3.jsonl"]),
+        (scan_of("a/1", "a/2"), known_of("a/1", "a/2"), []),
+        (scan_of("a/1"), known_of("a/1", "a/2", "b/3"), ["a/2", "b/3"]),
+        (scan_of(), known_of("a/1"), []),
+        (scan_of("one:a/1"), known_of("one:a/1", "one:a/2", "two:a/1", "a/1"), ["one:a/2"]),
+        (scan_of("a/1"), known_of("two:a/1"), []),
+        (scan_of("a/1", left_out=("b/",)), known_of("b/2", "b/c/3", "bb/4"), ["bb/4"]),
+        (scan_of("a/1", left_out=("b",)), known_of("b/2", "b"), []),
+        (
+            scan_of("a/1", left_out=("a/2.jsonl",)),
+            known_of("a/2.jsonl", "a/3.jsonl"),
+            ["a/3.jsonl"],
+        ),
+        (scan_of("a/1"), {"two:a/1": "", "two:a/2": "two"}, ["two:a/1"]),
+        (scan_of("two:a/1"), {"two:b/1": "", "two:b/2": "two"}, ["two:b/2"]),
+        (scan_of("a/1"), {"a/2": None}, []),
     ],
     ids=[
         "all there",
@@ -78,6 +93,9 @@ def scan_of(*keys: str, left_out: tuple[str, ...] = ()) -> Scan:
         "a folder that cannot be read",
         "a folder that became a link",
         "a file that became a link",
+        "a folder like the name of a root",
+        "a folder like the name of a root that is there",
+        "nobody knows its root",
     ],
 )
 def test_only_what_a_scan_would_have_found_is_gone(scan, known, expected) -> None:

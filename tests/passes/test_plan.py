@@ -183,7 +183,7 @@ def fail(
     file_hash: str = "hash",
     now: datetime = NOW,
 ) -> Failure:
-    return next_failure("a/1.jsonl", problem, earlier, now, signature, file_hash, version=1)
+    return next_failure("a/1.jsonl", "", problem, earlier, now, signature, file_hash, version=1)
 
 
 def test_attempts_back_off_doubling_and_end_in_quarantine() -> None:

@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,29 @@ import session_pipeline_dagster
 
 PACKAGE = Path(session_pipeline_dagster.__file__).parent
 NAME = PACKAGE.name
+NAMES = {
+    ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts))
+    for path in PACKAGE.rglob("*.py")
+}
 OLD_PATHS = {"derivation", "processor", "quality", "records", "reporting", "transcript"}
 """What plugins may still import; gone in 0.3."""
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.stem not in OLD_PATHS or path.parent != PACKAGE
 )
-LAYERS = [
-    {"errors"},
-    {"setting_values"},
-    {"settings"},
-    {"transcripts"},
-    {"sources"},
-    {"contract"},
-    {"store", "processors.usage", "processors.verification"},
-    {"passes"},
-    {"health", "testing"},
-    {"orchestration", "cli"},
-    {"definitions"},
-]
-"""Lowest first. A module imports from lower layers."""
+FLOORS = (
+    "definitions",
+    "orchestration cli",
+    "health testing",
+    "passes",
+    "store processors",
+    "contract",
+    "sources",
+    "transcripts",
+    "settings",
+    "setting_values plugins",
+    "errors",
+)
+"""Highest first. A module imports from its own wing, without a circle, and from lower floors."""
 
 
 def dotted(path: Path) -> str:
@@ -38,10 +43,8 @@ def dotted(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def group(module: str) -> str:
-    """The layer's name for a module: packages count as one."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "processors" else parts[0]
+def wing(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def only_for_types(tree: ast.AST) -> set[ast.AST]:
@@ -62,9 +65,11 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"
-            yield node.module or ""
-            if node.module == NAME:
-                yield from (f"{NAME}.{alias.name}" for alias in node.names)
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            # What is taken from a package is a module of it, or a name of the package itself.
+            yield from full & NAMES
+            if full - NAMES:
+                yield node.module or ""
 
 
 def importers(library: str) -> set[str]:
@@ -142,21 +147,68 @@ def test_only_settings_reads_the_environment() -> None:
     assert readers == {"settings"}
 
 
-def test_every_module_has_a_place_among_the_layers() -> None:
-    groups = {group(dotted(path)) for path in MODULES} - {"", "processors"}
-    assert groups == set().union(*LAYERS)
+def arrows() -> dict[str, set[str]]:
+    """Module -> the modules of the package that it imports."""
+    modules = {dotted(path): path for path in MODULES}
+    found = {
+        name: {other.removeprefix(f"{NAME}.") for other in imports(path)} & modules.keys()
+        for name, path in modules.items()
+    }
+    return {name: others - {name} for name, others in found.items()}
 
 
-@each_module()
-def test_imports_go_down_only(path: Path) -> None:
-    height = {name: level for level, layer in enumerate(LAYERS) for name in layer}
-    own = group(dotted(path))
-    for name in imports(path):
-        if not name.startswith(f"{NAME}."):
-            continue
-        other = group(name.removeprefix(f"{NAME}."))
-        if other != own:
-            assert height[other] < height[own], f"{own} imports {other}"
+def circle(graph: Mapping[str, Collection[str]]) -> list[str]:
+    """The modules of a circle in the order in which they import each other; [] = there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def uphill(graph: Mapping[str, Collection[str]]) -> list[str]:
+    """Imports that do not go down."""
+    floors = {name: level for level, floor in enumerate(FLOORS) for name in floor.split()}
+    return [
+        f"{name} imports {other}"
+        for name, others in graph.items()
+        for other in others
+        if wing(name) != wing(other) and floors[wing(other)] <= floors[wing(name)]
+    ]
+
+
+def test_every_wing_has_a_floor() -> None:
+    assert {wing(name) for name in arrows()} - {""} == {n for f in FLOORS for n in f.split()}
+
+
+def test_imports_go_down_only() -> None:
+    assert uphill(arrows()) == []
+
+
+def test_there_is_no_circle() -> None:
+    assert circle(arrows()) == []
+
+
+def test_a_circle_and_an_import_up_are_seen() -> None:
+    graph = arrows()
+    graph["store.columns"] = graph["store.columns"] | {"passes.plan"}
+    assert uphill(graph) == ["store.columns imports passes.plan"]
+    graph = arrows()
+    graph["passes.plan"] = graph["passes.plan"] | {"passes.runner"}
+    assert {"passes.plan", "passes.runner"} <= {*circle(graph)}
+
+
+def test_a_wing_says_its_question_in_a_line() -> None:
+    for path in PACKAGE.glob("*/__init__.py"):
+        doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        assert path.parent.name in ("processors", "testing", "defs") or "?" in doc, path.parent.name
+
+
+@pytest.mark.parametrize("name", sorted(OLD_PATHS))
+def test_an_old_path_only_hands_on_and_warns(name: str) -> None:
+    _, *body = ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")).body
+    assert {type(node) for node in body} == {ast.Import, ast.ImportFrom, ast.Assign, ast.Expr}
+    assert "warnings.warn" in ast.unparse(body[-1])
 
 
 @each_module()

@@ -126,7 +126,9 @@ def test_a_step_that_fails_changes_nothing_and_the_next_start_tries_again(
     with duckdb.connect(store.database) as connection:
         before = connection.execute("FROM duckdb_columns() ORDER BY ALL").fetchall()
     steps = store_schema.STEPS
-    monkeypatch.setattr(store_schema, "STEPS", {1: (*steps[1], "ALTER TABLE nothing ADD a INT")})
+    monkeypatch.setattr(
+        store_schema, "STEPS", steps | {2: (*steps[2], "ALTER TABLE nothing ADD a INT")}
+    )
     with pytest.raises(duckdb.CatalogException):
         store.known(UsageProcessor())
     with duckdb.connect(store.database) as connection:
@@ -191,3 +193,27 @@ def test_no_room_for_the_copy_is_said_and_nothing_is_changed(tmp_path: Path) -> 
     with pytest.raises(StoreUnusable, match="make room there"):
         store.known(UsageProcessor())
     assert store.database.read_bytes() == before
+
+
+def test_what_a_key_said_of_its_root_is_written_down_and_other_agents_files_are_looked_at_again(
+    tmp_path: Path,
+) -> None:
+    store = unpack(tmp_path, 2)
+    rows = [("eu:alice/a.jsonl", 9, 3), ("alice/b.jsonl", 9, 9), ("alice/x:y/c.jsonl", 0, 0)]
+    with duckdb.connect(store.database) as connection:
+        for key, lines, unknown in rows:
+            connection.execute(
+                """INSERT INTO session_processor_state (processor_name, session_file,
+                    processor_version, lines, unknown_lines) VALUES ('usage', ?, 1, ?, ?)""",
+                [key, lines, unknown],
+            )
+        connection.execute(
+            """INSERT INTO session_processor_failures (processor_name, session_file, error_class,
+                error, attempts) VALUES ('usage', 'eu:bob/d.jsonl', 'E', 'e', 1)"""
+        )
+    known = store.known(UsageProcessor())
+    roots = {key: known.states[key].root for key, _, _ in rows}
+    assert roots == {"eu:alice/a.jsonl": "eu", "alice/b.jsonl": "", "alice/x:y/c.jsonl": ""}
+    assert known.failures["eu:bob/d.jsonl"].root == "eu"
+    versions = {key: known.states[key].processor_version for key, _, _ in rows}
+    assert versions == {"eu:alice/a.jsonl": 1, "alice/b.jsonl": 0, "alice/x:y/c.jsonl": 1}

@@ -1,57 +1,21 @@
 """The `verification` processor: what people corrected, confirmed and defined, as they said it.
 
 Only declarations are read here, because every start of every process reads them. The work is in
-`reading.py` and `asking_processor.py`.
+`detection/` and `asking_processor.py`, what comes of it over all sessions in `knowledge/`.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
-
-from session_pipeline_dagster.contract.processor import (
-    ON_REQUEST,
-    Processor,
-    ProcessorResult,
-    Session,
-)
-from session_pipeline_dagster.processors.verification.knowledge import catalog as catalog
-from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
-from session_pipeline_dagster.processors.verification.knowledge.tables import VIEWS
+from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.models.build import build_model
-from session_pipeline_dagster.processors.verification.quality import QUALITY
-from session_pipeline_dagster.processors.verification.tables import (
-    DESCRIPTION,
-    DESCRIPTIONS,
-    JOURNALS,
-    SUMMARIES,
-    TABLES,
-)
 from session_pipeline_dagster.settings import Settings
 
 
-class VerificationProcessor:
+class VerificationProcessor(Declared):
     """Detections in every session file.
 
     With rules a file is read again as a whole. A model is asked about new turns only: the memo
     says which turns it has seen, and their digest whether they are still the same.
     """
-
-    name = "verification"
-    version = 1
-    cadence = timedelta(seconds=900)
-    tables = TABLES
-    journals = JOURNALS
-    views = VIEWS
-    derivations = derivations()
-    summaries = (*SUMMARIES, *catalog.SUMMARIES)
-    quality = (*QUALITY, *catalog.QUALITY)
-    description = DESCRIPTION
-    descriptions: Mapping[str, str] = {**DESCRIPTIONS, **catalog.DESCRIPTIONS}
-    owners = ("team:session-pipeline",)
-    internal = ("verification_readings", "knowledge_checks")
-    threads = 0
-    metered = True
-    # A model would be paid again for every session.
-    reprocess = ON_REQUEST
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """The processor of one pass: rules, or the model of the settings.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
-from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
 from session_pipeline_dagster.processors.verification.detection.reading import result
@@ -44,7 +44,7 @@ def asking_processor(model: Model, settings: ModelSettings, run_id: str | None) 
     return AskingProcessor(extractor, Judge(model, budget, run_id, at_once), budget, at_once)
 
 
-class AskingProcessor(VerificationProcessor):
+class AskingProcessor(Declared):
     """One pass with a model: sessions side by side, within a budget of tokens."""
 
     def __init__(self, extractor: Extractor, judge: Judge, budget: Budget, threads: int) -> None:

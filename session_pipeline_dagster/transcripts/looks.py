@@ -1,0 +1,38 @@
+"""What a file looks like that is not Claude Code's: recognised by its first lines, not read.
+
+The formats are their agents' own; what is known of them is what real files show (docs/readers.md).
+"""
+
+from session_pipeline_dagster.transcripts.head import lines_of, top_level
+
+_BY_TYPE = {
+    **dict.fromkeys(
+        ("session_meta", "turn_context", "response_item", "event_msg"), "a Codex session"
+    ),
+    **dict.fromkeys(
+        ("thread.started", "turn.started", "turn.completed"), "the output of `codex exec --json`"
+    ),
+    **dict.fromkeys(
+        ("session.start", "session.model_change", "user.message", "assistant.message"),
+        "a GitHub Copilot CLI session",
+    ),
+}
+_CODEX_OLD = {"id", "timestamp", "instructions"}
+_GEMINI = {"sessionId", "projectHash"}
+
+
+def foreign(head: bytes) -> str | None:
+    """Which other agent's session it is, by its first object; None where nobody is recognised."""
+    first = next(filter(None, map(top_level, lines_of(head))), None)
+    if first is None:
+        return None
+    if first.type is not None:
+        return _BY_TYPE.get(first.type)
+    if first.names >= _CODEX_OLD:
+        return "a Codex session"
+    return "a Gemini CLI session" if first.names >= _GEMINI else None
+
+
+def looks_like(head: bytes) -> str:
+    """What a file looks like, in a few words that quote nothing of it."""
+    return foreign(head) or "JSON lines of no known agent"

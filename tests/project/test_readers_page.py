@@ -1,0 +1,39 @@
+"""docs/readers.md: its reader works as written, and its list of what is recognised is whole."""
+
+import re
+
+from helpers import EchoProcessor, make_pipeline
+from places import ROOT
+from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.runner import run_batch
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.transcripts import looks
+from session_pipeline_dagster.transcripts.claude_code import ClaudeCodeReader
+from session_pipeline_dagster.transcripts.reader import ENTRY_POINT_GROUP, Readers
+
+PAGE = (ROOT / "docs" / "readers.md").read_text("utf-8")
+
+
+def test_the_reader_of_the_page_reads_what_it_says(tmp_path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    namespace: dict[str, object] = {}
+    exec(code, namespace)  # noqa: S102  the page's own code
+    pipeline = make_pipeline(tmp_path)
+    file = pipeline.root / "alice" / "x.jsonl"
+    file.parent.mkdir()
+    line = b'{"who": "user", "text": "hello", "at": "2026-05-01T10:00:00Z"}\n'
+    file.write_bytes(line + b"odd\n" + line)
+    readers = Readers((namespace["PlainReader"](), ClaudeCodeReader()))
+    source = LocalSource(pipeline.settings.roots, readers=readers)
+    report = run_batch(EchoProcessor(), source, pipeline.store, pipeline.settings, Options())
+    assert (report.processed, report.lines, report.unreadable_lines) == (1, 3, 1)
+    assert pipeline.rows() == [("alice/x.jsonl", 1, 5), ("alice/x.jsonl", 3, 5)]
+
+
+def test_the_page_names_the_group_and_everything_that_is_recognised() -> None:
+    assert f'[project.entry-points."{ENTRY_POINT_GROUP}"]' in PAGE
+    text = " ".join(PAGE.split())
+    for words in ("Codex", "`codex exec --json`", "GitHub Copilot CLI", "Gemini CLI"):
+        assert words in text
+    kinds = {*looks._BY_TYPE.values(), "a Gemini CLI session"}
+    assert len(kinds) == 4, "name the new one on the page"
