@@ -6,7 +6,7 @@ from datetime import timedelta
 from session_pipeline_dagster.contract.processor import (
     ON_REQUEST,
 )
-from session_pipeline_dagster.processors.verification.knowledge import catalog as catalog
+from session_pipeline_dagster.processors.verification.knowledge import catalog
 from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge.tables import VIEWS
 from session_pipeline_dagster.processors.verification.quality import QUALITY
