@@ -193,9 +193,10 @@ def test_the_wheel_holds_what_is_needed(walk: Walk) -> None:
         for pattern in ("*.py", "*.sql")
         for path in (ROOT / "session_pipeline_dagster").rglob(pattern)
     }
-    assert {"session_pipeline_dagster/schema.sql", "session_pipeline_dagster/testing/odd.py"} <= (
-        expected
-    )
+    assert {
+        "session_pipeline_dagster/store/schema.sql",
+        "session_pipeline_dagster/testing/odd.py",
+    } <= (expected)
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
