@@ -63,13 +63,13 @@ class ClaudeCodeReader:
     def claims(self, key: str, head: bytes) -> bool:
         """A file with a line of a known type, and one in which no line can be read: its lines are
         then counted as unreadable. Not what another agent is known to write."""
+        if foreign(head):
+            return False
         read = False
         for line in lines_of(head):
             found = top_level(line)
             if found is None:
                 continue
-            if not read and foreign(head):
-                return False
             read = True
             if found.type in KNOWN_TYPES or _is_flat(found):
                 return True

@@ -3,6 +3,8 @@
 The formats are their agents' own; what is known of them is what real files show (docs/readers.md).
 """
 
+import re
+
 from session_pipeline_dagster.transcripts.head import lines_of, top_level
 
 _BY_TYPE = {
@@ -19,13 +21,17 @@ _BY_TYPE = {
 }
 _CODEX_OLD = {"id", "timestamp", "instructions"}
 _GEMINI = {"sessionId", "projectHash"}
+_GEMINI_DOCUMENT = (b'"sessionId":', b'"startTime":', b'"messages":')
+_OPENS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*\n\s*\"\w+\":")
 
 
 def foreign(head: bytes) -> str | None:
     """Which other agent's session it is, by its first object; None where nobody is recognised."""
     first = next(filter(None, map(top_level, lines_of(head))), None)
     if first is None:
-        return None
+        # One document over many lines, none of which is an object.
+        whole = all(name in head for name in _GEMINI_DOCUMENT)
+        return "a Gemini CLI document" if whole and _OPENS.match(head) else None
     if first.type is not None:
         return _BY_TYPE.get(first.type)
     if first.names >= _CODEX_OLD:

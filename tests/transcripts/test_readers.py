@@ -33,6 +33,9 @@ GEMINI = (
     b'{"id":"1","timestamp":"2026-01-01T00:00:00Z","type":"user","content":"hello"}\n'
 )
 OURS = session_line("hello").encode()
+GEMINI_DOCUMENT = (
+    json.dumps({"sessionId": "x", "startTime": "", "messages": [{"type": "user"}]}, indent=2) + "\n"
+).encode()
 FLAT = b'{"role":"user","content":"hello"}\n'
 
 
@@ -101,6 +104,7 @@ def test_a_first_line_of_over_a_megabyte_is_seen_whole() -> None:
         (EXEC, "the output of `codex exec --json`"),
         (COPILOT, "a GitHub Copilot CLI session"),
         (GEMINI, "a Gemini CLI session"),
+        (GEMINI_DOCUMENT, "a Gemini CLI document"),
         (b'{"display":"secret words","timestamp":1}\n', "JSON lines of no known agent"),
         (b'{"type":["user"]}\n', "JSON lines of no known agent"),
         (b"{}\n", "JSON lines of no known agent"),
