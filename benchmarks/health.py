@@ -25,6 +25,7 @@ from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.batch import Batch, Done
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -77,7 +78,7 @@ def make(folder: Path, count: int) -> None:
         for number, file in enumerate(files)
     ]
     for case, share in zip(_CASES, (1.0, 0.99, 0.0), strict=True):
-        store = Store(folder / f"{case}.duckdb")
+        store = Store(DuckDBFile(folder / f"{case}.duckdb"))
         store.prepare(UsageProcessor())
         store.commit(UsageProcessor(), Batch(done=done[: int(len(done) * share)]))
 
@@ -85,7 +86,8 @@ def make(folder: Path, count: int) -> None:
 def once(folder: Path, case: str) -> None:
     """One evaluation in this process; prints what it took."""
     settings = Settings(roots=(Root(folder / "sessions"),))
-    source, store = LocalSource(settings.roots), _WatchedStore(folder / f"{case}.duckdb")
+    source = LocalSource(settings.roots)
+    store = _WatchedStore(DuckDBFile(folder / f"{case}.duckdb"))
     began = time.monotonic()
     found = examine([UsageProcessor()], source, store, settings, datetime.now(UTC))
     seconds = time.monotonic() - began

@@ -18,6 +18,7 @@ from session_pipeline_dagster.contract.derivation import (
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.tables import TABLES
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 _DOMAINS = ["finance", "finance", "finance", "data", "data", "engineering", "product", None]
 _START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -86,7 +87,7 @@ def main() -> None:
     folder = Path("var/bench-knowledge")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    store, processor = Store(folder / "knowledge.duckdb"), VerificationProcessor()
+    store, processor = Store(DuckDBFile(folder / "knowledge.duckdb")), VerificationProcessor()
     store.prepare(processor)
     merging, checking = processor.derivations
     rng = random.Random(7)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -51,13 +51,14 @@ class StoreResource(DuckDBResource):
 
     def store(self) -> Store:
         """The store, for everything this project does with the file."""
-        return Store(
-            Path(self.database),
-            timedelta(seconds=self.lock_timeout_seconds),
-            self.memory_mb,
-            self.threads,
-            self.create_folder,
+        settings = Settings(
+            database=Path(self.database),
+            lock_timeout=timedelta(seconds=self.lock_timeout_seconds),
+            database_memory_mb=self.memory_mb,
+            database_threads=self.threads,
+            create_database_folder=self.create_folder,
         )
+        return open_store(settings)
 
     @contextmanager
     def get_connection(self) -> Generator["DuckDBPyConnection"]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +24,9 @@ from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.passes.plan import Problem, next_failure
 from session_pipeline_dagster.sources.files import SessionFile, Signature
 from session_pipeline_dagster.store.states import Failure, FileState
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.store.database import Store
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
 _ROOM = b"\n" * (32 << 10)
@@ -155,9 +159,10 @@ def _read(line: bytes) -> list[Crumb]:
         return []
 
 
-def trail(database: Path, processor: str, version: int) -> Trail:
-    """The trail of a processor beside a database."""
-    return Trail(database.parent, f"{database.name}.{processor}.", version)
+def trail(store: "Store", processor: str, version: int) -> Trail:
+    """The trail of a processor beside the store's database."""
+    path = store.beside(processor)
+    return Trail(path.parent, f"{path.name}.", version)
 
 
 def blame(

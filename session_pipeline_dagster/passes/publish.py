@@ -1,26 +1,16 @@
 """A report from the store to its files: reads the rows, renders, puts the files in place."""
 
-import os
 import re
 import time
 import uuid
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.report import Asked, Report
-from session_pipeline_dagster.errors import (
-    ContractError,
-    SettingsError,
-    StoreBusy,
-)
+from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.locks import locked
-
-_PAUSE = 0.05
-"""Seconds between two looks at whether another report is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +42,7 @@ def publish(
     """
     started = time.monotonic()
     store.prepare(processor)
-    with _alone(store):
+    with store.exclusive("report"):
         answers = store.query(*report.selects(asked))
         rendered = report.render(asked, [rows for _, rows in answers])
         if not rendered.files or not {*rendered.files} <= {*report.files}:
@@ -87,26 +77,10 @@ def discard(reports: Sequence[Report], store: Store, folder: Path) -> None:
     names = "|".join(re.escape(name) for report in reports for name in report.files)
     # Beside a file may lie what a process that was killed had begun.
     ours = re.compile(rf"(?:{names})|\.(?:{names})\.[0-9a-f]{{32}}")
-    with _alone(store):
+    with store.exclusive("report"):
         for path in folder.iterdir() if folder.is_dir() else ():
             if ours.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(store: Store) -> Generator[None]:
-    """One report of a database at a time, from its rows to its files; ends with the process."""
-    folder = store.database.parent
-    descriptor = os.open(folder, os.O_RDONLY)
-    give_up = time.monotonic() + store.lock_timeout.total_seconds()
-    try:
-        while not locked(descriptor, folder):
-            if time.monotonic() >= give_up:
-                raise StoreBusy(f"a report is still being made of {store.database}; try again")
-            time.sleep(_PAUSE)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -68,7 +68,7 @@ def run_batch(
     begun = time.monotonic()
     options = options or Options()
     processor = begin(processor, settings, options.run_id)
-    steps = trail(store.database, processor.name, processor.version)
+    steps = trail(store, processor.name, processor.version)
     seen = _look(processor, source, store, settings, options, steps)
     report = _opened(processor, seen, source.readers.agents)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files

@@ -1,15 +1,12 @@
-"""The DuckDB file: connections, states, failures, and ONE transaction a batch.
+"""What is kept of files: states, failures and rows, and ONE transaction a batch.
 
-Only this module opens the file, once `store_create.py` has made it. Connections are short: read,
-close, work, open, commit, close; none is held while a file is parsed or a model answers. What a
-number means is decided in `plan.py` and in the processors.
+`Store` is the one door to the database, wherever its place is (`place.py`). Connections are short:
+read, close, work, open, commit, close; none is held while a file is parsed or a model answers. What
+a number means is decided in `plan.py` and in the processors.
 """
 
-import random
-import threading
-import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,72 +17,37 @@ import duckdb
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
-from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreBusy, StoreUnusable
+from session_pipeline_dagster.errors import ContractError, RowsRefused
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import derive as store_derive
-from session_pipeline_dagster.store import read as store_read
-from session_pipeline_dagster.store import schema as store_schema
-from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store import read, schema, write
 from session_pipeline_dagster.store.batch import Batch
-from session_pipeline_dagster.store.create import create, is_missing
 from session_pipeline_dagster.store.declare import (
     REFUSED,
     RELATIONS,
     create_relations,
     in_words,
 )
-from session_pipeline_dagster.store.errors import busy, passes, unusable
+from session_pipeline_dagster.store.file.place import DuckDBFile
+from session_pipeline_dagster.store.place import Place
 
 if TYPE_CHECKING:
     import pyarrow
 
-_LONGEST_PAUSE = 0.5
-_BROKEN = (
-    duckdb.IOException,
-    duckdb.InternalException,
-    duckdb.FatalException,
-    duckdb.SerializationException,
-    duckdb.OutOfMemoryException,
-    # There is one writer, so no conflict: what cannot be committed cannot be written.
-    duckdb.TransactionException,
-)
-
-# DuckDB raises no conflict when two threads of one process insert the same new file; between
-# processes its file lock does the same job.
-_ONE_WRITER = threading.RLock()
-
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The database file and how to open it. Holds no connection, so it can be passed anywhere."""
+    """The database at its place. Holds no connection, so it can be passed anywhere."""
 
-    database: Path
-    lock_timeout: timedelta = timedelta(seconds=120)
-    memory_mb: int = 128
-    threads: int = 1
-    create_folder: bool = False
+    place: Place
 
     # --- connections ---------------------------------------------------------------------------
 
-    @contextmanager
-    def connect(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
-        """A short connection; closed whatever happens.
-
-        Args:
-            timeout: how long to wait for another process's lock (default: `lock_timeout`).
-
-        Raises:
-            StoreBusy: the lock was still held after the timeout; names the holder's PID.
-            StoreUnusable: the file cannot be opened at all, or not with so little memory.
-        """
-        connection = self._open(self.lock_timeout if timeout is None else timeout)
-        try:
-            yield connection
-        except _BROKEN as error:
-            # A damaged file opens well and fails at the first block that is missing.
-            raise unusable(self.database, str(error), duckdb.__version__) from error
-        finally:
-            connection.close()
+    def connect(
+        self, timeout: timedelta | None = None
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A short connection; see `Place.connect`."""
+        return self.place.connect(timeout)
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -97,64 +59,19 @@ class Store:
         with self.connect():
             yield
 
-    def config(self) -> dict[str, str | bool | int | float | list[str]]:
-        """The one configuration: a process that opens a file with two different ones fails."""
-        return {
-            # Files that 1.5 tools read; older formats take twice as long to checkpoint.
-            "storage_compatibility_version": "v1.5.0",
-            "threads": self.threads,
-            "memory_limit": f"{self.memory_mb}MB",
-            "custom_user_agent": "session-pipeline-dagster",
-            "enable_external_access": False,
-            "lock_configuration": True,
-        }
+    def exclusive(self, what: str) -> AbstractContextManager[None]:
+        """One `what` is made of this database at a time; see `Place.exclusive`."""
+        return self.place.exclusive(what)
 
-    def _open(self, timeout: timedelta) -> duckdb.DuckDBPyConnection:
-        folder = self.database.parent
-        if not folder.is_dir():
-            if not self.create_folder:
-                raise StoreUnusable(
-                    f"the folder of {self.database} does not exist; create it, "
-                    "or set SESSION_PIPELINE_DATABASE"
-                )
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreUnusable(
-                    f"{folder} cannot be made a folder ({error.strerror}); "
-                    "set SESSION_PIPELINE_DATABASE"
-                ) from error
-        give_up = time.monotonic() + timeout.total_seconds()
-        pause = 0.01
-        while True:
-            try:
-                return self._attempt()
-            except StoreBusy:
-                if time.monotonic() >= give_up:
-                    raise
-            # Jitter, so that two waiting processes do not meet again and again.
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _attempt(self) -> duckdb.DuckDBPyConnection:
-        """A connection, without waiting for anyone; raises as `connect`."""
-        try:
-            if is_missing(self.database) and not create(self.database, self.config()):
-                raise busy(self.database, "another process is making it")
-            return duckdb.connect(str(self.database), config=self.config())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise unusable(self.database, reason, duckdb.__version__) from error
-        except duckdb.Error as error:
-            if passes(str(error)):
-                raise busy(self.database, str(error)) from error
-            raise unusable(self.database, str(error), duckdb.__version__) from error
+    def beside(self, name: str) -> Path:
+        """Where a file lies that belongs to this database; see `Place.beside`."""
+        return self.place.beside(name)
 
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """All of it, or nothing: a connection that closes without a commit has written nothing."""
-        with _ONE_WRITER, self.connect() as connection:
-            _ensure_schema(connection, self.database)
+        with self.place.writing(), self.connect() as connection:
+            schema.bring_up(connection, self.place)
             connection.begin()
             yield connection
             connection.commit()
@@ -166,16 +83,18 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
-    ) -> store_read.Known:
+    ) -> read.Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
         """
         with self.connect(timeout) as connection:
-            _ensure_schema(connection, self.database)
-            rows = store_read.read_rows(connection, processor.name, lines_since)
-        return store_read.known(processor, rows)
+            if not schema.is_current(connection):
+                with self.place.writing():
+                    schema.bring_up(connection, self.place)
+            rows = read.read_rows(connection, processor.name, lines_since)
+        return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
@@ -222,7 +141,7 @@ class Store:
         """
         digest = write.declaration_digest(processor)
         with self.transaction() as connection:
-            if store_read.digests(connection, processor.name) != [(digest,)]:
+            if read.digests(connection, processor.name) != [(digest,)]:
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
             tables = [*processor.tables, *extras(processor).journals]
@@ -332,28 +251,11 @@ def _derived(what: str) -> Generator[None]:
 
 def open_store(settings: Settings) -> Store:
     """The store of the settings; nothing is opened yet."""
-    return Store(
+    file = DuckDBFile(
         settings.database,
         settings.lock_timeout,
         settings.database_memory_mb,
         settings.database_threads,
         settings.create_database_folder,
     )
-
-
-def _ensure_schema(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
-    """Bring the store's own tables up to this version; see `store_schema.py`."""
-    if store_schema.is_current(_found_schema(connection)):
-        return
-    # Under the writer's lock: of two threads that both find an older file, one has work to do.
-    with _ONE_WRITER:
-        found = _found_schema(connection)
-        if not store_schema.is_current(found):
-            store_schema.bring_up(connection, database, found)
-
-
-def _found_schema(connection: duckdb.DuckDBPyConnection) -> store_schema.Found:
-    try:
-        return connection.execute("SELECT version FROM session_pipeline_schema").fetchall()
-    except duckdb.CatalogException:
-        return None
+    return Store(file)

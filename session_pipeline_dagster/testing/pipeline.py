@@ -197,7 +197,7 @@ def schemas_of(processor: Processor) -> "dict[str, pyarrow.Schema]":
     """
     check_declarations(processor)
     with TemporaryDirectory() as folder:
-        return Store(Path(folder) / "declared.duckdb").prepare(processor)
+        return open_store(Settings(database=Path(folder) / "declared.duckdb")).prepare(processor)
 
 
 def table_names(processor: Processor) -> list[str]:

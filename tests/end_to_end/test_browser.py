@@ -15,6 +15,7 @@ from dagster_dev import DagsterDev
 from helpers import session_line, set_mtime
 from places import ROOT
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
@@ -68,7 +69,7 @@ def picture(page: Page, name: str, height: int = SIZE["height"]) -> None:
 
 
 def rows(dev: DagsterDev, sql: str) -> list[tuple[object, ...]]:
-    return Store(dev.folder / "usage.duckdb").query(sql)[0][1]
+    return Store(DuckDBFile(dev.folder / "usage.duckdb")).query(sql)[0][1]
 
 
 def navigate(page: Page, path: str) -> None:

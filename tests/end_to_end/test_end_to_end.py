@@ -12,6 +12,7 @@ import pytest
 from dagster_dev import DagsterDev
 from places import ROOT, SUPPORT
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
 
@@ -33,7 +34,7 @@ def example_location(folder: Path, interval: int) -> DagsterDev:
 
 
 def table(folder: Path, name: str) -> list[tuple[object, ...]]:
-    columns, rows = Store(folder / "usage.duckdb").query(f"FROM {name} ORDER BY ALL")[0]
+    columns, rows = Store(DuckDBFile(folder / "usage.duckdb")).query(f"FROM {name} ORDER BY ALL")[0]
     assert columns
     return rows
 
@@ -52,7 +53,7 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(t
         grown_run = dev.wait(
             lambda: dev.ended(at_least=2, processor="usage"), "run for the grown file"
         )
-        states = Store(tmp_path / "usage.duckdb").query(
+        states = Store(DuckDBFile(tmp_path / "usage.duckdb")).query(
             "SELECT run_id, count(*) FROM session_processor_state "
             "WHERE processor_name = 'usage' GROUP BY ALL ORDER BY 2"
         )[0][1]
@@ -98,7 +99,7 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path)
         capped = backfill({"full_refresh": True, "max_files": 4})
         assert processed_by(tmp_path, capped) == 4
         outdated = "SELECT 1 FROM session_processor_state WHERE processor_version = 0"
-        store = Store(tmp_path / "usage.duckdb")
+        store = Store(DuckDBFile(tmp_path / "usage.duckdb"))
         dev.wait(lambda: not store.query(outdated)[0][1], "the sensor finishing the rest", 90)
         dev.wait(dev.ended, "end of its run")
         by_sensor = [run for run in dev.runs() if "dagster/sensor_name" in run["tags"]]
@@ -111,7 +112,7 @@ def processed_by(folder: Path, runs: list[dict[str, object]]) -> int:
     ids = ", ".join(f"'{run['runId']}'" for run in runs)
     sql = f"""SELECT count(*) FROM session_processor_state
         WHERE processor_name = 'usage' AND run_id IN ({ids})"""
-    return Store(folder / "usage.duckdb").query(sql)[0][1][0][0]
+    return Store(DuckDBFile(folder / "usage.duckdb")).query(sql)[0][1][0][0]
 
 
 @pytest.fixture(params=["our dagster.yaml", "an instance with none of our yaml"])

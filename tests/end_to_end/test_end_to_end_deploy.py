@@ -16,6 +16,7 @@ from deployment import Deployment, postgres
 from helpers import session_line
 from places import ROOT
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 DAYS = ["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"]
 SLOW = '''
@@ -65,7 +66,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def rows(team: Deployment, sql: str) -> list[tuple[object, ...]]:
-    return Store(Path(team.settings["SESSION_PIPELINE_DATABASE"])).query(sql)[0][1]
+    return Store(DuckDBFile(Path(team.settings["SESSION_PIPELINE_DATABASE"]))).query(sql)[0][1]
 
 
 def ask(port: int, query: str, by_get: bool = False, **variables: object) -> dict[str, object]:

@@ -20,7 +20,7 @@ from session_pipeline_dagster.orchestration.metadata import report_metadata
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.database import open_store
 
 NO_TABLES = {"session_files", "usage_report"}
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
@@ -72,7 +72,7 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str = "usage_messages") -
 
 
 def rows(settings: Settings, table: str) -> list[tuple[object, ...]]:
-    return Store(settings.database).query(f"FROM {table} ORDER BY ALL")[0][1]
+    return open_store(settings).query(f"FROM {table} ORDER BY ALL")[0][1]
 
 
 def test_a_processor_gets_a_job_a_sensor_a_pool_and_its_assets(settings: Settings) -> None:
@@ -135,7 +135,7 @@ def test_every_query_of_the_catalog_runs(run: Run, settings: Settings, instance)
         queries = re.findall(r"```sql\n(.*?)```", graph.get(key).description or "", re.DOTALL)
         assert queries, key
         for query in queries:
-            answers[key.to_user_string()] = Store(settings.database).query(query)[0][1]
+            answers[key.to_user_string()] = open_store(settings).query(query)[0][1]
     empty = {name for name, rows in answers.items() if not rows}
     assert empty <= {"llm_calls", "knowledge_relations", "knowledge_contradictions"}
 
@@ -165,9 +165,7 @@ def test_a_job_without_a_partition_processes_everything_pending(run: Run, settin
 def test_a_range_of_days_processes_the_files_of_these_days_only(run: Run, settings) -> None:
     result = run(tags=days("2026-05-05", "2026-05-06"))
     assert metadata(result)["files_processed"] == 7
-    found = Store(settings.database).query(
-        "SELECT DISTINCT session_day FROM session_processor_state"
-    )
+    found = open_store(settings).query("SELECT DISTINCT session_day FROM session_processor_state")
     assert {row[0] for row in found[0][1]} == {date(2026, 5, 5), date(2026, 5, 6)}
     by_day = {
         event.partition: event.materialization.metadata["day_files"].value
@@ -198,7 +196,7 @@ def test_what_a_cap_leaves_over_stays_pending_and_is_finished_later(run: Run, se
 
 def test_users_limits_a_run_to_their_files(run: Run, settings: Settings) -> None:
     run({"users": ["alice"]})
-    found = Store(settings.database).query("SELECT DISTINCT username FROM usage_sessions")
+    found = open_store(settings).query("SELECT DISTINCT username FROM usage_sessions")
     assert found[0][1] == [("alice",)]
 
 
@@ -253,7 +251,7 @@ def test_a_name_that_does_not_exist_fails_the_run_before_a_file_is_touched(
 ) -> None:
     with pytest.raises(dg.Failure, match=said):
         run(config)
-    assert not Store(settings.database).known(load_processors().get("usage")).states
+    assert not open_store(settings).known(load_processors().get("usage")).states
 
 
 def test_a_limit_may_be_named_by_an_environment_variable(

@@ -23,7 +23,7 @@ from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all, run_batch
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.database import open_store
 
 Tick = Callable[..., dg.SensorResult]
 
@@ -270,5 +270,5 @@ def test_the_store_resource_is_a_duckdb_resource_that_closes_on_error(tmp_path: 
     with pytest.raises(duckdb.CatalogException), resource.get_connection() as connection:
         connection.execute("FROM no_such_table")
     # Another configuration is refused while a connection of the first is open.
-    with Store(settings.database, memory_mb=300).connect() as other:
+    with open_store(replace(settings, database_memory_mb=300)).connect() as other:
         assert other.execute("SELECT 1").fetchall() == [(1,)]

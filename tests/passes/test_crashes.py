@@ -113,7 +113,7 @@ def crumbs_read(pipeline: Pipeline) -> list[Crumb]:
 
 
 def steps(pipeline: Pipeline) -> Trail:
-    return trail(pipeline.settings.database, "echo", 1)
+    return trail(pipeline.store, "echo", 1)
 
 
 @pytest.mark.slow
@@ -415,7 +415,7 @@ def test_a_file_that_was_blamed_for_nothing_is_cleared_by_its_next_look(
 def test_a_folder_that_takes_no_file_stops_the_pass_in_words(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    missing = trail(tmp_path / "nowhere" / "x.duckdb", "echo", 1)
+    missing = trail(pipeline.having(database=tmp_path / "nowhere" / "x.duckdb").store, "echo", 1)
     with pytest.raises(StoreUnusable, match="takes no further file"), missing.walk():
         pass
 

@@ -20,6 +20,7 @@ from helpers import EXAMPLES, append, write_session
 from places import ROOT, SUPPORT
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 STEPS = int(os.environ.get("STEPS", "24"))
 STATES = int(os.environ.get("STATES", "10"))
@@ -109,7 +110,7 @@ def test_killed_run_workers_of_dagster_lose_and_double_nothing(tmp_path: Path) -
         "SLOW_LOG": str(tmp_path / "slow.log"),
         "PYTHONPATH": str(SUPPORT),
     }
-    store, known, log = Store(tmp_path / "slow.duckdb"), set(), tmp_path / "slow.log"
+    store, known, log = Store(DuckDBFile(tmp_path / "slow.duckdb")), set(), tmp_path / "slow.log"
     with DagsterDev(tmp_path, environment, "slow") as dev:
         dev.wait(lambda: dev.ended(at_least=2), "the sensors' own runs", 120)
         for kills in range(RUN_WORKERS):

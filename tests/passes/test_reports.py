@@ -116,7 +116,7 @@ def test_who_waits_for_a_report_that_hangs_is_told_so(pipeline: Pipeline) -> Non
     publishing.start()
     try:
         assert hanging.wait(10)
-        store = replace(pipeline.store, lock_timeout=timedelta(milliseconds=200))
+        store = pipeline.having(lock_timeout=timedelta(milliseconds=200)).store
         with pytest.raises(StoreBusy, match="a report is still being made"):
             discard([KEYS], store, pipeline.settings.reports)
     finally:

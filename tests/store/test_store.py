@@ -274,12 +274,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from helpers import EchoProcessor
 from session_pipeline_dagster.store.database import Store
-known = Store(Path(sys.argv[1])).known(EchoProcessor())
+from session_pipeline_dagster.store.file.place import DuckDBFile
+known = Store(DuckDBFile(Path(sys.argv[1]))).known(EchoProcessor())
 failure, state = known.failures["a/2"], known.states["a/1"]
 print(failure.first_failed_at.timestamp(), state.signed_us, state.session_day, state.processed_us)
 """
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(store.database), str(SUPPORT)],
+        [sys.executable, "-c", code, str(pipeline.settings.database), str(SUPPORT)],
         env=os.environ | {"TZ": zone},
         capture_output=True,
         text=True,

@@ -12,16 +12,18 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 # Three processes find no file at the same moment, again and again.
 MEET = """
 import multiprocessing, sys
 from pathlib import Path
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 def open_it(database, together):
     together.wait()
-    with Store(database).connect():
+    with Store(DuckDBFile(database)).connect():
         pass
 
 fork = multiprocessing.get_context("fork")
@@ -101,7 +103,7 @@ def test_one_waits_for_another_that_makes_it_and_gives_up_in_words(pipeline: Pip
     with database.with_name(f"{database.name}.creating").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(StoreBusy, match=r"test\.duckdb is held by another process"):
-            Store(database, timedelta(seconds=0.1)).row_counts(["x"])
+            Store(DuckDBFile(database, timedelta(seconds=0.1))).row_counts(["x"])
         assert not database.exists()
     assert_it_works_and_stands_alone(pipeline)
 
@@ -116,4 +118,4 @@ def test_a_link_to_where_nothing_is_yet_stays_a_link(pipeline: Pipeline, tmp_pat
 
 def test_a_place_that_takes_no_file_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="cannot be used: File name too long"):
-        Store(tmp_path / ("x" * 250)).row_counts(["x"])
+        Store(DuckDBFile(tmp_path / ("x" * 250))).row_counts(["x"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from session_pipeline_dagster.store.errors import busy, passes, unusable
+from session_pipeline_dagster.store.file.errors import busy, passes, unusable
 
 HELD = 'IO Error: Could not set lock on file "x": Conflicting lock is held in python (PID 4711).'
 CLOSING = 'Binder Error: Unique file handle conflict: Cannot attach "x" - it is already attached'

@@ -28,6 +28,7 @@ from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.passes.plan import look
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 PROGRAM = Path(sys.executable).with_name("session-pipeline")
 
@@ -50,7 +51,7 @@ except StoreUnusable as error:
 
 
 def test_too_little_memory_is_said_and_what_to_set(tmp_path: Path) -> None:
-    store = Store(tmp_path / "small.duckdb", memory_mb=16)
+    store = Store(DuckDBFile(tmp_path / "small.duckdb", memory_mb=16))
     with pytest.raises(StoreUnusable, match="set it to more") as found:
         store.query("SELECT list(n) FROM range(5_000_000) AS t(n)")
     assert "SESSION_PIPELINE_DATABASE_MEMORY_MB" in str(found.value)

@@ -14,6 +14,7 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, write_many
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 HOLD = """
 import sys, time, duckdb
@@ -34,7 +35,7 @@ def store(pipeline: Pipeline) -> Store:
 
 
 def test_a_missing_folder_is_refused_and_the_setting_named(tmp_path: Path) -> None:
-    store = Store(tmp_path / "gone" / "x.duckdb")
+    store = Store(DuckDBFile(tmp_path / "gone" / "x.duckdb"))
     with pytest.raises(StoreUnusable, match="SESSION_PIPELINE_DATABASE"):
         store.row_counts(["x"])
     assert not (tmp_path / "gone").exists()
@@ -42,14 +43,14 @@ def test_a_missing_folder_is_refused_and_the_setting_named(tmp_path: Path) -> No
 
 def test_the_default_folder_is_created(tmp_path: Path) -> None:
     database = tmp_path / "var" / "deep" / "x.duckdb"
-    Store(database, create_folder=True).known(EchoProcessor())
+    Store(DuckDBFile(database, create_folder=True)).known(EchoProcessor())
     assert database.is_file()
 
 
 def test_a_folder_that_cannot_be_created_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("a file where the folder should be")
     with pytest.raises(StoreUnusable, match="var"):
-        Store(tmp_path / "var" / "x.duckdb", create_folder=True).row_counts(["x"])
+        Store(DuckDBFile(tmp_path / "var" / "x.duckdb", create_folder=True)).row_counts(["x"])
 
 
 def test_a_text_file_is_no_database(pipeline: Pipeline) -> None:
@@ -111,12 +112,12 @@ def test_the_connection_is_closed_when_the_body_raises(pipeline: Pipeline) -> No
     def fail_inside() -> None:
         with store.connect() as connection:
             connection.execute("CREATE TABLE t (i INTEGER)")
-            assert open_elsewhere(store.database).returncode != 0
+            assert open_elsewhere(pipeline.settings.database).returncode != 0
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail_inside()
-    assert open_elsewhere(store.database).returncode == 0
+    assert open_elsewhere(pipeline.settings.database).returncode == 0
 
 
 class Holder:
@@ -173,7 +174,7 @@ def test_what_reaches_outside_the_file_is_refused(
     store: Store, tmp_path: Path, statement: str
 ) -> None:
     (tmp_path / "in.csv").write_text("a\n1\n")
-    before = {path.name for path in tmp_path.iterdir()} | {store.database.name}
+    before = {path.name for path in tmp_path.iterdir()} | {"test.duckdb"}
     with store.connect() as connection, pytest.raises(duckdb.Error):
         connection.execute(statement.format(folder=tmp_path))
     assert {path.name for path in tmp_path.iterdir()} <= before

@@ -18,6 +18,7 @@ from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store import schema as store_schema
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 STORES = DATA / "stores"
 CASES = DATA / "golden" / "cases"
@@ -30,7 +31,7 @@ def unpack(folder: Path, version: int) -> Store:
     """A database as that version of the schema left it."""
     database = folder / "old.duckdb"
     database.write_bytes(gzip.decompress((STORES / f"schema-{version}.duckdb.gz").read_bytes()))
-    return Store(database)
+    return Store(DuckDBFile(database))
 
 
 def schema(store: Store) -> list[tuple[object, ...]]:
@@ -53,7 +54,7 @@ def test_a_database_of_every_version_is_kept() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_older_store_is_brought_up_and_keeps_every_row(tmp_path: Path, version: int) -> None:
-    old, new = unpack(tmp_path, version), Store(tmp_path / "new.duckdb")
+    old, new = unpack(tmp_path, version), Store(DuckDBFile(tmp_path / "new.duckdb"))
     known, _ = old.known(UsageProcessor()), new.known(UsageProcessor())
     assert schema(old) == schema(new)
     assert old.row_counts(ROWS) == ROWS
@@ -93,8 +94,8 @@ connection = duckdb.connect(sys.argv[1], config={"storage_compatibility_version"
 connection.execute("UPDATE session_processor_state SET run_id = 'killed'")
 os._exit(9)
 """
-    subprocess.run([sys.executable, "-c", code, store.database], check=False)
-    assert store.database.with_name("old.duckdb.wal").exists()
+    subprocess.run([sys.executable, "-c", code, tmp_path / "old.duckdb"], check=False)
+    assert (tmp_path / "old.duckdb.wal").exists()
     store.known(UsageProcessor())
     for name in ("old.duckdb", "old.duckdb.schema-1"):
         with duckdb.connect(tmp_path / name) as connection:
@@ -109,7 +110,7 @@ def test_the_lock_is_held_all_the_while(tmp_path: Path, monkeypatch: pytest.Monk
     run = store_schema._run
 
     def looking(*given: object) -> None:
-        command = [sys.executable, "-c", code, str(store.database)]
+        command = [sys.executable, "-c", code, str(tmp_path / "old.duckdb")]
         answers.append(subprocess.run(command, capture_output=True, check=False).stderr)
         run(*given)
 
@@ -123,7 +124,7 @@ def test_a_step_that_fails_changes_nothing_and_the_next_start_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = unpack(tmp_path, 1)
-    with duckdb.connect(store.database) as connection:
+    with duckdb.connect(tmp_path / "old.duckdb") as connection:
         before = connection.execute("FROM duckdb_columns() ORDER BY ALL").fetchall()
     steps = store_schema.STEPS
     monkeypatch.setattr(
@@ -131,7 +132,7 @@ def test_a_step_that_fails_changes_nothing_and_the_next_start_tries_again(
     )
     with pytest.raises(duckdb.CatalogException):
         store.known(UsageProcessor())
-    with duckdb.connect(store.database) as connection:
+    with duckdb.connect(tmp_path / "old.duckdb") as connection:
         assert connection.execute("FROM duckdb_columns() ORDER BY ALL").fetchall() == before
         assert connection.execute("FROM session_pipeline_schema").fetchall() == [(1,)]
     monkeypatch.setattr(store_schema, "STEPS", steps)
@@ -169,17 +170,17 @@ def test_eight_threads_bring_an_older_store_up_once(tmp_path: Path) -> None:
 def test_a_store_of_a_newer_or_senseless_schema_is_refused_and_left_alone(
     tmp_path: Path, sql: str, message: str
 ) -> None:
-    store = Store(tmp_path / "x.duckdb")
+    store = Store(DuckDBFile(tmp_path / "x.duckdb"))
     store.known(UsageProcessor())
     say_version(store, sql)
-    before = store.database.read_bytes()
+    before = (tmp_path / "x.duckdb").read_bytes()
     with pytest.raises(StoreUnusable, match=message):
         store.known(UsageProcessor())
-    assert store.database.read_bytes() == before
+    assert (tmp_path / "x.duckdb").read_bytes() == before
 
 
 def test_a_store_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
-    store, fresh = unpack(tmp_path, 1), Store(tmp_path / "fresh.duckdb")
+    store, fresh = unpack(tmp_path, 1), Store(DuckDBFile(tmp_path / "fresh.duckdb"))
     say_version(store, "")
     store.known(UsageProcessor())
     fresh.known(UsageProcessor())
@@ -189,10 +190,10 @@ def test_a_store_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
 def test_no_room_for_the_copy_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
     store = unpack(tmp_path, 1)
     (tmp_path / "old.duckdb.schema-1.part").symlink_to(tmp_path / "no" / "room")
-    before = store.database.read_bytes()
+    before = (tmp_path / "old.duckdb").read_bytes()
     with pytest.raises(StoreUnusable, match="make room there"):
         store.known(UsageProcessor())
-    assert store.database.read_bytes() == before
+    assert (tmp_path / "old.duckdb").read_bytes() == before
 
 
 def test_what_a_key_said_of_its_root_is_written_down_and_other_agents_files_are_looked_at_again(
@@ -200,7 +201,7 @@ def test_what_a_key_said_of_its_root_is_written_down_and_other_agents_files_are_
 ) -> None:
     store = unpack(tmp_path, 2)
     rows = [("eu:alice/a.jsonl", 9, 3), ("alice/b.jsonl", 9, 9), ("alice/x:y/c.jsonl", 0, 0)]
-    with duckdb.connect(store.database) as connection:
+    with duckdb.connect(tmp_path / "old.duckdb") as connection:
         for key, lines, unknown in rows:
             connection.execute(
                 """INSERT INTO session_processor_state (processor_name, session_file,

@@ -30,6 +30,7 @@ from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 ROUNDS = 8
 NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")
@@ -163,7 +164,7 @@ class Batch:
         self.on_delete = self.random.choice(list(OnDelete))
         size = 100 * self.histories
         self.settings = Settings(batch_bytes=size, workers=1, on_delete=self.on_delete)
-        self.store = self.subject.store(self.folder / "histories.duckdb")
+        self.store = self.subject.store(DuckDBFile(self.folder / "histories.duckdb"))
         self.source = self.subject.source((Root(self.root),))
         for part in (self.store, self.source):
             object.__setattr__(part, "killer", self.killer)

@@ -10,7 +10,7 @@ from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.transcripts.claude_code import parse
 
 Line = dict[str, object]
@@ -114,7 +114,7 @@ class UsagePipeline:
         self.root.mkdir(exist_ok=True)
         self.layout = layout
         self.settings = Settings(database=folder / "usage.duckdb", workers=1)
-        self.store = Store(folder / "usage.duckdb")
+        self.store = open_store(self.settings)
 
     def write(self, key: str, *lines: Line | bytes) -> None:
         self.write_bytes(key, encode(*lines))

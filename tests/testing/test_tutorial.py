@@ -26,6 +26,7 @@ from places import ROOT
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 from session_pipeline_dagster.testing import Pipeline
 
 PAGE = (ROOT / "docs" / "processors.md").read_text("utf-8")
@@ -272,7 +273,8 @@ def test_step_5_shows_in_dagster_what_the_page_lists(walk: Walk) -> None:
     listed = set(re.findall(r"`(\w+)`", first))
     assert listed <= checks | names["asset"] | names["job"] | names["sensor"]
     assert listed >= checks | {"file_edits", "edited_files_job", "edited_files_sensor"}
-    rows = Store(walk.clone / "var" / "session_pipeline.duckdb").query("FROM file_edits")[0][1]
+    file = DuckDBFile(walk.clone / "var" / "session_pipeline.duckdb")
+    rows = Store(file).query("FROM file_edits")[0][1]
     assert len(rows) > 10
 
 

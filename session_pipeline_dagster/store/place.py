@@ -1,0 +1,60 @@
+"""Where a store is kept: all that another backend than a DuckDB file would have to offer.
+
+The tables, the statements and the transactions are `Store`'s and the same everywhere. Each backend
+has a folder of its own; nothing but `open_store` chooses between them.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class Place(Protocol):
+    """A database that speaks DuckDB's SQL. Holds nothing open, so it can be passed anywhere."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it; holds no secret."""
+
+    def beside(self, name: str) -> Path:
+        """Where a file of this machine lies that belongs to this database and to no other."""
+
+    def connect(
+        self, timeout: timedelta | None = None
+    ) -> "AbstractContextManager[DuckDBPyConnection]":
+        """A short connection; closed whatever happens, and what was not committed is undone.
+
+        Args:
+            timeout: how long to wait for who else has it (default: as it is set).
+
+        Raises:
+            StoreBusy: someone else still had it after the timeout; names the holder.
+            StoreUnusable: it cannot be opened, or it fails in the body; says what to do.
+        """
+
+    def writing(self) -> AbstractContextManager[object]:
+        """The right to write: one writer at a time, wherever it runs. Not to be taken twice.
+
+        Notes of roll-ups and fingerprints of derivations hold only if no one else writes meanwhile.
+
+        Raises:
+            StoreBusy: as `connect`.
+        """
+
+    def exclusive(self, what: str) -> AbstractContextManager[None]:
+        """One `what` at a time is made of this database; transactions go on. Ends with its holder.
+
+        Raises:
+            StoreBusy: one is still being made after the timeout that is set.
+        """
+
+    def keep_copy(self, version: int) -> None:
+        """Keep what there is before its schema is brought up from this version.
+
+        Raises:
+            StoreUnusable: there is no room for it.
+        """
