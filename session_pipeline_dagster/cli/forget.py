@@ -8,7 +8,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
-from session_pipeline_dagster.passes.deletions import count_rows, forget, keys_of_user
+from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.publish import discard
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.settings import Settings
@@ -44,7 +44,7 @@ def find(
 
 def print_found(store: Store, keys: Sequence[str], on_disk: Sequence[str]) -> None:
     """How many rows of which tables it is about."""
-    counts = {table: count for table, count in count_rows(store, keys).items() if count}
+    counts = {table: count for table, count in store.rows_of(keys).items() if count}
     click.echo(f"{len(keys)} session files, {sum(counts.values())} rows")
     for table, count in counts.items():
         click.echo(f"  {table}: {count}")
@@ -74,11 +74,11 @@ def delete(
     """
     for processor in processors:
         begin(processor, settings, None)
-    before = count_rows(store, keys)
+    before = store.rows_of(keys)
     for processor in processors:
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
-    forget(store, processors, keys, everywhere=True)
+    store.forget(processors, keys)
     reports = [report for processor in processors for report in extras(processor).reports]
     discard(reports, store, settings.reports)
     try:
@@ -87,7 +87,7 @@ def delete(
     finally:
         # One that was made meanwhile may have been read from what was not up to date.
         discard(reports, store, settings.reports)
-    after = count_rows(store, keys)
+    after = store.rows_of(keys)
     return {table: count - after.get(table, 0) for table, count in before.items()}
 
 

@@ -19,8 +19,7 @@ from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, RowsRefused
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import derive as store_derive
-from session_pipeline_dagster.store import read, schema, write
+from session_pipeline_dagster.store import derive, forget, read, schema, write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.declare import (
     REFUSED,
@@ -106,6 +105,16 @@ class Store:
                 else 0
                 for name in relations
             }
+
+    def rows_of(self, keys: Sequence[str]) -> dict[str, int]:
+        """How many rows of each table are of these files."""
+        with self.connect() as connection:
+            return forget.count(connection, keys)
+
+    def files_of(self, user: str) -> tuple[set[str], dict[str, str | None]]:
+        """Files that any table says are the user's; and all that failed, with their roots."""
+        with self.connect() as connection:
+            return forget.files_of(connection, user)
 
     def query(self, *selects: str) -> list[tuple[list[str], list[tuple[object, ...]]]]:
         """Column names and rows of each SELECT, all as of one moment.
@@ -211,6 +220,27 @@ class Store:
         with self.transaction() as connection:
             return write.release(connection, processor, keys)
 
+    def mark_gone(self, processor: str, gone: Sequence[str], back: Sequence[str]) -> None:
+        """Note which files are gone and which are back; the failures of what is gone go."""
+        with self.transaction() as connection:
+            write.mark_gone(connection, processor, gone, datetime.now(UTC))
+            write.unmark_gone(connection, processor, back)
+            write.delete_records(connection, "session_processor_failures", processor, gone)
+
+    def purge(self, processor: Processor, keys: Sequence[str]) -> None:
+        """Delete what the processor has of the files; its tables are as it declares them."""
+        with self.transaction() as connection:
+            forget.purge(connection, processor, keys)
+
+    def forget(self, processors: Sequence[Processor], keys: Sequence[str]) -> None:
+        """Delete the files' rows from every table, also of processors that are not installed.
+
+        Args:
+            processors: all that are installed; their tables are as they declare them.
+        """
+        with self.transaction() as connection:
+            forget.forget(connection, processors, keys)
+
     def refresh(self, *rollups: Rollup) -> list[str]:
         """Recompute the changed parts of roll-ups; which parts they were.
 
@@ -237,7 +267,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return store_derive.derive(self.connect, self.transaction, derivation, compute)
+            return derive.derive(self.connect, self.transaction, derivation, compute)
 
 
 @contextmanager

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from session_pipeline_dagster.store.columns import Packed
 
+RECORDS = ("session_processor_state", "session_processor_failures")
+"""What the store itself says of a file, per processor."""
+
 OUTDATED = 0
 """A processor_version that no processor has."""
 
@@ -285,6 +288,30 @@ def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequen
         WHERE processor_name = ? AND session_file IN (FROM outdated)""",
         [processor],
     ).fetchall()[0][0]
+
+
+def mark_gone(
+    connection: "DuckDBPyConnection", processor: str, keys: Sequence[str], now: datetime
+) -> None:
+    """Write down since when files are gone; what is marked stays as it is."""
+    if keys:
+        register(connection, "marked", keys)
+        connection.execute(
+            """UPDATE session_processor_state SET gone_at = ?
+            WHERE processor_name = ? AND gone_at IS NULL AND session_file IN (FROM marked)""",
+            [now, processor],
+        )
+
+
+def unmark_gone(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> None:
+    """The files are there again."""
+    if keys:
+        register(connection, "marked", keys)
+        connection.execute(
+            """UPDATE session_processor_state SET gone_at = NULL
+            WHERE processor_name = ? AND session_file IN (FROM marked)""",
+            [processor],
+        )
 
 
 def release(

@@ -190,6 +190,21 @@ def test_outdated_rows_stay_until_they_are_replaced(pipeline: Pipeline) -> None:
     assert len(pipeline.rows()) == 2
 
 
+def test_a_file_is_gone_since_it_was_first_missed_until_it_is_back(pipeline: Pipeline) -> None:
+    store, processor = pipeline.store, TwoTables()
+    store.commit(processor, batch(store, processor, {"a/1": 5, "a/2": 6, "b/1": 7}))
+    store.commit(processor, Batch(failures=[failure("a/2"), failure("b/2")]))
+    since = "SELECT session_file, gone_at FROM session_processor_state WHERE gone_at IS NOT NULL"
+    store.mark_gone(processor.name, ["a/1"], [])
+    first = dict(pipeline.select(since))
+    store.mark_gone(processor.name, ["a/1", "a/2", "a/unknown"], [])
+    then = dict(pipeline.select(since))
+    assert (sorted(then), then["a/1"]) == (["a/1", "a/2"], first["a/1"])
+    assert list(store.known(processor).failures) == ["b/2"]
+    store.mark_gone(processor.name, [], ["a/1"])
+    assert dict(pipeline.select(since)) == {"a/2": then["a/2"]}
+
+
 def test_release_forgets_the_named_or_all_quarantined(pipeline: Pipeline) -> None:
     store, processor = pipeline.store, TwoTables()
     store.prepare(processor)

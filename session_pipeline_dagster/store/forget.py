@@ -1,0 +1,73 @@
+"""What leaves the database for good: every row of some files, in whatever tables there are.
+
+What is derived from them hears of it as of any other change and is computed anew, so its tables are
+left alone: a derivation that finds its own rows changed would see nothing to do.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
+from session_pipeline_dagster.store import write
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]) -> None:
+    """Delete what one processor has of the files: rows, journals and records."""
+    write.register(connection, "batch", keys)
+    write.note_changes(connection, processor)
+    for table in (*processor.tables, *extras(processor).journals):
+        _delete(connection, table)
+    for table in write.RECORDS:
+        write.delete_records(connection, table, processor.name, keys)
+
+
+def forget(
+    connection: "DuckDBPyConnection", processors: Sequence[Processor], keys: Sequence[str]
+) -> None:
+    """Delete the files' rows from every table, also of processors that are no longer installed."""
+    write.register(connection, "batch", keys)
+    for processor in processors:
+        write.note_changes(connection, processor)
+    derived = {table for processor in processors for table in derived_tables(processor)}
+    for table in _tables(connection, "session_file"):
+        if table not in derived:
+            _delete(connection, table)
+
+
+def _delete(connection: "DuckDBPyConnection", table: str) -> None:
+    connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM batch)")
+
+
+def count(connection: "DuckDBPyConnection", keys: Sequence[str]) -> dict[str, int]:
+    """How many rows of each table are of the files."""
+    write.register(connection, "batch", keys)
+    sql = "SELECT count(*) FROM {} WHERE session_file IN (FROM batch)"
+    tables = _tables(connection, "session_file")
+    return {t: connection.execute(sql.format(t)).fetchall()[0][0] for t in tables}
+
+
+def files_of(connection: "DuckDBPyConnection", user: str) -> tuple[set[str], dict[str, str | None]]:
+    """Files that any table says are the user's; and all that failed, which say no user.
+
+    Returns:
+        Keys; and key -> the name of its root.
+    """
+    keys: set[str] = set()
+    for table in _tables(connection, "session_file", "username"):
+        sql = f"SELECT DISTINCT session_file FROM {table} WHERE username = ?"
+        keys.update(row[0] for row in connection.execute(sql, [user]).fetchall())
+    failures = "SELECT session_file, root FROM session_processor_failures"
+    return keys, dict(connection.execute(failures).fetchall())
+
+
+def _tables(connection: "DuckDBPyConnection", *columns: str) -> list[str]:
+    """The tables that have all of these columns."""
+    sql = """SELECT table_name FROM duckdb_columns() WHERE column_name IN (SELECT unnest(?))
+    AND table_name IN (
+        SELECT table_name FROM duckdb_tables() WHERE NOT (internal OR temporary))
+    GROUP BY table_name HAVING count(*) = ? ORDER BY table_name"""
+    rows = connection.execute(sql, [list(columns), len(columns)]).fetchall()
+    return [row[0] for row in rows]
