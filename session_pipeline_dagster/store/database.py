@@ -77,6 +77,15 @@ class Store:
 
     # --- reading -------------------------------------------------------------------------------
 
+    @contextmanager
+    def _looking(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection in which the store's own tables are there."""
+        with self.connect(timeout) as connection:
+            if not schema.is_current(connection):
+                with self.place.writing():
+                    schema.bring_up(connection, self.place)
+            yield connection
+
     def known(
         self,
         processor: Processor,
@@ -88,10 +97,7 @@ class Store:
         Args:
             lines_since: also count the lines of files written since then.
         """
-        with self.connect(timeout) as connection:
-            if not schema.is_current(connection):
-                with self.place.writing():
-                    schema.bring_up(connection, self.place)
+        with self._looking(timeout) as connection:
             rows = read.read_rows(connection, processor.name, lines_since)
         return read.known(processor, rows)
 
@@ -113,7 +119,7 @@ class Store:
 
     def files_of(self, user: str) -> tuple[set[str], dict[str, str | None]]:
         """Files that any table says are the user's; and all that failed, with their roots."""
-        with self.connect() as connection:
+        with self._looking() as connection:
             return forget.files_of(connection, user)
 
     def query(self, *selects: str) -> list[tuple[list[str], list[tuple[object, ...]]]]:

@@ -417,6 +417,11 @@ def test_forget_finds_a_user_whose_only_file_failed(pipeline: Pipeline) -> None:
     assert rows_of(pipeline, "alice/") == 3
 
 
+def test_forget_works_where_nothing_was_ever_processed(pipeline: Pipeline) -> None:
+    code, output = forget(pipeline, "--user", "nobody", "--yes")
+    assert (code, output) == (0, "0 session files, 0 rows\ndeleted 0 rows\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -77,6 +77,16 @@ def test_files_of_an_older_store_are_not_processed_again(tmp_path: Path, version
     assert old.query("FROM usage_messages ORDER BY ALL") == before
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_whose_files_they_are_is_answered_by_an_older_store_too(
+    tmp_path: Path, version: int
+) -> None:
+    """`forget` asks it before anything else has brought it up."""
+    named, failed = unpack(tmp_path, version).files_of("bob")
+    assert {key.partition("/")[0] for key in named} == {"bob"}
+    assert failed == {}
+
+
 def test_a_copy_of_the_older_store_is_kept_beside_it(tmp_path: Path) -> None:
     store = unpack(tmp_path, 1)
     store.known(UsageProcessor())
