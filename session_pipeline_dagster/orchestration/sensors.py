@@ -38,7 +38,7 @@ from session_pipeline_dagster.passes.plan import (
 from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
-from session_pipeline_dagster.store.read import Known
+from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)
 _OBSERVE_AGAIN = timedelta(hours=1)

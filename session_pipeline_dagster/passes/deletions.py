@@ -11,8 +11,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.read import Known
-from session_pipeline_dagster.store.states import FileState
+from session_pipeline_dagster.store.states import FileState, Known
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.read import Known
-from session_pipeline_dagster.store.states import FileState
+from session_pipeline_dagster.store.states import FileState, Known
 
 _MANY_NAMED = 100
 

@@ -23,8 +23,7 @@ from session_pipeline_dagster.passes.work import (
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.batch import Batch, Done, Signed
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.read import Known
-from session_pipeline_dagster.store.states import Failure
+from session_pipeline_dagster.store.states import Failure, Known
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.store.columns import Packed

@@ -29,6 +29,7 @@ from session_pipeline_dagster.store.declare import (
 )
 from session_pipeline_dagster.store.file.place import DuckDBFile
 from session_pipeline_dagster.store.place import Place
+from session_pipeline_dagster.store.states import Known
 
 if TYPE_CHECKING:
     import pyarrow
@@ -91,7 +92,7 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
-    ) -> read.Known:
+    ) -> Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:

@@ -1,14 +1,13 @@
 """What the store knows of one processor's files, read in one short look inside a connection."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from session_pipeline_dagster.contract.processor import ON_REQUEST, Processor, derived_names, extras
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import write
-from session_pipeline_dagster.store.states import Failure, FileState, LineCounts
+from session_pipeline_dagster.store.states import Failure, FileState, Known, LineCounts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,24 +24,6 @@ _LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_line
     WHERE processor_name = ? AND mtime_ns >= ?"""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
 _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the store knows of one processor's files.
-
-    Attributes:
-        states, failures: rows by session file.
-        stale_rollups: roll-ups and derivations of the processor with parts that wait.
-        prepared: the tables and views of the processor are as it declares them.
-        lines: of files written since `lines_since`.
-    """
-
-    states: Mapping[str, FileState]
-    failures: Mapping[str, Failure]
-    stale_rollups: Sequence[str]
-    prepared: bool
-    lines: LineCounts = field(default_factory=LineCounts)
 
 
 Raw = tuple[list[tuple[Any, ...]], ...]

@@ -1,6 +1,7 @@
-"""What the store's own tables say of a file: its state and its failure."""
+"""What the store's own tables say of files: their states, their failures, what waits."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import msgspec
@@ -62,3 +63,21 @@ class LineCounts:
     lines: int = 0
     unreadable: int = 0
     unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of one processor's files.
+
+    Attributes:
+        states, failures: rows by session file.
+        stale_rollups: roll-ups and derivations of the processor with parts that wait.
+        prepared: the tables and views of the processor are as it declares them.
+        lines: of files written since `lines_since`.
+    """
+
+    states: Mapping[str, FileState]
+    failures: Mapping[str, Failure]
+    stale_rollups: Sequence[str]
+    prepared: bool
+    lines: LineCounts = field(default_factory=LineCounts)
