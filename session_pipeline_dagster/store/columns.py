@@ -25,10 +25,11 @@ def encode(
     Raises:
         ContractError: a value of the wrong type.
     """
-    return {name: _encode(name, found, schemas[name]) for name, found in rows.items() if found}
+    return {name: encode_table(name, found, schemas[name]) for name, found in rows.items() if found}
 
 
-def _encode(name: str, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+def encode_table(name: str, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """The rows of one table, at least one; see `encode`."""
     arrays = []
     for field, values in zip(schema, zip(*rows, strict=True), strict=True):
         try:

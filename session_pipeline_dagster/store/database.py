@@ -207,7 +207,7 @@ class Store:
         # Looking for old rows means reading whole tables; a file without a state row has none.
         if write.any_known(connection, name):
             write.note_changes(connection, processor)
-            write.delete_rows(connection, processor, replaced)
+            write.delete_rows(connection, processor.tables, replaced)
             write.delete_records(connection, "session_processor_state", name, written)
         for table, parts in [*batch.rows.items(), *batch.journal.items()]:
             write.insert_parts(connection, table, parts)

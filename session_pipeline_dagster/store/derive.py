@@ -1,14 +1,14 @@
 """What is behind `Store.derive`: read, compute, and write if what was read still holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs, Row
+from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.store.write import arrow_schema, insert_rows, register
+from session_pipeline_dagster.store.write import insert_rows, register
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -79,8 +79,7 @@ def _write(connection: "DuckDBPyConnection", derivation: Derivation, changes: Ch
     for table, rows in changes.added.items():
         if table not in derivation.journals:
             _table(derivation, table)
-        if rows:
-            _insert(connection, table, rows)
+        insert_rows(connection, table, rows)
     connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [derivation.name])
     for name, parts in changes.notes.items():
         register(connection, "noted", list(parts))
@@ -96,10 +95,3 @@ def _table(derivation: Derivation, table: str) -> str:
     if table not in derivation.tables:
         raise ContractError(f"derivation {derivation.name!r}: {table!r} is not one of its tables")
     return derivation.tables[table].key
-
-
-def _insert(connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
-    from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see arrow_schema
-
-    encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
-    insert_rows(connection, table, encoded[table])

@@ -18,8 +18,7 @@ def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence
     """Delete what one processor has of the files: rows, journals and records."""
     write.register(connection, "batch", keys)
     write.note_changes(connection, processor)
-    for table in (*processor.tables, *extras(processor).journals):
-        _delete(connection, table)
+    write.delete_rows(connection, [*processor.tables, *extras(processor).journals], keys)
     for table in write.RECORDS:
         write.delete_records(connection, table, processor.name, keys)
 
@@ -32,13 +31,8 @@ def forget(
     for processor in processors:
         write.note_changes(connection, processor)
     derived = {table for processor in processors for table in derived_tables(processor)}
-    for table in _tables(connection, "session_file"):
-        if table not in derived:
-            _delete(connection, table)
-
-
-def _delete(connection: "DuckDBPyConnection", table: str) -> None:
-    connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM batch)")
+    tables = _tables(connection, "session_file")
+    write.delete_rows(connection, [table for table in tables if table not in derived], keys)
 
 
 def count(connection: "DuckDBPyConnection", keys: Sequence[str]) -> dict[str, int]:

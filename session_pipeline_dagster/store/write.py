@@ -4,11 +4,12 @@ Arrow goes in as a stream (`_offered`), because the hardened connection has no r
 and because DuckDB imports pyarrow's dataset module (0.1 s, 25 MB) to look at a table.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
@@ -142,22 +143,35 @@ def any_known(connection: "DuckDBPyConnection", processor: str) -> bool:
 
 
 def delete_rows(
-    connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]
+    connection: "DuckDBPyConnection", tables: Iterable[str], keys: Sequence[str]
 ) -> None:
-    """Delete the files' rows from all tables of the processor."""
-    register(connection, "replaced", keys)
-    for table in processor.tables:
-        connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM replaced)")
+    """Delete the files' rows from these tables."""
+    register(connection, "deleted", keys)
+    for table in tables:
+        connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM deleted)")
 
 
 def insert_parts(connection: "DuckDBPyConnection", table: str, parts: "Sequence[Packed]") -> None:
     """Insert all parts at once: many small inserts cost several times more."""
     from session_pipeline_dagster.store.columns import unpack  # noqa: PLC0415  see arrow_schema
 
-    insert_rows(connection, table, unpack(parts))
+    _insert(connection, table, unpack(parts))
 
 
-def insert_rows(
+def insert_rows(connection: "DuckDBPyConnection", table: str, rows: Sequence[Row]) -> None:
+    """Insert rows as wide as the table.
+
+    Raises:
+        ContractError: a value of the wrong type.
+    """
+    if not rows:
+        return
+    from session_pipeline_dagster.store.columns import encode_table  # noqa: PLC0415  see arrow_schema
+
+    _insert(connection, table, encode_table(table, rows, arrow_schema(connection, table)))
+
+
+def _insert(
     connection: "DuckDBPyConnection",
     table: str,
     rows: "pyarrow.Table | pyarrow.RecordBatchReader",
@@ -228,7 +242,7 @@ def insert_states(
         )
         for d in done
     ]
-    _insert(connection, "session_processor_state", rows)
+    insert_rows(connection, "session_processor_state", rows)
 
 
 def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequence[Signed]) -> None:
@@ -265,18 +279,7 @@ def insert_failures(
         times = (f.first_failed_at, f.last_failed_at, f.next_attempt_at, f.quarantined_at)
         head = (processor, f.session_file, f.attempts, f.error_class, f.error)
         rows.append((*head, *times, f.file_hash, *signature, f.tries, f.processor_version, f.root))
-    _insert(connection, "session_processor_failures", rows)
-
-
-def _insert(
-    connection: "DuckDBPyConnection", table: str, rows: Sequence[tuple[object, ...]]
-) -> None:
-    if not rows:
-        return
-    from session_pipeline_dagster.store.columns import encode  # noqa: PLC0415  see arrow_schema
-
-    encoded = encode({table: rows}, {table: arrow_schema(connection, table)})
-    insert_rows(connection, table, encoded[table])
+    insert_rows(connection, "session_processor_failures", rows)
 
 
 def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequence[str]) -> int:

@@ -56,7 +56,7 @@ class RowsFirst(KillableStore):
         run_id: str | None,
     ) -> None:
         keys = [done.session_file for done in batch.done]
-        store_write.delete_rows(connection, processor, keys)
+        store_write.delete_rows(connection, processor.tables, keys)
         for table, parts in batch.rows.items():
             store_write.insert_parts(connection, table, parts)
         connection.commit()
@@ -90,9 +90,8 @@ def no_ctime(file: SessionFile, row: FileState | None, version: int) -> Currency
 _currency = plan.currency
 
 
-def no_delete(connection: DuckDBPyConnection, _processor: Processor, keys: list[str]) -> None:
+def no_delete(_connection: DuckDBPyConnection, _tables: object, _keys: list[str]) -> None:
     """Planted: new rows come beside those of before."""
-    store_write.register(connection, "replaced", keys)
 
 
 BUGS = {

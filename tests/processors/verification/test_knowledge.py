@@ -169,7 +169,7 @@ def purge(pipeline: Pipeline, key: str) -> None:
     with pipeline.store.transaction() as connection:
         store_write.register(connection, "batch", [key])
         store_write.note_changes(connection, Teller())
-        store_write.delete_rows(connection, Teller(), [key])
+        store_write.delete_rows(connection, Teller().tables, [key])
         store_write.delete_records(connection, "session_processor_state", "verification", [key])
     (pipeline.root / key).unlink()
 
