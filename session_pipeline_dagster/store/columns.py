@@ -1,7 +1,7 @@
 """Rows of a processor -> Arrow, in the column types of its tables.
 
 A value that does not fit its column is the processor's mistake and costs one file: `encode` says
-which table and column. What the types are is said by the DDL and read by `store.py`.
+which table and column. What the types are is said by the DDL and read by `write.py`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The statements of the store's transactions. Every function runs inside one that store.py opened.
+"""The statements of the store's transactions. Every function runs inside one that `Store` opened.
 
 Arrow goes in as a stream (`_offered`), because the hardened connection has no replacement scans,
 and because DuckDB imports pyarrow's dataset module (0.1 s, 25 MB) to look at a table.
