@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from datetime import date
+from enum import Enum
 
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.settings import Layout, Limits, Root
@@ -25,6 +26,26 @@ _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
+
+
+class Kind(Enum):
+    """What an entry of a folder is itself, not what a link leads to."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    OTHER = "other"
+
+
+_NO_SESSION = {
+    Kind.FOLDER: "folder",
+    Kind.LINK: "symbolic link",
+    Kind.OTHER: "not a regular file",
+}
+"""Why an entry that is named like a session file is none."""
+
+Owner = tuple[str, str | None]
+"""The user and the project of the files in a folder; None where the key says the project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +132,16 @@ class _Walk:
             ) from error
         for entry in entries:
             key = _key(entry.name)
-            if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(_ENDINGS):
+            if self._take(entry, key, None):
                 self._folder(entry.path, f"{key}/", self._owner(key))
-            elif entry.name.endswith(_ENDINGS) or entry.is_symlink():
-                reason = self._why_not(entry) or f"not inside a folder of {self._first()}"
-                self.left_out.append(LeftOut(self.prefix + key, reason))
 
     def _first(self) -> str:
         return "a user" if self.layout is Layout.USERS else "a project"
 
-    def _owner(self, first: str) -> tuple[str, str | None]:
+    def _owner(self, first: str) -> Owner:
         return (first, None) if self.layout is Layout.USERS else (self.user, first)
 
-    def _folder(self, path: str, key: str, owner: tuple[str, str | None]) -> None:
+    def _folder(self, path: str, key: str, owner: Owner) -> None:
         """Walk with a list instead of recursion: nesting is not ours to trust."""
         waiting = [(path, key)]
         while waiting:
@@ -131,48 +149,63 @@ class _Walk:
             try:
                 entries = list(os.scandir(path))
             except OSError as error:
-                reason = f"folder cannot be read: {error.strerror}"
-                self.left_out.append(LeftOut(self.prefix + key, reason))
+                self._leave_out(key, f"folder cannot be read: {error.strerror}")
                 continue
             for entry in entries:
-                if entry.name.endswith(_ENDINGS):
-                    self._candidate(entry, key + _key(entry.name), owner)
-                elif entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, f"{key}{_key(entry.name)}/"))
-                elif entry.is_symlink() and entry.is_dir():
-                    reason = "symbolic link to a folder"
-                    self.left_out.append(LeftOut(self.prefix + key + _key(entry.name), reason))
+                below = key + _key(entry.name)
+                if self._take(entry, below, owner):
+                    waiting.append((entry.path, f"{below}/"))
 
-    def _candidate(self, entry: os.DirEntry[str], key: str, owner: tuple[str, str | None]) -> None:
-        reason = self._why_not(entry)
-        if reason is None:
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                reason = f"cannot be looked at: {error.strerror}"
-        if reason is not None:
-            self.left_out.append(LeftOut(self.prefix + key, reason))
-            return
+    def _take(self, entry: os.DirEntry[str], key: str, owner: Owner | None) -> bool:
+        """Take a session file, or list why it is none.
+
+        Returns whether it is a folder to walk. Nowhere else is an entry looked at: a look that
+        fails costs this entry, not the scan.
+
+        Args:
+            owner: of the folder it is in; None at the top of the root.
+        """
+        try:
+            found = kind(entry)
+            if not entry.name.endswith(_ENDINGS):
+                if found is Kind.LINK and owner is None:
+                    self._leave_out(key, _NO_SESSION[found])
+                elif found is Kind.LINK and entry.is_dir():
+                    self._leave_out(key, "symbolic link to a folder")
+                return found is Kind.FOLDER
+            if found is not Kind.FILE:
+                self._leave_out(key, _NO_SESSION[found])
+            elif owner is None:
+                self._leave_out(key, f"not inside a folder of {self._first()}")
+            else:
+                self.files.append(self._file(entry, key, owner))
+        except OSError as error:
+            self._leave_out(key, f"cannot be looked at: {error.strerror}")
+        return False
+
+    def _file(self, entry: os.DirEntry[str], key: str, owner: Owner) -> SessionFile:
         user, project = owner
         if project is None:
             project = _project_of(key)
-        self.files.append(
-            SessionFile(
-                self.prefix + key,
-                user,
-                project,
-                entry.path,
-                signature_of(found),
-                self.root.name or "",
-            )
-        )
+        signature = signature_of(entry.stat(follow_symlinks=False))
+        root = self.root.name or ""
+        return SessionFile(self.prefix + key, user, project, entry.path, signature, root)
 
-    def _why_not(self, entry: os.DirEntry[str]) -> str | None:
-        if entry.is_file(follow_symlinks=False):
-            return None
-        if entry.is_symlink():
-            return "symbolic link"
-        return "folder" if entry.is_dir(follow_symlinks=False) else "not a regular file"
+    def _leave_out(self, key: str, reason: str) -> None:
+        self.left_out.append(LeftOut(self.prefix + key, reason))
+
+
+def kind(entry: os.DirEntry[str]) -> Kind:
+    """What the entry is; no link is followed.
+
+    Raises:
+        OSError: the file system does not say, and it cannot be asked.
+    """
+    if entry.is_file(follow_symlinks=False):
+        return Kind.FILE
+    if entry.is_dir(follow_symlinks=False):
+        return Kind.FOLDER
+    return Kind.LINK if entry.is_symlink() else Kind.OTHER
 
 
 def _project_of(key: str) -> str | None:

@@ -128,6 +128,26 @@ def test_symbolic_links_are_left_out_wherever_they_lead(root: Path, tmp_path: Pa
     assert all(reason.startswith("symbolic link") for reason in left_out(root).values())
 
 
+def test_a_link_to_itself_costs_nothing_but_itself(root: Path) -> None:
+    put(root, "alice/x.jsonl")
+    for key in ("alice/loop", "loop", "alice/loop.jsonl"):
+        (root / key).symlink_to(Path(key).name)
+    assert keys(root) == ["alice/x.jsonl"]
+    assert left_out(root) == {
+        "alice/loop": "cannot be looked at: Too many levels of symbolic links",
+        "alice/loop.jsonl": "symbolic link",
+        "loop": "symbolic link",
+    }
+
+
+def test_links_that_are_no_sessions_are_listed_where_they_lead_to_a_folder(root: Path) -> None:
+    notes = put(root, "alice/notes.txt")
+    (root / "alice/to-file").symlink_to(notes)
+    (root / "alice/to-nothing").symlink_to(root / "nowhere")
+    (root / "alice/to-folder").symlink_to(root)
+    assert left_out(root) == {"alice/to-folder": "symbolic link to a folder"}
+
+
 def test_a_root_that_is_a_link_is_followed(root: Path, tmp_path: Path) -> None:
     put(root, "alice/x.jsonl")
     (tmp_path / "link").symlink_to(root)
@@ -200,6 +220,19 @@ def test_an_unreadable_folder_is_left_out_and_the_others_are_read(root, locked, 
     found = scan_as_nobody(tmp_path, "root")
     assert found.stdout.splitlines() == [
         "file alice/open/x.jsonl",
+        "left alice/locked/ folder cannot be read: Permission denied",
+    ], found.stderr
+
+
+def test_a_link_into_a_closed_folder_is_left_out_and_the_others_are_read(
+    root, locked, tmp_path
+) -> None:
+    (root / "alice/link").symlink_to(locked / "below")
+    put(root, "alice/open/x.jsonl")
+    found = scan_as_nobody(tmp_path, "root")
+    assert sorted(found.stdout.splitlines()) == [
+        "file alice/open/x.jsonl",
+        "left alice/link cannot be looked at: Permission denied",
         "left alice/locked/ folder cannot be read: Permission denied",
     ], found.stderr
 
