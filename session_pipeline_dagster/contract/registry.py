@@ -3,29 +3,48 @@
 A plugin that cannot is listed with its reason and costs nobody else.
 """
 
+import inspect
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import partial
+from difflib import get_close_matches
+from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
 from typing import Any
 
+from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import (
     AUTOMATIC,
     ON_REQUEST,
+    Extras,
     Processor,
+    Summary,
     derived_names,
     extras,
     relations,
 )
+from session_pipeline_dagster.contract.quality import Quality
+from session_pipeline_dagster.contract.report import Report
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, failure_of
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
 from session_pipeline_dagster.transcripts.reader import installed_readers
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_METHODS = ("process", "begin")
+_VALUES = ("name", "version", "cadence", "tables", *(field.name for field in fields(Extras)))
+_DECLARED_IN: Mapping[type, str] = {
+    Rollup: "rollups",
+    Derivation: "derivations",
+    Quality: "quality",
+    Report: "reports",
+    Summary: "summaries",
+}
+_CLOSE = 0.8
+"""Two letters that changed places in a name of five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +99,7 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
         raise ContractError(f"{type(processor).__name__}.name must match {_NAME.pattern}")
     if any(p.name == name for p in loaded):
         raise ContractError(f"processor {name!r} is already loaded; choose another name")
+    _check_spelling(processor)
     version = getattr(processor, "version", None)
     if not isinstance(version, int) or version < 1:
         raise ContractError(f"processor {name!r}: version must be an int of at least 1")
@@ -91,6 +111,39 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
     if not callable(getattr(processor, "process", None)):
         raise ContractError(f"processor {name!r}: process(session) is missing")
     _check_tables(processor, loaded)
+
+
+def _check_spelling(processor: Processor) -> None:
+    """Declarations are optional: one under a name that nobody reads would be silently nothing."""
+    for name in dir(processor):
+        if name.startswith("_") or name in (*_METHODS, *_VALUES):
+            continue
+        if meant := _meant(processor, name):
+            raise ContractError(
+                f"processor {processor.name!r}: nobody reads {name!r}; rename it {meant!r} if that "
+                f"is meant, else {'_' + name!r}"
+            )
+
+
+def _meant(processor: Processor, name: str) -> str | None:
+    """What of the contract an attribute of another name seems to be meant as."""
+    value = inspect.getattr_static(processor, name)
+    # What an author computes on demand may cost something: its name alone is looked at.
+    if not isinstance(value, property | cached_property):
+        value = getattr(processor, name)
+    for record in _values(value):
+        place = next((p for kind, p in _DECLARED_IN.items() if isinstance(record, kind)), None)
+        if place and record not in getattr(processor, place, ()):
+            return place
+    missing = [n for n in (_METHODS if callable(value) else _VALUES) if not hasattr(processor, n)]
+    return next(iter(get_close_matches(name.lower(), missing, 1, _CLOSE)), None)
+
+
+def _values(value: object) -> Iterable[object]:
+    """What a collection holds, or the value itself."""
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, Sequence | Set) else (value,)
 
 
 def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:

@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from helpers import EchoProcessor, echo_report
-from session_pipeline_dagster.contract.processor import Extras, asset_tables, extras, relations
+from session_pipeline_dagster.contract.derivation import Changes, Derivation
+from session_pipeline_dagster.contract.processor import (
+    Extras,
+    Summary,
+    asset_tables,
+    extras,
+    relations,
+)
+from session_pipeline_dagster.contract.quality import Measured, Quality
 from session_pipeline_dagster.contract.registry import (
     ENTRY_POINT_GROUP,
     Registry,
     check_contract,
     load_processors,
 )
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.usage import UsageProcessor
 
@@ -92,6 +101,13 @@ BROKEN = [
     ("Plugin.tables = {'usage_messages': 'session_file VARCHAR'}", "belongs to another"),
     ("Plugin.tables = {'usage_daily': 'session_file VARCHAR'}", "belongs to another"),
     ("Plugin.views = {'usage_events_unique': 'SELECT 1'}", "belongs to another"),
+    ("Plugin.table = Plugin.tables; del Plugin.tables", "rename it 'tables' if that is meant"),
+    ("Plugin.view = {'mine_view': 'FROM mine_rows'}", "rename it 'views' if that is meant"),
+    ("Plugin.descripton = 'Mine.'", "rename it 'description' if that is meant, else '_descripton'"),
+    ("Plugin.Owners = ['team:data']", "rename it 'owners' if that is meant"),
+    ("Plugin.rollup = property(lambda self: ())", "rename it 'rollups' if that is meant"),
+    ("Plugin.begins = lambda self, settings, run_id: self", "rename it 'begin' if that is meant"),
+    ("Plugin.__init__ = lambda self: setattr(self, 'thread', 4)", "rename it 'threads' if that"),
 ]
 
 
@@ -196,3 +212,47 @@ def test_a_report_that_could_not_be_made_or_forgotten_is_refused(wrong: dict[str
     plugin.reports = [echo_report(**wrong)]
     with pytest.raises(ContractError):
         check_contract(plugin, [UsageProcessor()])
+
+
+RECORDS = {
+    "rollups": Rollup("echo_lengths", "day DATE", "day", "SELECT 1", "SELECT 1"),
+    "derivations": Derivation("echo_texts", {}, {}, lambda _: Changes()),
+    "quality": Quality("echo_rule", "echo_rows", "", lambda _: Measured(0)),
+    "reports": echo_report(),
+    "summaries": Summary("Echoes", "FROM echo_rows"),
+}
+
+
+@pytest.mark.parametrize("place", RECORDS)
+def test_a_record_of_the_contract_under_any_other_name_is_refused(place: str) -> None:
+    record = RECORDS[place]
+    for value in (record, [record], ("x", record), {"x": record}):
+        echo = EchoProcessor()
+        echo.nightly = value
+        with pytest.raises(ContractError, match=f"nobody reads 'nightly'; rename it '{place}'"):
+            check_contract(echo)
+
+
+@pytest.mark.parametrize("place", RECORDS)
+def test_a_record_may_have_a_name_of_its_own_beside_its_declaration(place: str) -> None:
+    echo = EchoProcessor()
+    echo.nightly = RECORDS[place]
+    setattr(echo, place, (echo.nightly,))
+    check_contract(echo)
+
+
+def test_what_an_author_keeps_on_a_processor_is_the_authors_own() -> None:
+    class Mine(EchoProcessor):
+        prices = {"opus": 15.0}
+        processed = 0
+        names = ["x"]
+        _rollup = RECORDS["rollups"]
+
+        @property
+        def client(self) -> object:
+            raise RuntimeError("costs something, and is not asked for")
+
+        def report(self) -> str:
+            return "a method cannot be meant as a value"
+
+    check_contract(Mine())
