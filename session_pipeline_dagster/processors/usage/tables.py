@@ -58,6 +58,8 @@ _PICKED_OF_EVENT = (
     "command_name plugin model cwd occurred_at message_key line_number file_started_at"
 ).split()
 
+_PICKED_OF_TOOL = ("tool_name", "command_name", "event_type", "username")
+
 
 def _picked(columns: Sequence[str]) -> str:
     fields = ", ".join(f"{c} := {c}" for c in columns)
@@ -232,10 +234,12 @@ SUMMARIES = (
                 is_error AS error, username
             FROM {_alone("usage_events", "event_key")}
             UNION ALL
-            SELECT event_key, any_value(coalesce(tool_name, '/' || command_name)),
-                any_value(event_type), bool_or(is_error),
-                arg_min(username, row(is_sidechain, file_started_at, session_file))
-            FROM {_with_copies("usage_events", "event_key")} GROUP BY event_key
+            SELECT event_key, coalesce(picked.tool_name, '/' || picked.command_name),
+                picked.event_type, is_error, picked.username
+            FROM (
+                SELECT event_key, {_picked(_PICKED_OF_TOOL)}, bool_or(is_error) AS is_error
+                FROM {_with_copies("usage_events", "event_key")} GROUP BY event_key
+            )
         )
         GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
     ),

@@ -19,6 +19,7 @@ from lines import (
     user,
 )
 from places import ROOT
+from session_pipeline_dagster.processors.usage import UsageProcessor
 
 EXAMPLES = json.loads((ROOT / "tests/data/examples_expected.json").read_text("utf-8"))
 KINDS = ("input", "output", "cache_creation", "cache_read")
@@ -93,6 +94,20 @@ def test_request_session_id_says_who_made_the_call_even_without_the_original(pip
     pipeline.run()
     for view in ("usage_messages_unique", "usage_events_unique"):
         assert pipeline.select(f"SELECT session_id FROM {view}") == [("origin",)]
+
+
+def test_the_summary_of_tools_knows_as_many_users_as_the_view(pipeline) -> None:
+    # The file that began first holds the copy: its line says that another session asked for it.
+    call = assistant("msg_1", usage(1), [tool("Bash")], requestSessionId="two")
+    early = user(at="2026-03-01T12:00:00Z")
+    pipeline.write("alice/p/fork.jsonl", early, call | {"sessionId": "one"})
+    own = assistant("msg_2", usage(1), [tool("Bash", "toolu_2")], sessionId="two")
+    pipeline.write("bob/p/s.jsonl", call | {"sessionId": "two"}, own)
+    pipeline.run()
+    view = "SELECT count(*), count(DISTINCT username) FROM usage_events_unique"
+    assert pipeline.select(view) == [(2, 1)]
+    (summary,) = [found.sql for found in UsageProcessor.summaries if found.title == "Tools"]
+    assert pipeline.select(f"SELECT tool, calls, users FROM ({summary})") == [("Bash", 2, 1)]
 
 
 def test_a_tool_result_in_another_file_reaches_its_call(pipeline) -> None:
