@@ -10,6 +10,7 @@ from helpers import OLD, Pipeline, set_mtime
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
+from session_pipeline_dagster.processors.copies import started_us
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
@@ -31,6 +32,7 @@ class Teller(VerificationProcessor):
 
     def process(self, session: Session) -> ProcessorResult:
         rows = []
+        began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
         for number, record in session.transcript:
             told = json.loads("".join(record.texts()))
             key = sha256(f"{record.uuid}{told['kind']}{told['content']}".encode()).hexdigest()[:16]
@@ -39,7 +41,7 @@ class Teller(VerificationProcessor):
                     *(session.key, key, session.stem, session.user, told["kind"]),
                     *(told["content"][:60], told["content"], told["content"], told["domain"]),
                     *(told["entities"], record.uuid, number, record.time_us()),
-                    *("rules", 1, None, None),
+                    *("rules", 1, None, None, began_us, False),
                 )
             )
         return ProcessorResult({"verifications": rows}, len(rows))

@@ -6,9 +6,9 @@ are filled in as lines come by, because building them afterwards costs as much a
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
 
 from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.processors.copies import started_us
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
 from session_pipeline_dagster.transcripts.records import (
@@ -57,8 +57,7 @@ class Counted:
         self.session, self.times_us = session, times_us
         self.project = _project(session)
         # What stands before the first readable time has that one.
-        start = datetime.combine(session.day, time(), UTC)
-        self.first_us = times_us[0] if times_us else epoch_us(start)
+        self.first_us = started_us(times_us, session.day)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
         self.orphan_results: dict[str, bool] = {}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from session_pipeline_dagster.contract.processor import Summary
 from session_pipeline_dagster.contract.rollup import Rollup
+from session_pipeline_dagster.processors.copies import rank
 
 TABLES: Mapping[str, str] = {
     "usage_messages": """
@@ -37,9 +38,7 @@ TABLES: Mapping[str, str] = {
     "usage_tool_results": "session_file VARCHAR, tool_use_id VARCHAR, is_error BOOLEAN",
 }
 
-# Which of several copies of one thing says who did it: the main thread before a sidechain, a line
-# that is not marked as copied before one that is, then the file that started first, then its key.
-_RANK = "row(is_sidechain, origin_session_id <> session_id, file_started_at, session_file)"
+_RANK = rank("origin_session_id <> session_id")
 _ORIGIN = f"""coalesce(
         min(origin_session_id) FILTER (origin_session_id <> session_id),
         arg_min(session_id, {_RANK}))"""

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from session_pipeline_dagster.contract.processor import Summary
+from session_pipeline_dagster.processors.copies import rank
 
 TABLES: Mapping[str, str] = {
     "verifications": """
         session_file VARCHAR, detection_key VARCHAR, session_id VARCHAR, username VARCHAR,
         detection_type VARCHAR, title VARCHAR, content VARCHAR, user_quote VARCHAR, domain VARCHAR,
         entities VARCHAR[], line_uuid VARCHAR, line_number BIGINT, detected_at TIMESTAMPTZ,
-        extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR""",
+        extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR,
+        file_started_at TIMESTAMPTZ, is_copy BOOLEAN""",
     # One row per file and time that it was read: of a grown file a model reads the new turns only.
     "verification_readings": """
         session_file VARCHAR, extractor VARCHAR, model VARCHAR, turns BIGINT, quotes BIGINT,
@@ -23,14 +25,21 @@ JOURNALS: Mapping[str, str] = {
         outcome VARCHAR, run_id VARCHAR"""
 }
 
+_RANK = rank("is_copy", sidechain="FALSE")
+_TOLD = "struct_pack(username := username, title := title, domain := domain)"
+
 SUMMARIES: Sequence[Summary] = (
     Summary(
         "What people taught (newest)",
-        """SELECT any_value(username) AS user, detection_type AS type,
-            arg_min(title, session_file) AS title, arg_min(domain, session_file) AS domain,
-            count(*) AS files
-        FROM verifications GROUP BY detection_key, detection_type
-        ORDER BY max(detected_at) DESC, detection_key LIMIT 15""",
+        # See `Observation.copy` for rows without a rank.
+        f"""SELECT told.username AS user, type, told.title AS title, told.domain AS domain, files
+        FROM (
+            SELECT detection_key, detection_type AS type, count(*) AS files,
+                max(detected_at) AS newest, if(count(*) = count(file_started_at),
+                    arg_min({_TOLD}, {_RANK}), arg_min({_TOLD}, session_file)) AS told
+            FROM verifications GROUP BY detection_key, detection_type
+        )
+        ORDER BY newest DESC, detection_key LIMIT 15""",
     ),
 )
 
@@ -75,6 +84,8 @@ FROM llm_calls GROUP BY ALL
     "verifications.extractor": "rules, anthropic or openai",
     "verifications.extractor_version": "the processor's version that found it",
     "verifications.model": "the model that found it; NULL for rules",
+    "verifications.file_started_at": "the file's first time, UTC; NULL in older rows",
+    "verifications.is_copy": "responses after it say that it was copied from another session",
     "llm_calls.called_at": "when the call began, UTC",
     "llm_calls.model": "as the provider names it",
     "llm_calls.input_tokens": "all of them, those read from a cache included",

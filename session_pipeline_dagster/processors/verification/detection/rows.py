@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.processors.copies import copied_lines, started_us
 from session_pipeline_dagster.processors.verification.detection.extractor import (
     Detection,
     Extractor,
@@ -19,15 +20,13 @@ def rows(
     session: Session, detections: Iterable[Detection], extractor: Extractor, version: int
 ) -> list[Row]:
     """A row for every detection; the same words of a line make one row of a type."""
-    first_us = next(
-        (us for _, record in session.transcript if (us := record.time_us()) is not None), None
-    )
+    began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
+    copied = copied_lines(session)
     found: dict[str, Row] = {}
     for detection in detections:
         turn, key = detection.turn, detection_key(detection)
         # Words of a model: what it was sent is redacted, but not what it makes of it.
         content = _cut(redact(detection.content), LONGEST_CONTENT)
-        at_us = first_us if turn.time_us is None else turn.time_us
         found.setdefault(
             key,
             (
@@ -43,11 +42,13 @@ def rows(
                 [redact(entity) for entity in detection.entities],
                 turn.line_uuid,
                 turn.line_number,
-                at_us if at_us is not None else _midnight_us(session),
+                began_us if turn.time_us is None else turn.time_us,
                 extractor.name,
                 version,
                 session.project,
                 extractor.model,
+                began_us,
+                turn.line_number <= copied,
             ),
         )
     return list(found.values())
@@ -57,10 +58,6 @@ def detection_key(detection: Detection) -> str:
     """The same for the same words of the same line in every copy of it."""
     parts = (detection.turn.line_uuid, detection.detection_type, folded(detection.quote))
     return f"vd_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
-
-
-def _midnight_us(session: Session) -> int:
-    return (session.day.toordinal() - 719_163) * 86_400 * 10**6
 
 
 def _cut(text: str, longest: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
+from session_pipeline_dagster.processors.copies import Copy
 from session_pipeline_dagster.processors.verification.knowledge.text import Statement
 
 PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
@@ -47,7 +48,7 @@ class Observation:
     Attributes:
         line_uuid: the person's line, the same in every copy.
         detected_at: when the person wrote it.
-        digest: changes if anything else does.
+        digest: changes if anything above does.
     """
 
     session_file: str
@@ -63,6 +64,15 @@ class Observation:
     line_number: int | None
     detected_at: int | None
     digest: str
+    file_started_us: int | None = None
+    is_copy: bool | None = None
+
+    @property
+    def copy(self) -> Copy | None:
+        """Its place among the copies of its line; None in rows of before there were places."""
+        if self.file_started_us is None:
+            return None
+        return Copy(False, bool(self.is_copy), self.file_started_us, self.session_file)
 
     @cached_property
     def item_id(self) -> str:

@@ -65,13 +65,22 @@ def merge(observations: Iterable[Observation], known: Known, touched: Iterable[s
 
 
 def one_file_a_line(observations: Iterable[Observation]) -> Iterable[Observation]:
-    """A line that several files hold is observed in one of them: the first by name."""
-    files: dict[str, str] = {}
+    """A line that several files hold is observed in one of them; see `copies.py` in which."""
+    lines: dict[str, list[Observation]] = defaultdict(list)
     kept: dict[tuple[str, str], Observation] = {}
     for o in observations:
-        files[o.line_uuid] = min(files.get(o.line_uuid, o.session_file), o.session_file)
+        lines[o.line_uuid].append(o)
         kept[o.digest, o.detection_key] = o
+    files = {line: _whose(said) for line, said in lines.items()}
     return [o for o in kept.values() if files[o.line_uuid] == o.session_file]
+
+
+def _whose(said: Sequence[Observation]) -> str:
+    """The file that a line is observed in."""
+    places = [o.copy for o in said]
+    known = [place for place in places if place is not None]
+    # As long as one of them has no place, the rule of that time: nobody is moved by half a rule.
+    return min(known).key if len(known) == len(said) else min(o.session_file for o in said)
 
 
 class _Merge:

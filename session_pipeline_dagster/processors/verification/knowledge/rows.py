@@ -21,10 +21,12 @@ from session_pipeline_dagster.sources.snapshot import content_hash
 
 
 def observations(inputs: Inputs) -> Iterable[Observation]:
-    """The rows of `verifications`, each with a digest of all that is read of it."""
+    """The rows of `verifications`, each with a digest of what is said and where."""
     for row in inputs.rows["observations"]:
-        values = (*row[:8], tuple(_words(row[8])), *row[9:])
-        yield Observation(*values, digest=content_hash(repr(values).encode())[:16])  # ty: ignore[invalid-argument-type]  as the SELECT has it
+        *said, started_us, is_copy = row
+        values = (*said[:8], tuple(_words(said[8])), *said[9:])
+        digest = content_hash(repr(values).encode())[:16]
+        yield Observation(*values, digest, started_us, is_copy)  # ty: ignore[invalid-argument-type]  as the SELECT has it
 
 
 def items(inputs: Inputs) -> dict[str, Item]:
