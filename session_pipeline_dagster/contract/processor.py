@@ -16,6 +16,7 @@ from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import Content, SessionFile, session_day
 from session_pipeline_dagster.transcripts.records import Transcript
 
 AUTOMATIC, ON_REQUEST = "automatic", "on_request"
@@ -66,6 +67,21 @@ class Session:
     transcript: Transcript
     memo: str | None = None
     notes: Notes = field(default_factory=Notes)
+
+    @classmethod
+    def of(
+        cls, file: SessionFile, content: Content, transcript: Transcript, memo: str | None = None
+    ) -> "Session":
+        """The session that a file holds, as it was read and parsed."""
+        return cls(
+            key=file.key,
+            user=file.user,
+            project=file.project,
+            day=session_day(content),
+            file_hash=content.file_hash,
+            transcript=transcript,
+            memo=memo,
+        )
 
     @property
     def stem(self) -> str:

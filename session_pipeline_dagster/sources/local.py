@@ -44,9 +44,6 @@ _NO_SESSION = {
 }
 """Why an entry that is named like a session file is none."""
 
-Owner = tuple[str, str | None]
-"""The user and the project of the files in a folder; None where the key says the project."""
-
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
@@ -132,16 +129,13 @@ class _Walk:
             ) from error
         for entry in entries:
             key = _key(entry.name)
-            if self._take(entry, key, None):
-                self._folder(entry.path, f"{key}/", self._owner(key))
+            if self._take(entry, key, top=True):
+                self._folder(entry.path, f"{key}/")
 
     def _first(self) -> str:
         return "a user" if self.layout is Layout.USERS else "a project"
 
-    def _owner(self, first: str) -> Owner:
-        return (first, None) if self.layout is Layout.USERS else (self.user, first)
-
-    def _folder(self, path: str, key: str, owner: Owner) -> None:
+    def _folder(self, path: str, key: str) -> None:
         """Walk with a list instead of recursion: nesting is not ours to trust."""
         waiting = [(path, key)]
         while waiting:
@@ -153,40 +147,38 @@ class _Walk:
                 continue
             for entry in entries:
                 below = key + _key(entry.name)
-                if self._take(entry, below, owner):
+                if self._take(entry, below):
                     waiting.append((entry.path, f"{below}/"))
 
-    def _take(self, entry: os.DirEntry[str], key: str, owner: Owner | None) -> bool:
+    def _take(self, entry: os.DirEntry[str], key: str, *, top: bool = False) -> bool:
         """Take a session file, or list why it is none.
 
         Returns whether it is a folder to walk. Nowhere else is an entry looked at: a look that
         fails costs this entry, not the scan.
 
         Args:
-            owner: of the folder it is in; None at the top of the root.
+            top: it lies in the root itself.
         """
         try:
             found = kind(entry)
             if not entry.name.endswith(_ENDINGS):
-                if found is Kind.LINK and owner is None:
+                if found is Kind.LINK and top:
                     self._leave_out(key, _NO_SESSION[found])
                 elif found is Kind.LINK and entry.is_dir():
                     self._leave_out(key, "symbolic link to a folder")
                 return found is Kind.FOLDER
             if found is not Kind.FILE:
                 self._leave_out(key, _NO_SESSION[found])
-            elif owner is None:
+            elif top:
                 self._leave_out(key, f"not inside a folder of {self._first()}")
             else:
-                self.files.append(self._file(entry, key, owner))
+                self.files.append(self._file(entry, key))
         except OSError as error:
             self._leave_out(key, f"cannot be looked at: {error.strerror}")
         return False
 
-    def _file(self, entry: os.DirEntry[str], key: str, owner: Owner) -> SessionFile:
-        user, project = owner
-        if project is None:
-            project = _project_of(key)
+    def _file(self, entry: os.DirEntry[str], key: str) -> SessionFile:
+        user, project = owner_of(key, self.layout, self.user)
         signature = signature_of(entry.stat(follow_symlinks=False))
         root = self.root.name or ""
         return SessionFile(self.prefix + key, user, project, entry.path, signature, root)
@@ -208,12 +200,15 @@ def kind(entry: os.DirEntry[str]) -> Kind:
     return Kind.LINK if entry.is_symlink() else Kind.OTHER
 
 
-def _project_of(key: str) -> str | None:
-    """The project folder of `<user>/<project>/<session>.jsonl`; None for `<user>/<session>.jsonl`.
+def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> tuple[str, str | None]:
+    """The user and the project of a file, by the folders of its key below its root.
 
+    The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project.
     """
-    folders = key.split("/")[1:-1]
+    first, *folders = key.split("/")[:-1]
+    if layout is Layout.PROJECTS:
+        return user, first
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
-    return folders[0] if folders else None
+    return first, folders[0] if folders else None

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,8 @@ from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.work import check_result
 from session_pipeline_dagster.settings import Root, Settings
-from session_pipeline_dagster.sources.files import Content, Signature, session_day
-from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.files import Content, SessionFile, Signature
+from session_pipeline_dagster.sources.local import LocalSource, owner_of
 from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
 from session_pipeline_dagster.store.columns import check_rows, encode
 from session_pipeline_dagster.store.database import Store, open_store
@@ -160,16 +160,8 @@ def session_of(given: Given, key: str | None = None, memo: str | None = None) ->
         signature = Signature(len(complete), written, written)
         content = Content(complete, content_hash(complete), signature)
     key = key or KEY
-    user, *folders, _ = PurePosixPath(key).parts
-    return Session(
-        key=key,
-        user=user,
-        project=folders[0] if folders else None,
-        day=session_day(content),
-        file_hash=content.file_hash,
-        transcript=parse(content.complete),
-        memo=memo,
-    )
+    file = SessionFile(key, *owner_of(key), path="", signature=content.signature)
+    return Session.of(file, content, parse(content.complete), memo)
 
 
 def checked(

@@ -32,7 +32,8 @@ def conversation(*texts: str, first: int = 0) -> list[Line]:
 
 
 def turns_of(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> list[Turn]:
-    return read_turns(session(*lines, key=key))
+    made = session(*lines, key=key)
+    return read_turns(made.transcript, made.user)
 
 
 def session(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> Session:

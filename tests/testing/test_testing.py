@@ -469,6 +469,31 @@ def test_one_session_needs_no_store(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "bob"]
 
 
+class Listens(Prompts):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[Session] = []
+
+    def process(self, session: Session) -> ProcessorResult:
+        self.given.append(session)
+        return super().process(session)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a/x.jsonl", "a/shop/x.jsonl", "a/shop/x/subagents/b.jsonl", "a/x/subagents/b.jsonl"],
+)
+def test_a_session_alone_is_the_one_that_the_runner_makes(tmp_path: Path, key: str) -> None:
+    pipeline, builder = Pipeline(tmp_path), SessionBuilder().prompt("Hello").line(b"?")
+    path = pipeline.write(key, builder)
+    alone, running = Listens(), Listens()
+    process_one(alone, builder, key=key)
+    process_one(alone, path, key=key)
+    pipeline.run(running)
+    assert alone.given == running.given * 2
+
+
 def test_one_session_gets_the_memo_and_is_checked_against_the_tables() -> None:
     two = SessionBuilder().prompt("Hello").prompt("again")
     first = process_one(TrustsItsMemo(), SessionBuilder().prompt("Hello"))

@@ -1,16 +1,13 @@
 """Rules that the rows of `verifications` must keep."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
-from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
 
 _MOST_FILES = 500
 _NEWEST = f"""SELECT session_file, any_value(username), list(struct_pack(line_number, user_quote))
     FROM verifications GROUP BY session_file ORDER BY max(detected_at) DESC, session_file
     LIMIT {_MOST_FILES}"""
-_EPOCH = date(1970, 1, 1)
 
 
 def quotes_verbatim(data: Data) -> Measured:
@@ -25,8 +22,8 @@ def quotes_verbatim(data: Data) -> Measured:
         if transcript is None:
             continue
         files += 1
-        session = Session(str(key), str(user), None, _EPOCH, "", transcript)
-        texts = {t.line_number: folded(t.text) for t in read_turns(session) if t.role == HUMAN}
+        turns = read_turns(transcript, str(user))
+        texts = {turn.line_number: folded(turn.text) for turn in turns if turn.role == HUMAN}
         for line, quote in _quotes(found):
             checked += 1
             missing += not stands_in(quote, texts.get(line, ""))

@@ -14,7 +14,7 @@ from session_pipeline_dagster.processors.verification.detection.turns import rea
 
 def read_by_rules(session: Session, version: int) -> ProcessorResult:
     """All turns of the session, by rules."""
-    turns, extractor = read_turns(session), RulesExtractor()
+    turns, extractor = read_turns(session.transcript, session.user), RulesExtractor()
     found = extractor.find(turns, 0, session.key, session.notes)
     return result(session, found, extractor, version, len(turns))
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.processors.verification.redaction import redact
-from session_pipeline_dagster.transcripts.records import Block, Record, decode_raw
+from session_pipeline_dagster.transcripts.records import Block, Record, Transcript, decode_raw
 
 HUMAN, ASSISTANT = "human", "assistant"
 _NOT_A_PERSONS = (
@@ -55,12 +54,16 @@ class Turn:
     session_id: str | None
 
 
-def read_turns(session: Session) -> list[Turn]:
-    """The turns of a session, in line order."""
+def read_turns(transcript: Transcript, user: str) -> list[Turn]:
+    """The turns of a session, in line order.
+
+    Args:
+        user: whose it is; names lines that have no uuid.
+    """
     found: list[Turn] = []
     time_us: int | None = None
-    copied = _copied_lines(session)
-    for number, record in session.transcript:
+    copied = _copied_lines(transcript)
+    for number, record in transcript:
         now_us = record.time_us()
         time_us = time_us if now_us is None else now_us
         role = _role(record)
@@ -70,7 +73,7 @@ def read_turns(session: Session) -> list[Turn]:
         if not text:
             continue
         index = len(found)
-        uuid = record.uuid or _hash(session.user, record.session_id, index, now_us, role, text)
+        uuid = record.uuid or _hash(user, record.session_id, index, now_us, role, text)
         found.append(Turn(index, role, text, uuid, number, time_us, record.session_id))
     return found
 
@@ -139,13 +142,13 @@ def _part(part: object) -> Iterator[tuple[str | None, str]]:
         yield part.get("type"), text if isinstance(text, str) else ""
 
 
-def _copied_lines(session: Session) -> frozenset[int]:
+def _copied_lines(transcript: Transcript) -> frozenset[int]:
     """Lines that a 1.0 `--resume` copied from another file.
 
     It gave them new uuids and one time, and wrote a summary in front. Nobody answers within a
     millisecond, so what shares its time with the line of the other side was copied.
     """
-    lines = list(session.transcript)
+    lines = list(transcript)
     if not lines or lines[0][1].type != "summary":
         return frozenset()
     sides: dict[int, set[str]] = {}
