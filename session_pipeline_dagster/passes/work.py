@@ -200,15 +200,8 @@ class Workbench:
         # What an older version left is no ground to build on: its rows are to be replaced.
         current = task.state and task.state.processor_version == processor.version
         known = task.state if current else None
-        session = Session(
-            key=file.key,
-            user=file.user,
-            project=file.project,
-            day=done.session_day,
-            file_hash=content.file_hash,
-            transcript=transcript,
-            memo=known.memo if known else None,
-        )
+        memo = known.memo if known else None
+        session = Session.of(file, content, transcript, memo)
         try:
             result = processor.process(session)
         finally:

@@ -18,6 +18,7 @@ from session_pipeline_dagster.processors.copies import Copy, copied_lines, rank
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.file.place import DuckDBFile
 
 TOLD = "What people taught (newest)"
 ORIGINAL = conversation("hi", "By order date?", FACT, "Thanks.")
@@ -111,7 +112,7 @@ def test_the_order_in_python_is_that_of_the_sql(tmp_path: Path) -> None:
     chooser = random.Random(7)  # noqa: S311  to be played again
     flags = (False, True)
     places = [Copy(*place) for place in product(flags, flags, (-5, 0, 10**15), ("a/é", "a", "B"))]
-    store, sql = Store(tmp_path / "x.duckdb"), rank("m", "s", "make_timestamp(t)", "k")
+    store, sql = Store(DuckDBFile(tmp_path / "x.duckdb")), rank("m", "s", "make_timestamp(t)", "k")
     for _ in range(100):
         some = chooser.sample(places, 4)
         values = ", ".join(f"({c.sidechain}, {c.marked}, {c.started_us}, '{c.key}')" for c in some)
