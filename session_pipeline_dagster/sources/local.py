@@ -66,15 +66,21 @@ class LocalSource:
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
-        return read_snapshot(file.path, self.limits)
+        return read_snapshot(file.path, self.limits, self._top(file))
 
     def day(self, file: SessionFile) -> date:
         """See `SessionSource.day`."""
-        head = read_head(file.path, _SHORT_HEAD)
+        top = self._top(file)
+        head = read_head(file.path, _SHORT_HEAD, top)
         day = first_day(head, whole=len(head) < _SHORT_HEAD)
         if day is None and len(head) == _SHORT_HEAD:
-            day = first_day(read_head(file.path, HEAD_BYTES + 1), whole=True)
+            day = first_day(read_head(file.path, HEAD_BYTES + 1, top), whole=True)
         return day or mtime_day(file.signature.mtime_ns)
+
+    def _top(self, file: SessionFile) -> str | None:
+        """The folder of the file's root; None where it is of no root that is set."""
+        paths = (os.fspath(root.path) for root in self.roots if (root.name or "") == file.root)
+        return next((path for path in paths if file.path.startswith(path)), None)
 
 
 def _key(name: str) -> str:

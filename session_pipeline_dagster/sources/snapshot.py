@@ -9,7 +9,7 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -27,15 +27,18 @@ _TOO_LONG = b"?"
 """Stands for a line that is not kept: no JSON, so it counts as one unreadable line."""
 
 
-def read_snapshot(path: str, limits: Limits) -> Content:
+def read_snapshot(path: str, limits: Limits, top: str | None = None) -> Content:
     """The file as it is now; bytes appended while it is read wait for the next look.
+
+    Args:
+        top: see `open_regular`.
 
     Raises:
         OSError: gone (FileNotFoundError), not readable or not a regular file.
         Permanent: a `.gz` that is damaged or holds too much.
         Retryable: a `.gz` that is not all there.
     """
-    with open_regular(path) as handle:
+    with open_regular(path, top) as handle:
         signature = signature_of(os.fstat(handle.fileno()))
         if path.endswith(COMPRESSED):
             return _cut(_unpacked(handle, signature.size, limits.unpacked), signature, limits)
@@ -46,13 +49,13 @@ def read_snapshot(path: str, limits: Limits) -> Content:
     return Content(complete, content_hash(complete), signature)
 
 
-def read_head(path: str, size: int) -> bytes:
+def read_head(path: str, size: int, top: str | None = None) -> bytes:
     """The first bytes of what a file holds; fewer where a `.gz` is damaged.
 
     Raises:
         OSError: as `read_snapshot`.
     """
-    with open_regular(path) as handle:
+    with open_regular(path, top) as handle:
         if not path.endswith(COMPRESSED):
             return handle.read(size)
         try:
@@ -67,19 +70,41 @@ def signature_of(found: os.stat_result) -> Signature:
     return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def open_regular(path: str) -> BinaryIO:
+def open_regular(path: str, top: str | None = None) -> BinaryIO:
     """Open a regular file for reading.
+
+    Args:
+        top: a folder above it. From there on no link is followed in any part of the path: a folder
+            that was swapped for a link since it was listed leads nowhere.
 
     Raises:
         OSError: it is none, it is a link, or it cannot be opened.
     """
     # Not through a link, and never waiting for the other end of a FIFO that took the file's place.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
+    if top is None:
+        descriptor = os.open(path, flags)
+    else:
+        descriptor = _open_below(top, path[len(top) :].strip("/").split("/"), flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(0, "not a regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def _open_below(top: str, parts: Sequence[str], flags: int) -> int:
+    *folders, name = parts
+    # Only to look things up in: a folder that may be passed through need not be readable.
+    look_up = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+    at = os.open(top, look_up)
+    try:
+        for folder in folders:
+            below = os.open(folder, look_up | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+        return os.open(name, flags, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def complete_part(data: bytes) -> bytes:

@@ -178,6 +178,30 @@ def test_what_took_a_files_place_since_the_scan_is_not_read(root: Path, swap: st
         source(root).read(file)
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_folder_swapped_for_a_link_since_the_scan_leads_nowhere(root: Path, depth: int) -> None:
+    put(root, "alice/p/q/x.jsonl")
+    outside = put(root.parent / "outside", "p/q/x.jsonl").parent.parent.parent
+    (file,) = source(root).scan().files
+    parts = ("alice", "p", "q")[: depth + 1]
+    folder, target = root.joinpath(*parts), outside.joinpath(*parts[1:])
+    folder.rename(root.parent / "away")
+    folder.symlink_to(target)
+    assert Path(file.path).exists(), "by its path alone it would be read"
+    with pytest.raises(OSError, match=r"."):
+        source(root).read(file)
+    with pytest.raises(OSError, match=r"."):
+        source(root).day(file)
+
+
+def test_a_root_that_is_a_link_itself_is_what_its_owner_has_set(root: Path) -> None:
+    put(root, "alice/p/x.jsonl")
+    link = root.parent / "link"
+    link.symlink_to(root)
+    (file,) = source(link).scan().files
+    assert source(link).read(file).complete
+
+
 # Runs as another user where we are root, because root may read everything.
 AS_NOBODY = """
 import os, sys
