@@ -69,7 +69,8 @@ class ModelSettings:
 class OnDelete(Enum):
     """What becomes of the rows of a deleted file.
 
-    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere.
+    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere, once it
+    has been gone for `purge_after`.
     """
 
     KEEP = "keep"
@@ -120,6 +121,7 @@ class Settings:
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
+    purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
     limits: Limits = Limits()
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -188,6 +190,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         batch_bytes=values.whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,
         on_delete=_on_delete(
             values.text(env, "SESSION_PIPELINE_ON_DELETE") or default.on_delete.value
+        ),
+        purge_after=timedelta(
+            days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
         ),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,

@@ -25,6 +25,7 @@ class Standing:
     outlook: Outlook
     failures: Mapping[str, Failure]
     gone: int = 0
+    next_purge: datetime | None = None
 
 
 def reports_json(reports: Sequence[BatchReport], broken: Mapping[str, str]) -> str:
@@ -76,6 +77,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "oldest_pending_seconds": o.oldest_pending_seconds(now),
         "outdated": o.outdated,
         "deleted": standing.gone,
+        **({"next_purge": standing.next_purge} if standing.next_purge else {}),
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),

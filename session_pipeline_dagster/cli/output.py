@@ -75,10 +75,22 @@ def _print_details(console: Console, report: BatchReport) -> None:
     numbers = [f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n]
     if numbers:
         console.print(f"{report.processor}: {', '.join(numbers)}")
+    if report.deleted or report.purged or report.to_purge:
+        console.print(f"{report.processor}: {_deletions(report)}", soft_wrap=True)
     for key, error in report.errors_detail[:_MANY]:
         _say(console, "failed", f"{report.processor}: {key}: {error}")
     if report.left_out:
         _line(console, f"{report.left_out} entries left out; `session-pipeline status` says why")
+
+
+def _deletions(report: BatchReport) -> str:
+    """What became of deleted files, and when their rows go."""
+    said = f"{report.deleted:,} deleted files marked, {report.purged:,} purged"
+    if report.next_purge is None:
+        return said
+    return (
+        f"{said}; {report.to_purge:,} are to be purged, the first on {report.next_purge:%Y-%m-%d}"
+    )
 
 
 # --- status ---
@@ -125,7 +137,9 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
             n = standing.outlook.outdated
             _line(console, f"{standing.name}: {n:,} files have rows of another version; `{again}`")
         if standing.gone:
-            _line(console, f"{standing.name}: rows are kept of {standing.gone:,} deleted files")
+            until = f" until {standing.next_purge:%Y-%m-%d} or later" if standing.next_purge else ""
+            kept = f"rows are kept of {standing.gone:,} deleted files{until}"
+            _line(console, f"{standing.name}: {kept}")
 
 
 # --- processors ---

@@ -6,6 +6,7 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.json import Standing, status_json
+from session_pipeline_dagster.passes.deletions import to_purge
 from session_pipeline_dagster.passes.plan import left_out, look
 from session_pipeline_dagster.sources.files import LeftOut, Scan
 from session_pipeline_dagster.store.database import open_store
@@ -25,7 +26,8 @@ def command(context: Context, as_json: bool) -> int:
         gone = sum(state.gone for state in known.states.values())
         unread, _ = left_out(scan.files, known.states, context.source.readers.agents)
         more |= {state.session_file: str(state.left_out) for state in unread}
-        found.append(Standing(processor.name, outlook, known.failures, gone))
+        _, purge = to_purge((state.gone_us for state in known.states.values()), settings)
+        found.append(Standing(processor.name, outlook, known.failures, gone, purge))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
         scan = Scan(scan.files, [*scan.left_out, *unread_by_anyone])

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from session_pipeline_dagster.passes.plan import Currency, Outlook, currency, look
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure, FileState, LineCounts
 
@@ -58,13 +58,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a rule speaks. Shares are fractions."""
+    """When a rule speaks. Shares are fractions; without `purge_after` rows are kept."""
 
     grace: timedelta
     stuck_grace: timedelta
     window: timedelta
     unreadable_share: float
     unknown_share: float
+    purge_after: timedelta | None = None
 
 
 def limits(settings: Settings, processor: str, cadence: timedelta) -> Limits:
@@ -76,7 +77,21 @@ def limits(settings: Settings, processor: str, cadence: timedelta) -> Limits:
         settings.format_window,
         settings.unreadable_percent / 100,
         settings.unknown_percent / 100,
+        settings.purge_after if settings.on_delete is OnDelete.PURGE else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """A user, or a whole root, of whom no file is left of those that were processed.
+
+    Attributes:
+        files: how many there were. `since`: when the first was missed, in seconds since the epoch.
+    """
+
+    who: str
+    files: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,8 @@ class Snapshot:
             minute from now are left out.
         newest_processed: newest mtime of content that this version has processed, likewise.
         failures: by session file.
+        gone: deleted files whose rows are kept, or not yet purged.
+        vanished: users and roots without a file, though they had some.
     """
 
     processor: str
@@ -99,6 +116,8 @@ class Snapshot:
     newest_processed: float | None
     failures: Mapping[str, Failure]
     lines: LineCounts
+    gone: int = 0
+    vanished: Sequence[Vanished] = ()
 
 
 def snapshot(
@@ -125,7 +144,24 @@ def snapshot(
         _newest_processed(files, states, version),
         failures,
         lines,
+        sum(state.gone for state in states.values()),
+        _vanished(files, states),
     )
+
+
+def _vanished(files: Sequence[SessionFile], states: Mapping[str, FileState]) -> list[Vanished]:
+    """Whoever has marked files and none on disk."""
+    present = {(file.root, file.user) for file in files}
+    roots = {file.root for file in files}
+    found: dict[str, list[float]] = {}
+    for state in states.values():
+        if state.gone_us is None or (state.root, state.user) in present:
+            continue
+        who = state.user or "an unknown user"
+        if state.root and state.root not in roots:
+            who = f"root {state.root}"
+        found.setdefault(who, []).append(state.gone_us / 1e6)
+    return [Vanished(who, len(times), min(times)) for who, times in sorted(found.items())]
 
 
 def _by_key(

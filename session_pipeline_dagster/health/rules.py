@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"[\w/.][\w/.-]*")
 """Keys that YAML reads as they are, in a list."""
 _LATE_SHARE = 0.1
 _FEWEST_LINES = 100
+_MANY_VANISHED = 5
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -33,6 +34,7 @@ def judge(s: Snapshot, limits: Limits) -> list[Finding]:
         quarantine(s),
         unreadable_lines(s, limits),
         unknown_record_types(s, limits),
+        vanished_files(s, limits),
     ]
 
 
@@ -54,6 +56,8 @@ def about(limits: Limits) -> dict[str, str]:
         "read.",
         "unknown_record_types": f"At most {100 * limits.unknown_share:g} % of the {lines} are of a "
         "type that this version does not know.",
+        "vanished_files": "No user and no root has lost all files at once while their rows are to "
+        "be purged: a folder that is not mounted looks the same.",
     }
 
 
@@ -234,6 +238,30 @@ def _share(
         "session_processor_state names the files"
     )
     return Finding(check, Status.WARNING, detail, numbers)
+
+
+def vanished_files(s: Snapshot, limits: Limits) -> Finding:
+    """Warns when all files of a user or a root are gone and their rows will be purged."""
+    lost = sum(vanished.files for vanished in s.vanished)
+    numbers = {"deleted_files": s.gone, "vanished_files": lost}
+    if limits.purge_after is None:
+        detail = f"rows are kept of {s.gone} deleted files"
+        return Finding("vanished_files", Status.OK, detail, numbers)
+    if not s.vanished:
+        detail = f"{s.gone} deleted files wait for their purge"
+        return Finding("vanished_files", Status.OK, detail, numbers)
+    named = [
+        f"{v.files} file{'s' * (v.files != 1)} of {v.who} would be purged on "
+        f"{_clock(v.since + limits.purge_after.total_seconds())}"
+        for v in s.vanished[:_MANY_VANISHED]
+    ]
+    if len(s.vanished) > _MANY_VANISHED:
+        named.append(f"and {len(s.vanished) - _MANY_VANISHED} more")
+    detail = (
+        f"{'; '.join(named)}. Stage: collecting. No file of them is left: see that the folder is "
+        "mounted, or set SESSION_PIPELINE_ON_DELETE=keep"
+    )
+    return Finding("vanished_files", Status.WARNING, detail, numbers)
 
 
 def processors_loaded(registry: Registry) -> Finding:

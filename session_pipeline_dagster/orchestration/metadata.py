@@ -81,6 +81,7 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "files_shrunk": report.shrunk,
         "files_deleted": report.deleted,
         "files_purged": report.purged,
+        "files_to_purge": report.to_purge,
         "items": report.items_extracted,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),

@@ -87,7 +87,7 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         )
         # What other readers left out is looked at again, as deleted files are taken note of.
         _, by_others = left_out(scan.files, known.states, source.readers.agents)
-        unknown = sum(map(len, unsettled(scan, known, settings.on_delete))) + len(by_others)
+        unknown = len(unsettled(scan, known, settings, now)) + len(by_others)
         decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_cursor(decision.memory)
         if decision.files:

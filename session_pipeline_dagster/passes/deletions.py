@@ -4,11 +4,12 @@ Gone is only what a scan would have found. A root that is missing is an error be
 looked at, and a root without a single session file is taken for one that is not mounted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.settings import OnDelete
+from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Known
@@ -16,11 +17,37 @@ from session_pipeline_dagster.store.states import FileState, Known
 
 @dataclass(frozen=True, slots=True)
 class Deletions:
-    """What became of files that a processor knows and the disk does not have, or has again."""
+    """What became of files that a processor knows and the disk does not have, or has again.
+
+    Attributes:
+        waiting: files that are to be purged once they have been gone for long enough.
+        next_purge: when the first of them is, UTC; None where none waits.
+    """
 
     marked: int = 0
     purged: int = 0
     returned: int = 0
+    waiting: int = 0
+    next_purge: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What the store does not know yet, or has to do.
+
+    Attributes:
+        gone: files that are missing and not marked, or marked by a clock that was ahead; and those
+            that only ever failed.
+        purge: files that have been gone for long enough.
+        back: marked files that are there again.
+    """
+
+    gone: Sequence[str] = ()
+    purge: Sequence[str] = ()
+    back: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.gone) + len(self.purge) + len(self.back)
 
 
 # --- what is gone (pure) ---
@@ -56,39 +83,68 @@ def returned(scan: Scan, states: Mapping[str, FileState]) -> list[str]:
     return [file.key for file in scan.files if file.key in gone] if gone else []
 
 
-def unsettled(scan: Scan, known: Known, on_delete: OnDelete) -> tuple[list[str], list[str]]:
-    """Files that are gone and files that are back, of which the store does not know that yet."""
-    purging = on_delete is OnDelete.PURGE
+def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Unsettled:
+    """What of the deleted files is still to be noted or done.
+
+    Nothing is purged when it is first missed: a folder that is not mounted for a minute looks the
+    same. Only a look that still misses the file purges it.
+    """
     roots = {key: failure.root for key, failure in known.failures.items()}
-    roots |= {key: s.root for key, s in known.states.items() if purging or not s.gone}
-    gone = missing(scan, roots)
-    return gone, returned(scan, known.states)
+    roots |= {key: state.root for key, state in known.states.items()}
+    gone: list[str] = []
+    purge: list[str] = []
+    at = now.timestamp() * 1e6
+    long_ago = at - settings.purge_after / timedelta(microseconds=1)
+    for key in missing(scan, roots):
+        state = known.states.get(key)
+        if state is None or state.gone_us is None or state.gone_us > at:
+            gone.append(key)
+        elif settings.on_delete is OnDelete.PURGE and state.gone_us <= long_ago:
+            purge.append(key)
+    return Unsettled(gone, purge, returned(scan, known.states))
 
 
 # --- what is done about it ---
 
 
 def settle(
-    processor: Processor, scan: Scan, known: Known, store: Store, on_delete: OnDelete
+    processor: Processor,
+    scan: Scan,
+    known: Known,
+    store: Store,
+    settings: Settings,
+    now: datetime,
 ) -> Deletions:
-    """Mark or purge what is gone, and unmark what is there again. Writes only if there is any.
+    """Mark what is gone, unmark what is there again, purge what has been gone for long enough.
 
-    Failures of gone files are forgotten; a file that comes back is tried again.
+    Writes only if there is any. Failures of gone files are forgotten; a file that comes back is
+    tried again.
     """
-    gone, back = unsettled(scan, known, on_delete)
-    if not (gone or back):
-        return Deletions()
-    processed = [key for key in gone if key in known.states]
-    purged = processed if on_delete is OnDelete.PURGE else []
-    if purged:
+    found = unsettled(scan, known, settings, now)
+    if found.purge:
         if not known.prepared:
             store.prepare(processor)
-        store.purge(processor, purged)
-    store.mark_gone(processor.name, gone, back)
-    if purged:
-        return Deletions(purged=len(purged), returned=len(back))
-    marked = sum(not known.states[key].gone for key in processed)
-    return Deletions(marked=marked, returned=len(back))
+        store.purge(processor, found.purge)
+    if found.gone or found.back:
+        store.mark_gone(processor.name, found.gone, found.back, now)
+    marked = [key for key in found.gone if key in known.states]
+    settled = {*found.purge, *found.back, *marked}
+    since = [s.gone_us for key, s in known.states.items() if key not in settled]
+    since += [int(now.timestamp() * 1e6)] * len(marked)
+    counts = (sum(not known.states[key].gone for key in marked), len(found.purge), len(found.back))
+    return Deletions(*counts, *to_purge(since, settings))
+
+
+def to_purge(since: Iterable[int | None], settings: Settings) -> tuple[int, datetime | None]:
+    """How many files wait for their purge, and when the first of them goes, UTC.
+
+    Args:
+        since: when each file was first missed, in microseconds since the epoch; None = it is there.
+    """
+    gone = [us for us in since if us is not None]
+    if settings.on_delete is not OnDelete.PURGE or not gone:
+        return 0, None
+    return len(gone), datetime.fromtimestamp(min(gone) / 1e6, UTC) + settings.purge_after
 
 
 def keys_of_user(store: Store, user: str) -> list[str]:

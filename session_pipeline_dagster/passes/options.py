@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 Summarized = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
 """Title, column names, rows."""
@@ -58,7 +58,8 @@ class BatchReport:
         errors: files that failed; `errors_detail` names the first 100: (session, error).
         shrunk: processed files that are smaller than last time: cut off or rewritten.
         gone: files that vanished while the pass ran.
-        deleted, purged: files found deleted since the last pass; rows kept, or rows removed.
+        deleted, purged: files found deleted since the last pass, marked; rows removed.
+        to_purge, next_purge: deleted files whose rows are to be removed, and when the first are.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
             `given_up` names the first 100 of the latter: (session, error).
         commit_seconds: how long each commit held the database.
@@ -81,6 +82,8 @@ class BatchReport:
     gone: int = 0
     deleted: int = 0
     purged: int = 0
+    to_purge: int = 0
+    next_purge: datetime | None = None
     backing_off: int = 0
     quarantined: int = 0
     items_extracted: int = 0

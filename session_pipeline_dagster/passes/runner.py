@@ -115,14 +115,15 @@ def _look(
     """Look at files and store; settles what is gone and marks what is to be done again."""
     scan = source.scan()
     known = _known(processor, store, steps)
-    deletions = settle(processor, scan, known, store, settings.on_delete)
+    now = datetime.now(UTC)
+    deletions = settle(processor, scan, known, store, settings, now)
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     again = _again(scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
         known = store.known(processor)
-    outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
+    outlook = look(chosen, known.states, known.failures, processor.version, now)
     return _Seen(scan, deletions, known, chosen, outlook)
 
 
@@ -155,6 +156,8 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,
+        to_purge=seen.deletions.waiting,
+        next_purge=seen.deletions.next_purge,
         backing_off=len(outlook.backing_off),
         quarantined=len(outlook.quarantined),
         given_up=[(f.key, known.failures[f.key].error) for f in outlook.quarantined[:_MANY_NAMED]],

@@ -227,10 +227,12 @@ class Store:
         with self.transaction() as connection:
             return write.release(connection, processor, keys)
 
-    def mark_gone(self, processor: str, gone: Sequence[str], back: Sequence[str]) -> None:
+    def mark_gone(
+        self, processor: str, gone: Sequence[str], back: Sequence[str], now: datetime
+    ) -> None:
         """Note which files are gone and which are back; the failures of what is gone go."""
         with self.transaction() as connection:
-            write.mark_gone(connection, processor, gone, datetime.now(UTC))
+            write.mark_gone(connection, processor, gone, now)
             write.unmark_gone(connection, processor, back)
             write.delete_records(connection, "session_processor_failures", processor, gone)
 

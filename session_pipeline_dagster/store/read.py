@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
     mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo,
-    gone_at IS NOT NULL, root, left_out, readers
+    epoch_us(gone_at), CASE WHEN gone_at IS NOT NULL THEN username END, root, left_out, readers
     FROM session_processor_state WHERE processor_name = ?"""
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
     next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
@@ -90,11 +90,12 @@ def _state(row: tuple[Any, ...], current: int, on_request: bool) -> FileState:
         signed_us=row[7],
         processor_version=version,
         memo=row[9],
-        gone=row[10],
+        gone_us=row[10],
+        user=row[11],
         kept=kept,
-        root=row[11],
-        left_out=row[12],
-        readers=row[13],
+        root=row[12],
+        left_out=row[13],
+        readers=row[14],
     )
 
 

@@ -12,11 +12,11 @@ from session_pipeline_dagster.sources.files import Signature
 class FileState(msgspec.Struct, frozen=True, gc=False):
     """What the state table says of one file. A row without a signature was imported.
 
-    `processed_us` and `signed_us` are microseconds since 1970-01-01 UTC: there can be 100,000 rows,
-    and a datetime costs as much as the rest of a row. `gone`: the file was missing lately. `kept`:
-    of another version of the processor, to stay so until someone asks. `root`: the name of the root
-    it was below; None where nobody knows. `left_out`: what it looks like, if no reader claims it;
-    `readers`: who was asked then.
+    `processed_us`, `signed_us` and `gone_us` are microseconds since 1970-01-01 UTC: there can be
+    100,000 rows, and a datetime costs as much as the rest of a row. `gone_us`: since when the file
+    is missing; only then its `user` is read too. `kept`: of another version of the processor, to
+    stay so until someone asks. `root`: the name of the root it was below; None where nobody knows.
+    `left_out`: what it looks like, if no reader claims it; `readers`: who was asked then.
     """
 
     session_file: str
@@ -27,11 +27,17 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     signed_us: int | None
     processor_version: int
     memo: str | None = None
-    gone: bool = False
+    gone_us: int | None = None
+    user: str | None = None
     kept: bool = False
     root: str | None = None
     left_out: str | None = None
     readers: str | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the file was missing lately."""
+        return self.gone_us is not None
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -296,13 +296,14 @@ def mark_outdated(connection: "DuckDBPyConnection", processor: str, keys: Sequen
 def mark_gone(
     connection: "DuckDBPyConnection", processor: str, keys: Sequence[str], now: datetime
 ) -> None:
-    """Write down since when files are gone; what is marked stays as it is."""
+    """Write down since when files are gone; what is marked stays, unless by a clock ahead of it."""
     if keys:
         register(connection, "marked", keys)
         connection.execute(
             """UPDATE session_processor_state SET gone_at = ?
-            WHERE processor_name = ? AND gone_at IS NULL AND session_file IN (FROM marked)""",
-            [now, processor],
+            WHERE processor_name = ? AND session_file IN (FROM marked)
+            AND (gone_at IS NULL OR gone_at > ?)""",
+            [now, processor, now],
         )
 
 

@@ -28,7 +28,8 @@ def test_ok_is_exit_0_and_a_line_for_every_check(cli: Cli) -> None:
     first, *lines = answer.stdout.splitlines()
     assert first == "ok"
     checks = (
-        "freshness backlog fifo_stuck_file quarantine unreadable_lines unknown_record_types".split()
+        "freshness backlog fifo_stuck_file quarantine unreadable_lines unknown_record_types "
+        "vanished_files".split()
     )
     each = [f"{processor}/{check}:" for processor in ("usage", "verification") for check in checks]
     assert [line.split()[1] for line in lines] == [*each, "processors_loaded:"]

@@ -18,6 +18,7 @@ from helpers import append, set_mtime
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
+from session_pipeline_dagster.settings import OnDelete
 
 
 @pytest.fixture
@@ -341,7 +342,7 @@ def test_a_root_that_vanished_is_unknown_and_not_ok(location: HealthLocation) ->
     shutil.rmtree(location.pipeline.root)
     found = not_ok(location)
     assert {f.status for f in found.values()} == {Status.UNKNOWN}
-    assert len(found) == 6
+    assert len(found) == 7
     assert "SESSION_DATA_DIR" in found["freshness"].detail
     document = location.document()
     assert document["status"] == "unknown"
@@ -432,3 +433,36 @@ def test_no_finding_quotes_a_transcript(location: HealthLocation) -> None:
     found = location.examine().findings["verification"]
     assert not_ok(location)["fifo_stuck_file"].reason
     assert "SECRET" not in str(found)
+
+
+# --- vanished files ---------------------------------------------------------------------------
+
+
+def test_a_user_whose_files_all_vanished_is_a_warning_before_they_are_purged(tmp_path) -> None:
+    location = HealthLocation(tmp_path)
+    location.pipeline = location.pipeline.having(on_delete=OnDelete.PURGE)
+    for key in ("alice/a.jsonl", "alice/p/b.jsonl", "bob/c.jsonl", "bob/d.jsonl"):
+        location.file(key, age=60)
+    process(location)
+    (location.pipeline.root / "bob" / "c.jsonl").unlink()
+    process(location)
+    assert "vanished_files" not in not_ok(location), "one file of many is no user that vanished"
+    away = (location.pipeline.root / "alice").rename(location.pipeline.root.parent / "alice")
+    process(location)
+    found = not_ok(location)["vanished_files"]
+    assert found.status is Status.WARNING
+    assert "2 files of alice would be purged on 20" in found.detail
+    assert found.numbers == {"deleted_files": 3, "vanished_files": 2}
+    away.rename(location.pipeline.root / "alice")
+    process(location)
+    assert "vanished_files" not in not_ok(location)
+
+
+def test_a_user_whose_files_vanished_while_rows_are_kept_alarms_nobody(location) -> None:
+    location.file("alice/a.jsonl", age=60)
+    location.file("bob/b.jsonl", age=60)
+    process(location)
+    shutil.rmtree(location.pipeline.root / "alice")
+    process(location)
+    assert "vanished_files" not in not_ok(location)
+    assert finding(location, "vanished_files").detail == "rows are kept of 1 deleted files"

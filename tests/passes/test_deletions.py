@@ -52,6 +52,14 @@ def gone(pipeline: Pipeline) -> dict[str, object]:
     return dict(pipeline.select(sql))
 
 
+def let_pass(pipeline: Pipeline | UsagePipeline, days: float) -> None:
+    """As if so many days had passed since files were missed."""
+    with pipeline.store.transaction() as connection:
+        connection.execute(
+            "UPDATE session_processor_state SET gone_at = gone_at - to_hours(?)", [int(days * 24)]
+        )
+
+
 def known_of(*keys: str) -> dict[str, str | None]:
     """Session file -> its root, where no folder of a user has a colon."""
     return {key: key.rpartition(":")[0] for key in keys}
@@ -160,6 +168,8 @@ def test_purge_removes_every_row_of_a_deleted_file_and_no_other(pipeline: Pipeli
     purging.run(echo)
     purging.run(other)
     (pipeline.root / KEY).unlink()
+    assert (purging.run(echo).deleted, purging.run(other).deleted) == (1, 1)
+    let_pass(pipeline, 8)
     assert purging.run(echo).purged == 1
     assert pipeline.rows() == expected_rows(pipeline.root)
     assert KEY not in pipeline.states(echo)
@@ -175,8 +185,48 @@ def test_purge_also_takes_what_was_kept_before(pipeline: Pipeline) -> None:
     pipeline.run(echo)
     (pipeline.root / KEY).unlink()
     pipeline.run(echo)
+    let_pass(pipeline, 8)
     assert pipeline.having(on_delete=OnDelete.PURGE).run(echo).purged == 1
     assert pipeline.rows() == expected_rows(pipeline.root)
+
+
+def test_nothing_is_purged_before_it_has_been_gone_for_the_time_that_is_set(
+    pipeline: Pipeline,
+) -> None:
+    """A folder that is not mounted for a minute looks like one that was deleted."""
+    purging, echo = pipeline.having(on_delete=OnDelete.PURGE), EchoProcessor()
+    purging.run(echo)
+    rows = pipeline.rows()
+    away = (pipeline.root / "alice").rename(pipeline.root.parent / "alice")
+    first = purging.run(echo)
+    assert (first.deleted, first.purged, first.to_purge) == (3, 0, 3)
+    days = (first.next_purge - datetime.now(UTC)) / timedelta(days=1)
+    assert days == pytest.approx(7, abs=0.01)
+    let_pass(pipeline, 6.9)
+    assert (purging.run(echo).purged, purging.run(echo).to_purge) == (0, 3)
+    away.rename(pipeline.root / "alice")
+    assert (purging.run(echo).to_purge, gone(pipeline)) == (0, {})
+    assert pipeline.rows() == rows
+    (pipeline.root / "alice").rename(away)
+    assert purging.run(echo).deleted == 3
+    let_pass(pipeline, 7.1)
+    assert purging.run(echo).purged == 3
+    assert {row[0] for row in pipeline.rows()} == {"bob/t.jsonl"}
+
+
+def test_a_mark_of_a_clock_that_was_ahead_purges_nothing_and_becomes_now(
+    pipeline: Pipeline,
+) -> None:
+    purging, echo = pipeline.having(on_delete=OnDelete.PURGE), EchoProcessor()
+    purging.run(echo)
+    (pipeline.root / KEY).unlink()
+    purging.run(echo)
+    let_pass(pipeline, -400)
+    report = purging.run(echo)
+    assert (report.purged, report.to_purge) == (0, 1)
+    assert gone(pipeline)[KEY] <= datetime.now(UTC)
+    let_pass(pipeline, 8)
+    assert purging.run(echo).purged == 1
 
 
 def test_a_purge_reaches_the_rollups(tmp_path: Path) -> None:
@@ -188,6 +238,8 @@ def test_a_purge_reaches_the_rollups(tmp_path: Path) -> None:
     daily = "SELECT username, sum(input_tokens) FROM usage_daily GROUP BY 1 ORDER BY 1"
     assert pipeline.select(daily) == [("alice", 10), ("bob", 1)]
     (pipeline.root / "alice/p/s.jsonl").unlink()
+    assert pipeline.run().deleted == 1
+    let_pass(pipeline, 8)
     assert pipeline.run().purged == 1
     assert pipeline.select(daily) == [("bob", 1)]
 
@@ -208,6 +260,8 @@ def test_a_purge_meets_a_processor_of_a_newer_declaration(tmp_path: Path) -> Non
     write_many(pipeline.root, 2)
     pipeline.run(EchoProcessor())
     (pipeline.root / KEY).unlink()
+    pipeline.run(EchoProcessor())
+    let_pass(pipeline, 8)
     assert pipeline.run(Wider()).purged == 1
     assert {row[0] for row in pipeline.rows()} == {"alice/s00.jsonl"}
 

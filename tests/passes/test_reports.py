@@ -59,7 +59,9 @@ def test_a_user_whose_rows_were_purged_before_is_in_no_report_either(pipeline: P
     page = pipeline.settings.reports / "usage.html"
     page.parent.mkdir()
     page.write_text("alice")
-    pipeline.having(on_delete=OnDelete.PURGE).run(EchoProcessor())
+    purging = pipeline.having(on_delete=OnDelete.PURGE, purge_after=timedelta(0))
+    purging.run(EchoProcessor())
+    assert purging.run(EchoProcessor()).purged
     assert "0 session files" in forget_alice(pipeline, "--dry-run").output
     assert page.exists()
     forget_alice(pipeline, "--yes")

@@ -20,9 +20,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
+import duckdb
 import xxhash
 
 import session_pipeline_dagster
@@ -97,6 +99,7 @@ def settings_of(root: Path, database: Path) -> Settings:
         batch_bytes=40_000,
         workers=1,
         on_delete=OnDelete.PURGE,
+        purge_after=timedelta(0),
     )
 
 
@@ -259,6 +262,11 @@ def prepare(folder: Path, processor: Processor, changed: list[str], new: list[st
     code, _ = forked(lambda: str(one_pass(processor, root, folder / "before.duckdb")))
     assert code == 0
     gone.unlink()
+    # It was missed once, so the pass that is killed purges it.
+    with duckdb.connect(folder / "before.duckdb") as connection:
+        connection.execute(
+            "UPDATE session_processor_state SET gone_at = now() WHERE session_file LIKE 'zoe/%'"
+        )
     for key in [*changed, *new]:
         shutil.move(held / key, root / key)
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def approve_all(pipeline: Pipeline) -> None:
 
 def purge(pipeline: Pipeline) -> None:
     shutil.rmtree(pipeline.root / "alice")
-    settings = replace(pipeline.settings, on_delete=OnDelete.PURGE)
+    settings = replace(pipeline.settings, on_delete=OnDelete.PURGE, purge_after=timedelta(0))
+    assert run(Pipeline(pipeline.root, settings)).deleted == 2
     assert run(Pipeline(pipeline.root, settings)).purged == 2
 
 
