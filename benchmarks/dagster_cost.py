@@ -65,14 +65,13 @@ def tick() -> None:
     """In the process of its own: one evaluation of the sensor, twice."""
     import dagster as dg  # noqa: PLC0415  the run's side of this program does without
 
-    from session_pipeline_dagster.orchestration.resources import resources  # noqa: PLC0415
     from session_pipeline_dagster.orchestration.sensors import processor_sensor  # noqa: PLC0415
 
     found = settings(_FOLDER / "sessions")
     sensor = processor_sensor(UsageProcessor(), found)
     with dg.DagsterInstance.ephemeral() as instance:
         for which in ("first", "second"):
-            context = dg.build_sensor_context(instance=instance, resources=resources(found))
+            context = dg.build_sensor_context(instance=instance)
             began = time.monotonic()
             result = sensor(context)
             took = time.monotonic() - began

@@ -20,7 +20,7 @@ from session_pipeline_dagster.settings import (
     parse_root,
     read_settings,
 )
-from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.local import LocalSource, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,7 @@ class Context:
     @property
     def source(self) -> LocalSource:
         """The session files of the settings."""
-        s = self.settings
-        return LocalSource(s.roots, s.layout, s.user, s.limits)
+        return open_source(self.settings)
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""

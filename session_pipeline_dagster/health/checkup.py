@@ -38,6 +38,7 @@ def examine(
     settings: Settings,
     now: datetime,
     timeout: timedelta | None = None,
+    suffix: str = "",
 ) -> Checkup:
     """Examine each of the processors.
 
@@ -45,6 +46,7 @@ def examine(
 
     Args:
         timeout: how long to wait for a database that another process holds (default: the store's).
+        suffix: what the names of their jobs in Dagster end with.
     """
     try:
         files = source.scan().files
@@ -62,7 +64,8 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        taken = snapshot(p.name, p.version, files, known.states, known.failures, known.lines, now)
+        states, failures, lines = known.states, known.failures, known.lines
+        taken = snapshot(p.name, p.version, files, states, failures, lines, now, suffix)
         findings[p.name] = judge(taken, allowed)
     return Checkup(len(files), findings, busy)
 

@@ -99,6 +99,7 @@ class Snapshot:
     """One processor's view of the files at one moment.
 
     Attributes:
+        suffix: what the names of its job and its sensor end with, where a location has several.
         newest: mtime of the newest file, in seconds since the epoch, `now` at most.
         processed: when a file was last processed, likewise; None where none ever was. Times over a
             minute from now are left out.
@@ -118,6 +119,21 @@ class Snapshot:
     lines: LineCounts
     gone: int = 0
     vanished: Sequence[Vanished] = ()
+    suffix: str = ""
+
+    @property
+    def job(self) -> str:
+        """The job to look at, as `orchestration/names.py` calls it."""
+        return f"{self.processor}_job{self._end}"
+
+    @property
+    def sensor(self) -> str:
+        """The sensor to look at, likewise."""
+        return f"{self.processor}_sensor{self._end}"
+
+    @property
+    def _end(self) -> str:
+        return f"_{self.suffix}" if self.suffix else ""
 
 
 def snapshot(
@@ -128,6 +144,7 @@ def snapshot(
     failures: Mapping[str, Failure],
     lines: LineCounts,
     now: datetime,
+    suffix: str = "",
 ) -> Snapshot:
     """A snapshot from a scan and what the store knows."""
     states = _by_key(states, files)
@@ -146,6 +163,7 @@ def snapshot(
         lines,
         sum(state.gone for state in states.values()),
         _vanished(files, states),
+        suffix,
     )
 
 

@@ -69,7 +69,7 @@ def unknown(cause: str, limits: Limits) -> list[Finding]:
 def freshness(s: Snapshot, limits: Limits) -> Finding:
     """Warns when files have landed since the last one was processed, and wait for longer than
     the grace."""
-    o, name = s.outlook, s.processor
+    o = s.outlook
     lag = _lag(s)
     numbers = {
         "lag_seconds": round(lag, 1),
@@ -96,8 +96,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             Status.WARNING,
             f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, {len(missed)} "
             f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); "
-            f"{last}. Stage: processing. See whether `{name}_sensor` is on and what the last run "
-            f"of `{name}_job` says, or launch `{name}_job`",
+            f"{last}. Stage: processing. See whether `{s.sensor}` is on and what the last run "
+            f"of `{s.job}` says, or launch `{s.job}`",
         )
     if not o.pending:
         return say(Status.OK, f"all {o.files} session files are processed")
@@ -127,7 +127,7 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
     detail = (
         f"{len(late)} of {o.files} session files have been pending for over {grace}{_failed(o)}; "
         f"the oldest ({_oldest_key(late)}) for {_span(_oldest(s, late))}. Stage: processing. "
-        f"Launch `{s.processor}_job`, or see in `session-pipeline status` why they fail"
+        f"Launch `{s.job}`, or see in `session-pipeline status` why they fail"
     )
     return Finding("backlog", Status.WARNING, detail, numbers)
 
@@ -146,28 +146,28 @@ def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     detail = (
         f"{key}{more} is being skipped: pending for {_span(age)} while newer files were "
-        f"processed. Stage: processing. {_why(failure, key, s.processor)}"
+        f"processed. Stage: processing. {_why(failure, key, s)}"
     )
     reason = failure.error if failure else None
     return Finding("fifo_stuck_file", Status.INFO, detail, numbers, key, reason)
 
 
-def _why(failure: Failure | None, key: str, processor: str) -> str:
+def _why(failure: Failure | None, key: str, s: Snapshot) -> str:
     if failure is None:
-        return f"No failure is on record; see the last run of `{processor}_job`"
+        return f"No failure is on record; see the last run of `{s.job}`"
     what = f"It failed {failure.attempts} times, last with {failure.error_class}"
     if failure.quarantined_at:
-        return f"{what}, and was given up; {_release(key, processor)}"
+        return f"{what}, and was given up; {_release(key, s)}"
     if failure.next_attempt_at:
         what += f"; next attempt {_clock(failure.next_attempt_at.timestamp())}"
     return f"{what}. `session-pipeline retry {shlex.quote(key)}` tries at once"
 
 
-def _release(key: str, processor: str) -> str:
+def _release(key: str, s: Snapshot) -> str:
     # People paste these, and a file's name is somebody else's choice.
-    command = f"`session-pipeline retry {shlex.quote(key)} --processor {processor}`"
+    command = f"`session-pipeline retry {shlex.quote(key)} --processor {s.processor}`"
     config = key if _PLAIN.fullmatch(key) else json.dumps(key)
-    return f"{command}, or `{processor}_job` with the config `retry: [{config}]`, releases it"
+    return f"{command}, or `{s.job}` with the config `retry: [{config}]`, releases it"
 
 
 def quarantine(s: Snapshot) -> Finding:
@@ -187,7 +187,7 @@ def quarantine(s: Snapshot) -> Finding:
     detail = (
         f"{len(given_up)} session file{'s were' if many else ' was'} given up{', first' * many}: "
         f"{first.session_file} after {_attempts(first)}, last with {first.error_class}. "
-        f"Stage: processing. {_release(first.session_file, s.processor)}; "
+        f"Stage: processing. {_release(first.session_file, s)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
     return Finding("quarantine", Status.INFO, detail, numbers, failures=listed)

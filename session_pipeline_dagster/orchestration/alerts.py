@@ -1,10 +1,10 @@
 """The sensor that tells people: it reads what the checks and runs said, `alerts.py` decides.
 
-It reads the last *completed* evaluation of every check of the location; an evaluation that is only
-planned, or whose run died, says nothing.
+It reads the last *completed* evaluation of every check of the location, or where its instance has a
+key prefix, of those below it; an evaluation that is only planned, or whose run died, says nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ from session_pipeline_dagster.health.sinks import deliver, sinks
 from session_pipeline_dagster.orchestration.checks import health_asset
 from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
+from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
 from session_pipeline_dagster.settings import Settings
 
@@ -38,14 +39,19 @@ class _Said:
     at: float
 
 
-def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+def alert_sensor(
+    registry: Registry, settings: Settings, names: Names = PLAIN
+) -> dg.SensorDefinition:
     """Tells of changes of checks, and of runs that fail, once each."""
     interval = min(_TICK, settings.health_interval)
-    health = {health_asset(p) for p in registry.processors}
+    health = {health_asset(p, names) for p in registry.processors}
+    cadences = {
+        names.other(p.name): settings.cadence(p.name, p.cadence) for p in registry.processors
+    }
     targets = sinks(settings.alert_urls)
 
     @dg.sensor(
-        name="alert_sensor",
+        name=names.other("alert_sensor"),
         minimum_interval_seconds=max(1, int(interval.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells once of every check that changes for longer than a while, and of runs "
@@ -53,16 +59,16 @@ def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
-        groups = _groups(context)
+        groups = _groups(context, names)
         sightings = [
-            _sighting(said, groups[said.key], registry, settings, now, said.key.asset_key in health)
+            _sighting(said, groups[said.key], cadences, settings, now, said.key.asset_key in health)
             for said in _evaluations(context.instance, list(groups))
         ]
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
             since = seen.setdefault(processor.name, now)
-            for run in _ended_runs(context.instance, processor, since):
-                sightings.append(_run_sighting(run, processor, settings))
+            for run in _ended_runs(context.instance, processor, names, since):
+                sightings.append(_run_sighting(run, processor, names, settings))
                 seen[processor.name] = sightings[-1].at
         level = Status(settings.alert_level.value)
         alerts, told = decide(memory.told, sightings, now, level)
@@ -85,12 +91,16 @@ def alert_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
     return sensor
 
 
-def _groups(context: dg.SensorEvaluationContext) -> dict[dg.AssetCheckKey, str]:
-    """Every check of the location, and the group of its asset."""
+def _groups(context: dg.SensorEvaluationContext, names: Names) -> dict[dg.AssetCheckKey, str]:
+    """The checks to tell of, and the group of their assets."""
     if context.repository_def is None:
         return {}
     graph = context.repository_def.asset_graph
-    return {key: graph.get(key.asset_key).group_name for key in graph.asset_check_keys}
+    return {
+        key: graph.get(key.asset_key).group_name
+        for key in graph.asset_check_keys
+        if key.asset_key.has_prefix([*names.prefix])
+    }
 
 
 def _evaluations(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[_Said]:
@@ -103,12 +113,16 @@ def _evaluations(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey])
 
 
 def _sighting(
-    said: _Said, group: str, registry: Registry, settings: Settings, now: float, hourly: bool
+    said: _Said,
+    group: str,
+    cadences: Mapping[str, timedelta],
+    settings: Settings,
+    now: float,
+    hourly: bool,
 ) -> Sighting:
-    cadence = {p.name: settings.cadence(p.name, p.cadence) for p in registry.processors}
     delay = settings.alert_delay or max(
         # Within two intervals it is evaluated again: what a run has mended meanwhile alarms nobody.
-        cadence.get(group, settings.health_interval),
+        cadences.get(group, settings.health_interval),
         2 * settings.health_interval,
     )
     status, detail, at = _status(said.evaluation), said.evaluation.description or "", said.at
@@ -138,14 +152,14 @@ def _status(evaluation: dg.AssetCheckEvaluation) -> Status:
 
 
 def _ended_runs(
-    instance: dg.DagsterInstance, processor: Processor, since: float
+    instance: dg.DagsterInstance, processor: Processor, names: Names, since: float
 ) -> list[dg.RunRecord]:
     """The processor's runs that ended since then, in that order."""
     after = datetime.fromtimestamp(since, UTC) - _LAG
     records = instance.get_run_records(
         dg.RunsFilter(statuses=_ENDED, updated_after=after), limit=_MANY_RUNS
     )
-    ours = [r for r in records if belongs(r.dagster_run, processor) and _ended_at(r) > since]
+    ours = [r for r in records if belongs(r.dagster_run, processor, names) and _ended_at(r) > since]
     return sorted(ours, key=_ended_at)
 
 
@@ -153,15 +167,17 @@ def _ended_at(record: dg.RunRecord) -> float:
     return record.end_time or record.update_timestamp.timestamp()
 
 
-def _run_sighting(record: dg.RunRecord, processor: Processor, settings: Settings) -> Sighting:
-    run = record.dagster_run
+def _run_sighting(
+    record: dg.RunRecord, processor: Processor, names: Names, settings: Settings
+) -> Sighting:
+    run, name = record.dagster_run, names.other(processor.name)
     failed = run.status is dg.DagsterRunStatus.FAILURE
     detail = f"run {run.run_id[:8]} {'failed; its page says why' if failed else 'succeeded'}"
     # Of its own: a run over session files that succeeds does not mend a report.
-    reports = ", ".join(reports_of(run, processor))
+    reports = ", ".join(reports_of(run, processor, names))
     return Sighting(
-        f"run of {reports or processor.name}",
-        processor.name,
+        f"run of {reports or name}",
+        name,
         f"run of {reports}" if reports else "run",
         Status.WARNING if failed else Status.OK,
         detail,

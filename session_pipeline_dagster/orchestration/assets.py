@@ -20,16 +20,17 @@ from session_pipeline_dagster.orchestration.metadata import Metadata, report_met
 from session_pipeline_dagster.orchestration.names import (
     FAILED_TAG,
     GIVEN_UP_TAG,
-    PROCESSOR_TAG,
     SESSION_FILES,
-    pool_name,
+    Names,
 )
-from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import clamp_day
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.store.database import Store
 
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -45,53 +46,53 @@ Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Table -> (column, DuckDB type), as `store_declare.declared_columns` finds them."""
 
 
-def table_assets(processor: Processor, columns: Columns, settings: Settings) -> dg.AssetsDefinition:
+def table_assets(
+    processor: Processor, columns: Columns, settings: Settings, names: Names
+) -> dg.AssetsDefinition:
     """The processor's tables as one multi-asset: one run takes a whole batch of files."""
     more, name = extras(processor), processor.name
+    tables_of = {names.key(table): table for table in asset_tables(processor)}
     specs = [
         dg.AssetSpec(
-            table,
-            deps=[SESSION_FILES],
-            group_name=name,
+            key,
+            deps=[names.key(SESSION_FILES)],
+            group_name=names.other(name),
             description=table_description(
                 table, more.descriptions.get(table) or more.description, settings, more.views
             )
-            + days_description(name),
+            + days_description(names.step(name)),
             kinds={"duckdb", "table"},
             owners=list(more.owners),
             code_version=str(processor.version),
             skippable=True,
             metadata=table_metadata(processor, table, columns[table]),
         )
-        for table in asset_tables(processor)
+        for key, table in tables_of.items()
     ]
 
     @dg.multi_asset(
-        name=name,
+        name=names.step(name),
         specs=specs,
         can_subset=True,
         partitions_def=partitions(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=pool_name(name),
-        op_tags={PROCESSOR_TAG: name},
+        pool=names.pool(name),
+        op_tags=names.tags(name),
         description=more.description or None,
         config_schema=config_schema(),
+        required_resource_keys=keys(names),
     )
-    def tables(
-        context: dg.AssetExecutionContext,
-        sessions: SessionsResource,
-        store: StoreResource,
-    ) -> Iterator[dg.MaterializeResult]:
+    def tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         config = ProcessorConfig(**context.op_execution_context.op_config)
+        source, store = source_in(context, names), store_in(context, names)
         days = _days(context)
-        report = _run(context, config, days, processor, sessions, store, settings)
+        report = _run(context, config, days, processor, source, store, settings)
         context.log.info(_sentence(report))
-        counts = store.store().row_counts(k.to_user_string() for k in context.selected_asset_keys)
+        counts = store.row_counts(tables_of[key] for key in context.selected_asset_keys)
         _log_days(context, report, settings, days)
         for key in sorted(context.selected_asset_keys):
-            table = key.to_user_string()
             yield dg.MaterializeResult(
-                asset_key=key, metadata=report_metadata(report, counts.get(table))
+                asset_key=key, metadata=report_metadata(report, counts.get(tables_of[key]))
             )
 
     return tables
@@ -102,15 +103,15 @@ def _run(
     config: ProcessorConfig,
     days: frozenset[date] | None,
     processor: Processor,
-    sessions: SessionsResource,
-    store: StoreResource,
+    source: SessionSource,
+    store: Store,
     settings: Settings,
 ) -> BatchReport:
     options = config.options(days, context.run.run_id)
     with failing_in_words():
-        _check_users(sessions, options.users)
-        _release(processor, sessions, store, config.retry)
-        report = run_batch(processor, sessions.source(), store.store(), settings, options)
+        _check_users(source, options.users)
+        _release(processor, source, store, config.retry)
+        report = run_batch(processor, source, store, settings, options)
     if report.errors:
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(f"{key} failed: {error}")
@@ -139,9 +140,9 @@ def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> No
     context.instance.add_run_tags(context.run.run_id, {GIVEN_UP_TAG: str(report.quarantined)})
 
 
-def _check_users(sessions: SessionsResource, users: frozenset[str]) -> None:
+def _check_users(source: SessionSource, users: frozenset[str]) -> None:
     """A name that nobody has is a mistake, not a user without sessions."""
-    there = {file.user for file in sessions.source().scan().files} if users else set()
+    there = {file.user for file in source.scan().files} if users else set()
     if unknown := users - there:
         raise dg.Failure(
             f"users: no session file of {_some(unknown)}; there are files of "
@@ -150,7 +151,7 @@ def _check_users(sessions: SessionsResource, users: frozenset[str]) -> None:
 
 
 def _release(
-    processor: Processor, sessions: SessionsResource, store: StoreResource, keys: Sequence[str]
+    processor: Processor, source: SessionSource, store: Store, keys: Sequence[str]
 ) -> None:
     """Forget the failures of these files; a key that nothing has is a mistake, and releases none.
 
@@ -158,15 +159,15 @@ def _release(
     """
     if not keys:
         return
-    failed = store.store().known(processor).failures
+    failed = store.known(processor).failures
     unknown = {*keys} - {*failed}
     if unknown:
-        unknown -= {file.key for file in sessions.source().scan().files}
+        unknown -= {file.key for file in source.scan().files}
     if unknown:
         raise dg.Failure(
             f"retry: no session file {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
         )
-    store.store().release(processor.name, keys)
+    store.release(processor.name, keys)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -217,29 +218,30 @@ def _sentence(report: BatchReport) -> str:
 
 
 def rollup_asset(
-    processor: Processor, rollup: Rollup, columns: Columns, settings: Settings
+    processor: Processor, rollup: Rollup, columns: Columns, settings: Settings, names: Names
 ) -> dg.AssetsDefinition:
     """A derived table: recomputed for the parts that changed since its last refresh."""
     more, name = extras(processor), rollup.name
 
     @dg.asset(
-        name=rollup.name,
-        deps=asset_tables(processor),
-        group_name=processor.name,
+        key=names.key(name),
+        deps=[names.key(table) for table in asset_tables(processor)],
+        group_name=names.other(processor.name),
         description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},
         owners=list(more.owners),
         metadata=table_metadata(processor, name, columns[name]),
-        pool=pool_name(processor.name),
-        op_tags={PROCESSOR_TAG: processor.name},
+        pool=names.pool(processor.name),
+        op_tags=names.tags(processor.name),
         code_version=str(processor.version),
+        required_resource_keys={names.store},
     )
-    def table(store: StoreResource) -> dg.MaterializeResult:
-        begun = time.monotonic()
+    def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        begun, store = time.monotonic(), store_in(context, names)
         with failing_in_words():
-            store.store().prepare(processor)
-            parts = store.store().refresh(rollup)
-            rows = store.store().row_counts([rollup.name])[rollup.name]
+            store.prepare(processor)
+            parts = store.refresh(rollup)
+            rows = store.row_counts([name])[name]
         found: Metadata = {
             "dagster/row_count": rows,
             "parts_refreshed": len(parts),
@@ -252,16 +254,17 @@ def rollup_asset(
     return table
 
 
-def session_files_asset(settings: Settings) -> dg.AssetSpec:
+def session_files_asset(settings: Settings, names: Names) -> dg.AssetSpec:
     """The session files themselves: an external asset that a sensor observes."""
     return dg.AssetSpec(
-        SESSION_FILES,
-        group_name="sessions",
-        description="""Session transcripts of coding agents, as they are on disk.
+        names.key(SESSION_FILES),
+        group_name=names.other("sessions"),
+        description=f"""Session transcripts of coding agents, as they are on disk.
 
-Written by whatever collects them, not by Dagster. `session_files_sensor` observes them: how many,
-how big, how new, and for each processor how many are pending and how old the oldest of them is (see
-"Plots" below). `session-pipeline status` lists what is pending, what failed and what is left out.
+Written by whatever collects them, not by Dagster. `{names.other("session_files_sensor")}` observes
+them: how many, how big, how new, and for each processor how many are pending and how old the oldest
+of them is (see "Plots" below). `session-pipeline status` lists what is pending, what failed and
+what is left out.
 
 Everything to the right of it is a table in DuckDB, in daily partitions: the UTC day on which a
 session **began**. Quiet days count as done with the next day that has a session; those before the

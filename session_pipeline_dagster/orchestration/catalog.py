@@ -28,11 +28,11 @@ def table_description(table: str, text: str, settings: Settings, views: Iterable
     )
 
 
-def days_description(processor: str) -> str:
+def days_description(step: str) -> str:
     """Markdown: how to process days again from the page of a partitioned table."""
     return (
         "\n\nTo process days again: Materialize…, choose them, and as Config\n\n"
-        f"```yaml\nops: {{{processor}: {{config: {{full_refresh: true}}}}}}\n```"
+        f"```yaml\nops: {{{step}: {{config: {{full_refresh: true}}}}}}\n```"
     )
 
 

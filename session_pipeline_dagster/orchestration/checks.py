@@ -15,28 +15,39 @@ from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
 from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table
-from session_pipeline_dagster.orchestration.names import PLUGINS_CHECK, SESSION_FILES
-from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.names import (
+    PLAIN,
+    PLUGINS_CHECK,
+    SESSION_FILES,
+    Names,
+)
+from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 from session_pipeline_dagster.settings import Settings
 
 
-def health_asset(processor: Processor) -> dg.AssetKey:
+def health_asset(processor: Processor, names: Names = PLAIN) -> dg.AssetKey:
     """The asset that the health checks of a processor are shown on: its first table."""
-    return dg.AssetKey(asset_tables(processor)[0])
+    return names.key(asset_tables(processor)[0])
 
 
-def health_checks(processor: Processor, settings: Settings) -> dg.AssetChecksDefinition:
+def health_checks(
+    processor: Processor, settings: Settings, names: Names
+) -> dg.AssetChecksDefinition:
     """The health checks of a processor, for the button and for jobs."""
-    asset = health_asset(processor)
+    asset = health_asset(processor, names)
     known = about(limits(settings, processor.name, processor.cadence))
     specs = [dg.AssetCheckSpec(name, asset=asset, description=text) for name, text in known.items()]
 
-    @dg.multi_asset_check(name=f"{processor.name}_health", specs=specs, can_subset=True)
-    def checks(
-        context: dg.AssetCheckExecutionContext, sessions: SessionsResource, store: StoreResource
-    ) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(
+        name=names.step(f"{processor.name}_health"),
+        specs=specs,
+        can_subset=True,
+        required_resource_keys=keys(names),
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        source, store = source_in(context, names), store_in(context, names)
         now = datetime.now(UTC)
-        found = examine([processor], sessions.source(), store.store(), settings, now)
+        found = examine([processor], source, store, settings, now, suffix=names.suffix)
         wanted = {key.name for key in context.selected_asset_check_keys}
         for finding in found.findings[processor.name]:
             if finding.check in wanted:
@@ -45,23 +56,23 @@ def health_checks(processor: Processor, settings: Settings) -> dg.AssetChecksDef
     return checks
 
 
-def plugins_check(registry: Registry) -> dg.AssetChecksDefinition:
+def plugins_check(registry: Registry, names: Names) -> dg.AssetChecksDefinition:
     """The check that a plugin that could not be loaded is never silently left out."""
 
     @dg.asset_check(
-        asset=SESSION_FILES,
+        asset=names.key(SESSION_FILES),
         name=PLUGINS_CHECK,
         description="Every installed processor plugin was loaded.",
     )
     def check() -> dg.AssetCheckResult:
-        return _result(dg.AssetKey(SESSION_FILES), processors_loaded(registry))
+        return _result(names.key(SESSION_FILES), processors_loaded(registry))
 
     return check
 
 
-def plugins_evaluation(registry: Registry) -> dg.AssetCheckEvaluation:
+def plugins_evaluation(registry: Registry, names: Names) -> dg.AssetCheckEvaluation:
     """The same, for a sensor."""
-    return evaluation(dg.AssetKey(SESSION_FILES), processors_loaded(registry))
+    return evaluation(names.key(SESSION_FILES), processors_loaded(registry))
 
 
 def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:

@@ -11,23 +11,23 @@ from session_pipeline_dagster.orchestration.assets import Columns
 from session_pipeline_dagster.orchestration.catalog import table_description, table_metadata
 from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.metadata import Metadata
-from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, pool_name
-from session_pipeline_dagster.orchestration.resources import StoreResource
+from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.orchestration.resources import store_in
 from session_pipeline_dagster.passes.runner import derive
 from session_pipeline_dagster.settings import Settings
 
 
 def derivation_assets(
-    processor: Processor, derivation: Derivation, columns: Columns, settings: Settings
+    processor: Processor, derivation: Derivation, columns: Columns, settings: Settings, names: Names
 ) -> dg.AssetsDefinition:
     """The tables of a derivation as one multi-asset: they change together or not at all."""
     more = extras(processor)
     tables = derivation_tables(processor, derivation)
     specs = [
         dg.AssetSpec(
-            table,
-            deps=[name for name in derivation.deps if name not in tables],
-            group_name=processor.name,
+            names.key(table),
+            deps=[names.key(name) for name in derivation.deps if name not in tables],
+            group_name=names.other(processor.name),
             description=table_description(table, more.descriptions.get(table, ""), settings),
             kinds={"duckdb", "table"},
             owners=list(more.owners),
@@ -38,20 +38,19 @@ def derivation_assets(
     ]
 
     @dg.multi_asset(
-        name=derivation.name,
+        name=names.step(derivation.name),
         specs=specs,
-        pool=pool_name(processor.name),
-        op_tags={PROCESSOR_TAG: processor.name},
+        pool=names.pool(processor.name),
+        op_tags=names.tags(processor.name),
+        required_resource_keys={names.store},
     )
-    def derived(
-        context: dg.AssetExecutionContext, store: StoreResource
-    ) -> Iterator[dg.MaterializeResult]:
-        begun = time.monotonic()
+    def derived(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        begun, store = time.monotonic(), store_in(context, names)
         with failing_in_words():
-            store.store().prepare(processor)
+            store.prepare(processor)
             run_id = context.run.run_id
-            changes = derive(processor, derivation.name, store.store(), settings, run_id)
-            rows = store.store().row_counts(tables)
+            changes = derive(processor, derivation.name, store, settings, run_id)
+            rows = store.row_counts(tables)
         seconds = round(time.monotonic() - begun, 3)
         for table in tables:
             metadata: Metadata = {
@@ -61,6 +60,6 @@ def derivation_assets(
                 "rows_added": len(changes.added.get(table, ())),
                 **changes.numbers,
             }
-            yield dg.MaterializeResult(asset_key=table, metadata=metadata)
+            yield dg.MaterializeResult(asset_key=names.key(table), metadata=metadata)
 
     return derived

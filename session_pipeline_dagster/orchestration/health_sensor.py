@@ -14,8 +14,10 @@ from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
-from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.store.database import open_store
 
 SAY_AGAIN = timedelta(hours=1)
 """An evaluation costs 20 ms and 4.5 kB for ever, so what has not changed is said once an hour."""
@@ -47,23 +49,24 @@ class _Memory:
         return not 0 <= now.timestamp() - said.at < SAY_AGAIN.total_seconds()
 
 
-def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+def health_sensor(
+    registry: Registry, settings: Settings, names: Names = PLAIN
+) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
+    source, store = open_source(settings), open_store(settings)
 
     @dg.sensor(
-        name="health_sensor",
+        name=names.other("health_sensor"),
         minimum_interval_seconds=max(1, int(settings.health_interval.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Evaluates the health checks of every processor without a run, so that they "
         "speak when nothing else runs. An event when something changed, after every run of the "
         "processor, and once an hour.",
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
-    ) -> dg.SensorResult:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
         processors = registry.processors
-        found = examine(processors, sessions.source(), store.store(), settings, now, _PATIENCE)
+        found = examine(processors, source, store, settings, now, _PATIENCE, names.suffix)
         events: list[dg.AssetCheckEvaluation] = []
         said: dict[str, _Said] = {}
         since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
@@ -75,11 +78,12 @@ def health_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition
             keep = name in since and now.timestamp() - since[name] <= grace.total_seconds()
             if keep:
                 waiting.append(name)
-            materialized = _materialized(context.instance, health_asset(processor))
+            asset = health_asset(processor, names)
+            materialized = _materialized(context.instance, asset)
             for finding in found.findings[name]:
                 key = f"{name}/{finding.check}"
                 if not keep and memory.is_news(key, finding, now, materialized):
-                    events.append(evaluation(health_asset(processor), finding))
+                    events.append(evaluation(asset, finding))
                     said[key] = _Said(finding.news, now.timestamp())
                 elif key in memory.said:
                     said[key] = memory.said[key]

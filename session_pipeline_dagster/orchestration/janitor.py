@@ -12,18 +12,18 @@ import psutil
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.orphans import Worker, is_gone
-from session_pipeline_dagster.orchestration.names import pool_name
+from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 
 _TICK = 15
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def janitor_sensor(registry: Registry) -> dg.SensorDefinition:
+def janitor_sensor(registry: Registry, names: Names = PLAIN) -> dg.SensorDefinition:
     """Fails runs whose worker is gone, and frees the slots of runs that have ended."""
 
     @dg.sensor(
-        name="janitor_sensor",
+        name=names.other("janitor_sensor"),
         minimum_interval_seconds=_TICK,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails runs of the processors whose worker process is gone, and frees the "
@@ -31,11 +31,11 @@ def janitor_sensor(registry: Registry) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance, said = context.instance, []
-        for run in _orphans(instance, registry.processors):
+        for run in _orphans(instance, registry.processors, names):
             if end(instance, run):
                 context.log.warning(f"run {run.run_id}: its worker is gone; ended it")
                 said.append(f"ended {run.run_id}")
-        for run_id in _leaked_slots(instance, registry.processors):
+        for run_id in _leaked_slots(instance, registry.processors, names):
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
             context.log.warning(f"run {run_id} has ended and still held a slot; freed it")
             said.append(f"freed the slot of {run_id}")
@@ -45,14 +45,14 @@ def janitor_sensor(registry: Registry) -> dg.SensorDefinition:
 
 
 def _orphans(
-    instance: dg.DagsterInstance, processors: Iterable[Processor]
+    instance: dg.DagsterInstance, processors: Iterable[Processor], names: Names
 ) -> Iterator[dg.DagsterRun]:
     """Runs of the processors whose worker is gone."""
     # With another launcher the worker's process is on another machine, and this cannot see it.
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return
     for run in instance.get_runs(dg.RunsFilter(statuses=_STARTED)):
-        if not any(concerns(run, processor) for processor in processors):
+        if not any(concerns(run, processor, names) for processor in processors):
             continue
         worker = _worker(instance, run)
         if worker is not None and is_gone(worker, _alive_since(worker.pid)):
@@ -98,12 +98,14 @@ def end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return True
 
 
-def _leaked_slots(instance: dg.DagsterInstance, processors: Iterable[Processor]) -> list[str]:
+def _leaked_slots(
+    instance: dg.DagsterInstance, processors: Iterable[Processor], names: Names
+) -> list[str]:
     """Runs that hold or wait for a slot of a processor although they have ended or are unknown."""
     storage = instance.event_log_storage
     holders: set[str] = set()
     for processor in processors:
-        info = storage.get_concurrency_info(pool_name(processor.name))
+        info = storage.get_concurrency_info(names.pool(processor.name))
         holders |= info.active_run_ids | info.pending_run_ids | info.assigned_run_ids
     if not holders:
         return []

@@ -1,4 +1,8 @@
-"""Names that users, tests and other tools rely on."""
+"""Names that users, tests and other tools rely on, for each instance of the pipeline its own."""
+
+from dataclasses import dataclass
+
+import dagster as dg
 
 PROCESSOR_TAG = "session_pipeline/processor"
 FAILED_TAG = "files_failed"
@@ -8,26 +12,64 @@ SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
 
 
-def job_name(processor: str) -> str:
-    """The asset job of a processor."""
-    return f"{processor}_job"
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one instance of the pipeline calls its things, so that several fit into one location.
+
+    Attributes:
+        prefix: in front of its asset keys. Steps are called after assets, so they carry it too.
+        suffix: behind everything else: jobs, sensors, pools, groups, resources, the tag's value.
+    """
+
+    prefix: tuple[str, ...] = ()
+    suffix: str = ""
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The asset of a table, a report or the session files."""
+        return dg.AssetKey([*self.prefix, asset])
+
+    def step(self, name: str) -> str:
+        """The step that fills several tables; its config stands under this name."""
+        return self.key(name).to_python_identifier()
+
+    def other(self, name: str) -> str:
+        """The name of anything but an asset and a step."""
+        return f"{name}_{self.suffix}" if self.suffix else name
+
+    def job(self, processor: str) -> str:
+        """The asset job of a processor."""
+        return self.other(f"{processor}_job")
+
+    def health_job(self, processor: str) -> str:
+        """The job that evaluates the health checks of a processor."""
+        return self.other(f"{processor}_health_job")
+
+    def sensor(self, processor: str) -> str:
+        """The sensor of a processor."""
+        return self.other(f"{processor}_sensor")
+
+    def report_sensor(self, processor: str) -> str:
+        """The sensor that asks for the reports of a processor."""
+        return self.other(f"{processor}_report_sensor")
+
+    def pool(self, processor: str) -> str:
+        """The pool that keeps a processor to one run at a time."""
+        return self.other(f"session_processor_{processor}")
+
+    def tags(self, processor: str) -> dict[str, str]:
+        """What a processor's runs and steps carry."""
+        return {PROCESSOR_TAG: self.other(processor)}
+
+    @property
+    def sessions(self) -> str:
+        """The key of the resource that has the session files."""
+        return self.other("session_pipeline__sessions")
+
+    @property
+    def store(self) -> str:
+        """The key of the resource that has the database."""
+        return self.other("session_pipeline__store")
 
 
-def sensor_name(processor: str) -> str:
-    """The sensor of a processor."""
-    return f"{processor}_sensor"
-
-
-def pool_name(processor: str) -> str:
-    """The pool that keeps a processor to one run at a time."""
-    return f"session_processor_{processor}"
-
-
-def health_job_name(processor: str) -> str:
-    """The job that evaluates the health checks of a processor."""
-    return f"{processor}_health_job"
-
-
-def report_sensor_name(processor: str) -> str:
-    """The sensor that asks for the reports of a processor."""
-    return f"{processor}_report_sensor"
+PLAIN = Names()
+"""Of the only instance in a location, as ours is."""

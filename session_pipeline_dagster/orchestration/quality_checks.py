@@ -7,26 +7,28 @@ from session_pipeline_dagster.contract.quality import Measured, Quality
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.orchestration.metadata import Metadata
-from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, pool_name
-from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 
 
-def quality_checks(processor: Processor) -> list[dg.AssetChecksDefinition]:
+def quality_checks(processor: Processor, names: Names) -> list[dg.AssetChecksDefinition]:
     """A check for every rule that the processor declares."""
-    return [_check(processor, rule) for rule in extras(processor).quality]
+    return [_check(processor, rule, names) for rule in extras(processor).quality]
 
 
-def _check(processor: Processor, rule: Quality) -> dg.AssetChecksDefinition:
+def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=rule.table,
+        asset=names.key(rule.table),
         name=rule.name,
         description=rule.description,
-        pool=pool_name(processor.name),
-        op_tags={PROCESSOR_TAG: processor.name},
+        pool=names.pool(processor.name),
+        op_tags=names.tags(processor.name),
+        required_resource_keys=keys(names),
     )
-    def check(sessions: SessionsResource, store: StoreResource) -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        source, store = source_in(context, names), store_in(context, names)
         try:
-            found = inspect(processor, rule, sessions.source(), store.store())
+            found = inspect(processor, rule, source, store)
         except PipelineError as error:
             return dg.AssetCheckResult(
                 passed=False,

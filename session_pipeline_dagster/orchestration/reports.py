@@ -12,12 +12,8 @@ from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Rep
 from session_pipeline_dagster.orchestration.catalog import code_of
 from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.metadata import Metadata
-from session_pipeline_dagster.orchestration.names import (
-    PROCESSOR_TAG,
-    pool_name,
-    report_sensor_name,
-)
-from session_pipeline_dagster.orchestration.resources import StoreResource
+from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.orchestration.resources import store_in
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 
@@ -35,40 +31,46 @@ class ReportConfig(dg.Config):
     )
 
 
-def report_asset(processor: Processor, report: Report, settings: Settings) -> dg.AssetsDefinition:
+def report_asset(
+    processor: Processor, report: Report, settings: Settings, names: Names
+) -> dg.AssetsDefinition:
     """A report: its files are written where the settings say, its metadata links them."""
 
     @dg.asset(
-        name=report.name,
-        deps=list(report.deps),
-        group_name=processor.name,
+        key=names.key(report.name),
+        deps=[names.key(table) for table in report.deps],
+        group_name=names.other(processor.name),
         description=report.description or None,
         kinds={"html", "python"},
         metadata=code_of(processor),
         owners=list(extras(processor).owners),
-        pool=pool_name(processor.name),
-        op_tags={PROCESSOR_TAG: processor.name},
+        pool=names.pool(processor.name),
+        op_tags=names.tags(processor.name),
         code_version=str(processor.version),
-        automation_condition=_outdated(report),
+        automation_condition=_outdated(names.key(report.trigger)),
+        required_resource_keys={names.store},
     )
-    def files(config: ReportConfig, store: StoreResource) -> dg.MaterializeResult:
+    def files(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult:
         asked = Asked(datetime.now(UTC).date(), config.days)
+        store = store_in(context, names)
         with failing_in_words():
-            made = publish(processor, report, store.store(), settings.reports, asked)
+            made = publish(processor, report, store, settings.reports, asked)
         return dg.MaterializeResult(metadata=_metadata(made, settings.report_url))
 
     return files
 
 
-def report_sensors(processor: Processor) -> list[dg.AutomationConditionSensorDefinition]:
+def report_sensors(
+    processor: Processor, names: Names
+) -> list[dg.AutomationConditionSensorDefinition]:
     """What asks for the reports of a processor; none where it has none."""
-    names = [report.name for report in extras(processor).reports]
-    if not names:
+    reports = [names.key(report.name) for report in extras(processor).reports]
+    if not reports:
         return []
     return [
         dg.AutomationConditionSensorDefinition(
-            report_sensor_name(processor.name),
-            target=dg.AssetSelection.assets(*names),
+            names.report_sensor(processor.name),
+            target=dg.AssetSelection.assets(*reports),
             minimum_interval_seconds=30,
             default_status=dg.DefaultSensorStatus.RUNNING,
             description=f"Asks for the reports of `{processor.name}`: at once for the first, then "
@@ -77,9 +79,9 @@ def report_sensors(processor: Processor) -> list[dg.AutomationConditionSensorDef
     ]
 
 
-def _outdated(report: Report) -> dg.AutomationCondition:
+def _outdated(trigger: dg.AssetKey) -> dg.AutomationCondition:
     """Rendering takes seconds, and runs come every few minutes: once an hour is often enough."""
-    table = dg.AssetSelection.assets(report.trigger)
+    table = dg.AssetSelection.assets(trigger)
     condition = dg.AutomationCondition
     refresh = condition.any_deps_match(condition.newly_updated()).allow(table)
     # A refresh since the request may have come too late for its run: then it counts for the next.

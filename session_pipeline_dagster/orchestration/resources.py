@@ -1,18 +1,20 @@
 """Resources: typed shells around the core's plain objects.
 
-Settings enter Dagster here, so that the launchpad shows which files and which database a run uses.
+Steps and checks have theirs from here, so that the launchpad shows which files and which database a
+run uses. Each instance of the pipeline has keys of its own, so they are asked for by key.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
@@ -67,17 +69,41 @@ class StoreResource(DuckDBResource):
             yield connection
 
 
-def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
-    """The resources of a location, from its settings."""
+class _Context(Protocol):
+    """Of a step or a check."""
+
+    @property
+    def resources(self) -> Any: ...
+
+
+def keys(names: Names) -> set[str]:
+    """What a step needs that reads session files and the database."""
+    return {names.sessions, names.store}
+
+
+def source_in(context: _Context, names: Names) -> LocalSource:
+    """The session files of this instance."""
+    found: SessionsResource = getattr(context.resources, names.sessions)
+    return found.source()
+
+
+def store_in(context: _Context, names: Names) -> Store:
+    """The store of this instance."""
+    found: StoreResource = getattr(context.resources, names.store)
+    return found.store()
+
+
+def resources(settings: Settings, names: Names = PLAIN) -> dict[str, dg.ConfigurableResource]:
+    """The resources of an instance, from its settings."""
     return {
-        "sessions": SessionsResource(
+        names.sessions: SessionsResource(
             roots={root.name or "": str(root.path) for root in settings.roots},
             layout=settings.layout.value,
             user=settings.user,
             line_bytes=settings.limits.line,
             unpacked_bytes=settings.limits.unpacked,
         ),
-        "store": StoreResource(
+        names.store: StoreResource(
             database=str(settings.database),
             lock_timeout_seconds=settings.lock_timeout.total_seconds(),
             memory_mb=settings.database_memory_mb,

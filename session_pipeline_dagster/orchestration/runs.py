@@ -3,7 +3,7 @@
 import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras, relations
-from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, health_job_name, job_name
+from session_pipeline_dagster.orchestration.names import Names
 
 IN_FLIGHT = (
     # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
@@ -14,41 +14,43 @@ IN_FLIGHT = (
 )
 
 
-def belongs(run: dg.DagsterRun, processor: Processor) -> bool:
+def belongs(run: dg.DagsterRun, processor: Processor, names: Names) -> bool:
     """Whether a run works for the processor; hand launches carry no tag."""
-    if run.tags.get(PROCESSOR_TAG) == processor.name or run.job_name == job_name(processor.name):
+    tagged = run.tags.items() >= names.tags(processor.name).items()
+    if tagged or run.job_name == names.job(processor.name):
         return True
-    return bool(_assets(processor) & set(run.asset_selection or ()))
+    return bool(_assets(processor, names) & set(run.asset_selection or ()))
 
 
-def concerns(run: dg.DagsterRun, processor: Processor) -> bool:
+def concerns(run: dg.DagsterRun, processor: Processor, names: Names) -> bool:
     """Whether a run works for the processor or evaluates its checks."""
-    if belongs(run, processor) or run.job_name == health_job_name(processor.name):
+    if belongs(run, processor, names) or run.job_name == names.health_job(processor.name):
         return True
     checked = {key.asset_key for key in run.asset_check_selection or ()}
-    return bool(checked & _assets(processor))
+    return bool(checked & _assets(processor, names))
 
 
-def reports_of(run: dg.DagsterRun, processor: Processor) -> list[str]:
+def reports_of(run: dg.DagsterRun, processor: Processor, names: Names) -> list[str]:
     """The reports of the processor that a run makes; empty if it makes anything else."""
-    made = {key.to_user_string() for key in run.asset_selection or ()}
-    return sorted(made) if made <= _reports(processor) else []
+    reports = {names.key(name): name for name in _reports(processor)}
+    made = set(run.asset_selection or ())
+    return sorted(reports[key] for key in made) if made <= reports.keys() else []
 
 
-def _assets(processor: Processor) -> set[dg.AssetKey]:
-    return {dg.AssetKey(name) for name in (*relations(processor), *_reports(processor))}
+def _assets(processor: Processor, names: Names) -> set[dg.AssetKey]:
+    return {names.key(name) for name in (*relations(processor), *_reports(processor))}
 
 
 def _reports(processor: Processor) -> set[str]:
     return {report.name for report in extras(processor).reports}
 
 
-def in_flight(instance: dg.DagsterInstance, processor: Processor) -> str | None:
+def in_flight(instance: dg.DagsterInstance, processor: Processor, names: Names) -> str | None:
     """The id of a run that works on session files for this processor and has not ended.
 
     A report takes seconds: a run that is asked for meanwhile waits in the pool.
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=[*IN_FLIGHT])):
-        if belongs(run, processor) and not reports_of(run, processor):
+        if belongs(run, processor, names) and not reports_of(run, processor, names):
             return run.run_id
     return None

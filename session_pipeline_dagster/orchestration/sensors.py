@@ -3,7 +3,7 @@
 They gather what is on disk and in the store; `ticks.py` and `plan.py` decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,14 +15,7 @@ from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.metadata import Metadata
-from session_pipeline_dagster.orchestration.names import (
-    PROCESSOR_TAG,
-    SESSION_FILES,
-    job_name,
-    pool_name,
-    sensor_name,
-)
-from session_pipeline_dagster.orchestration.resources import SessionsResource, StoreResource
+from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
@@ -38,6 +31,8 @@ from session_pipeline_dagster.passes.plan import (
 from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
+from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)
@@ -46,32 +41,32 @@ _PATIENCE = timedelta(seconds=2)
 """How long a tick waits for the database: another tick comes soon."""
 
 
-def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefinition:
+def processor_sensor(
+    processor: Processor, settings: Settings, names: Names = PLAIN
+) -> dg.SensorDefinition:
     """Asks for a run of the processor when files are due."""
     cadence = settings.cadence(processor.name, processor.cadence)
+    source, store = open_source(settings), open_store(settings)
 
     @dg.sensor(
-        name=sensor_name(processor.name),
-        job_name=job_name(processor.name),
+        name=names.sensor(processor.name),
+        job_name=names.job(processor.name),
         minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Finds session files that are new or changed for {processor.name} and asks "
         f"for runs over their days, every {cadence.total_seconds():.0f} s at most, and at once "
         "while a backlog drains.",
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
-    ) -> dg.SensorResult:
-        _limit_pool(context.instance, processor)
-        running = in_flight(context.instance, processor)
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        _limit_pool(context.instance, names.pool(processor.name))
+        running = in_flight(context.instance, processor, names)
         if running:
             return dg.SensorResult(
                 skip_reason=f"run {running} is still at work", cursor=context.cursor
             )
-        source, now = sessions.source(), datetime.now(UTC)
-        scan = source.scan()
+        scan, now = source.scan(), datetime.now(UTC)
         try:
-            known = store.store().known(processor, _PATIENCE)
+            known = store.known(processor, _PATIENCE)
         except StoreBusy as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
@@ -91,36 +86,36 @@ def processor_sensor(processor: Processor, settings: Settings) -> dg.SensorDefin
         decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_cursor(decision.memory)
         if decision.files:
-            requests = _requests(processor, decision.files, outlook, known, source, settings)
+            ranges = _ranges(decision.files, outlook, known, source, settings)
+            requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.rollups:
-            requests = [_rollup_request(processor, decision.rollups)]
+            requests = [_rollup_request(processor, decision.rollups, names)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.settle:
             day = clamp_day(now.date(), settings.start_date, now.date())
-            request = _range_request(processor, day, day)
+            request = _range_request(day, day, names.tags(processor.name))
             return dg.SensorResult(run_requests=[request], cursor=cursor)
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
 
     return sensor
 
 
-def _limit_pool(instance: dg.DagsterInstance, processor: Processor) -> None:
+def _limit_pool(instance: dg.DagsterInstance, pool: str) -> None:
     """One run at a time, also on an instance whose yaml says nothing about pools."""
-    storage, pool = instance.event_log_storage, pool_name(processor.name)
+    storage = instance.event_log_storage
     if storage.get_concurrency_info(pool).limit != 1:
         storage.set_concurrency_slots(pool, 1)
 
 
-def _requests(
-    processor: Processor,
+def _ranges(
     files: Iterable[SessionFile],
     outlook: Outlook,
     known: Known,
     source: SessionSource,
     settings: Settings,
-) -> list[dg.RunRequest]:
-    """One request per range of days. No run_key: a key that failed once would block for ever."""
+) -> list[tuple[date, date]]:
+    """The ranges of days to ask for, one request each."""
     today = datetime.now(UTC).date()
 
     def partitions(days: Iterable[date | None]) -> set[date]:
@@ -134,26 +129,27 @@ def _requests(
     if any(first not in had for first, _ in ranges):
         # A day whose files all failed is not a quiet one. Looked at only now: it reads their heads.
         had |= days_of([*outlook.backing_off, *outlook.quarantined])
-    return [_range_request(processor, *days) for days in with_quiet_days(ranges, had)]
+    return with_quiet_days(ranges, had)
 
 
-def _range_request(processor: Processor, first: date, last: date) -> dg.RunRequest:
+def _range_request(first: date, last: date, tags: Mapping[str, str]) -> dg.RunRequest:
+    """No run_key: a key that failed once would block for ever."""
     return dg.RunRequest(
         tags={
             "dagster/asset_partition_range_start": first.isoformat(),
             "dagster/asset_partition_range_end": last.isoformat(),
-            PROCESSOR_TAG: processor.name,
+            **tags,
         }
     )
 
 
-def _rollup_request(processor: Processor, rollups: Iterable[str]) -> dg.RunRequest:
+def _rollup_request(processor: Processor, rollups: Iterable[str], names: Names) -> dg.RunRequest:
     """Only what is derived: its tables were materialized alone, say by a backfill."""
     return dg.RunRequest(
         asset_selection=[
-            dg.AssetKey(asset) for name in rollups for asset in derived_assets(processor, name)
+            names.key(asset) for name in rollups for asset in derived_assets(processor, name)
         ],
-        tags={PROCESSOR_TAG: processor.name},
+        tags=names.tags(processor.name),
     )
 
 
@@ -167,23 +163,23 @@ class _Observed:
     said_at: float = 0.0
 
 
-def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDefinition:
+def session_files_sensor(
+    registry: Registry, settings: Settings, names: Names = PLAIN
+) -> dg.SensorDefinition:
     """Observes the session files; an event when something changed, and once an hour."""
-
+    source, store = open_source(settings), open_store(settings)
     plugins = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
 
     @dg.sensor(
-        name="session_files_sensor",
+        name=names.other("session_files_sensor"),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Counts the session files and says how old the oldest is that each processor "
         "has not seen. Starts no run.",
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, sessions: SessionsResource, store: StoreResource
-    ) -> dg.SensorResult:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = datetime.now(UTC)
-        scan = sessions.source().scan()
+        scan = source.scan()
         counts: dict[str, int | float] = {
             "session_files": len(scan.files),
             "left_out": len(scan.left_out),
@@ -193,7 +189,7 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
         ages: dict[str, float] = {}
         for processor in registry.processors:
             try:
-                known = store.store().known(processor, _PATIENCE)
+                known = store.known(processor, _PATIENCE)
             except StoreBusy as error:
                 return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
@@ -209,11 +205,11 @@ def session_files_sensor(registry: Registry, settings: Settings) -> dg.SensorDef
         if newest is not None:
             metadata["newest_mtime"] = dg.MetadataValue.timestamp(newest / 1e9)
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
-            dg.AssetObservation(SESSION_FILES, metadata=metadata)
+            dg.AssetObservation(names.key(SESSION_FILES), metadata=metadata)
         ]
         said = memory.plugins == plugins and at - memory.said_at < _OBSERVE_AGAIN.total_seconds()
         if not said:
-            events.append(plugins_evaluation(registry))
+            events.append(plugins_evaluation(registry, names))
         kept = _Observed(seen, at, plugins, memory.said_at if said else at)
         return dg.SensorResult(
             skip_reason=f"observed {len(scan.files)} session files",

@@ -11,7 +11,7 @@ from datetime import date
 from enum import Enum
 
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.settings import Layout, Limits, Root
+from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.files import Content, LeftOut, Scan, SessionFile, mtime_day
 from session_pipeline_dagster.sources.snapshot import (
     COMPRESSED,
@@ -81,6 +81,11 @@ class LocalSource:
         """The folder of the file's root; None where it is of no root that is set."""
         paths = (os.fspath(root.path) for root in self.roots if (root.name or "") == file.root)
         return next((path for path in paths if file.path.startswith(path)), None)
+
+
+def open_source(settings: Settings) -> LocalSource:
+    """The session files of the settings; nothing is looked at yet."""
+    return LocalSource(settings.roots, settings.layout, settings.user, settings.limits)
 
 
 def _key(name: str) -> str:

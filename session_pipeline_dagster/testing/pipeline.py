@@ -26,7 +26,7 @@ from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.work import check_result
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile, Signature
-from session_pipeline_dagster.sources.local import LocalSource, owner_of
+from session_pipeline_dagster.sources.local import LocalSource, open_source, owner_of
 from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
 from session_pipeline_dagster.store.columns import check_rows, encode
 from session_pipeline_dagster.store.database import Store, open_store
@@ -83,8 +83,7 @@ class Pipeline:
     @property
     def source(self) -> LocalSource:
         """The session files."""
-        s = self.settings
-        return LocalSource(s.roots, s.layout, s.user, s.limits)
+        return open_source(self.settings)
 
     @property
     def store(self) -> Store:

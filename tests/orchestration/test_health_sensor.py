@@ -17,7 +17,6 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.orchestration import health_sensor as module
 from session_pipeline_dagster.orchestration.checks import health_asset
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
-from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.settings import Settings
 
 
@@ -30,9 +29,7 @@ class Sensor:
     def tick(self) -> dict[str, str]:
         """Status by check of what this tick said."""
         settings = self.location.pipeline.settings
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources=resources(settings)
-        )
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         result = health_sensor(Registry(tuple(self.location.processors)), settings)(context)
         assert not result.run_requests
         self.cursor, self.reason = result.cursor, str(result.skip_reason.skip_message)
@@ -137,7 +134,7 @@ def test_an_evaluation_is_stored_without_a_run_and_shown_as_the_checks(sensor: S
     sensor.location.file("x/s.jsonl", age=2 * HOUR)
     by_run = sensor.location.checks()
     settings = sensor.location.pipeline.settings
-    context = dg.build_sensor_context(instance=sensor.instance, resources=resources(settings))
+    context = dg.build_sensor_context(instance=sensor.instance)
     result = health_sensor(Registry(tuple(sensor.location.processors)), settings)(context)
     for event in result.asset_events:
         other = by_run[event.check_name]

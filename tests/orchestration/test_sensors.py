@@ -52,9 +52,7 @@ def tick(settings: Settings, usage: Processor, instance: dg.DagsterInstance) -> 
     """One tick of usage_sensor."""
 
     def evaluate(cursor: str | None = None, given: Settings = settings) -> object:
-        context = dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources=resources(given)
-        )
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
         return processor_sensor(usage, given)(context)
 
     return evaluate
@@ -242,9 +240,7 @@ def test_the_session_files_are_observed_when_something_changed_and_not_again(
     sensor = session_files_sensor(Registry((usage,)), settings)
 
     def observe(cursor: str | None) -> dg.SensorResult:
-        context = dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources=resources(settings)
-        )
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
         return sensor(context)
 
     first = observe(None)
@@ -266,7 +262,7 @@ def test_the_sensor_looks_at_least_as_often_as_its_cadence(usage: Processor) -> 
 
 def test_the_store_resource_is_a_duckdb_resource_that_closes_on_error(tmp_path: Path) -> None:
     settings = Settings(database=tmp_path / "x.duckdb")
-    resource = resources(settings)["store"]
+    resource = resources(settings)["session_pipeline__store"]
     with pytest.raises(duckdb.CatalogException), resource.get_connection() as connection:
         connection.execute("FROM no_such_table")
     # Another configuration is refused while a connection of the first is open.

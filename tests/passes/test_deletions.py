@@ -327,7 +327,6 @@ def test_a_deletion_alone_asks_for_a_run_once_a_cadence() -> None:
 
 
 def test_the_sensor_asks_for_a_run_that_takes_note_of_deleted_files(tmp_path: Path) -> None:
-    from session_pipeline_dagster.orchestration.resources import resources  # noqa: PLC0415
     from session_pipeline_dagster.orchestration.sensors import processor_sensor  # noqa: PLC0415
 
     pipeline = UsagePipeline(tmp_path)
@@ -340,7 +339,7 @@ def test_the_sensor_asks_for_a_run_that_takes_note_of_deleted_files(tmp_path: Pa
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick():
-            context = dg.build_sensor_context(instance, resources=resources(settings))
+            context = dg.build_sensor_context(instance)
             return sensor(context)
 
         assert tick().run_requests in (None, [])

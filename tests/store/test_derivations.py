@@ -14,7 +14,6 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, StoreBusy
-from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
@@ -201,6 +200,6 @@ def test_the_sensor_asks_for_it_alone_where_its_tables_were_made_alone(pipeline:
     processor = Longest()
     pipeline.run(processor)
     with dg.DagsterInstance.local_temp() as instance:
-        context = dg.build_sensor_context(instance=instance, resources=resources(pipeline.settings))
+        context = dg.build_sensor_context(instance=instance)
         (request,) = processor_sensor(processor, pipeline.settings)(context).run_requests
     assert request.asset_selection == [dg.AssetKey("longest")]

@@ -1,0 +1,125 @@
+"""What an instance of the pipeline puts into a location: of each processor, and what they share.
+
+Everything is called what its `Names` say, so that several instances, and a host's own assets, jobs
+and resources, stand side by side.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import dagster as dg
+
+from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.contract.registry import Registry, tried
+from session_pipeline_dagster.orchestration.alerts import alert_sensor
+from session_pipeline_dagster.orchestration.assets import (
+    rollup_asset,
+    session_files_asset,
+    table_assets,
+)
+from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
+from session_pipeline_dagster.orchestration.derivations import derivation_assets
+from session_pipeline_dagster.orchestration.health_sensor import health_sensor
+from session_pipeline_dagster.orchestration.janitor import janitor_sensor
+from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.quality_checks import quality_checks
+from session_pipeline_dagster.orchestration.reports import report_asset, report_sensors
+from session_pipeline_dagster.orchestration.resources import resources
+from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.settings import Settings, read_settings
+from session_pipeline_dagster.store.declare import declared_columns
+
+_log = logging.getLogger(__name__)
+
+
+def build_processor_definitions(
+    processor: Processor, settings: Settings | None = None, names: Names = PLAIN
+) -> dg.Definitions:
+    """Assets, checks, jobs and sensor of one processor; nobody writes Dagster code to add one.
+
+    Args:
+        settings: default: the environment's.
+    """
+    settings = settings or read_settings()
+    columns, more = declared_columns(processor), extras(processor)
+    tables = table_assets(processor, columns, settings, names)
+    rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
+    derived = [derivation_assets(processor, d, columns, settings, names) for d in more.derivations]
+    reports = [report_asset(processor, report, settings, names) for report in more.reports]
+    quality = quality_checks(processor, names)
+    selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
+    if quality:
+        selection |= dg.AssetSelection.checks(*quality)
+    job = dg.define_asset_job(
+        names.job(processor.name),
+        selection=selection,
+        tags=names.tags(processor.name),
+        description=f"Processes session files with `{processor.name}`: those of the chosen days, "
+        "or everything pending if launched without a partition (Dagster asks whether you are sure)."
+        "\n\n"
+        "To process them again, whatever was done before, with the config\n\n"
+        f"```yaml\nops: {{{names.step(processor.name)}: {{config: {{full_refresh: true}}}}}}\n```"
+        "\n\n"
+        "and in the same place `users: [alice]` for one person's files, `retry: [KEY]` for a file "
+        "that failed.",
+        # A run takes a whole batch of files; a process per step would cost 3 s and gain nothing.
+        executor_def=dg.in_process_executor,
+    )
+    health = health_checks(processor, settings, names)
+    health_job = dg.define_asset_job(
+        names.health_job(processor.name),
+        selection=dg.AssetSelection.checks(health),
+        description=f"Evaluates the health checks of `{processor.name}`. "
+        f"`{names.other('health_sensor')}` does the same by itself, without a run.",
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(
+        assets=[tables, *rollups, *derived, *reports],
+        asset_checks=[health, *quality],
+        jobs=[job, health_job],
+        sensors=[
+            processor_sensor(processor, settings, names),
+            *report_sensors(processor, names),
+        ],
+    )
+
+
+def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
+    """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
+    each: list[dg.Definitions] = []
+    # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
+    registry = tried(
+        registry, lambda p: each.append(build_processor_definitions(p, settings, names))
+    )
+    for failed in registry.failed:
+        _log.warning("plugin %s (%s) is left out: %s", failed.name, failed.target, failed.error)
+    shared = dg.Definitions(
+        assets=[session_files_asset(settings, names)],
+        asset_checks=[plugins_check(registry, names)],
+        sensors=[
+            session_files_sensor(registry, settings, names),
+            health_sensor(registry, settings, names),
+            alert_sensor(registry, settings, names),
+            janitor_sensor(registry, names),
+        ],
+        resources=resources(settings, names),
+    )
+    return dg.Definitions.merge(shared, *each)
+
+
+def build_definitions(
+    processors: Registry | Sequence[Processor], settings: Settings | None = None
+) -> dg.Definitions:
+    """A whole location over these processors.
+
+    Args:
+        settings: default: the environment's.
+    """
+    given = processors if isinstance(processors, Registry) else Registry(tuple(processors))
+    pipeline = pipeline_definitions(given, settings or read_settings(), PLAIN)
+    return in_one_process(pipeline)
+
+
+def in_one_process(definitions: dg.Definitions) -> dg.Definitions:
+    """The same; backfills and "Materialize" on an asset's page stay in the run's process too."""
+    return dg.Definitions.merge(definitions, dg.Definitions(executor=dg.in_process_executor))
