@@ -13,6 +13,7 @@ from session_pipeline_dagster import setting_values as values
 from session_pipeline_dagster.errors import SettingsError
 
 _MOST_DAYS = 36_500
+_ROOTS = "SESSION_DATA_DIR or --sessions"
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -269,8 +270,11 @@ def parse_roots(text: str) -> tuple[Root, ...]:
     return check_roots(parse_root(part) for part in text.split(":"))
 
 
-def check_roots(given: Iterable[Root]) -> tuple[Root, ...]:
+def check_roots(given: Iterable[Root], setting: str = _ROOTS) -> tuple[Root, ...]:
     """The roots, if their names tell them apart.
+
+    Args:
+        setting: who is to blame.
 
     Raises:
         SettingsError: two roots without a name, or one name twice.
@@ -280,12 +284,15 @@ def check_roots(given: Iterable[Root]) -> tuple[Root, ...]:
     for name in names:
         if names.count(name) > 1:
             what = f"the name {name!r} twice" if name else "two roots without a name"
-            raise SettingsError(f"SESSION_DATA_DIR or --sessions has {what}; write name=path")
+            raise SettingsError(f"{setting} has {what}; write name=path")
     return roots
 
 
-def parse_root(part: str) -> Root:
+def parse_root(part: str, setting: str = _ROOTS) -> Root:
     """A root from `path` or `name=path`.
+
+    Args:
+        setting: who is to blame.
 
     Raises:
         SettingsError: an empty path.
@@ -296,8 +303,8 @@ def parse_root(part: str) -> Root:
     else:
         name = ""
     if not part.strip():
-        raise SettingsError("SESSION_DATA_DIR or --sessions is empty; write path or name=path")
-    return Root(values.path(part, "SESSION_DATA_DIR or --sessions"), name or None)
+        raise SettingsError(f"{setting} is empty; write path or name=path")
+    return Root(values.path(part, setting), name or None)
 
 
 def parse_layout(text: str) -> Layout:

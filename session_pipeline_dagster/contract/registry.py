@@ -6,7 +6,7 @@ A plugin that cannot is listed with its reason and costs nobody else.
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -53,6 +53,16 @@ class Registry:
 
     processors: Sequence[Processor]
     failed: Sequence[FailedPlugin] = ()
+
+    def only(self, names: Iterable[str]) -> "Registry":
+        """With the processors of these names; those that could not be loaded stay listed.
+
+        Raises:
+            ContractError: there is no such processor; the message lists those there are.
+        """
+        failed = {plugin.name for plugin in self.failed}
+        chosen = [self.get(name) for name in dict.fromkeys(names) if name not in failed]
+        return replace(self, processors=tuple(chosen))
 
     def get(self, name: str) -> Processor:
         """The processor of that name.

@@ -24,6 +24,7 @@ MODULES = sorted(
 )
 FLOORS = (
     "definitions",
+    "defs",
     "orchestration cli",
     "health testing",
     "passes",
@@ -44,7 +45,8 @@ def dotted(path: Path) -> str:
 
 
 def wing(module: str) -> str:
-    return module.partition(".")[0]
+    """The package itself hands on what is asked for, as `definitions` does."""
+    return module.partition(".")[0] or "definitions"
 
 
 def only_for_types(tree: ast.AST) -> set[ast.AST]:
@@ -97,6 +99,16 @@ def test_the_core_runs_without_dagster(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_the_package_names_its_component_and_imports_dagster_only_when_it_is_asked_for() -> None:
+    code = (
+        f"import sys, {NAME} as p; assert 'SessionPipelineComponent' in dir(p); "
+        "assert 'dagster' not in sys.modules; component = p.SessionPipelineComponent; "
+        "assert 'dagster' in sys.modules; print(component.__module__); assert not hasattr(p, 'x')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == f"{NAME}.orchestration.component"
+
+
 @pytest.mark.parametrize("library", ["duckdb", "dagster", "pyarrow", "apprise"])
 def test_asking_the_command_line_for_help_imports_nothing_heavy(library: str) -> None:
     code = f"import sys, {NAME}.cli; sys.exit({library!r} in sys.modules)"
@@ -129,7 +141,7 @@ def test_what_draws_charts_is_imported_when_a_report_is_made(library: str) -> No
 def test_dagster_stays_on_the_edge(library: str) -> None:
     found = importers(library)
     assert found
-    assert {name.partition(".")[0] for name in found} <= {"orchestration", "definitions"}
+    assert {name.partition(".")[0] for name in found} <= {"orchestration", "defs", "definitions"}
 
 
 def test_only_settings_reads_the_environment() -> None:
@@ -178,7 +190,7 @@ def uphill(graph: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def test_every_wing_has_a_floor() -> None:
-    assert {wing(name) for name in arrows()} - {""} == {n for f in FLOORS for n in f.split()}
+    assert {wing(name) for name in arrows()} == {n for f in FLOORS for n in f.split()}
 
 
 def test_imports_go_down_only() -> None:
@@ -201,7 +213,7 @@ def test_a_circle_and_an_import_up_are_seen() -> None:
 def test_a_wing_says_its_question_in_a_line() -> None:
     for path in PACKAGE.glob("*/__init__.py"):
         doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-        assert path.parent.name in ("processors", "testing", "defs") or "?" in doc, path.parent.name
+        assert path.parent.name in ("processors", "testing") or "?" in doc, path.parent.name
 
 
 @pytest.mark.parametrize("name", sorted(OLD_PATHS))
@@ -223,7 +235,7 @@ def test_every_module_says_what_belongs_in_it(path: Path) -> None:
 
 @each_module()
 def test_there_are_no_postponed_annotations_where_dagster_reads_them(path: Path) -> None:
-    if dotted(path).partition(".")[0] in ("orchestration", "definitions"):
+    if dotted(path).partition(".")[0] in ("orchestration", "defs", "definitions"):
         assert "__future__" not in set(imports(path))
 
 

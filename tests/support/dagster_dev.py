@@ -136,7 +136,7 @@ class DagsterDev:
             "jobName": job,
         }
         if assets is not None:
-            selector["assetSelection"] = [{"path": [name]} for name in assets]
+            selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
         params = {
             "selector": selector,
             "runConfigData": config or {},
@@ -154,7 +154,7 @@ class DagsterDev:
     ) -> str:
         """Launch a backfill of assets over days; its id."""
         params = {
-            "assetSelection": [{"path": [name]} for name in assets],
+            "assetSelection": [{"path": name.split("/")} for name in assets],
             "partitionNames": list(days),
             "runConfigData": config,
         }
@@ -205,7 +205,7 @@ class DagsterDev:
 
     def check(self, asset: str, check: str) -> list[dict[str, Any]]:
         """The executions of a check, newest first, as its page shows them."""
-        found = self.graphql(CHECK, a={"path": [asset]}, c=check)["assetCheckExecutions"]
+        found = self.graphql(CHECK, a={"path": asset.split("/")}, c=check)["assetCheckExecutions"]
         for execution in found:
             entries = (execution["evaluation"] or {}).get("metadataEntries", [])
             execution["metadata"] = {

@@ -191,16 +191,24 @@ def test_the_wheel_holds_what_is_needed(walk: Walk) -> None:
         names = set(wheel.namelist())
     expected = {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "*.sql")
+        for pattern in ("*.py", "*.sql", "*.html", "*.yaml")
         for path in (ROOT / "session_pipeline_dagster").rglob(pattern)
     }
-    assert {
-        "session_pipeline_dagster/store/schema.sql",
-        "session_pipeline_dagster/testing/odd.py",
-    } <= (expected)
+    assert expected >= {
+        f"session_pipeline_dagster/{name}"
+        for name in ("store/schema.sql", "testing/odd.py", "defs/session_pipeline/defs.yaml")
+    }
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+@pytest.mark.slow
+def test_the_location_loads_from_the_wheel_far_from_any_pyproject(walk: Walk) -> None:
+    load = "from session_pipeline_dagster.definitions import defs; print(defs().jobs)"
+    answer = walk.paste(f"cd / && python -c '{load}'")
+    assert "'usage_job'" in answer
+    assert "'verification_job'" in answer
 
 
 @pytest.mark.slow
