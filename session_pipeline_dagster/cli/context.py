@@ -12,6 +12,7 @@ import click
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import ContractError, PipelineError, SettingsError
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.settings import (
     Root,
     Settings,
@@ -41,6 +42,11 @@ class Context:
         return chosen if names else list(self.registry.processors)
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """One line for people, whatever the names in it hold."""
+    click.echo(printable(str(text)), err=err)
+
+
 def common(command: Callable[..., int]) -> Callable[..., None]:
     """The options of every command; errors become one line and an exit code."""
 
@@ -54,10 +60,10 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         try:
             code = command(_context(sessions, layout, database), **given)
         except (SettingsError, ContractError) as error:
-            click.echo(f"session-pipeline: {error}", err=True)
+            say(f"session-pipeline: {error}", err=True)
             sys.exit(2)
         except PipelineError as error:
-            click.echo(f"session-pipeline: {error}", err=True)
+            say(f"session-pipeline: {error}", err=True)
             sys.exit(1)
         sys.exit(code)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
 from session_pipeline_dagster.passes.deletions import keys_of_user
@@ -32,7 +32,7 @@ def find(
     try:
         files = source.scan().files
     except SourceUnavailable as error:
-        click.echo(f"session-pipeline: {error}; going on with the database alone", err=True)
+        say(f"session-pipeline: {error}; going on with the database alone", err=True)
         files = []
     if user is None:
         keys = list(dict.fromkeys(sessions))
@@ -45,18 +45,18 @@ def find(
 def print_found(store: Store, keys: Sequence[str], on_disk: Sequence[str]) -> None:
     """How many rows of which tables it is about."""
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
-    click.echo(f"{len(keys)} session files, {sum(counts.values())} rows")
+    say(f"{len(keys)} session files, {sum(counts.values())} rows")
     for table, count in counts.items():
-        click.echo(f"  {table}: {count}")
+        say(f"  {table}: {count}")
     if on_disk:
-        click.echo(
+        say(
             f"{len(on_disk)} of the files are still on disk and will be read again; "
             "delete them first:"
         )
         for key in on_disk[:_MANY]:
-            click.echo(f"  {key}")
+            say(f"  {key}")
         if len(on_disk) > _MANY:
-            click.echo(f"  ... and {len(on_disk) - _MANY} more")
+            say(f"  ... and {len(on_disk) - _MANY} more")
 
 
 def delete(
@@ -93,7 +93,7 @@ def delete(
 
 def print_deleted(deleted: Mapping[str, int]) -> None:
     """What was done."""
-    click.echo(f"deleted {sum(deleted.values())} rows")
+    say(f"deleted {sum(deleted.values())} rows")
 
 
 @click.command("forget")

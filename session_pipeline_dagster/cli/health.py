@@ -12,6 +12,7 @@ from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.rules import processors_loaded
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.store.database import open_store
 
 _STYLES = {
@@ -40,13 +41,14 @@ def print_health(found: Checkup, plugins: Sequence[Finding]) -> None:
         for finding in findings:
             _say(console, finding.status, f"{name}/{finding.check}", finding.detail)
             if finding.reason:
-                console.print(f"         reason: {finding.reason}", soft_wrap=True)
+                reason = printable(f"         reason: {finding.reason}")
+                console.print(reason, soft_wrap=True)
     for finding in plugins:
         _say(console, finding.status, finding.check, finding.detail)
 
 
 def _say(console: Console, status: Status, what: str, detail: str) -> None:
-    text = Text.assemble((f"{status:<8}", _STYLES[status]), f" {what}: {detail}")
+    text = Text.assemble((f"{status:<8}", _STYLES[status]), printable(f" {what}: {detail}"))
     console.print(text, soft_wrap=True)
 
 

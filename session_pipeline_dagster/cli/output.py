@@ -12,6 +12,7 @@ from rich.text import Text
 from session_pipeline_dagster.cli.json import Standing
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
@@ -168,8 +169,12 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]])
         numbers = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if rows and numbers else "left")
     for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int | float) else str(v or "") for v in row))
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else printable(str(value or ""))
 
 
 def new_console() -> Console:
@@ -179,11 +184,11 @@ def new_console() -> Console:
 
 def _line(console: Console, text: str) -> None:
     """One line as it is: a path or a command that is broken at 80 columns cannot be copied."""
-    console.print(text, soft_wrap=True)
+    console.print(printable(text), soft_wrap=True)
 
 
 def _say(console: Console, what: str, text: str, style: str = "red") -> None:
-    console.print(Text.assemble((what, style), " ", text), soft_wrap=True)
+    console.print(Text.assemble((what, style), " ", printable(text)), soft_wrap=True)
 
 
 def new_table(title: str) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked
 from session_pipeline_dagster.errors import ContractError, SettingsError
@@ -44,9 +44,7 @@ def command(context: Context, show: bool, days: int, output: str | None, as_json
     if not show:
         return 0
     if not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
-        click.echo(
-            "session-pipeline: no browser could be started; open the file yourself", err=True
-        )
+        say("session-pipeline: no browser could be started; open the file yourself", err=True)
         return 1
     return 0
 
@@ -61,6 +59,6 @@ def _print(made: list[Published], *, as_json: bool) -> None:
         return
     for found in made:
         for path in found.paths:
-            click.echo(path)
+            say(path)
         for name, number in found.numbers.items():
-            click.echo(f"{number:>18,}  {name.replace('_', ' ')}")
+            say(f"{number:>18,}  {name.replace('_', ' ')}")

@@ -2,7 +2,7 @@
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.store.database import open_store
 
@@ -22,8 +22,8 @@ def command(
     released = 0
     for chosen in context.processors(processor):
         for key in store.release(chosen.name, None if all_quarantined else keys):
-            click.echo(f"{chosen.name}: {key} will be tried again")
+            say(f"{chosen.name}: {key} will be tried again")
             released += 1
     if not released:
-        click.echo("no failed file of that name" if keys else "no file is quarantined")
+        say("no failed file of that name" if keys else "no file is quarantined")
     return 0

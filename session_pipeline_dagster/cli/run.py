@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.options import Options
@@ -61,7 +61,7 @@ def command(
 
         print_reports(reports, context.settings, context.registry)
     for name, error in broken.items():
-        click.echo(f"session-pipeline: {name} could not go on: {error}", err=True)
+        say(f"session-pipeline: {name} could not go on: {error}", err=True)
     if broken or any(report.broken_summaries for report in reports):
         return 2
     return 1 if any(report.errors for report in reports) else 0

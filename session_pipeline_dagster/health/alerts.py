@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from session_pipeline_dagster.health.findings import Status, at_least, worst
+from session_pipeline_dagster.names import printable
 
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
@@ -56,14 +57,15 @@ class Alert:
     def title(self) -> str:
         """One line: what, where."""
         what = "resolved" if self.resolved else self.now.value
-        return f"{what}: {self.processor} {', '.join(self.checks)}"
+        return printable(f"{what}: {self.processor} {', '.join(self.checks)}")
 
     @property
     def text(self) -> str:
         """Processor, checks, was → now, detail and link."""
         where = f"{self.processor} {', '.join(self.checks)}"
         lines = [f"{where}: {', '.join(self.was)} → {self.now}", self.detail, self.link or ""]
-        return "\n".join(line for line in lines if line)
+        said = "\n".join(line for line in lines if line)
+        return "\n".join(map(printable, said.split("\n")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, asset_tables, extras
 from session_pipeline_dagster.contract.rollup import Rollup
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.catalog import (
     code_of,
     days_description,
@@ -114,7 +115,7 @@ def _run(
         report = run_batch(processor, source, store, settings, options)
     if report.errors:
         for key, error in report.errors_detail[:_FEW]:
-            context.log.warning(f"{key} failed: {error}")
+            context.log.warning(printable(f"{key} failed: {error}"))
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
     by_hand = _BY_SENSOR not in context.run.tags or context.run.parent_run_id
     if report.quarantined and by_hand:
@@ -123,7 +124,7 @@ def _run(
         key, error = report.errors_detail[0]
         raise dg.Failure(
             f"{report.errors} of {report.scanned} files failed and none was processed; "
-            f"the first, {key}: {error}",
+            + printable(f"the first, {key}: {error}"),
             metadata=report_metadata(report, None),
         )
     return report
@@ -132,7 +133,7 @@ def _run(
 def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> None:
     """Who launches failed days again expects their files to be tried: say that these are not."""
     for key, error in report.given_up[:_FEW]:
-        context.log.warning(f"{key} was given up earlier and is not tried: {error}")
+        context.log.warning(printable(f"{key} was given up earlier and is not tried: {error}"))
     context.log.warning(
         f"{report.quarantined} given up; config retry: [KEY] or full_refresh: true tries again, "
         "new content does so by itself"
@@ -174,7 +175,7 @@ def _some(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
     found = sorted(names)
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
-    return ", ".join(found[:_FEW]) + more
+    return printable(", ".join(found[:_FEW])) + more
 
 
 def _days(context: dg.AssetExecutionContext) -> frozenset[date] | None:

@@ -14,6 +14,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table
 from session_pipeline_dagster.orchestration.names import (
     PLAIN,
@@ -101,15 +102,16 @@ def _result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
 
 def _description(finding: Finding) -> str:
     # The list of checks says "Succeeded" for both; only the text can tell them apart.
-    return f"info: {finding.detail}" if finding.status is Status.INFO else finding.detail
+    detail = printable(finding.detail)
+    return f"info: {detail}" if finding.status is Status.INFO else detail
 
 
 def _metadata(finding: Finding) -> Metadata:
     found: Metadata = {"status": finding.status.value, **finding.numbers}
     if finding.stuck_file:
-        found["stuck_file"] = finding.stuck_file
+        found["stuck_file"] = printable(finding.stuck_file)
     if finding.reason:
-        found["reason"] = finding.reason
+        found["reason"] = printable(finding.reason)
     if finding.failures:
         found["failures"] = failures_table(finding.failures)
     return found

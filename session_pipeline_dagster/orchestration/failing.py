@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from session_pipeline_dagster.errors import PipelineError
+from session_pipeline_dagster.names import printable
 
 
 @contextmanager
@@ -14,4 +15,4 @@ def failing_in_words() -> Generator[None]:
     try:
         yield
     except PipelineError as error:
-        raise dg.Failure(str(error)) from None
+        raise dg.Failure(printable(str(error))) from None

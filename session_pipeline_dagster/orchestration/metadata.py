@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.store.states import Failure
 
@@ -37,11 +38,11 @@ def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
         [
             dg.TableRecord(
                 {
-                    "session": failure.session_file,
+                    "session": printable(failure.session_file),
                     "last_failed": _clock(failure.last_failed_at),
                     "attempts": failure.attempts,
                     "next": _next(failure),
-                    "error": failure.error,
+                    "error": printable(failure.error),
                 }
             )
             for failure in failures[:_MANY]
@@ -66,7 +67,7 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     if report.errors_detail:
         found["failures"] = dg.MetadataValue.table(
             [
-                dg.TableRecord({"session": key, "error": error})
+                dg.TableRecord({"session": printable(key), "error": printable(error)})
                 for key, error in report.errors_detail[:_MANY]
             ]
         )

@@ -6,6 +6,7 @@ from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.quality import Measured, Quality
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
@@ -33,7 +34,7 @@ def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksD
             return dg.AssetCheckResult(
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=f"could not be measured: {error}",
+                description=printable(f"could not be measured: {error}"),
                 metadata={"status": "unknown"},
             )
         return dg.AssetCheckResult(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.knowledge import output
 from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
 from session_pipeline_dagster.contract.derivation import Compute
@@ -89,7 +89,7 @@ def _decide(context: Context, ids: tuple[str, ...], status: str) -> int:
     by = _reviewer(context)
     _write(context, lambda inputs: review.set_status(inputs, ids, status, by))
     for item in dict.fromkeys(ids):
-        click.echo(f"{item} {status}")
+        say(f"{item} {status}")
     return 0
 
 
@@ -108,7 +108,7 @@ def resolve(context: Context, contradiction: str, action: str, content: str | No
     """Decide a contradiction."""
     by = _reviewer(context)
     _write(context, lambda inputs: review.resolve(inputs, contradiction, action, content, by))
-    click.echo(f"{contradiction} resolved: {action}")
+    say(f"{contradiction} resolved: {action}")
     return 0
 
 
@@ -143,11 +143,11 @@ def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
             page.write_text(text, "utf-8")
     except OSError as error:
         raise ContractError(f"{folder} cannot be written to ({error.strerror})") from error
-    click.echo(f"{made.facts} approved items in {folder}, about {made.tokens} tokens")
+    say(f"{made.facts} approved items in {folder}, about {made.tokens} tokens")
     if made.left_out:
-        click.echo(f"{made.left_out} did not fit; --tokens says how much does")
+        say(f"{made.left_out} did not fit; --tokens says how much does")
     if found.disputed:
-        click.echo(f"{len(found.disputed)} left out: another approved item contradicts them")
+        say(f"{len(found.disputed)} left out: another approved item contradicts them")
     return 0
 
 

@@ -14,6 +14,7 @@ from session_pipeline_dagster.cli.knowledge.read import (
     OneItem,
 )
 from session_pipeline_dagster.cli.output import new_console, new_table
+from session_pipeline_dagster.names import printable
 
 _MANY = 20
 
@@ -60,10 +61,11 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     console, item = new_console(), found.item
     console.print(Text(_clean(item.content), style="bold"))
     reviewed = f" by {item.reviewed_by} on {item.reviewed_on}" if item.reviewed_by else ""
-    console.print(
+    about = (
         f"{item.id}   {item.status}{reviewed}   confidence {item.confidence:.2f}   "
         f"domain {item.domain or '-'}   from {item.source or '-'}"
     )
+    console.print(printable(about))
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
     table = new_table("Evidence")
@@ -71,7 +73,8 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     table.add_column("in their words")
     table.add_column("where", overflow="fold")
     for e in found.evidence:
-        table.add_row(f"{e.user}\n{e.type}\n{e.said_on or '-'}", _clean(e.quote), e.source)
+        who = f"{printable(e.user)}\n{e.type}\n{e.said_on or '-'}"
+        table.add_row(who, _clean(e.quote), printable(e.source))
     console.print(table)
     _print_contradictions(console, found.contradictions, knowledge)
     contents = {i.id: i.content for i in knowledge.items}
@@ -111,5 +114,5 @@ def _print_contradictions(
 
 
 def _clean(text: str) -> str:
-    """What people said may hold control characters; a terminal must not obey them."""
-    return "".join(c if c.isprintable() or c == " " else "�" for c in " ".join(text.split()))
+    """What people said, in one line."""
+    return printable(" ".join(text.split()))

@@ -7,9 +7,10 @@ import jinja2
 from markupsafe import Markup
 
 from session_pipeline_dagster.contract.report import Rendered
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage import charts
 from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sums, add
-from session_pipeline_dagster.processors.usage.wording import label, percent, printable
+from session_pipeline_dagster.processors.usage.wording import label, percent
 
 _MOST_PARTS = 20
 _KINDS = {

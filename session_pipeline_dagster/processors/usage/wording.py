@@ -1,18 +1,10 @@
 """How the usage report writes names, days and shares."""
 
-import re
 from collections.abc import Iterable
 from datetime import date
 
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage.figures import Called
-
-# Not in XML (the renderer dies of them), or they turn the text around them.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-
-
-def printable(name: str) -> str:
-    """A name without characters that cannot be shown."""
-    return _UNPRINTABLE.sub("\ufffd", name)
 
 
 def distinct(names: Iterable[str]) -> list[str]:

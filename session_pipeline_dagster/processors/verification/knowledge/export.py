@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from session_pipeline_dagster.names import printable
+
 MARK = "<!-- written by `session-pipeline knowledge export`; changes are overwritten -->"
 _GENERAL = "general"
 _BYTES_A_TOKEN = 3
@@ -77,7 +79,7 @@ def _line(fact: Fact) -> str:
 
 def _plain(text: str) -> str:
     """One line that stays text: no comment hides it, no `@path` makes a reader open a file."""
-    line = " ".join(text.split()).replace("<!--", "< !--").replace("-->", "-- >")
+    line = printable(" ".join(text.split())).replace("<!--", "< !--").replace("-->", "-- >")
     return re.sub(r"(?<![\w`])@(?=\S)", "(at)", line)
 
 
