@@ -30,7 +30,7 @@ class VerificationProcessor(Declared):
             asking_processor,
         )
 
-        return asking_processor(model, settings.model, run_id)
+        return asking_processor(model, settings.model, run_id, self.version)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""

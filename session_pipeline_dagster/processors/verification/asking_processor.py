@@ -37,18 +37,24 @@ class _Memo(msgspec.Struct, frozen=True):
     found: int = 0
 
 
-def asking_processor(model: Model, settings: ModelSettings, run_id: str | None) -> Processor:
-    """One pass with this model."""
+def asking_processor(
+    model: Model, settings: ModelSettings, run_id: str | None, version: int
+) -> Processor:
+    """One pass with this model, of the processor's version."""
     at_once, budget = settings.sessions_at_once, Budget(settings.tokens_per_run)
     extractor = ModelExtractor(settings.extractor.value, model, run_id)
-    return AskingProcessor(extractor, Judge(model, budget, run_id, at_once), budget, at_once)
+    judge = Judge(model, budget, run_id, at_once)
+    return AskingProcessor(extractor, judge, budget, at_once, version)
 
 
 class AskingProcessor(Declared):
     """One pass with a model: sessions side by side, within a budget of tokens."""
 
-    def __init__(self, extractor: Extractor, judge: Judge, budget: Budget, threads: int) -> None:
+    def __init__(
+        self, extractor: Extractor, judge: Judge, budget: Budget, threads: int, version: int
+    ) -> None:
         self._extractor, self._budget, self.threads = extractor, budget, threads
+        self.version = version
         self.derivations = derivations(judge)
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
