@@ -1,7 +1,8 @@
 """The contract of a report: files for people, rendered from a processor's tables.
 
 A processor declares them as `reports`; each becomes an asset, and `session-pipeline report` makes
-it too. Rendering sees rows, never a connection; `publish.py` reads the rows and writes the files.
+it too. Rendering sees rows, never a connection; `passes/publish.py` reads them
+and writes the files.
 """
 
 from collections.abc import Callable, Mapping, Sequence

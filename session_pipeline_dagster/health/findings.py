@@ -1,6 +1,6 @@
 """What health is made of: snapshots, findings, limits, and how findings combine.
 
-The rules themselves are `health_rules.py`, gathering is `checkup.py`, severities in Dagster are
+The rules themselves are `rules.py`, gathering is `checkup.py`, severities in Dagster are
 `orchestration/checks.py`. No file, table or clock is read here; `now` is an argument.
 """
 

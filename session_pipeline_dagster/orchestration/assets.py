@@ -44,7 +44,7 @@ _BY_SENSOR = "dagster/sensor_name"
 """A tag of Dagster's on runs that a sensor asked for."""
 
 Columns = Mapping[str, Sequence[tuple[str, str]]]
-"""Table -> (column, DuckDB type), as `store_declare.declared_columns` finds them."""
+"""Table -> (column, DuckDB type), as `store.declare.declared_columns` finds them."""
 
 
 def table_assets(

@@ -1,7 +1,7 @@
 """Asset checks: every finding as Dagster shows it, whether the button or a sensor asked for it.
 
 ok and info pass (info with `info: ` in front), warning and unknown fail with WARN, never ERROR.
-What a finding is, is decided in `health_rules.py`.
+What a finding is, is decided in `health/rules.py`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The sensor that evaluates the health checks without a run, so that they speak when nothing runs.
 
-It gathers and phrases; `checkup.py` looks and `health_rules.py` decides.
+It gathers and phrases; `health/checkup.py` looks and `health/rules.py` decides.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Sensors: one per processor that asks for runs, and one that observes the session files.
 
-They gather what is on disk and in the store; `ticks.py` and `plan.py` decide.
+They gather what is on disk and in the store; `passes/pacing.py` and `passes/plan.py` decide.
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 
 `Store` is the one door to the database, wherever its place is (`place.py`). Connections are short:
 read, close, work, open, commit, close; none is held while a file is parsed or a model answers. What
-a number means is decided in `plan.py` and in the processors.
+a number means is decided in `passes/plan.py` and in the processors.
 """
 
 from collections.abc import Generator, Iterable, Sequence

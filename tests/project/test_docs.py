@@ -69,3 +69,12 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 def test_every_command_of_the_readme_exists() -> None:
     named = set(re.findall(r"session-pipeline ([a-z]+)", page("README.md")))
     assert named == set(main.list_commands(None))
+
+
+def test_every_module_that_a_docstring_names_is_there() -> None:
+    """By its name in the same folder, else by its path in the package."""
+    package = ROOT / "session_pipeline_dagster"
+    for path in package.rglob("*.py"):
+        for name in re.findall(r"`([\w/]+\.py)`", path.read_text("utf-8")):
+            near = path.parent / name
+            assert near.exists() or (package / name).exists(), f"{path.name} names {name}"

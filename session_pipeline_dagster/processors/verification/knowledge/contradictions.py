@@ -1,6 +1,6 @@
 """Which items contradict each other: what is compared with what, and what an answer is worth.
 
-Pure rules. Both sides always stay; a person decides. Who asks a model is `knowledge_judge.py`.
+Pure rules. Both sides always stay; a person decides. Who asks a model is `judge.py`.
 """
 
 from collections import defaultdict

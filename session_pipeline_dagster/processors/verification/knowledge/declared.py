@@ -1,6 +1,6 @@
 """The derivations of knowledge, as the processor declares them.
 
-What they compute is in `knowledge_derive.py`, imported when there is something to compute: every
+What they compute is in `derive.py`, imported when there is something to compute: every
 start of every process reads the declaration.
 """
 

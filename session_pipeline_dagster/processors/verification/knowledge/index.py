@@ -1,6 +1,6 @@
 """Finds what may be alike among many statements without comparing all with all.
 
-A lookup is lossless for `knowledge_text.alike`: texts that are alike share a third of the longer
+A lookup is lossless for `text.alike`: texts that are alike share a third of the longer
 one's words, so they share one of its rarest two thirds; or they share two entities.
 """
 

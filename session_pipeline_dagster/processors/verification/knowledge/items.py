@@ -1,6 +1,6 @@
 """What knowledge is made of: observations, facts and items, and the numbers that hang on them.
 
-Records and small pure rules. What belongs together is decided in `knowledge_merge.py`. Times are
+Records and small pure rules. What belongs together is decided in `merge.py`. Times are
 microseconds since 1970-01-01 UTC.
 """
 

@@ -65,7 +65,7 @@ def merge(observations: Iterable[Observation], known: Known, touched: Iterable[s
 
 
 def one_file_a_line(observations: Iterable[Observation]) -> Iterable[Observation]:
-    """A line that several files hold is observed in one of them; see `copies.py` in which."""
+    """A line that several files hold is observed in one of them: `processors/copies.py`."""
     lines: dict[str, list[Observation]] = defaultdict(list)
     kept: dict[tuple[str, str], Observation] = {}
     for o in observations:

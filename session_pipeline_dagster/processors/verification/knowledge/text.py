@@ -1,7 +1,7 @@
 """When two statements say the same, and when they only look alike.
 
 Pure text rules for English; a text in another language is compared by its letters, numbers and
-names alone. What is merged with what is decided in `knowledge_merge.py`.
+names alone. What is merged with what is decided in `merge.py`.
 """
 
 import re

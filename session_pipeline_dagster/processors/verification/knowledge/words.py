@@ -1,6 +1,6 @@
 """Words that decide whether two statements say the same: numbers, units, negations, opposites.
 
-Only the vocabulary, for English; how it is used is in `knowledge_text.py`.
+Only the vocabulary, for English; how it is used is in `text.py`.
 """
 
 
