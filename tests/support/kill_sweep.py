@@ -38,12 +38,13 @@ from session_pipeline_dagster.store.database import open_store
 
 PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
 # What a line of a transcript becomes is no step of a batch, and there are thousands of them.
-INSIDE = ("transcript.py", "records.py", "odd_lines.py", f"processors{os.sep}", "plan.py")
+INSIDE = (f"transcripts{os.sep}", f"processors{os.sep}", f"passes{os.sep}plan.py")
 LEFT_OUT_COLUMNS = set(
     """processed_at signature_at run_id gone_at created_at updated_at checked_at
     next_attempt_at""".split()
 )
-
+TICK_NS = 20_000_000
+"""Longer than any system's clock of file times stands still."""
 
 Tables = dict[str, list[list[str]]]
 
@@ -77,9 +78,17 @@ class Camera(Watch):
         super().__init__()
         self.database, self.folder = database, folder
         self.kept: dict[str, int] = {}
+        self.settled: list[tuple[str, int, int]] | None = None
 
     def at_step(self) -> None:
         beside = sorted(self.database.parent.glob(f"{self.database.name}*"))
+        stats = [(path.name, path.stat()) for path in beside]
+        seen = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        if seen == self.settled:
+            return
+        # A write in the same tick of the clock as this look would not show in a file's time.
+        quiet = time.time_ns() - max((changed for *_, changed in seen), default=0) > TICK_NS
+        self.settled = seen if quiet else None
         found = [(path.name, path.read_bytes()) for path in beside]
         digest = xxhash.xxh3_128_hexdigest(b"".join(f"{n}:".encode() + b for n, b in found))
         if digest in self.kept:
@@ -115,13 +124,14 @@ def one_pass(processor: Processor, root: Path, database: Path, watch: Watch | No
 def dump(database: Path) -> str:
     """Every table, its columns first, without the times of the passes."""
     store = open_store(settings_of(Path(), database))
-    names = store.query("SELECT table_name FROM duckdb_tables() ORDER BY 1")[0][1]
     found = {}
-    for (name,) in names:
-        columns, _ = store.query(f"FROM {name} LIMIT 0")[0]
-        kept = [c for c in columns if c not in LEFT_OUT_COLUMNS]
-        rows = store.query(f"SELECT {', '.join(kept)} FROM {name} ORDER BY ALL")[0][1]
-        found[str(name)] = [kept, *([str(value) for value in row] for row in rows)]
+    with store.held():
+        names = store.query("SELECT table_name FROM duckdb_tables() ORDER BY 1")[0][1]
+        for (name,) in names:
+            columns, _ = store.query(f"FROM {name} LIMIT 0")[0]
+            kept = [c for c in columns if c not in LEFT_OUT_COLUMNS]
+            rows = store.query(f"SELECT {', '.join(kept)} FROM {name} ORDER BY ALL")[0][1]
+            found[str(name)] = [kept, *([str(value) for value in row] for row in rows)]
     return json.dumps(found)
 
 
