@@ -19,8 +19,13 @@ SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
 FREE = import socket, sys; s = socket.socket(); \
 	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1])))
 
+# More than cores: half of the tests' time is waiting. Long files begin first (tests/conftest.py).
+# Compiled code is kept, for hundreds of interpreters are started.
+WORKERS ?= 4
+PYTEST = unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
-.PHONY: help install dev run test soak lint format bench clean
+.PHONY: help install dev run check test soak lint format bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -51,11 +56,14 @@ run: $(STAMP) ## process once, here, and print what was found
 	@mkdir -p var && $(SHOW_EXAMPLES); \
 	exec $(BIN)/session-pipeline run
 
+check: lint ## lint and the fast tests, in under two minutes
+	@$(PYTEST) -m 'not slow'
+
 test: $(TOOLS) ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(PYTEST)
 
 soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills (half an hour)
-	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/passes/test_histories.py tests/passes/test_kill_sweep.py -s
+	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 $(BIN)/python -m pytest tests/passes/test_histories.py tests/passes/test_kill_sweep.py tests/end_to_end/test_end_to_end_doors.py -s
 
 lint: $(TOOLS) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning

@@ -3,7 +3,6 @@
 One server for the file. What a test looks at is kept in var/screenshots.
 """
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -13,9 +12,8 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect
 from browser import browser
 from dagster_dev import DagsterDev
 from helpers import session_line, set_mtime
+from locations import copy_examples, query, real_location
 from places import ROOT
-from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.file.place import DuckDBFile
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
@@ -24,7 +22,7 @@ REASON = "not gzip data, or damaged; replace it, or unpack it"
 WEEK = "[2026-05-04...2026-05-10]"
 TABLES = ["usage_messages", "usage_events", "usage_sessions", "usage_daily"]
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=150)
 expect.set_options(timeout=20_000)
 
 
@@ -32,21 +30,17 @@ expect.set_options(timeout=20_000)
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
     """The real location over the examples and one file that is no gzip, after its first runs."""
     folder = tmp_path_factory.mktemp("dev")
-    for name in ("workspace.yaml", "dagster.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "examples" / "sessions", folder / "sessions")
+    copy_examples(folder)
     (folder / "sessions" / "carol").mkdir()
     (folder / "sessions" / BROKEN).write_bytes(b"no gzip")
     # In the middle of the examples, so that one run takes it with files that are whole.
     set_mtime(folder / "sessions" / BROKEN, datetime(2026, 5, 12, 12, tzinfo=UTC))
-    environment = {
-        "SESSION_DATA_DIR": str(folder / "sessions"),
-        "SESSION_PIPELINE_DATABASE": str(folder / "usage.duckdb"),
+    settings = {
         "SCHEDULER_USAGE_PROCESSOR_INTERVAL": "5",
         "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS": "5",
         "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS": "10",
     }
-    with DagsterDev(folder, environment, "session_pipeline") as running:
+    with real_location(folder, **settings) as running:
         running.wait(lambda: running.ended(at_least=2), "the first run of each processor", 90)
         yield running
 
@@ -66,10 +60,6 @@ def picture(page: Page, name: str, height: int = SIZE["height"]) -> None:
     page.wait_for_timeout(700)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     page.set_viewport_size(SIZE)
-
-
-def rows(dev: DagsterDev, sql: str) -> list[tuple[object, ...]]:
-    return Store(DuckDBFile(dev.folder / "usage.duckdb")).query(sql)[0][1]
 
 
 def navigate(page: Page, path: str) -> None:
@@ -195,7 +185,7 @@ def test_a_file_that_was_given_up_is_retried_from_the_launchpad(
 def test_a_backfill_launched_with_clicks_processes_the_week_again(
     dev: DagsterDev, page: Page
 ) -> None:
-    before = {table: rows(dev, f"FROM {table} ORDER BY ALL") for table in TABLES}
+    before = {table: query(dev, f"FROM {table} ORDER BY ALL") for table in TABLES}
     page.goto("/assets/usage_messages")
     page.get_by_role("button", name="Materialize").first.click()
     everything = page.get_by_text("Show all partitions")
@@ -222,8 +212,8 @@ def test_a_backfill_launched_with_clicks_processes_the_week_again(
     made = dev.wait(run, "the run of the backfill", 90)
     assert made["status"] == "SUCCESS"
     again = f"SELECT count(*) FROM session_processor_state WHERE run_id = '{made['runId']}'"
-    assert rows(dev, again) == [(10,)], "every file of that week"
-    assert {table: rows(dev, f"FROM {table} ORDER BY ALL") for table in TABLES} == before
+    assert query(dev, again) == [(10,)], "every file of that week"
+    assert {table: query(dev, f"FROM {table} ORDER BY ALL") for table in TABLES} == before
     page.goto(f"/runs/b/{made['tags']['dagster/backfill']}")
     expect(page.get_by_text("100% completed")).to_be_visible(timeout=60_000)
     picture(page, "backfilled")
@@ -246,11 +236,11 @@ def test_a_paused_sensor_fails_a_check_until_it_is_resumed(dev: DagsterDev, page
     expect(page.locator("canvas").first).to_be_visible()
     picture(page, "check", height=1000)
     processed = "SELECT 1 FROM session_processor_state WHERE session_file = 'carol/new.jsonl'"
-    assert not rows(dev, f"{processed} AND processor_name = 'usage'")
+    assert not query(dev, f"{processed} AND processor_name = 'usage'")
 
     page.goto("/automation")
     switch(page, "usage_sensor").click()
     expect(switch(page, "usage_sensor")).to_be_checked()
-    dev.wait(lambda: rows(dev, f"{processed} AND processor_name = 'usage'"), "the new file", 60)
+    dev.wait(lambda: query(dev, f"{processed} AND processor_name = 'usage'"), "the new file", 60)
     page.goto("/assets/usage_messages?view=checks&checkDetail=freshness")
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible(timeout=60_000)

@@ -39,7 +39,7 @@ class Slow:
         return ProcessorResult({"slow_rows": [(session.key,)]}, items=1)
 '''
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=90)
 
 
 @pytest.fixture(scope="module")

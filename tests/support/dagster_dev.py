@@ -93,6 +93,11 @@ class DagsterDev:
             process.kill()
         self._process.wait()
 
+    def restart(self) -> None:
+        """Start it again after a crash."""
+        self._log.close()
+        self.__enter__()
+
     def _answers(self) -> bool:
         try:
             return bool(self.graphql("{ version }").get("version"))

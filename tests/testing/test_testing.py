@@ -332,6 +332,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "rule", "seen"), BROKEN, ids=lambda x: getattr(x, "__name__", ""))
 def test_a_processor_that_breaks_a_rule_is_told_which(
     make: Callable[[], Processor], rule: str, seen: str
@@ -360,6 +361,7 @@ def test_a_good_processor_holds_the_contract() -> None:
     assert_contract(Prompts())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processor", load_processors().processors, ids=lambda p: p.name)
 def test_our_own_processors_hold_the_contract(processor: Processor) -> None:
     assert_contract(processor)
@@ -393,6 +395,7 @@ def test_a_session_that_is_being_written_or_holds_odd_lines_can_be_tried_on() ->
     assert_contract(Prompts(), content + b'{"type":"user","mess')
 
 
+@pytest.mark.slow
 def test_of_a_long_session_the_beginning_is_tried_out() -> None:
     content = example_session().content
     long = content * (400_000 // len(content))

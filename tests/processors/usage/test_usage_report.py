@@ -489,6 +489,7 @@ def test_the_asset_links_its_files_and_names_nobody(
     assert event.metadata["link"] == dg.MetadataValue.url("https://example.org/reports/usage.html")
 
 
+@pytest.mark.slow
 def test_it_is_asked_for_at_once_and_then_once_an_hour_if_something_changed(
     examples: Pipeline, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

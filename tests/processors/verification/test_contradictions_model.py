@@ -95,6 +95,7 @@ def test_one_question_for_the_new_item_and_its_answer_is_stored(
     ]
 
 
+@pytest.mark.slow
 def test_a_provider_that_is_down_costs_nothing_but_time(pipeline: Pipeline, llm: FakeLLM) -> None:
     provider(llm).verdicts = None
     report = run(pipeline)

@@ -248,6 +248,7 @@ def test_what_many_facts_name_makes_no_duplicate_of_any_two(
     assert counts(pipeline)[2] == 3, "they are no longer common"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_relations_are_those_of_the_items_that_are_there_whatever_came_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -291,6 +292,7 @@ def test_confidence_is_aged_when_it_is_read(pipeline: Pipeline) -> None:
     assert aged[MONTHLY] == (0.90, 0.40)
 
 
+@pytest.mark.slow
 def test_the_order_in_which_sessions_arrive_does_not_matter(tmp_path: Path) -> None:
     """Through the store, batch by batch, some read twice: the same rows in all four tables."""
     wanted = None

@@ -304,6 +304,7 @@ def crowd(rng: random.Random, sessions: int) -> list[list[Observation]]:
     return made
 
 
+@pytest.mark.slow
 def test_the_order_of_reading_does_not_matter() -> None:
     """200 permutations of 12 sessions, in batches, with some taken back and read again: the same
     items, evidence and contradictions."""

@@ -116,6 +116,7 @@ def test_forget_that_cannot_be_finished_deletes_nothing(pipeline: Pipeline) -> N
     assert holding(pipeline, "") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("go", [purge, forget])
 @pytest.mark.parametrize("reviewed", [False, True], ids=["pending", "approved"])
 def test_what_a_person_taught_goes_with_their_sessions(

@@ -68,6 +68,7 @@ def found_in(text: str | bytes) -> list[str]:
     return [canary for canary in CANARIES if canary.encode() in text]
 
 
+@pytest.mark.slow
 def test_a_run_with_a_model_leaves_no_secret_anywhere(
     tmp_path: Path, llm: FakeLLM, capfd: pytest.CaptureFixture[str]
 ) -> None:
