@@ -19,7 +19,8 @@ import pytest
 from dagster_dev import DagsterDev
 from helpers import EXAMPLES
 from places import ROOT
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import Store, open_store
 
 PAGE = (ROOT / "docs" / "in-your-project.md").read_text("utf-8")
 (SCAFFOLD,) = re.findall(r"^dg (scaffold defs \S+) agents$", PAGE, re.MULTILINE)
@@ -131,6 +132,11 @@ def dev(project: Path) -> Iterator[DagsterDev]:
         yield found
 
 
+def store(project: Path, instance: str) -> Store:
+    """Where the scaffolded defs.yaml put it."""
+    return open_store(Settings(database=project / "var" / instance / "sessions.duckdb"))
+
+
 def metadata(dev: DagsterDev, asset: str) -> Mapping[str, object]:
     """That of the asset's last materialization."""
     node = dev.graphql(MATERIALIZED, a={"path": asset.split("/")})["assetNodeOrError"]
@@ -160,9 +166,8 @@ def test_both_sensors_run_side_by_side_and_fill_each_its_own_database(
             (run,) = dev.wait(lambda n=name: dev.ended(at_least=1, processor=n), f"run of {name}")
             assert run["status"] == "SUCCESS"
             assert run["tags"]["dagster/sensor_name"] == f"{processor}_sensor_{instance}"
-        database = Store(project / "var" / instance / "sessions.duckdb")
         users = "SELECT DISTINCT username FROM usage_messages"
-        assert database.query(users)[0][1] == [(user,)]
+        assert store(project, instance).query(users)[0][1] == [(user,)]
         first = f"{instance}/usage_messages"
         dev.wait(lambda a=first: dev.check(a, "freshness"), f"evaluated check of {instance}", 90)
     (found,) = dev.graphql(NAMES)["repositoriesOrError"]["nodes"]
@@ -188,7 +193,7 @@ def test_an_asset_downstream_reads_the_table_and_the_hosts_own_assets_still_work
     assert dev.wait(ends, "end of the three runs", 120) == {"SUCCESS"}
     assert metadata(dev, "usage_daily") == {"store": "the host's own"}
     tokens = "SELECT sum(output_tokens)::BIGINT FROM usage_daily"
-    ((expected,),) = Store(project / "var" / "agents" / "sessions.duckdb").query(tokens)[0][1]
+    ((expected,),) = store(project, "agents").query(tokens)[0][1]
     assert expected > 1000
     assert metadata(dev, "tokens_of_agents")["output_tokens"] == expected
     assert metadata(dev, "agents/usage_daily")["dagster/row_count"] > 1

@@ -19,7 +19,7 @@ from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, concerns, in_flight, reports_of
 from session_pipeline_dagster.orchestration.sensors import processor_sensor
 from session_pipeline_dagster.settings import Root, Settings
-from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.database import open_store
 
 A, B = Names(("team", "a"), "a"), Names(("team", "b"), "b")
 AT_ONCE = timedelta(microseconds=1)
@@ -52,7 +52,7 @@ class Two:
         return dg.Definitions.merge(host(), *parts)
 
     def rows(self, names: Names) -> list[object]:
-        found = Store(self.settings(names).database).query("SELECT session_file FROM echo_rows")
+        found = open_store(self.settings(names)).query("SELECT session_file FROM echo_rows")
         return [row[0] for row in found[0][1]]
 
 
@@ -154,7 +154,7 @@ def test_every_step_of_an_instance_works_under_its_names(tmp_path: Path, two: Tw
         assert {e.asset_key for e in made.get_asset_check_evaluations()} <= {
             A.key(key.path[-1]) for key in named.resolve_asset_graph().get_all_asset_keys()
         }
-    (count,) = Store(settings.database).query("SELECT count(*) FROM knowledge_items")[0][1]
+    (count,) = open_store(settings).query("SELECT count(*) FROM knowledge_items")[0][1]
     assert count[0] > 1
     assert (settings.reports / "usage.html").exists()
 
