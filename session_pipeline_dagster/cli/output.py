@@ -62,6 +62,9 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
             )
     for report in reports:
         _print_details(console, report)
+    if left_out := max((report.left_out for report in reports), default=0):
+        entries = "1 entry is" if left_out == 1 else f"{left_out:,} entries are"
+        _line(console, f"{entries} left out; `session-pipeline status` says why")
     for failed in registry.failed:
         _say(console, "plugin failed", f"{failed.name} ({failed.target}): {failed.error}")
     for report in reports:
@@ -72,7 +75,7 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
 
 
 def _print_details(console: Console, report: BatchReport) -> None:
-    """What a processor counted, which files failed, what was left out."""
+    """What a processor counted, which files failed."""
     numbers = [f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n]
     if numbers:
         console.print(f"{report.processor}: {', '.join(numbers)}")
@@ -80,8 +83,6 @@ def _print_details(console: Console, report: BatchReport) -> None:
         console.print(f"{report.processor}: {_deletions(report)}", soft_wrap=True)
     for key, error in report.errors_detail[:_MANY]:
         _say(console, "failed", f"{report.processor}: {key}: {error}")
-    if report.left_out:
-        _line(console, f"{report.left_out} entries left out; `session-pipeline status` says why")
 
 
 def _deletions(report: BatchReport) -> str:

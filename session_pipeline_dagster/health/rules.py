@@ -82,7 +82,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         return Finding("freshness", status, detail, numbers)
 
     if not o.files:
-        return say(Status.OK, _no_files(s))
+        return say(Status.OK, _no_files(s) + _unread(o))
     late = _older(s, o.pending, limits.grace)
     # A failed file from before the last success is no sign that the pipeline stands still.
     missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
@@ -100,7 +100,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             f"of `{s.job}` says, or launch `{s.job}`",
         )
     if not o.pending:
-        return say(Status.OK, f"all {o.files} session files are processed")
+        return say(Status.OK, f"all {o.files} session files are processed{_unread(o)}")
     when = "not yet" if s.processed is None else _clock(s.processed)
     oldest = f", the oldest for {_span(_oldest(s, o.waiting))}" if o.waiting else ""
     return say(
@@ -308,6 +308,13 @@ def _no_files(s: Snapshot) -> str:
     if s.processed is None:
         return "no session files"
     return "no session files, though some were processed earlier; is the right folder mounted?"
+
+
+def _unread(o: Outlook) -> str:
+    """Files that nobody reads are no sessions that were processed."""
+    if not o.unread:
+        return ""
+    return f"; {o.unread} more are left out: no reader; `session-pipeline status` lists them"
 
 
 def _failed(o: Outlook) -> str:

@@ -64,6 +64,7 @@ class Outlook:
         quarantined: pending files that were given up.
         failed: keys of due files that failed before.
         outdated: how many files have rows of another version of the processor.
+        unread: how many files no reader claims; they are none of `files`.
     """
 
     files: int
@@ -74,6 +75,7 @@ class Outlook:
     quarantined: Sequence[SessionFile]
     failed: frozenset[str] = frozenset()
     outdated: int = 0
+    unread: int = 0
 
     @property
     def pending(self) -> list[SessionFile]:
@@ -111,7 +113,7 @@ def look(
     now: datetime,
 ) -> Outlook:
     """Sort the files on disk by what is to be done with them."""
-    count = outdated = 0
+    count = outdated = unread = 0
     due: list[SessionFile] = []
     found: dict[Currency, list[SessionFile]] = {kind: [] for kind in Currency}
     backing_off: list[SessionFile] = []
@@ -126,6 +128,7 @@ def look(
             failure = None
         if kind is not Currency.PENDING and failure is None:
             found[kind].append(file)
+            unread += state is not None and state.left_out is not None
         elif failure is None:
             due.append(file)
         # A failure of this very content: it is pending even where stat sees no change.
@@ -138,7 +141,8 @@ def look(
     due.sort(key=lambda file: (_attempts(failures, file), file.signature.mtime_ns, file.key))
     suspect, unsigned = found[Currency.SUSPECT], found[Currency.UNSIGNED]
     failed = frozenset(file.key for file in due if file.key in failures)
-    return Outlook(count, due, suspect, unsigned, backing_off, quarantined, failed, outdated)
+    read = count - unread
+    return Outlook(read, due, suspect, unsigned, backing_off, quarantined, failed, outdated, unread)
 
 
 def _holds(failure: Failure, file: SessionFile, version: int) -> bool:

@@ -89,7 +89,7 @@ def parse(content: bytes) -> Transcript:
     """Read the complete lines of one session file.
 
     Args:
-        content: whole lines, as `sessions.complete_part` cuts them; a BOM and CRLF are fine.
+        content: whole lines, as `sources.snapshot.complete_part` cuts them. BOM, CRLF: fine.
     """
     content = content.removeprefix(BOM)
     head = content[:_SKIPS_START_BY]

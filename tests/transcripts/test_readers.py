@@ -1,6 +1,7 @@
 """Which reader claims a session file, and what becomes of a file that none claims."""
 
 import json
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from helpers import EchoProcessor, Pipeline, make_pipeline, session_line, write_session
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.health.checkup import examine
+from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.sources.local import LocalSource
@@ -212,3 +215,14 @@ def test_without_a_reader_of_our_own_nothing_begins(entries: list[EntryPoint]) -
 
 def test_a_reader_that_failed_is_among_the_failed_plugins() -> None:
     assert load_processors().failed == installed_readers().failed == ()
+
+
+def test_what_nobody_reads_is_not_called_processed(pipeline: Pipeline) -> None:
+    echo, now = EchoProcessor(), datetime.now(UTC)
+    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(CODEX)
+    pipeline.run(echo)
+    found = examine([echo], pipeline.source, pipeline.store, pipeline.settings, now)
+    freshness = found.findings["echo"][0]
+    assert freshness.status is Status.OK
+    assert freshness.numbers["session_files"] == 0
+    assert "1 more are left out: no reader" in freshness.detail
