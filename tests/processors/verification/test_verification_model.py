@@ -414,9 +414,9 @@ def test_a_turn_of_two_megabytes_is_shortened_and_its_quotes_still_verify(
 ) -> None:
     text = f"{FACT}\n{'a log line without end, ' * 90_000}\nthat is all"
     write(pipeline, "alice/p/a.jsonl", [said("user", text)])
-    begun = time.monotonic()
+    begun = time.process_time()
     pipeline.run(VerificationProcessor())
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
     assert len(llm.bodies[0]) < 20_000
     assert "characters left out" in json.dumps(llm.requests[0])
     assert len(stored(pipeline)) == 1

@@ -149,9 +149,9 @@ def test_redacting_twice_is_redacting_once(pieces: list[str]) -> None:
 def test_the_time_is_linear_in_the_text(unit: str) -> None:
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))
-        begun = time.perf_counter()
+        begun = time.process_time()
         redact(text)
-        return time.perf_counter() - begun
+        return time.process_time() - begun
 
     # Quadratic time would be minutes.
     assert seconds(1_000_000) < 3

@@ -142,9 +142,9 @@ def test_the_same_text_gives_the_same_detections() -> None:
     "unit", ["no, ", "yes ", "a. ", "not ", "the x is ", "FYI ", "```\n", "> x\n", "\n", "x" * 700]
 )
 def test_a_huge_turn_is_read_in_no_time(unit: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     found("It is so.", unit * (2_000_000 // len(unit)))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(
