@@ -72,7 +72,8 @@ def run_batch(
     report = _opened(processor, seen, source.readers.agents)
     cap = settings.cap(processor.name) if options.max_files is None else options.max_files
     tasks = _tasks(seen, processor, cap, verify=options.verify)
-    writer = Writer(processor, store, settings.batch_bytes, seen.known, report, options.run_id)
+    size = settings.batch_bytes
+    writer = Writer(processor, store, size, seen.known, report, options.run_id, seen.begun)
     if not options.verify:
         writer.sign(seen.outlook.unsigned)
     safe, risky = apart(tasks, seen.known.failures)
@@ -95,8 +96,10 @@ def run_batch(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a pass sees before it touches a file; `chosen` are the files it was asked for."""
+    """What a pass sees before it touches a file; `chosen` are the files it was asked for, `begun`
+    is before the first look."""
 
+    begun: datetime
     scan: Scan
     deletions: Deletions
     known: Known
@@ -113,9 +116,9 @@ def _look(
     steps: Trail,
 ) -> _Seen:
     """Look at files and store; settles what is gone and marks what is to be done again."""
+    now = datetime.now(UTC)
     scan = source.scan()
     known = _known(processor, store, steps)
-    now = datetime.now(UTC)
     deletions = settle(processor, scan, known, store, settings, now)
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
@@ -124,7 +127,7 @@ def _look(
         store.mark_outdated(processor.name, again)
         known = store.known(processor)
     outlook = look(chosen, known.states, known.failures, processor.version, now)
-    return _Seen(scan, deletions, known, chosen, outlook)
+    return _Seen(now, scan, deletions, known, chosen, outlook)
 
 
 def _again(
@@ -261,7 +264,8 @@ def _known(processor: Processor, store: Store, steps: Trail) -> Known:
             return known
         if not known.prepared:
             store.prepare(processor)
-        store.commit(processor, Batch(failures=failures))
+        first = datetime.fromtimestamp(min(crumb.begun for crumb in crumbs), UTC)
+        store.commit(processor, Batch(failures=failures, begun=first))
     return store.known(processor)
 
 

@@ -61,11 +61,13 @@ class Writer:
         known: Known,
         report: BatchReport,
         run_id: str | None,
+        begun: datetime,
     ) -> None:
         self._processor, self._store, self._batch_bytes = processor, store, batch_bytes
         self._known, self._report, self._run_id = known, report, run_id
         self.fates: dict[str, Fate] = {}
-        self._batch = Batch()
+        self._looked_at = begun
+        self._batch = Batch(begun=begun)
         self._begun, self._bytes = time.monotonic(), 0
 
     def sign(self, files: Sequence[SessionFile]) -> None:
@@ -136,7 +138,7 @@ class Writer:
 
     def commit(self) -> None:
         """Write what has been taken so far."""
-        batch, self._batch, self._bytes = self._batch, Batch(), 0
+        batch, self._batch, self._bytes = self._batch, Batch(begun=self._looked_at), 0
         self._commit(batch)
         self._begun = time.monotonic()
 
@@ -188,4 +190,4 @@ class Writer:
             return
         problem = Problem(type(error).__name__, str(error))
         batch.failures += [self._fail(refused(done, problem)) for done in batch.done]
-        self._commit(Batch(signed=batch.signed, failures=batch.failures, journal=batch.journal))
+        self._commit(Batch({}, [], batch.signed, batch.failures, batch.journal, batch.begun))

@@ -1,6 +1,6 @@
 """What one transaction writes. Filled by the runner, written by the store."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -53,7 +53,8 @@ class Signed:
 class Batch:
     """What one transaction writes: rows (by table, in parts) and records.
 
-    `journal` are rows that are added and never replaced, whatever became of their files.
+    `journal` are rows that are added and never replaced, whatever became of their files. `begun`:
+    when its pass began to look at files; what was forgotten since is not written.
     """
 
     rows: dict[str, list["Packed"]] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Batch:
     signed: list[Signed] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     journal: dict[str, list["Packed"]] = field(default_factory=dict)
+    begun: datetime | None = None
 
     def __bool__(self) -> bool:
         return bool(self.done or self.signed or self.failures or self.journal)
@@ -78,6 +80,20 @@ class Batch:
             self.signed,
             self.failures,
             self.journal,
+            self.begun,
+        )
+
+    def forgetting(self, is_forgotten: Callable[[str], bool]) -> "Batch":
+        """The batch without anything about these files."""
+        from session_pipeline_dagster.store.columns import not_of_files  # noqa: PLC0415  see store.write.arrow_schema
+
+        return Batch(
+            {name: not_of_files(parts, is_forgotten) for name, parts in self.rows.items()},
+            [d for d in self.done if not is_forgotten(d.session_file)],
+            [s for s in self.signed if not is_forgotten(s.session_file)],
+            [f for f in self.failures if not is_forgotten(f.session_file)],
+            {name: not_of_files(parts, is_forgotten) for name, parts in self.journal.items()},
+            self.begun,
         )
 
     def halves(self) -> "tuple[Batch, Batch]":
@@ -85,4 +101,4 @@ class Batch:
         keys = [d.session_file for d in self.done]
         first, second = keys[: len(keys) // 2], keys[len(keys) // 2 :]
         rest = self.without(first)
-        return self.without(second), Batch(rest.rows, rest.done)
+        return self.without(second), Batch(rest.rows, rest.done, begun=self.begun)

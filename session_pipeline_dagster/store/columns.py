@@ -4,7 +4,7 @@ A value that does not fit its column is the processor's mistake and costs one fi
 which table and column. What the types are is said by the DDL and read by `write.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -86,11 +86,20 @@ def _stream(part: Packed) -> pa.RecordBatchReader:
 
 def of_files(parts: Sequence[Packed], keys: Collection[str]) -> list[Packed]:
     """The rows of these files only."""
+    return _where(parts, lambda key: key in keys)
+
+
+def not_of_files(parts: Sequence[Packed], is_left_out: Callable[[str], bool]) -> list[Packed]:
+    """The rows of all other files."""
+    return _where(parts, lambda key: not is_left_out(key))
+
+
+def _where(parts: Sequence[Packed], is_kept: Callable[[str], bool]) -> list[Packed]:
     kept = []
     for part in parts:
         rows = _stream(part).read_all()
-        of_these = [key in keys for key in rows["session_file"].to_pylist()]
-        kept.append(pack(rows.filter(pa.array(of_these, pa.bool_()))))
+        which = [is_kept(key) for key in rows["session_file"].to_pylist()]
+        kept.append(pack(rows.filter(pa.array(which, pa.bool_()))))
     return kept
 
 

@@ -170,7 +170,7 @@ class Store:
 
         Returns:
             Files left out because someone else processed them since they were read, so that rows
-            can no longer be appended to what was there.
+            can no longer be appended to what was there; or because they were forgotten since.
 
         Raises:
             RowsRefused: a constraint of a table refused a row; nothing was written.
@@ -187,8 +187,12 @@ class Store:
         appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
         with self.transaction() as connection:
             overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
-            self._write(connection, processor, batch.without(overtaken), now, run_id)
-        return overtaken
+            rest = batch.without(overtaken)
+            if batch.begun and (is_forgotten := forget.forgotten(connection, batch.begun)):
+                rest = rest.forgetting(is_forgotten)
+            self._write(connection, processor, rest, now, run_id)
+        kept = {done.session_file for done in rest.done}
+        return frozenset(d.session_file for d in batch.done if d.session_file not in kept)
 
     def _write(
         self,

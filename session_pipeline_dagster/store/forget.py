@@ -4,14 +4,19 @@ What is derived from them hears of it as of any other change and is computed ane
 left alone: a derivation that finds its own rows changed would see nothing to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
+from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store import write
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+_LONGEST_PASS = timedelta(days=30)
+"""No pass that began before it is still at work."""
 
 
 def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]) -> None:
@@ -33,6 +38,26 @@ def forget(
     derived = {table for processor in processors for table in derived_tables(processor)}
     tables = _tables(connection, "session_file")
     write.delete_rows(connection, [table for table in tables if table not in derived], keys)
+    now = datetime.now(UTC)
+    connection.execute(
+        "DELETE FROM session_forgotten WHERE forgotten_at < ?", [now - _LONGEST_PASS]
+    )
+    write.register(connection, "digests", [_digest(key) for key in keys])
+    connection.execute("INSERT INTO session_forgotten SELECT session_file, ? FROM digests", [now])
+
+
+def forgotten(connection: "DuckDBPyConnection", since: datetime) -> Callable[[str], bool] | None:
+    """Whether a file was forgotten since: a pass that began before may hold its content.
+
+    Returns None where none was.
+    """
+    sql = "SELECT key_digest FROM session_forgotten WHERE forgotten_at >= ?"
+    digests = {row[0] for row in connection.execute(sql, [since]).fetchall()}
+    return (lambda key: _digest(key) in digests) if digests else None
+
+
+def _digest(key: str) -> str:
+    return content_hash(key.encode())
 
 
 def count(connection: "DuckDBPyConnection", keys: Sequence[str]) -> dict[str, int]:

@@ -21,6 +21,8 @@ STEPS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS left_out VARCHAR",
         "ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS readers VARCHAR",
         "ALTER TABLE session_processor_failures ADD COLUMN IF NOT EXISTS root VARCHAR",
+        """CREATE TABLE IF NOT EXISTS session_forgotten
+        (key_digest VARCHAR, forgotten_at TIMESTAMPTZ)""",
         # Until now a key was all that said it.
         f"UPDATE session_processor_state SET root = {_ROOT_OF_KEY} WHERE root IS NULL",
         f"UPDATE session_processor_failures SET root = {_ROOT_OF_KEY} WHERE root IS NULL",

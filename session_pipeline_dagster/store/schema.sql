@@ -50,5 +50,9 @@ CREATE TABLE IF NOT EXISTS session_processor_failures (
 -- What the tables and views of a processor were last made from.
 CREATE TABLE IF NOT EXISTS session_processor_declarations (processor_name VARCHAR, digest VARCHAR);
 
+-- What was forgotten, as digests of keys, which name nobody: what a pass had read before is not
+-- written after it.
+CREATE TABLE IF NOT EXISTS session_forgotten (key_digest VARCHAR, forgotten_at TIMESTAMPTZ);
+
 -- Parts of roll-ups that commits have touched and no refresh has seen yet.
 CREATE TABLE IF NOT EXISTS session_rollup_changes (rollup VARCHAR, part VARCHAR);

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from helpers import (
 from knowledge_lines import FISCAL, WEEKLY
 from lines import UsagePipeline, assistant, tool, usage
 from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.errors import Permanent, SourceUnavailable
 from session_pipeline_dagster.passes.deletions import missing
 from session_pipeline_dagster.passes.options import Options
@@ -502,3 +504,52 @@ def test_a_name_is_data_and_no_pattern(pipeline: Pipeline, name: str) -> None:
 
 def test_settings_without_a_word_keep_rows() -> None:
     assert Settings().on_delete is OnDelete.KEEP
+
+
+class Noting(EchoProcessor):
+    """Also keeps a journal, as of what a file has cost."""
+
+    def __init__(self, hook: Callable[[Session], object] | None = None) -> None:
+        super().__init__(hook)
+        self.journals = {"echo_costs": "session_file VARCHAR, cost BIGINT"}
+
+    def process(self, session: Session) -> ProcessorResult:
+        session.notes.add("echo_costs", (session.key, 1))
+        return super().process(session)
+
+
+def everything(pipeline: Pipeline) -> str:
+    tables = pipeline.select("SELECT table_name FROM duckdb_tables() ORDER BY 1")
+    return str([pipeline.select(f"FROM {t}") for (t,) in tables if t != "session_forgotten"])
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_forget_wins_against_a_pass_that_has_read_before(pipeline: Pipeline, failing: bool) -> None:
+    def meanwhile(session: Session) -> None:
+        if session.user == "bob":
+            for path in (pipeline.root / "alice").iterdir():
+                path.unlink()
+            pipeline.store.forget([noting], [f"alice/s{n:02}.jsonl" for n in range(3)])
+        elif failing:
+            raise Permanent("no use")
+
+    noting = Noting(meanwhile)
+    (pipeline.root / "bob" / "t.jsonl").touch()
+    report = pipeline.run(noting)
+    assert len(noting.calls) == 4
+    assert noting.calls[-1] == "bob/t.jsonl", "alice's were read before they were forgotten"
+    assert report.processed == 1
+    assert "alice" not in everything(pipeline)
+    assert "bob/t.jsonl" in everything(pipeline)
+    noting.hook = None
+    assert pipeline.run(noting).processed == 0
+
+
+def test_a_file_that_was_forgotten_and_is_still_there_is_read_by_the_next_pass(
+    pipeline: Pipeline,
+) -> None:
+    noting = Noting()
+    pipeline.run(noting)
+    pipeline.store.forget([noting], [KEY])
+    assert KEY not in everything(pipeline)
+    assert pipeline.run(noting).processed == 1
