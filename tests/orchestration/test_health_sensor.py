@@ -58,7 +58,7 @@ def held(database: Path) -> Iterator[int]:
 
 def test_every_check_is_said_once_and_then_only_what_changes(sensor: Sensor) -> None:
     first = sensor.tick()
-    assert len(first) == 6
+    assert len(first) == 7
     assert set(first.values()) == {"ok"}
     assert sensor.tick() == {}
     sensor.location.file("x/s.jsonl", age=2 * HOUR)
@@ -84,7 +84,7 @@ def test_everything_is_said_again_after_an_hour_and_after_a_clock_was_set_back(s
         for said in memory["said"].values():
             said["at"] = datetime.now(UTC).timestamp() - seconds
         sensor.cursor = msgspec.json.encode(memory).decode()
-        assert len(sensor.tick()) == 6
+        assert len(sensor.tick()) == 7
         assert sensor.tick() == {}
 
 
@@ -93,7 +93,7 @@ def test_everything_is_said_again_after_a_materialization(sensor: Sensor) -> Non
     sensor.tick()
     first = health_asset(sensor.location.processors[0])
     sensor.instance.report_runless_asset_event(dg.AssetMaterialization(first))
-    assert len(sensor.tick()) == 6
+    assert len(sensor.tick()) == 7
     assert sensor.tick() == {}
 
 
@@ -119,7 +119,7 @@ def test_a_busy_database_keeps_the_last_result_until_it_lasts_longer_than_the_gr
         assert sensor.tick() == {}
     again = sensor.tick()
     assert again["freshness"] == "warning"
-    assert len(again) == 6
+    assert len(again) == 7
 
 
 def test_the_cadence_is_a_setting() -> None:
