@@ -126,7 +126,8 @@ def _look(
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
         known = store.known(processor)
-    outlook = look(chosen, known.states, known.failures, processor.version, now)
+    # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
+    outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
     return _Seen(now, scan, deletions, known, chosen, outlook)
 
 
