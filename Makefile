@@ -21,7 +21,7 @@ FREE = import socket, sys; s = socket.socket(); \
 
 # More than cores: half of the tests' time is waiting. Long files begin first (tests/conftest.py).
 # Compiled code is kept, for hundreds of interpreters are started.
-WORKERS ?= 4
+WORKERS ?= 6
 PYTEST = unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

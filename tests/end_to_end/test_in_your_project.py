@@ -74,7 +74,7 @@ MATERIALIZED = """query($a: AssetKeyInput!) { assetNodeOrError(assetKey: $a) { .
 USERS = {"agents": "alice", "team": "bob"}
 """Instance -> whose sessions are in its root."""
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=60)
 
 
 def dg(arguments: str, folder: Path, source: str = ".") -> str:

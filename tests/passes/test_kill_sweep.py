@@ -38,7 +38,7 @@ def kill(folder: Path, name: str, how: str, count: int) -> dict[str, Any]:
     return json.loads(found.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_a_kill_at_any_step_of_a_batch_leaves_whole_files_and_the_next_pass_does_the_rest(
     tmp_path: Path, name: str

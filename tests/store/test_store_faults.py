@@ -123,7 +123,7 @@ def test_a_full_disk_fails_the_pass_in_words_and_costs_nothing(tmp_path: Path, r
     assert pipeline.rows() == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_a_database_that_is_held_for_20_seconds_is_waited_for(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path).having(lock_timeout=timedelta(seconds=60))
     write_many(pipeline.root, 3)

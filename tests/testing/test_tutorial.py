@@ -185,7 +185,7 @@ def test_every_rule_that_is_tried_is_on_the_page() -> None:
 # --- the walk; in this order ---
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_the_wheel_holds_what_is_needed(walk: Walk) -> None:
     with zipfile.ZipFile(walk.wheel) as wheel:
         names = set(wheel.namelist())
