@@ -14,6 +14,8 @@ from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.processors.verification.knowledge.export import MARK, Fact, bundle
 from teller import run, tell
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., Result]
 RECENT = f"{datetime.now(UTC):%Y-%m-%d}"
 

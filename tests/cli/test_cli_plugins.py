@@ -13,6 +13,8 @@ from test_cli import Cli, assert_one_clear_line
 
 from helpers import append, write_session
 
+pytestmark = pytest.mark.slow
+
 PICKY = """
 from datetime import timedelta
 from session_pipeline_dagster.contract.processor import ProcessorResult

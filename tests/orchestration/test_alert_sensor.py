@@ -19,6 +19,8 @@ from session_pipeline_dagster.orchestration.alerts import alert_sensor
 from session_pipeline_dagster.settings import AlertLevel, Settings
 from webhook import Webhook
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = timedelta(microseconds=1)
 FRESHNESS = dg.AssetCheckKey(dg.AssetKey("verification_rows"), "freshness")
 

@@ -30,6 +30,8 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.file.place import DuckDBFile
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(sys.executable).with_name("session-pipeline")
 
 FILL = """

@@ -28,6 +28,8 @@ from session_pipeline_dagster.testing import contract as rules
 from session_pipeline_dagster.testing.odd import odd_fields, odd_files, odd_lines
 from session_pipeline_dagster.transcripts.claude_code import parse
 
+pytestmark = pytest.mark.slow
+
 
 class Prompts:
     """A good processor: one row per prompt. Below, each class breaks one rule of the contract."""

@@ -16,6 +16,8 @@ from session_pipeline_dagster.processors.verification.models.model import Call
 from session_pipeline_dagster.processors.verification.models.provider import retry_after
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 
+pytestmark = pytest.mark.slow
+
 FOUND = answer(detection(0, "the quote of it"))
 
 

@@ -20,6 +20,8 @@ from session_pipeline_dagster.processors.verification.models.calls import schema
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 from session_pipeline_dagster.sources.snapshot import content_hash
 
+pytestmark = pytest.mark.slow
+
 QUOTE = "the rate is always that of the invoice date"
 LEDGER = "SELECT session_file, outcome, input_tokens, run_id FROM llm_calls ORDER BY ALL"
 

@@ -17,6 +17,8 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.settings import Extractor, ModelSettings
 
+pytestmark = pytest.mark.slow
+
 CANARIES = [part for secret, _ in SECRETS for part in secret.split("\n")]
 
 
