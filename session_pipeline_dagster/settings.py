@@ -67,6 +67,18 @@ class ModelSettings:
     tokens_per_run: int | None = None  # SESSION_PIPELINE_TOKENS_PER_RUN
 
 
+class Personal(Enum):
+    """Personal data that can be taken out of what people said, as secrets are."""
+
+    CARDS = "cards"
+    IBANS = "ibans"
+    MAIL = "mail"
+    PHONES = "phones"
+
+
+DEFAULT_PERSONAL = frozenset({Personal.CARDS, Personal.IBANS})
+
+
 class OnDelete(Enum):
     """What becomes of the rows of a deleted file.
 

@@ -136,7 +136,7 @@ def test_a_new_version_of_verification_asks_no_model_until_it_is_told_to(
         pipeline = pipeline_asking(tmp_path, llm.settings())
         paths = [write(pipeline, f"alice/p/{n}.jsonl", conversation(FACT)) for n in range(3)]
         assert pipeline.run(VerificationProcessor()).processed == len(llm.bodies) == 3
-        monkeypatch.setattr(VerificationProcessor, "version", 2)
+        monkeypatch.setattr(VerificationProcessor, "version", VerificationProcessor.version + 1)
         report = pipeline.run(VerificationProcessor())
         assert (report.scanned, len(llm.bodies)) == (0, 3)
         assert outdated(pipeline, VerificationProcessor()) == 3
