@@ -152,6 +152,7 @@ class Settings:
     alert_delay: timedelta | None = None
     ui_url: str | None = None  # DAGSTER_UI_URL
     model: ModelSettings = ModelSettings()
+    personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
 
     @property
     def reports(self) -> Path:
@@ -235,6 +236,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
         ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         model=_model(env),
+        personal=_personal(values.text(env, "SESSION_PIPELINE_REDACT_PERSONAL")),
     )
 
 
@@ -342,6 +344,19 @@ def _on_delete(text: str) -> OnDelete:
     except ValueError:
         message = f"SESSION_PIPELINE_ON_DELETE is {text!r}; it takes keep or purge"
         raise SettingsError(message) from None
+
+
+def _personal(text: str | None) -> frozenset[Personal]:
+    if text is None:
+        return DEFAULT_PERSONAL
+    names = text.replace(",", " ").split()
+    try:
+        return frozenset() if names == ["none"] else frozenset(map(Personal, names))
+    except ValueError:
+        raise SettingsError(
+            f"SESSION_PIPELINE_REDACT_PERSONAL is {text!r}; it takes some of cards, ibans, mail, "
+            "phones, or none"
+        ) from None
 
 
 def _roots_text(env: Mapping[str, str]) -> str:

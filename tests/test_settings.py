@@ -14,6 +14,7 @@ from session_pipeline_dagster.settings import (
     Extractor,
     Layout,
     OnDelete,
+    Personal,
     Root,
     Settings,
     parse_roots,
@@ -107,6 +108,12 @@ SET = [
     ),
     ("SESSION_PIPELINE_MODEL_SESSIONS", "2", lambda s: s.model.sessions_at_once, 2),
     ("SESSION_PIPELINE_TOKENS_PER_RUN", "500", lambda s: s.model.tokens_per_run, 500),
+    (
+        "SESSION_PIPELINE_REDACT_PERSONAL",
+        "mail, cards",
+        lambda s: s.personal,
+        {Personal.MAIL, Personal.CARDS},
+    ),
     ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
     ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),
     ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),
@@ -238,6 +245,20 @@ def test_what_is_no_date_is_an_error(text: str) -> None:
 def test_what_is_to_be_done_about_deleted_files_is_keep_or_purge(text: str) -> None:
     with pytest.raises(SettingsError, match=r"SESSION_PIPELINE_ON_DELETE is .* keep or purge"):
         read_settings({"SESSION_PIPELINE_ON_DELETE": text})
+
+
+def test_personal_data_is_named_or_none_of_it() -> None:
+    assert read_settings({}).personal == {Personal.CARDS, Personal.IBANS}
+    assert read_settings({"SESSION_PIPELINE_REDACT_PERSONAL": "none"}).personal == frozenset()
+    assert read_settings({"SESSION_PIPELINE_REDACT_PERSONAL": "phones"}).personal == {
+        Personal.PHONES
+    }
+
+
+@pytest.mark.parametrize("text", ["names", "none mail", "CARDS"])
+def test_other_personal_data_is_an_error(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"REDACT_PERSONAL is .* cards, ibans, mail, phones"):
+        read_settings({"SESSION_PIPELINE_REDACT_PERSONAL": text})
 
 
 @pytest.mark.parametrize("text", ["user", "Users", "flat"])

@@ -4,10 +4,13 @@ Only declarations are read here, because every start of every process reads them
 `detection/` and `asking_processor.py`, what comes of it over all sessions in `knowledge/`.
 """
 
+from copy import copy
+from functools import partial
+
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.models.build import build_model
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.settings import DEFAULT_PERSONAL, Settings
 
 
 class VerificationProcessor(Declared):
@@ -17,6 +20,8 @@ class VerificationProcessor(Declared):
     says which turns it has seen, and their digest whether they are still the same.
     """
 
+    _personal = DEFAULT_PERSONAL
+
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """The processor of one pass: rules, or the model of the settings.
 
@@ -25,16 +30,21 @@ class VerificationProcessor(Declared):
         """
         model = build_model(settings.model)
         if model is None:
-            return self
+            begun = copy(self)
+            begun._personal = settings.personal
+            return begun
         from session_pipeline_dagster.processors.verification.asking_processor import (  # noqa: PLC0415  see process
             asking_processor,
         )
+        from session_pipeline_dagster.processors.verification.redaction import redact  # noqa: PLC0415  see process
 
-        return asking_processor(model, settings.model, run_id, self.version)
+        clean = partial(redact, personal=settings.personal)
+        return asking_processor(model, settings.model, run_id, self.version, clean)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""
         # Its phrases take 0.1 s to compile, which a start or another processor need not pay.
         from session_pipeline_dagster.processors.verification.detection.reading import read_by_rules  # noqa: PLC0415
+        from session_pipeline_dagster.processors.verification.redaction import redact  # noqa: PLC0415
 
-        return read_by_rules(session, self.version)
+        return read_by_rules(session, self.version, partial(redact, personal=self._personal))

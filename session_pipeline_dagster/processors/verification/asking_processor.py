@@ -1,6 +1,6 @@
 """The processor of a pass that asks a model: new turns only, within a budget of tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -38,23 +38,37 @@ class _Memo(msgspec.Struct, frozen=True):
 
 
 def asking_processor(
-    model: Model, settings: ModelSettings, run_id: str | None, version: int
+    model: Model,
+    settings: ModelSettings,
+    run_id: str | None,
+    version: int,
+    clean: Callable[[str], str],
 ) -> Processor:
-    """One pass with this model, of the processor's version."""
+    """One pass with this model, of the processor's version.
+
+    Args:
+        clean: takes secrets out of a text.
+    """
     at_once, budget = settings.sessions_at_once, Budget(settings.tokens_per_run)
     extractor = ModelExtractor(settings.extractor.value, model, run_id)
-    judge = Judge(model, budget, run_id, at_once)
-    return AskingProcessor(extractor, judge, budget, at_once, version)
+    judge = Judge(model, budget, run_id, at_once, clean)
+    return AskingProcessor(extractor, judge, budget, at_once, version, clean)
 
 
 class AskingProcessor(Declared):
     """One pass with a model: sessions side by side, within a budget of tokens."""
 
     def __init__(
-        self, extractor: Extractor, judge: Judge, budget: Budget, threads: int, version: int
+        self,
+        extractor: Extractor,
+        judge: Judge,
+        budget: Budget,
+        threads: int,
+        version: int,
+        clean: Callable[[str], str],
     ) -> None:
         self._extractor, self._budget, self.threads = extractor, budget, threads
-        self.version = version
+        self.version, self._clean = version, clean
         self.derivations = derivations(judge)
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
@@ -68,7 +82,7 @@ class AskingProcessor(Declared):
             Deferred: the tokens of this pass are used up, or nobody answers.
             Retryable, Permanent, SettingsError: as `Model.ask`.
         """
-        turns = read_turns(session.transcript, session.user)
+        turns = read_turns(session.transcript, session.user, self._clean)
         known = self._known(session.memo, turns)
         seen, earlier = (known.turns, known.found) if known else (0, 0)
         if seen == len(turns):
@@ -81,7 +95,8 @@ class AskingProcessor(Declared):
             session.notes.count("detections_over_limit", len(found) - len(kept))
         memo = self._memo(turns, earlier + len(kept))
         new = len(turns) - seen
-        return result(session, kept, self._extractor, self.version, new, memo, append=seen > 0)
+        asked = (self._extractor, self.version, self._clean)
+        return result(session, kept, *asked, new, memo, append=seen > 0)
 
     def _memo(self, turns: Sequence[Turn], found: int) -> str:
         asked = (self._extractor.name, self._extractor.model)

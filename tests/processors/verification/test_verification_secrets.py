@@ -15,7 +15,7 @@ from helpers import Pipeline
 from lines import tool
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.settings import Extractor, ModelSettings
+from session_pipeline_dagster.settings import Extractor, ModelSettings, Personal
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +119,22 @@ def test_the_command_line_shows_no_secret(tmp_path: Path) -> None:
         assert found_in(found.stdout + found.stderr) == []
     assert pipeline.select("SELECT count(*) FROM verifications")[0][0] > len(SECRETS)
     assert found_in(everything_in(pipeline)) == []
+
+
+def test_a_mail_address_goes_if_it_is_to_go_and_stays_by_default(
+    tmp_path: Path, llm: FakeLLM
+) -> None:
+    address, sent = "jana.novakova@example.org", 0
+    for folder, model in (("rules", ModelSettings(Extractor.RULES)), ("model", llm.settings())):
+        (tmp_path / folder).mkdir()
+        pipeline = pipeline_asking(tmp_path / folder, model)
+        said_so = f"FYI our convention is that {address} pays."
+        write(pipeline, "alice/p/s.jsonl", [said("user", said_so)])
+        pipeline.run(VerificationProcessor())
+        assert address in everything_in(pipeline)
+        sent = len(llm.bodies)
+        set_so = pipeline.having(personal=frozenset({Personal.MAIL}))
+        set_so.run(VerificationProcessor(), full_refresh=True)
+        assert address not in everything_in(pipeline)
+        assert all(address.encode() not in body for body in llm.bodies[sent:])
+    assert len(llm.bodies) > sent > 0

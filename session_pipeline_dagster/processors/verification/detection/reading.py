@@ -1,6 +1,6 @@
 """One session read for what people taught in it: turns -> detections -> rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification.detection.extractor import (
@@ -12,11 +12,15 @@ from session_pipeline_dagster.processors.verification.detection.rules import Rul
 from session_pipeline_dagster.processors.verification.detection.turns import read_turns
 
 
-def read_by_rules(session: Session, version: int) -> ProcessorResult:
-    """All turns of the session, by rules."""
-    turns, extractor = read_turns(session.transcript, session.user), RulesExtractor()
+def read_by_rules(session: Session, version: int, clean: Callable[[str], str]) -> ProcessorResult:
+    """All turns of the session, by rules.
+
+    Args:
+        clean: takes secrets out of a text.
+    """
+    turns, extractor = read_turns(session.transcript, session.user, clean), RulesExtractor()
     found = extractor.find(turns, 0, session.key, session.notes)
-    return result(session, found, extractor, version, len(turns))
+    return result(session, found, extractor, version, clean, len(turns))
 
 
 def result(
@@ -24,6 +28,7 @@ def result(
     found: Sequence[Detection],
     extractor: Extractor,
     version: int,
+    clean: Callable[[str], str],
     turns: int,
     memo: str | None = None,
     *,
@@ -32,9 +37,10 @@ def result(
     """What was found, as rows, and a row about the reading itself.
 
     Args:
+        clean: takes secrets out of a text.
         turns: how many were read.
     """
-    made = rows(session, found, extractor, version)
+    made = rows(session, found, extractor, version, clean)
     counts = session.notes.counts
     quotes, rejected = counts.get("quotes", len(found)), counts.get("rejected_quotes", 0)
     reading = (session.key, extractor.name, extractor.model, turns, quotes, rejected, len(made))

@@ -1,7 +1,7 @@
 """Detections of one session -> rows of `verifications`; all that is stored of one is made here."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Session
@@ -11,22 +11,29 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     Extractor,
 )
 from session_pipeline_dagster.processors.verification.detection.quotes import folded
-from session_pipeline_dagster.processors.verification.redaction import redact
 
 LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
 
 
 def rows(
-    session: Session, detections: Iterable[Detection], extractor: Extractor, version: int
+    session: Session,
+    detections: Iterable[Detection],
+    extractor: Extractor,
+    version: int,
+    clean: Callable[[str], str],
 ) -> list[Row]:
-    """A row for every detection; the same words of a line make one row of a type."""
+    """A row for every detection; the same words of a line make one row of a type.
+
+    Args:
+        clean: takes secrets out of a text.
+    """
     began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
     copied = copied_lines(session)
     found: dict[str, Row] = {}
     for detection in detections:
         turn, key = detection.turn, detection_key(detection)
         # Words of a model: what it was sent is redacted, but not what it makes of it.
-        content = _cut(redact(detection.content), LONGEST_CONTENT)
+        content = _cut(clean(detection.content), LONGEST_CONTENT)
         found.setdefault(
             key,
             (
@@ -35,11 +42,11 @@ def rows(
                 turn.session_id or session.stem,
                 session.user,
                 detection.detection_type,
-                _cut(redact(detection.title) or content, LONGEST_TITLE),
+                _cut(clean(detection.title) or content, LONGEST_TITLE),
                 content,
                 detection.quote[:LONGEST_QUOTE],
                 detection.domain,
-                [redact(entity) for entity in detection.entities],
+                [clean(entity) for entity in detection.entities],
                 turn.line_uuid,
                 turn.line_number,
                 began_us if turn.time_us is None else turn.time_us,

@@ -6,7 +6,7 @@ commands and of hooks, and the history that an old `--resume` copied. Texts come
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -54,11 +54,14 @@ class Turn:
     session_id: str | None
 
 
-def read_turns(transcript: Transcript, user: str) -> list[Turn]:
+def read_turns(
+    transcript: Transcript, user: str, clean: Callable[[str], str] = redact
+) -> list[Turn]:
     """The turns of a session, in line order.
 
     Args:
         user: whose it is; names lines that have no uuid.
+        clean: takes secrets out of a text.
     """
     found: list[Turn] = []
     time_us: int | None = None
@@ -69,7 +72,7 @@ def read_turns(transcript: Transcript, user: str) -> list[Turn]:
         role = _role(record)
         if role is None or number in copied:
             continue
-        text = _text(record, role)
+        text = clean(_text(record, role)).strip()
         if not text:
             continue
         index = len(found)
@@ -116,7 +119,7 @@ def _text(record: Record, role: str) -> str:
         texts = [text for text in texts if not text.lstrip().startswith(_NOT_A_PERSONS)]
     whole = "\n".join(text for text in texts if text.strip())
     # Lone surrogates: no store and no request takes them.
-    return redact(whole.encode("utf-8", "replace").decode()).strip()
+    return whole.encode("utf-8", "replace").decode()
 
 
 def _parts(record: Record) -> Iterator[tuple[str | None, str]]:

@@ -3,7 +3,7 @@
 A question that gets no answer is written down as such and asked again later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -73,12 +73,14 @@ class Judge:
 
     Attributes:
         at_once: questions that wait for an answer at the same time.
+        clean: takes secrets out of a text.
     """
 
     model: Model
     budget: Budget
     run_id: str | None = None
     at_once: int = 4
+    clean: Callable[[str], str] = redact
     _answers: dict[str, Answer] = field(default_factory=dict)
 
     def answers(self, questions: Sequence[Question]) -> list[Answer]:
@@ -87,7 +89,7 @@ class Judge:
         Raises:
             SettingsError: the provider takes no question at all.
         """
-        texts = [payload(q) for q in questions]
+        texts = [payload(q, self.clean) for q in questions]
         new = {
             text: q for text, q in zip(texts, questions, strict=True) if text not in self._answers
         }
@@ -112,14 +114,15 @@ class Judge:
         return Answer(verdicts, calls=tuple(calls))
 
 
-def payload(question: Question) -> str:
+def payload(question: Question, clean: Callable[[str], str] = redact) -> str:
     """The question as JSON: what people said stays data, whatever it looks like.
 
-    Redacted once more: a reviewer may have written the content.
+    Args:
+        clean: takes secrets out once more: a reviewer may have written the content.
     """
     item = question.item
     asked = {
-        "item": {"id": item.id, "content": redact(item.content), "domain": item.domain},
-        "candidates": [{"id": c.id, "content": redact(c.content)} for c in question.candidates],
+        "item": {"id": item.id, "content": clean(item.content), "domain": item.domain},
+        "candidates": [{"id": c.id, "content": clean(c.content)} for c in question.candidates],
     }
     return msgspec.json.encode(asked).decode()
