@@ -11,6 +11,7 @@ from session_pipeline_dagster.contract.quality import Data, Measured, Quality, c
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.settings import Personal
 
 VERBATIM, REJECTED = VerificationProcessor.quality[:2]
 
@@ -40,6 +41,23 @@ def change(pipeline: Pipeline, sql: str) -> None:
 def test_quotes_as_people_wrote_them_pass(taught: Pipeline) -> None:
     found = measured(taught, VERBATIM)
     assert found == Measured(0, {"quotes_checked": 2, "files_read": 2})
+
+
+def test_quotes_hold_whichever_rules_took_secrets_out(pipeline: Pipeline) -> None:
+    fact = FACT.replace("invoice date:", "invoice date of jana@example.org, not 4111111111111111:")
+    write(pipeline, "alice/p/a.jsonl", conversation("hi", "By order date?", fact))
+    one = Measured(0, {"quotes_checked": 1, "files_read": 1})
+    for personal in ([Personal.MAIL], []):
+        set_so = pipeline.having(personal=frozenset(personal))
+        set_so.run(VerificationProcessor(), full_refresh=True)
+        ((quote,),) = pipeline.select("SELECT user_quote FROM verifications")
+        assert ("[REDACTED:mail]" in quote) == bool(personal)
+        assert measured(pipeline, VERBATIM) == one
+    # What other rules had taken out, and a quote that was cut inside of a mark.
+    change(pipeline, "UPDATE verifications SET user_quote = '[REDACTED:x], it''s actual[REDACTED:'")
+    assert measured(pipeline, VERBATIM) == one
+    change(pipeline, "UPDATE verifications SET user_quote = 'No, [REDACTED:mail] never said'")
+    assert measured(pipeline, VERBATIM).violations == 1
 
 
 def test_a_changed_quote_and_one_on_the_wrong_line_are_found(taught: Pipeline) -> None:
