@@ -90,7 +90,12 @@ def test_sensors_runs_rows_and_checks_work_over_postgres(team: Deployment) -> No
     runs = team.runs()
     assert {run["status"] for run in runs} == {"SUCCESS"}
     sensors = {run["tags"]["dagster/sensor_name"] for run in runs}
-    assert sensors == {"usage_sensor", "verification_sensor", "slow_sensor"}
+    # On a busy machine the report's own sensor has already asked for a run too.
+    assert sensors - {"usage_report_sensor"} == {
+        "usage_sensor",
+        "verification_sensor",
+        "slow_sensor",
+    }
     assert rows(team, "SELECT sum(messages) FROM usage_daily") == [(77,)]
 
     def passed() -> bool:
