@@ -1,10 +1,16 @@
-"""Names are data: how a text that strangers chose is shown to people, whatever it holds.
+"""Names are data: how a text that strangers chose is shown to people, and how long a stored one is.
 
 A user, a file, a tool or a model may be called anything. What is stored, compared and written as
-JSON is exact; every line and page for people goes through here.
+JSON is exact, but for the end of a name that is too long to be one; every line and page for people
+goes through `printable`.
 """
 
+import hashlib
 import unicodedata
+
+LONGEST = 200
+"""Characters of a name as it is stored."""
+_DIGEST = 16
 
 _ACTS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls (a terminal obeys them), what turns or hides the text around it, half characters, line
@@ -21,6 +27,15 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join("\ufffd" if _acts(character) else character for character in text)
+
+
+def short(name: str) -> str:
+    """The name as it is stored: of more than `LONGEST` characters the end gives way to a digest of
+    the whole, so that two long names stay two. Doing it twice changes nothing."""
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{name[: LONGEST - _DIGEST - 1]}~{digest}"
 
 
 def _acts(character: str) -> bool:

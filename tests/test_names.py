@@ -8,7 +8,7 @@ import pytest
 from hostile import NAME, shows
 from session_pipeline_dagster.health.alerts import Alert
 from session_pipeline_dagster.health.findings import Status
-from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.names import LONGEST, printable, short
 
 ORDINARY = (
     "alice",
@@ -50,3 +50,17 @@ def test_an_alert_keeps_its_lines_and_no_name_in_them_acts() -> None:
     first, *lines = alert.text.split("\n")
     assert shows(f"{first} {lines[-2]}")
     assert lines[-1] == "two"
+
+
+@pytest.mark.parametrize("name", [*ORDINARY, "n" * LONGEST])
+def test_a_name_of_ordinary_length_is_stored_whole(name: str) -> None:
+    assert short(name) == name
+
+
+def test_a_longer_name_keeps_its_beginning_and_stays_another_than_its_neighbours() -> None:
+    names = ["\ud800" + "n" * 10**6 + end for end in ("", "a", "b")]
+    stored = [short(name) for name in names]
+    assert [len(name) for name in stored] == [LONGEST] * 3
+    assert len(set(stored)) == 3
+    assert all(name.startswith("\ud800" + "n" * 180) for name in stored)
+    assert [short(name) for name in stored] == stored
