@@ -52,6 +52,8 @@ _API_REQUEST = re.compile(
 _ATTACHMENT = re.compile(rb"\{(?:" + _SCALAR + rb',)*"attachment":\{')
 _ATTACHMENT_TYPE = b'"type":"attachment"'
 _ATTACHMENT_END = re.compile(_ATTACHMENT_TYPE + rb"(?:," + _SCALAR + rb")*\}\s*")
+_TYPED = b'"queued_command"'
+"""What a person typed while the agent worked; wherever else it stands, the line is just decoded."""
 _TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
 
 
@@ -188,7 +190,7 @@ def _skip(line: bytes) -> Record | None:
     """The bare record of a line that carries nothing for any processor, else None."""
     if match := _API_REQUEST.match(line):
         return Record(type=match[1].decode(), timestamp=_raw_time(match[2]))
-    if _ATTACHMENT.match(line):
+    if _ATTACHMENT.match(line) and _TYPED not in line:
         start = line.rfind(_ATTACHMENT_TYPE)
         time = _TIME.search(line, start) if start >= 0 else None
         if time and _ATTACHMENT_END.fullmatch(line, start):

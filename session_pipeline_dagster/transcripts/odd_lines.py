@@ -13,6 +13,7 @@ import msgspec
 
 from session_pipeline_dagster.transcripts.records import (
     MAX_TOKENS,
+    Attachment,
     Block,
     CacheCreation,
     Iteration,
@@ -73,7 +74,7 @@ def _field(kind: Any, value: object) -> Any:
     if kind == Tokens:
         return _count(value)
     options = get_args(kind)
-    for struct in (Record, Message, Usage, CacheCreation, ServerToolUse):
+    for struct in (Record, Message, Usage, CacheCreation, ServerToolUse, Attachment):
         if struct in options:
             return _lenient(struct, value)
     if datetime in options:

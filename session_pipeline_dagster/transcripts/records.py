@@ -98,8 +98,21 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     usage: Usage | None = None
 
 
+class Attachment(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What an `attachment` line carries; of a `queued_command` what was typed."""
+
+    type: str | None = None
+    command_mode: str | None = None
+    is_meta: bool | None = None
+    origin: msgspec.Raw = _NOTHING
+    prompt: msgspec.Raw = _NOTHING
+
+
 class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One line. Fields are those of the file, in snake case; absent ones are None."""
+    """One line. Fields are those of the file, in snake case; absent ones are None.
+
+    A `session_id` may stand beside `sessionId` and differ; only `sessionId` is read.
+    """
 
     type: str | None = None
     uuid: str | None = None
@@ -115,10 +128,15 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: Message | None = None
     origin: msgspec.Raw = _NOTHING
     data: msgspec.Raw = _NOTHING
+    attachment: Attachment | None = None
+    operation: str | None = None
+    plan_content: msgspec.Raw = _NOTHING
+    tool_use_result: msgspec.Raw = _NOTHING
     tool_use_id: str | None = None
     old_tool_use_id: str | None = msgspec.field(default=None, name="tool_use_id")
     is_error: bool | None = msgspec.field(default=None, name="is_error")
-    # Old collectors wrote `{"role": ..., "content": ...}` without an envelope.
+    # Old collectors wrote `{"role": ..., "content": ...}` without an envelope; a queue-operation
+    # has its text there, too.
     flat_role: msgspec.Raw = msgspec.field(default=_NOTHING, name="role")
     flat_content: msgspec.Raw = msgspec.field(default=_NOTHING, name="content")
 
@@ -165,8 +183,8 @@ class Transcript:
     """Everything that could be read of one file, in line order.
 
     `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
-    for any processor (`api-request*`, `attachment`) are records with a type and a time only, unless
-    the file begins without them.
+    for any processor (`api-request*`, `attachment` but for a `queued_command`) are records with a
+    type and a time only, unless the file begins without them.
     """
 
     records: Sequence[Record] = ()

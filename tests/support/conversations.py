@@ -33,7 +33,7 @@ def conversation(*texts: str, first: int = 0) -> list[Line]:
 
 def turns_of(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> list[Turn]:
     made = session(*lines, key=key)
-    return read_turns(made.transcript, made.user)
+    return read_turns(made.transcript)
 
 
 def session(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> Session:

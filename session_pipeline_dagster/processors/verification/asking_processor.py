@@ -82,7 +82,7 @@ class AskingProcessor(Declared):
             Deferred: the tokens of this pass are used up, or nobody answers.
             Retryable, Permanent, SettingsError: as `Model.ask`.
         """
-        turns = read_turns(session.transcript, session.user, self._clean)
+        turns = read_turns(session.transcript, self._clean)
         known = self._known(session.memo, turns)
         seen, earlier = (known.turns, known.found) if known else (0, 0)
         if seen == len(turns):

@@ -78,8 +78,8 @@ FROM llm_calls GROUP BY ALL
     "verifications.domain": "finance, engineering, product, data, operations, infrastructure; "
     "NULL where none fits",
     "verifications.entities": "names and terms in the content, lower case, sorted",
-    "verifications.line_uuid": "uuid of the person's line, the same in every copy; a hash of the "
-    "line's time and text where it has none",
+    "verifications.line_uuid": "uuid of the person's line, the same in every copy; a hash of "
+    "its text and of the line before it where it has none",
     "verifications.detected_at": "when the person wrote it, UTC",
     "verifications.extractor": "rules, anthropic or openai",
     "verifications.extractor_version": "the processor's version that found it",

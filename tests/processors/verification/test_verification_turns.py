@@ -54,7 +54,7 @@ def test_the_flat_form_of_old_collectors_is_read_too() -> None:
         said("user", "x", origin={"kind": "task-notification"}),
         said("user", "x", origin={"kind": "coordinator"}),
         said("user", [result(), {"type": "text", "text": "x"}]),
-        said("user", "<command-name>/go</command-name>\n<command-args>x</command-args>"),
+        said("user", "<command-name>/go</command-name>\n<command-args></command-args>"),
         said("user", "<command-message>go</command-message>"),
         said("user", "<local-command-stdout>x</local-command-stdout>"),
         said("user", "<bash-input>x</bash-input>"),
@@ -80,6 +80,28 @@ def test_the_flat_form_of_old_collectors_is_read_too() -> None:
 )
 def test_everything_else_is_left_out(line: Line) -> None:
     assert texts(line) == []
+
+
+def test_what_stands_behind_a_command_is_a_person_s() -> None:
+    line = "<command-name>/go</command-name>\n<command-args>the rate is daily</command-args>"
+    assert texts(said("user", line)) == [("human", "the rate is daily")]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("plan-turn", []),
+        ("queued-prompt", [("correction", 6, "aaaaaaaa-0000-4000-8000-000000000042")]),
+    ],
+)
+def test_only_what_a_person_typed_teaches(
+    tmp_path: Path, name: str, found: list[tuple[object, ...]]
+) -> None:
+    pipeline = make_pipeline(tmp_path)
+    shutil.copytree(DATA / "repro" / name / "sessions", pipeline.root, dirs_exist_ok=True)
+    pipeline.run(VerificationProcessor())
+    columns = "detection_type, line_number, line_uuid"
+    assert pipeline.select(f"SELECT {columns} FROM verifications") == found
 
 
 def test_what_was_put_into_a_text_is_taken_out_of_it() -> None:

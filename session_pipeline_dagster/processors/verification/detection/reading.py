@@ -18,7 +18,7 @@ def read_by_rules(session: Session, version: int, clean: Callable[[str], str]) -
     Args:
         clean: takes secrets out of a text.
     """
-    turns, extractor = read_turns(session.transcript, session.user, clean), RulesExtractor()
+    turns, extractor = read_turns(session.transcript, clean), RulesExtractor()
     found = extractor.find(turns, 0, session.key, session.notes)
     return result(session, found, extractor, version, clean, len(turns))
 

@@ -153,11 +153,14 @@ class _Reader:
         """What a no or a yes at the beginning of a turn makes of it; None without one."""
         line = self.lines[index]
         denied, agreed = _after(say.DENIAL, line, start), _after(say.ASSENT, line, start)
-        if not self.before:
+        if not self.before and agreed > start:
             # A yes to nothing: whatever follows is an answer to something that is not here.
-            return (CONFIRMATION, None) if agreed > start else None
+            return CONFIRMATION, None
         if denied > start:
             self.opening = False
+            if not self.before:
+                # A no to what the agent is doing, without a word of its own.
+                return CORRECTION, self._fact(index, _repeated(line, denied), strict=True)
             # A no to a question answers it; a full statement corrects what it took for granted.
             begin, asked = _repeated(line, denied), self._only_asked()
             if asked and INVENTORY.match(_body(line, begin)):

@@ -1,33 +1,20 @@
 """What a person and the assistant said to each other in the main thread; nothing else.
 
-Left out: tool calls and results, subagents, meta lines, summaries, notifications, bodies of
-commands and of hooks, and the history that an old `--resume` copied. Texts come out redacted.
+Left out: whatever is no prompt (`transcripts/prompts.py`) and no text of the assistant's, and the
+history that an old `--resume` copied. Texts come out redacted.
 """
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from session_pipeline_dagster.processors.verification.redaction import redact
-from session_pipeline_dagster.transcripts.records import Block, Record, Transcript, decode_raw
+from session_pipeline_dagster.transcripts.prompts import HUMAN, Prompt, prompts
+from session_pipeline_dagster.transcripts.records import Record, Transcript, decode_raw
 
-HUMAN, ASSISTANT = "human", "assistant"
-_NOT_A_PERSONS = (
-    "<local-command-",
-    "<bash-",
-    "<task-notification>",
-    "<command-",
-    "<system-reminder>",
-    "[Request interrupted",
-    "Caveat: The messages below were generated",
-    "This session is being continued from a previous conversation",
-)
-_INSERTED = re.compile(
-    r"<(system-reminder|ide_[a-z_]{1,30}|user-prompt-submit-hook)>.*?(?:</\1>|\Z)", re.DOTALL
-)
+ASSISTANT = "assistant"
 _SYNTHETIC = "<synthetic>"
 
 
@@ -54,29 +41,29 @@ class Turn:
     session_id: str | None
 
 
-def read_turns(
-    transcript: Transcript, user: str, clean: Callable[[str], str] = redact
-) -> list[Turn]:
+def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> list[Turn]:
     """The turns of a session, in line order.
 
     Args:
-        user: whose it is; names lines that have no uuid.
         clean: takes secrets out of a text.
     """
     found: list[Turn] = []
     time_us: int | None = None
-    copied = _copied_lines(transcript)
-    for number, record in transcript:
+    typed = {prompt.index: prompt for prompt in prompts(transcript)}
+    copied = _copied_lines(transcript, typed)
+    for at, (number, record) in enumerate(transcript):
         now_us = record.time_us()
         time_us = time_us if now_us is None else now_us
-        role = _role(record)
+        prompt = typed.get(at)
+        role = HUMAN if prompt else _assistant(record)
         if role is None or number in copied:
             continue
-        text = clean(_text(record, role)).strip()
+        text = clean(_storable(prompt.text if prompt else "\n".join(_texts(record)))).strip()
         if not text:
             continue
         index = len(found)
-        uuid = record.uuid or _hash(user, record.session_id, index, now_us, role, text)
+        named = prompt.key if prompt else record.uuid
+        uuid = named or _hash(record.session_id, index, now_us, role, text)
         found.append(Turn(index, role, text, uuid, number, time_us, record.session_id))
     return found
 
@@ -86,66 +73,35 @@ def digest(turns: Sequence[Turn]) -> str:
     return _hash(*((turn.line_number, turn.line_uuid, turn.text) for turn in turns))
 
 
-def _role(record: Record) -> str | None:
-    """Who speaks in the main thread; None where nobody does."""
+def _assistant(record: Record) -> str | None:
+    """ASSISTANT where it speaks in the main thread, else None."""
     if record.is_sidechain or record.agent_id or record.is_meta or record.is_compact_summary:
         return None
-    role = record.type if record.message is not None else _flat_role(record)
-    if role == "user":
-        return HUMAN if _is_a_persons(record) else None
-    if role != "assistant":
+    message = record.message
+    role = record.type if message is not None else decode_raw(record.flat_role)
+    if role != ASSISTANT or (message is not None and message.model == _SYNTHETIC):
         return None
-    synthetic = record.message is not None and record.message.model == _SYNTHETIC
-    return None if synthetic else ASSISTANT
+    return ASSISTANT
 
 
-def _flat_role(record: Record) -> object:
-    """The role of a line without an envelope."""
-    role = decode_raw(record.flat_role) if bytes(record.flat_role) else None
-    return "user" if role == HUMAN else role
-
-
-def _is_a_persons(record: Record) -> bool:
-    origin = decode_raw(record.origin)
-    if isinstance(origin, dict) and origin.get("kind", HUMAN) != HUMAN:
-        return False
-    return not any(kind == "tool_result" for kind, _ in _parts(record))
-
-
-def _text(record: Record, role: str) -> str:
-    texts = [text for kind, text in _parts(record) if kind == "text"]
-    if role == HUMAN:
-        texts = [_INSERTED.sub("", text) for text in texts]
-        texts = [text for text in texts if not text.lstrip().startswith(_NOT_A_PERSONS)]
-    whole = "\n".join(text for text in texts if text.strip())
-    # Lone surrogates: no store and no request takes them.
-    return whole.encode("utf-8", "replace").decode()
-
-
-def _parts(record: Record) -> Iterator[tuple[str | None, str]]:
-    """Kind and text of the parts of a message, whatever form it has."""
+def _texts(record: Record) -> Iterator[str]:
+    """What the assistant says in a line that is not blank."""
     if record.message is not None:
-        content: object = record.message.content
-    else:
-        content = decode_raw(record.flat_content)
-    if isinstance(content, str):
-        yield "text", content
-    elif isinstance(content, list):
-        for part in content:
-            yield from _part(part)
+        yield from (text for text in record.texts() if text.strip())
+        return
+    content = decode_raw(record.flat_content)
+    for part in content if isinstance(content, list) else [content]:
+        text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
+        if isinstance(text, str) and text.strip():
+            yield text
 
 
-def _part(part: object) -> Iterator[tuple[str | None, str]]:
-    if isinstance(part, str):
-        yield "text", part
-    elif isinstance(part, Block):
-        yield part.type, part.decoded_text() if part.type == "text" else ""
-    elif isinstance(part, dict):
-        text = part.get("text")
-        yield part.get("type"), text if isinstance(text, str) else ""
+def _storable(text: str) -> str:
+    """Without lone surrogates: no store and no request takes them."""
+    return text.encode("utf-8", "replace").decode()
 
 
-def _copied_lines(transcript: Transcript) -> frozenset[int]:
+def _copied_lines(transcript: Transcript, typed: Mapping[int, Prompt]) -> frozenset[int]:
     """Lines that a 1.0 `--resume` copied from another file.
 
     It gave them new uuids and one time, and wrote a summary in front. Nobody answers within a
@@ -155,8 +111,9 @@ def _copied_lines(transcript: Transcript) -> frozenset[int]:
     if not lines or lines[0][1].type != "summary":
         return frozenset()
     sides: dict[int, set[str]] = {}
-    for _, record in lines:
-        time_us, role = record.time_us(), _role(record)
+    for at, (_, record) in enumerate(lines):
+        role = HUMAN if at in typed else _assistant(record)
+        time_us = record.time_us()
         if time_us is not None and role is not None:
             sides.setdefault(time_us, set()).add(role)
     burst = {time_us for time_us, roles in sides.items() if len(roles) > 1}
