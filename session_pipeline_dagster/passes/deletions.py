@@ -121,12 +121,12 @@ def settle(
     tried again.
     """
     found = unsettled(scan, known, settings, now)
+    if len(found) and not known.prepared:
+        store.prepare(processor)
     if found.purge:
-        if not known.prepared:
-            store.prepare(processor)
         store.purge(processor, found.purge)
     if found.gone or found.back:
-        store.mark_gone(processor.name, found.gone, found.back, now)
+        store.mark_gone(processor, found.gone, found.back, now)
     marked = [key for key in found.gone if key in known.states]
     settled = {*found.purge, *found.back, *marked}
     since = [s.gone_us for key, s in known.states.items() if key not in settled]

@@ -58,7 +58,8 @@ class BatchReport:
         errors: files that failed; `errors_detail` names the first 100: (session, error).
         shrunk: processed files that are smaller than last time: cut off or rewritten.
         gone: files that vanished while the pass ran.
-        deleted, purged: files found deleted since the last pass, marked; rows removed.
+        deleted, purged, returned: files found deleted since the last pass, marked; rows removed;
+            files that had been deleted and are there again.
         to_purge, next_purge: deleted files whose rows are to be removed, and when the first are.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
             `given_up` names the first 100 of the latter: (session, error).
@@ -82,6 +83,7 @@ class BatchReport:
     gone: int = 0
     deleted: int = 0
     purged: int = 0
+    returned: int = 0
     to_purge: int = 0
     next_purge: datetime | None = None
     backing_off: int = 0

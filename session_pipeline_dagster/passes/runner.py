@@ -160,6 +160,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,
+        returned=seen.deletions.returned,
         to_purge=seen.deletions.waiting,
         next_purge=seen.deletions.next_purge,
         backing_off=len(outlook.backing_off),
@@ -217,7 +218,8 @@ def run_all(
         # A derivation may ask a model, and nobody shall wait for the database meanwhile.
         hold = None if extras(processor).derivations else held
         report = run_batch(processor, source, store, settings, options, progress, hold)
-        if report.processed or report.purged or report.stale_rollups:
+        gone_or_back = report.deleted or report.returned or report.purged
+        if report.processed or gone_or_back or report.stale_rollups:
             report.counts.update(recompute(processor, store, settings, options.run_id))
         for summary in extras(processor).summaries if options.summaries else ():
             try:

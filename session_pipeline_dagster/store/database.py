@@ -232,13 +232,17 @@ class Store:
             return write.release(connection, processor, keys)
 
     def mark_gone(
-        self, processor: str, gone: Sequence[str], back: Sequence[str], now: datetime
+        self, processor: Processor, gone: Sequence[str], back: Sequence[str], now: datetime
     ) -> None:
-        """Note which files are gone and which are back; the failures of what is gone go."""
+        """Note which files are gone and which are back, and what that touches of what is derived;
+        the failures of what is gone go. The processor's tables are as it declares them."""
+        name = processor.name
         with self.transaction() as connection:
-            write.mark_gone(connection, processor, gone, now)
-            write.unmark_gone(connection, processor, back)
-            write.delete_records(connection, "session_processor_failures", processor, gone)
+            write.mark_gone(connection, name, gone, now)
+            write.unmark_gone(connection, name, back)
+            write.delete_records(connection, "session_processor_failures", name, gone)
+            write.register(connection, "batch", [*gone, *back])
+            write.note_changes(connection, processor)
 
     def purge(self, processor: Processor, keys: Sequence[str]) -> None:
         """Delete what the processor has of the files; its tables are as it declares them."""

@@ -4,7 +4,7 @@ import duckdb
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.errors import ContractError, first_line
-from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store import schema, write
 
 RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
     UNION ALL SELECT view_name FROM duckdb_views()"""
@@ -75,16 +75,22 @@ def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
         ContractError: they are not valid.
     """
     with _nowhere() as connection:
+        of_the_store = {row[0] for row in connection.execute(RELATIONS).fetchall()}
         create_relations(connection, processor)
         rows = connection.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
         ).fetchall()
     found: dict[str, list[tuple[str, str]]] = {}
     for table, column, kind in rows:
+        if table in of_the_store:
+            continue
         found.setdefault(table, []).append((column, kind))
     return found
 
 
 def _nowhere() -> duckdb.DuckDBPyConnection:
     """A database in memory that may do as little as the real one."""
-    return duckdb.connect(":memory:", config={"enable_external_access": False})
+    connection = duckdb.connect(":memory:", config={"enable_external_access": False})
+    # SQL of a processor may ask which files are gone.
+    connection.execute(schema.tables())
+    return connection

@@ -75,7 +75,9 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     tool_use_id: str | None = None
     is_error: bool | None = None
     text: msgspec.Raw = _NOTHING
+    thinking: msgspec.Raw = _NOTHING
     input: msgspec.Raw = _NOTHING
+    content: msgspec.Raw = _NOTHING
 
     def decoded_text(self) -> str:
         """The text of a text block; "" where it has none."""

@@ -195,13 +195,13 @@ def test_a_file_is_gone_since_it_was_first_missed_until_it_is_back(pipeline: Pip
     store.commit(processor, batch(store, processor, {"a/1": 5, "a/2": 6, "b/1": 7}))
     store.commit(processor, Batch(failures=[failure("a/2"), failure("b/2")]))
     since = "SELECT session_file, gone_at FROM session_processor_state WHERE gone_at IS NOT NULL"
-    store.mark_gone(processor.name, ["a/1"], [], datetime.now(UTC))
+    store.mark_gone(processor, ["a/1"], [], datetime.now(UTC))
     first = dict(pipeline.select(since))
-    store.mark_gone(processor.name, ["a/1", "a/2", "a/unknown"], [], datetime.now(UTC))
+    store.mark_gone(processor, ["a/1", "a/2", "a/unknown"], [], datetime.now(UTC))
     then = dict(pipeline.select(since))
     assert (sorted(then), then["a/1"]) == (["a/1", "a/2"], first["a/1"])
     assert list(store.known(processor).failures) == ["b/2"]
-    store.mark_gone(processor.name, [], ["a/1"], datetime.now(UTC))
+    store.mark_gone(processor, [], ["a/1"], datetime.now(UTC))
     assert dict(pipeline.select(since)) == {"a/2": then["a/2"]}
 
 

@@ -91,10 +91,12 @@ def counted(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> "Rows":
 
 
 class Rows:
-    """Rows of one file: messages, events and the one row of the session."""
+    """Rows of one file: messages, events without the prompts, these, and the row of the session."""
 
     def __init__(self, messages: list[Line], events: list[Line], session: Line) -> None:
-        self.messages, self.events, self.session = messages, events, session
+        self.messages, self.session = messages, session
+        self.events = [event for event in events if event["event_type"] != "prompt"]
+        self.prompts = [event for event in events if event["event_type"] == "prompt"]
 
     def tokens(self) -> tuple[object, ...]:
         """Input, output, cache creation, cache read of the file."""

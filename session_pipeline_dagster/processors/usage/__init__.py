@@ -6,17 +6,13 @@ from msgspec.structs import astuple
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.counting import count
+from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.report import REPORTS
+from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
 from session_pipeline_dagster.processors.usage.summary import session_row
-from session_pipeline_dagster.processors.usage.tables import (
-    DESCRIPTION,
-    DESCRIPTIONS,
-    ROLLUPS,
-    SUMMARIES,
-    TABLES,
-    VIEWS,
-)
+from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 
 
 class UsageProcessor:
@@ -27,7 +23,7 @@ class UsageProcessor:
     """
 
     name = "usage"
-    version = 1
+    version = 2
     cadence = timedelta(seconds=600)
     tables = TABLES
     views = VIEWS
@@ -37,16 +33,21 @@ class UsageProcessor:
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
-    internal = ("usage_tool_results",)
+    internal = ("usage_tool_results", "usage_activity")
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
         counted = count(session)
-        results: list[Row] = [(session.key, *result) for result in counted.orphan_results.items()]
+        worked = blocks(counted)
+        results: list[Row] = [
+            (session.key, tool_id, outcome == ERROR, session.user, outcome)
+            for tool_id, outcome in counted.orphan_results.items()
+        ]
         rows = {
             "usage_messages": [*map(astuple, counted.messages.values())],
             "usage_events": [*map(astuple, counted.events.values())],
-            "usage_sessions": [astuple(session_row(counted))],
+            "usage_sessions": [astuple(session_row(counted, worked))],
             "usage_tool_results": results,
+            "usage_activity": [*map(astuple, worked)],
         }
         return ProcessorResult(rows, items=len(counted.messages))

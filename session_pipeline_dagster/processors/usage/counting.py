@@ -1,21 +1,42 @@
-"""Records of one session -> rows of its API calls and tool calls, each counted once.
+"""Records of one session -> rows of its API calls, tool calls and prompts, each counted once.
 
-The counting rules live here and only here; `docs/counting.md` gives the reason for each. The rows
-are filled in as lines come by, because building them afterwards costs as much again.
+The counting rules live here, in `responses.py` (which lines are one response) and in `outcomes.py`
+(what came of a tool call); `docs/counting.md` gives the reason for each. The rows are filled in as
+lines come by, because building them afterwards costs as much again.
 """
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import Session
-from session_pipeline_dagster.processors.copies import started_us
+from session_pipeline_dagster.names import short
+from session_pipeline_dagster.processors.copies import conversation_starts, started_us
+from session_pipeline_dagster.processors.usage.costs import ADVISOR, absorb, extra_calls, usage_of
+from session_pipeline_dagster.processors.usage.naming import (
+    cut,
+    evidence,
+    given_name,
+    plugin_of,
+    project_of,
+)
+from session_pipeline_dagster.processors.usage.outcomes import (
+    ERROR,
+    OK,
+    outcome_of,
+    outcome_of_text,
+    stronger,
+)
+from session_pipeline_dagster.processors.usage.responses import Response, Responses, key_of
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
+from session_pipeline_dagster.transcripts.prompts import Prompt, prompts
 from session_pipeline_dagster.transcripts.records import (
     Block,
     Message,
     Record,
     Usage,
+    decode_raw,
     epoch_us,
     times_us,
 )
@@ -23,8 +44,6 @@ from session_pipeline_dagster.transcripts.records import (
 SYNTHETIC = "<synthetic>"
 
 _COMMAND = re.compile(r"<command-name>/([A-Za-z][\w:-]*)</command-name>")
-_NOT_A_PROMPT = ("<local-command-", "<bash-", "<task-notification>")
-_NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
 class Counted:
@@ -32,39 +51,41 @@ class Counted:
 
     Attributes:
         messages: message key -> row of one API response.
-        events: event key -> row of one tool call, subagent dispatch, MCP call or slash command.
-        orphan_results: id of a call that stands in another file -> whether its result is an error.
-        times_us: time of every line that has one, in line order.
+        events: event key -> row of one tool call, subagent, MCP call, slash command or prompt.
+        orphan_results: id of a call that stands in another file -> its outcome.
+        line_us: time of every record, None where it has none.
+        started_us: when the conversation began that the line at hand belongs to.
     """
 
     __slots__ = (
-        "_advisors",
         "_latest",
-        "_usages",
+        "_responses",
+        "_seen",
         "api_errors",
         "events",
-        "first_us",
+        "line_us",
         "messages",
         "orphan_results",
         "project",
-        "prompts",
         "session",
-        "times_us",
+        "started_us",
         "user_lines",
     )
 
-    def __init__(self, session: Session, times_us: list[int]) -> None:
-        self.session, self.times_us = session, times_us
-        self.project = _project(session)
+    def __init__(self, session: Session, line_us: Sequence[int | None]) -> None:
+        self.session, self.line_us = session, line_us
+        project = project_of(session)
+        self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
-        self.first_us = started_us(times_us, session.day)
+        self.started_us = started_us(line_us, session.day)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
-        self.orphan_results: dict[str, bool] = {}
-        self.user_lines = self.prompts = self.api_errors = 0
-        self._usages: dict[str, Usage] = {}
-        self._advisors: dict[str, list[MessageRow]] = {}
+        self.orphan_results: dict[str, str] = {}
+        self.user_lines = self.api_errors = 0
+        self._responses = Responses()
         self._latest: dict[str, EventRow] = {}
+        # Lines that stand in the file already: their tools' ids may mean other calls by now.
+        self._seen: set[tuple[str | None, ...]] = set()
 
     # --- assistant lines: responses and the tools they call --------------------------------------
 
@@ -76,105 +97,109 @@ class Counted:
         if message.model == SYNTHETIC:
             self.api_errors += 1
             return
-        key = message.id
-        if key is None or not key.startswith("msg_"):
-            key = self._other_key(record, line, now_us)
-        sidechain = record.is_sidechain is True
-        row = self.messages.get(key)
-        # The main thread's lines win over a subagent's copy of the same call.
-        if row is None or (row.is_sidechain and not sidechain):
-            row = self.messages[key] = self._message_row(key, record, message, line, now_us)
-            self._usages.pop(key, None)
-            self._advisors.pop(key, None)
-        if row.is_sidechain == sidechain:
-            self._fold(row, record, message)
+        usage, sidechain = message.usage, record.is_sidechain is True
+        found = self._responses.of(record, usage)
+        if found is None:
+            found = self._begin(record, message, line, now_us)
+        else:
+            if found.row.is_sidechain and not sidechain:
+                # The main thread's lines win over a subagent's copy of the same call.
+                self._forget_extra(found)
+                found.row = self._message_row(found.key, record, message, line, now_us)
+                self.messages[found.key] = found.row
+                found.usage = None
+            self._responses.joined(found, record, usage)
+        if found.row.is_sidechain == sidechain:
+            self._fold(found, record, message)
         content = message.content
         if isinstance(content, list):
             for index, block in enumerate(content):
                 if isinstance(block, Block) and block.type == "tool_use":
-                    self._tool_use(row, record, block, index, line, now_us)
+                    self._tool_use(found.row, record, block, index, line, now_us)
 
-    def _fold(self, row: MessageRow, record: Record, message: Message) -> None:
+    def _begin(self, record: Record, message: Message, line: int, now_us: int) -> Response:
+        file, usage = self.session.key, message.usage
+        key = key_of(record, True, file, line)
+        if key in self.messages:
+            key = key_of(record, False, file, line)
+            if key in self.messages:
+                key = f"{file}#{line}"
+        row = self.messages[key] = self._message_row(key, record, message, line, now_us)
+        found = Response(key, row, message.id)
+        self._responses.begin(found, record, usage)
+        return found
+
+    def _fold(self, found: Response, record: Record, message: Message) -> None:
         """What one more line of a response says of its cost."""
-        key, usage = row.message_key, message.usage
+        row, usage = found.row, message.usage
         if message.stop_reason:
             row.output_partial = False
-            for advisor in self._advisors.get(key, ()):
-                advisor.output_partial = False
-        if usage is not None and usage != self._usages.get(key):
-            self._usages[key] = usage
-            _absorb(row, usage)
+            for extra in found.extra:
+                extra.output_partial = False
+        if isinstance(message.content, list):
+            for block in message.content:
+                if isinstance(block, Block):
+                    row.output_characters += len(block.text) + len(block.thinking)
+                    row.output_characters += len(block.input)
+        if usage is not None and usage != found.usage:
+            found.usage = usage
+            absorb(row, usage)
             if usage.iterations:
-                self._add_advisors(row, record, message, usage)
+                self._add_extra(found, record, message, usage)
 
     def _message_row(
         self, key: str, record: Record, message: Message, line: int, now_us: int
     ) -> MessageRow:
         session = self.session
-        session_id = record.session_id or session.stem
+        session_id = cut(record.session_id) or cut(session.stem) or ""
         return MessageRow(
             session.key,
             key,
-            message.id,
-            record.request_id,
+            cut(message.id),
+            cut(record.request_id),
             session_id,
-            record.request_session_id or session_id,
+            cut(record.request_session_id) or session_id,
             session.user,
             self.project,
-            record.agent_id,
+            cut(record.agent_id),
             record.is_sidechain is True,
-            message.model,
+            cut(message.model),
             now_us,
             line_number=line,
             sent_at_inferred=record.timestamp is None,
-            file_started_at=self.first_us,
+            file_started_at=self.started_us,
+            line_uuid=evidence(record.uuid or key, now_us),
         )
 
-    def _other_key(self, record: Record, line: int, now_us: int) -> str:
-        """What names an API response over all files where its id alone does not."""
-        message_id = record.message.id if record.message else None
-        if not message_id:
-            return record.uuid or f"{self.session.key}#{line}"
-        # Gateways reuse ids: only the request, its session and its time tell two calls apart.
-        session = record.request_session_id or record.session_id or self.session.stem
-        stamp = now_us if record.timestamp is not None else line
-        return f"{message_id}|{record.request_id or ''}|{session}|{stamp}"
+    def _forget_extra(self, found: Response) -> None:
+        for row in found.extra:
+            self.messages.pop(row.message_key, None)
+        found.extra = []
 
-    def _add_advisors(
-        self, row: MessageRow, record: Record, message: Message, usage: Usage
-    ) -> None:
-        """Extra calls to another model that the response's own counters leave out."""
-        for index, iteration in enumerate(usage.iterations or ()):
-            if iteration.type != "advisor_message":
-                continue
-            key = f"{row.message_key}:advisor:{index}"
-            own = Usage(
-                iteration.input_tokens,
-                iteration.output_tokens,
-                iteration.cache_creation_input_tokens,
-                iteration.cache_read_input_tokens,
-                iteration.cache_creation,
-                service_tier=usage.service_tier,
-                speed=usage.speed,
-            )
-            advisor = self.messages.get(key)
-            if advisor is None or (advisor.is_sidechain and not row.is_sidechain):
-                line, sent_us = row.line_number, row.sent_at
-                advisor = self._message_row(key, record, message, line, sent_us)
-                advisor.sent_at_inferred = row.sent_at_inferred
-                advisor.model = iteration.model or message.model
-                self.messages[key] = advisor
-                self._advisors.setdefault(row.message_key, []).append(advisor)
-            _absorb(advisor, own)
-            advisor.output_partial = row.output_partial
+    def _add_extra(self, found: Response, record: Record, message: Message, usage: Usage) -> None:
+        """Calls of models that the response's own counters leave out."""
+        row = found.row
+        for index, iteration in extra_calls(usage, message.model):
+            kind = iteration.type if iteration.type != ADVISOR else "advisor"
+            key = f"{row.message_key}:{kind}:{index}"
+            extra = self.messages.get(key)
+            if extra is None:
+                extra = self._message_row(key, record, message, row.line_number, row.sent_at)
+                extra.sent_at_inferred, extra.line_uuid = row.sent_at_inferred, row.line_uuid
+                extra.file_started_at = row.file_started_at
+                extra.model = cut(iteration.model) or row.model
+                self.messages[key] = extra
+                found.extra.append(extra)
+            absorb(extra, usage_of(iteration, usage))
+            extra.output_partial = row.output_partial
 
     def _tool_use(
         self, call: MessageRow, record: Record, block: Block, index: int, line: int, now_us: int
     ) -> None:
-        tool_id = block.id
+        tool_id = cut(block.id)
         if not tool_id:
-            key = f"{record.uuid or f'{self.session.key}#{line}'}:{index}"
-        elif tool_id.startswith(("toolu_", "srvtoolu_")):
+            key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:{index}"
+        elif call.message_key == call.message_id and tool_id.startswith(("toolu_", "srvtoolu_")):
             key = tool_id
         else:
             # Ids that are not the API's own can repeat from call to call.
@@ -183,25 +208,25 @@ class Counted:
         # As with calls: the main thread's line wins over a subagent's copy.
         if before is not None and (record.is_sidechain or not before.is_sidechain):
             return
-        name = block.name
+        name = cut(block.name)
         event = self.events[key] = self._event_row(key, "tool_use", record, line, now_us, name)
         event.message_key, event.model = call.message_key, call.model
         if name == "Skill":
             given = block.decoded_input()
-            event.skill_name = _name(given, "skill") or _name(given, "name")
-            event.plugin = _plugin(event.skill_name)
+            event.skill_name = given_name(given, "skill") or given_name(given, "name")
+            event.plugin = plugin_of(event.skill_name)
         elif name in ("Task", "Agent"):
             event.event_type = "subagent"
-            event.subagent_type = _name(block.decoded_input(), "subagent_type") or name
-            event.plugin = _plugin(event.subagent_type)
+            event.subagent_type = given_name(block.decoded_input(), "subagent_type") or name
+            event.plugin = plugin_of(event.subagent_type)
         elif name is not None and name.startswith("mcp__"):
             event.event_type = "mcp_call"
             event.mcp_server = name.removeprefix("mcp__").partition("__")[0]
         if tool_id:
             self._latest[tool_id] = event
-            event.is_error = self.orphan_results.pop(tool_id, False)
+            _came(event, self.orphan_results.pop(tool_id, None))
         if before is not None:
-            event.is_error = event.is_error or before.is_error
+            _came(event, before.outcome)
 
     def _event_row(
         self,
@@ -213,7 +238,7 @@ class Counted:
         tool_name: str | None = None,
     ) -> EventRow:
         session = self.session
-        session_id = record.session_id or session.stem
+        session_id = cut(record.session_id) or cut(session.stem) or ""
         return EventRow(
             session.key,
             key,
@@ -222,58 +247,78 @@ class Counted:
             self.project,
             event_type,
             tool_name,
-            cwd=record.cwd,
+            cwd=cut(record.cwd),
             occurred_at=now_us,
             line_number=line,
-            origin_session_id=record.request_session_id or session_id,
+            origin_session_id=cut(record.request_session_id) or session_id,
             is_sidechain=record.is_sidechain is True,
-            file_started_at=self.first_us,
+            file_started_at=self.started_us,
+            line_uuid=evidence(record.uuid or key, now_us),
         )
 
-    # --- user lines: prompts, commands and the results of tools ----------------------------------
+    # --- user lines: commands and the results of tools -------------------------------------------
 
     def user(self, record: Record, line: int, now_us: int) -> None:
         """A line of the user's side: typed, or written by a tool."""
         self.user_lines += 1
         if record.message is None:
+            self._responses.said(())
             return
-        content = record.message.content
-        has_result, texts = False, list[str]()
-        if isinstance(content, list):
-            for block in content:
-                if isinstance(block, str):
-                    texts.append(block)
-                elif block.type == "tool_result":
-                    has_result = True
-                    self.result(block.tool_use_id, block.is_error)
-                elif block.type == "text":
-                    texts.append(block.decoded_text())
-        elif content is not None:
-            texts.append(content)
-        if not has_result and _is_prompt(record, texts):
-            self.prompts += 1
+        results, texts = _results_and_texts(record.message.content)
+        if record.uuid is not None:
+            line_again = (record.uuid, *[block.tool_use_id for block in results])
+            if line_again in self._seen:
+                return
+            self._seen.add(line_again)
+        answered = [self.result(block.tool_use_id, outcome_of(block)) for block in results]
+        self._responses.said(answered)
+        if record.is_sidechain and record.agent_id and not results and not record.is_meta:
+            self._responses.prompted(record.agent_id)
         if any("<command-name>" in text for text in texts):
             self._commands(record, texts, line, now_us)
 
     def _commands(self, record: Record, texts: Sequence[str], line: int, now_us: int) -> None:
-        names = [match[1] for text in texts for match in _COMMAND.finditer(text)]
+        names = [short(match[1]) for text in texts for match in _COMMAND.finditer(text)]
         for number, name in enumerate(names):
-            key = f"{record.uuid or f'{self.session.key}#{line}'}:command:{number}"
+            key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:command:{number}"
             if key not in self.events:
                 event = self._event_row(key, "slash_command", record, line, now_us)
-                event.command_name, event.plugin = name, _plugin(name)
+                event.command_name, event.plugin = name, plugin_of(name)
                 self.events[key] = event
 
-    def result(self, tool_id: str | None, is_error: bool | None) -> None:
-        """Note whether a tool call failed; its call may stand in another file."""
-        if not tool_id:
+    def prompt(self, prompt: Prompt, now_us: int) -> None:
+        """What a person typed, on whatever line it stands."""
+        key = short(prompt.key)
+        if key in self.events:
             return
+        event = self._event_row(key, "prompt", prompt.record, prompt.line, now_us)
+        # Who writes other words under a known uuid has not copied the line.
+        said = hashlib.sha256(prompt.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        event.line_uuid = f"{event.line_uuid}~{said}"
+        self.events[key] = event
+        # An entry of the queue stands where it was typed, in the middle of an answer.
+        if prompt.record.type == "queue-operation":
+            return
+        self._responses.prompted()
+        if prompt.record.type != "user":
+            self._responses.said(())
+
+    def result(self, tool_id: str | None, outcome: str) -> str | None:
+        """Note what came of a tool call; its call may stand in another file.
+
+        Returns:
+            The key of the response that called the tool; None = it is not in this file yet.
+        """
+        tool_id = cut(tool_id)
+        if not tool_id:
+            return None
         event = self._latest.get(tool_id)
         if event is None:
-            known = self.orphan_results.get(tool_id, False)
-            self.orphan_results[tool_id] = known or bool(is_error)
-        elif is_error:
-            event.is_error = True
+            known = self.orphan_results.get(tool_id)
+            self.orphan_results[tool_id] = stronger(known, outcome) or outcome
+            return None
+        _came(event, outcome)
+        return event.message_key
 
     def nested(self, inner: Record, line: int, now_us: int) -> None:
         """A subagent's line inside a progress line: its calls and events, not a person's lines."""
@@ -284,19 +329,24 @@ class Counted:
         elif inner.type == "user" and inner.message and isinstance(inner.message.content, list):
             for block in inner.message.content:
                 if isinstance(block, Block) and block.type == "tool_result":
-                    self.result(block.tool_use_id, block.is_error)
+                    self.result(block.tool_use_id, outcome_of(block))
 
 
 def count(session: Session) -> Counted:
     """Fold the records of one session, in line order."""
     transcript = session.transcript
     line_us = times_us(transcript.records)
-    counted = Counted(session, [us for us in line_us if us is not None])
-    now_us = counted.first_us
+    counted = Counted(session, line_us)
+    now_us = counted.started_us
+    starts = conversation_starts(transcript.records, line_us, now_us)
+    typed = {prompt.index: prompt for prompt in prompts(transcript)}
     assistant, user = counted.assistant, counted.user
-    for line, record, us in zip(transcript.numbers, transcript.records, line_us, strict=True):
+    records = zip(transcript.numbers, transcript.records, line_us, strict=True)
+    for index, (line, record, us) in enumerate(records):
         if us is not None:
             now_us = us
+        if starts is not None:
+            counted.started_us = starts[index]
         kind = record.type
         if kind == "assistant":
             assistant(record, line, now_us)
@@ -307,54 +357,37 @@ def count(session: Session) -> Counted:
             if inner is not None:
                 counted.nested(inner, line, now_us)
         elif kind == "tool_use_result":
-            counted.result(record.tool_use_id or record.old_tool_use_id, record.is_error)
+            error = OK if not record.is_error else _old_outcome(record)
+            counted.result(record.tool_use_id or record.old_tool_use_id, error)
+        if index in typed:
+            counted.prompt(typed[index], now_us)
     return counted
 
 
-def _project(session: Session) -> str | None:
-    """The project folder; without one in the path, as Claude Code names the working folder."""
-    if session.project is not None:
-        return session.project
-    for record in session.transcript.records:
-        if record.cwd is not None and record.session_id:
-            return _NOT_IN_A_FOLDER_NAME.sub("-", record.cwd) if record.cwd else None
-    return None
+def _results_and_texts(
+    content: Sequence[Block | str] | str | None,
+) -> tuple[Sequence[Block], Sequence[str]]:
+    if content is None or isinstance(content, str):
+        return (), () if content is None else (content,)
+    results = [b for b in content if isinstance(b, Block) and b.type == "tool_result"]
+    if len(results) == len(content):
+        return results, ()
+    texts = [b if isinstance(b, str) else b.decoded_text() for b in content if _is_text(b)]
+    return results, texts
 
 
-def _absorb(row: MessageRow, usage: Usage) -> None:
-    """Field-wise maximum: early lines of a response may carry a partial count."""
-    row.input_tokens = max(row.input_tokens, usage.input_tokens or 0)
-    row.output_tokens = max(row.output_tokens, usage.output_tokens or 0)
-    row.cache_read_tokens = max(row.cache_read_tokens, usage.cache_read_input_tokens or 0)
-    flat = usage.cache_creation_input_tokens or 0
-    if split := usage.cache_creation:
-        row.cache_creation_5m_tokens = max(
-            row.cache_creation_5m_tokens, split.ephemeral_5m_input_tokens or 0
-        )
-        row.cache_creation_1h_tokens = max(
-            row.cache_creation_1h_tokens, split.ephemeral_1h_input_tokens or 0
-        )
-        flat = max(flat, row.cache_creation_5m_tokens + row.cache_creation_1h_tokens)
-    row.cache_creation_tokens = max(row.cache_creation_tokens, flat)
-    if server := usage.server_tool_use:
-        row.web_search_requests = max(row.web_search_requests, server.web_search_requests or 0)
-    row.service_tier, row.speed = usage.service_tier, usage.speed
+def _is_text(block: Block | str) -> bool:
+    return isinstance(block, str) or block.type == "text"
 
 
-def _name(given: Mapping[str, object], field_name: str) -> str | None:
-    value = given.get(field_name)
-    return value if isinstance(value, str) and value else None
+def _came(event: EventRow, outcome: str | None) -> None:
+    """One more result of a call."""
+    if outcome is not None and outcome != event.outcome:
+        event.outcome = stronger(event.outcome, outcome)
+        event.is_error = event.outcome == ERROR
 
 
-def _plugin(name: str | None) -> str | None:
-    """The plugin in `plugin:name`."""
-    return name.partition(":")[0] if name and ":" in name else None
-
-
-def _is_prompt(record: Record, texts: Sequence[str]) -> bool:
-    """Whether a person typed it, given that it holds no tool result."""
-    if record.is_meta or record.is_compact_summary or record.is_sidechain:
-        return False
-    if b"task-notification" in bytes(record.origin):
-        return False
-    return not (texts and texts[0].lstrip().startswith(_NOT_A_PROMPT))
+def _old_outcome(record: Record) -> str:
+    """Of a result that old versions wrote as a line of its own."""
+    text = decode_raw(record.flat_content)
+    return outcome_of_text(text if isinstance(text, str) else "")

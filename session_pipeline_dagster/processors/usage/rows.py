@@ -36,10 +36,12 @@ class MessageRow(msgspec.Struct, gc=False):
     line_number: int = 0
     sent_at_inferred: bool = False
     file_started_at: int = 0
+    line_uuid: str = ""
+    output_characters: int = 0
 
 
 class EventRow(msgspec.Struct, gc=False):
-    """One tool call, subagent dispatch, MCP call or slash command of a file."""
+    """One tool call, subagent dispatch, MCP call, slash command or prompt of a file."""
 
     session_file: str
     event_key: str
@@ -62,6 +64,20 @@ class EventRow(msgspec.Struct, gc=False):
     origin_session_id: str | None = None
     is_sidechain: bool = False
     file_started_at: int = 0
+    line_uuid: str = ""
+    outcome: str | None = None
+
+
+class BlockRow(msgspec.Struct, gc=False):
+    """A stretch of a file, within one UTC day, in which no pause is long."""
+
+    session_file: str
+    username: str
+    project: str | None
+    started_at: int
+    ended_at: int
+    line_uuid: str
+    file_started_at: int
 
 
 class SessionRow(msgspec.Struct, gc=False):
@@ -97,3 +113,5 @@ class SessionRow(msgspec.Struct, gc=False):
     unreadable_lines: int
     unknown_lines: int
     api_errors: int
+    tool_rejections: int
+    tool_cancellations: int

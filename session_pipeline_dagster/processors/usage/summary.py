@@ -2,36 +2,37 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
+from session_pipeline_dagster.names import short
+from session_pipeline_dagster.processors.usage.activity import seconds
 from session_pipeline_dagster.processors.usage.counting import Counted
-from session_pipeline_dagster.processors.usage.rows import SessionRow
+from session_pipeline_dagster.processors.usage.outcomes import CANCELLED, REJECTED
+from session_pipeline_dagster.processors.usage.rows import BlockRow, SessionRow
 from session_pipeline_dagster.transcripts.records import Transcript
 
-BLOCK_GAP_US = 600 * 1_000_000
-"""A longer pause ends a block of activity."""
 
-
-def session_row(counted: Counted) -> SessionRow:
+def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
     """The sums of one file; forks repeat their history, so they cannot be added up over files."""
-    session, times, transcript = counted.session, counted.times_us, counted.session.transcript
+    session, transcript = counted.session, counted.session.transcript
+    times = [us for us in counted.line_us if us is not None]
     calls, events = counted.messages.values(), counted.events.values()
     started, ended = (min(times), max(times)) if times else (None, None)
     kinds = [event.event_type for event in events]
+    outcomes = [event.outcome for event in events]
     models = [call.model for call in calls if call.model]
     tools = [event.tool_name for event in events if event.tool_name]
     skills = [event.skill_name for event in events if event.skill_name is not None]
     return SessionRow(
         session_file=session.key,
-        session_id=_session_id(session.stem, transcript),
+        session_id=short(_session_id(session.stem, transcript)),
         username=session.user,
         project=counted.project,
         is_subagent="/subagents/" in session.key or session.stem.startswith("agent-"),
         started_at=started,
         ended_at=ended,
         wall_seconds=None if started is None or ended is None else (ended - started) / 1e6,
-        active_seconds=active_seconds(times),
-        prompts=counted.prompts,
+        active_seconds=seconds(worked),
+        prompts=kinds.count("prompt"),
         user_lines=counted.user_lines,
         assistant_messages=len(calls),
         tool_calls=kinds.count("tool_use"),
@@ -52,17 +53,9 @@ def session_row(counted: Counted) -> SessionRow:
         unreadable_lines=transcript.unreadable_lines,
         unknown_lines=transcript.unknown_lines,
         api_errors=counted.api_errors,
+        tool_rejections=outcomes.count(REJECTED),
+        tool_cancellations=outcomes.count(CANCELLED),
     )
-
-
-def active_seconds(times_us: Sequence[int]) -> float:
-    """Seconds of activity: gaps between lines, without the long ones.
-
-    Args:
-        times_us: microseconds, in any order.
-    """
-    gaps = [later - sooner for sooner, later in pairwise(sorted(times_us))]
-    return sum([gap for gap in gaps if gap <= BLOCK_GAP_US]) / 1e6
 
 
 def _most_common(names: Sequence[str]) -> str | None:

@@ -37,7 +37,7 @@ def test_the_same_file_under_another_user_counts_once(pipeline) -> None:
     pipeline.write("bob/p/s.jsonl", *lines)
     pipeline.run()
     assert pipeline.tokens() == (11, 22, 0, 0)
-    assert pipeline.select("SELECT count(*), sum(copies) FROM usage_events_unique") == [(1, 2)]
+    assert pipeline.select("SELECT count(*), sum(copies) FROM usage_events_unique") == [(1, 1)]
     assert pipeline.select("SELECT username, messages FROM usage_daily") == [("alice", 2)]
 
 
@@ -104,7 +104,8 @@ def test_the_summary_of_tools_knows_as_many_users_as_the_view(pipeline) -> None:
     own = assistant("msg_2", usage(1), [tool("Bash", "toolu_2")], sessionId="two")
     pipeline.write("bob/p/s.jsonl", call | {"sessionId": "two"}, own)
     pipeline.run()
-    view = "SELECT count(*), count(DISTINCT username) FROM usage_events_unique"
+    view = """SELECT count(*), count(DISTINCT username) FROM usage_events_unique
+        WHERE event_type = 'tool_use'"""
     assert pipeline.select(view) == [(2, 1)]
     (summary,) = [found.sql for found in UsageProcessor.summaries if found.title == "Tools"]
     assert pipeline.select(f"SELECT tool, calls, users FROM ({summary})") == [("Bash", 2, 1)]
@@ -143,7 +144,10 @@ def test_rows_of_removed_lines_go(pipeline) -> None:
 AGGREGATE = """SELECT (sent_at AT TIME ZONE 'UTC')::DATE, username, project, model, count(*),
     sum(input_tokens), sum(output_tokens), sum(cache_creation_tokens), sum(cache_read_tokens),
     count(*) FILTER (output_partial), sum(cache_creation_5m_tokens),
-    sum(cache_creation_1h_tokens), sum(web_search_requests), count(DISTINCT session_id)
+    sum(cache_creation_1h_tokens), sum(web_search_requests), count(DISTINCT session_id),
+    coalesce(sum(output_tokens) FILTER (output_partial), 0),
+    coalesce(sum(output_characters) FILTER (output_partial), 0),
+    coalesce(sum(output_characters) FILTER (NOT output_partial), 0)
     FROM usage_messages_unique GROUP BY 1, 2, 3, 4 ORDER BY ALL"""
 
 SHARED = assistant("msg_shared", usage(5, 6))
@@ -255,7 +259,9 @@ def test_the_daily_rollup_of_the_examples_says_the_same(examples) -> None:
 
 
 def test_the_events_of_the_examples_are_those_a_separate_counter_found(examples) -> None:
-    rows = examples.select("SELECT event_type, is_error FROM usage_events_unique")
+    rows = examples.select(
+        "SELECT event_type, is_error FROM usage_events_unique WHERE event_type <> 'prompt'"
+    )
     assert Counter(kind for kind, _ in rows) == EXAMPLES["events"]
     assert sum(error for _, error in rows) == EXAMPLES["tool_errors"]
 
@@ -263,6 +269,9 @@ def test_the_events_of_the_examples_are_those_a_separate_counter_found(examples)
 def test_the_prompts_of_the_examples_are_those_a_separate_counter_found(examples) -> None:
     prompts = dict(examples.select("SELECT session_file, prompts FROM usage_sessions"))
     assert prompts == EXAMPLES["prompts_by_file"]
+    unique = "SELECT count(*) FROM usage_events_unique WHERE event_type = 'prompt'"
+    # Of the files' prompts two are copies, in a fork.
+    assert examples.select(unique) == [(sum(EXAMPLES["prompts_by_file"].values()) - 2,)]
 
 
 def test_every_number_of_the_separate_counter_is_compared() -> None:

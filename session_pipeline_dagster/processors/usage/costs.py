@@ -1,0 +1,60 @@
+"""What a line of a response says it cost: its counters, and calls that they leave out."""
+
+from collections.abc import Iterator
+
+from session_pipeline_dagster.processors.usage.rows import MessageRow
+from session_pipeline_dagster.transcripts.records import Iteration, Usage
+
+ADVISOR = "advisor_message"
+_LEFT_OUT = frozenset({ADVISOR, "compaction"})
+_FALLBACK = "fallback_message"
+
+
+def absorb(row: MessageRow, usage: Usage) -> None:
+    """Field-wise maximum: early lines of a response may carry a partial count."""
+    row.input_tokens = max(row.input_tokens, usage.input_tokens or 0)
+    row.output_tokens = max(row.output_tokens, usage.output_tokens or 0)
+    row.cache_read_tokens = max(row.cache_read_tokens, usage.cache_read_input_tokens or 0)
+    flat = usage.cache_creation_input_tokens or 0
+    if split := usage.cache_creation:
+        row.cache_creation_5m_tokens = max(
+            row.cache_creation_5m_tokens, split.ephemeral_5m_input_tokens or 0
+        )
+        row.cache_creation_1h_tokens = max(
+            row.cache_creation_1h_tokens, split.ephemeral_1h_input_tokens or 0
+        )
+        flat = max(flat, row.cache_creation_5m_tokens + row.cache_creation_1h_tokens)
+    row.cache_creation_tokens = max(row.cache_creation_tokens, flat)
+    if server := usage.server_tool_use:
+        row.web_search_requests = max(row.web_search_requests, server.web_search_requests or 0)
+    row.service_tier, row.speed = usage.service_tier, usage.speed
+
+
+def extra_calls(usage: Usage, model: str | None) -> Iterator[tuple[int, Iteration]]:
+    """The iterations of a response that its own counters leave out, with their places.
+
+    An advisor and a compaction are calls of their own. Where another model stepped in, the counters
+    are the answer that was served, and the attempt it replaced is a call of its own.
+
+    Args:
+        model: the one that the response names.
+    """
+    iterations = usage.iterations or ()
+    fell_back = any(iteration.type == _FALLBACK for iteration in iterations)
+    for index, iteration in enumerate(iterations):
+        declined = fell_back and iteration.type == "message" and iteration.model != model
+        if iteration.type in _LEFT_OUT or declined:
+            yield index, iteration
+
+
+def usage_of(iteration: Iteration, usage: Usage) -> Usage:
+    """The cost of one iteration, as that of a response."""
+    return Usage(
+        iteration.input_tokens,
+        iteration.output_tokens,
+        iteration.cache_creation_input_tokens,
+        iteration.cache_read_input_tokens,
+        iteration.cache_creation,
+        service_tier=usage.service_tier,
+        speed=usage.speed,
+    )

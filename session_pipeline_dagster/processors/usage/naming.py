@@ -1,0 +1,40 @@
+"""What rows call things: names as they are stored, and what is taken from one for another."""
+
+import re
+from collections.abc import Mapping
+
+from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.names import LONGEST, short
+
+_NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9]")
+
+
+def project_of(session: Session) -> str | None:
+    """The project folder; without one in the path, as Claude Code names the working folder."""
+    if session.project is not None:
+        return session.project
+    for record in session.transcript.records:
+        if record.cwd is not None and record.session_id:
+            return _NOT_IN_A_FOLDER_NAME.sub("-", record.cwd) if record.cwd else None
+    return None
+
+
+def evidence(name: str, us: int) -> str:
+    """What two users must share to hold the same line: copying changes neither name nor time."""
+    return f"{short(name)}@{us}"
+
+
+def cut(name: str | None) -> str | None:
+    """A name as it is stored; see `names.short`."""
+    return name if name is None or len(name) <= LONGEST else short(name)
+
+
+def given_name(given: Mapping[str, object], field_name: str) -> str | None:
+    """The name that a tool was given in a field, if it is one."""
+    value = given.get(field_name)
+    return short(value) if isinstance(value, str) and value else None
+
+
+def plugin_of(name: str | None) -> str | None:
+    """The plugin in `plugin:name`."""
+    return name.partition(":")[0] if name and ":" in name else None
