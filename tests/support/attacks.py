@@ -131,6 +131,17 @@ def _attacks() -> list[Attack]:
     ]
     made += [
         Attack("uuids swapped, hour later", (swapped_uuids, tokens(5), shifted(HOUR))),
+        Attack(
+            "early work under the same ids, copies an hour later",
+            (shifted(HOUR), tokens(5)),
+            also=(fresh_uuids, shifted(-YEAR), tokens(9)),
+        ),
+        Attack(
+            "early work under the same ids, copies as they are",
+            (failed,),
+            names=(LAST,),
+            also=(fresh_uuids, shifted(-YEAR), tokens(9)),
+        ),
         Attack("uuids swapped, other ids", (swapped_uuids, fresh_ids, tokens(5), shifted(HOUR))),
     ]
     return made

@@ -4,7 +4,9 @@ import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
+from forger import encode_line, fresh_uuids, shifted
 from lines import UsagePipeline
 from thread_ids import STYLES
 from threads import History, history
@@ -23,7 +25,8 @@ class Company:
 
     Attributes:
         files: all of their files.
-        sharing: users who hold copies of each other's lines.
+        sharing: users who hold copies of each other's lines. Others have ids in common, for their
+            proxy gives them again and again, but no line.
     """
 
     files: Files
@@ -47,6 +50,8 @@ def company(seed: int = 0, users: int = 19) -> Company:
         files |= one.files
     rng = random.Random(seed)  # noqa: S311  to be made again
     sharing: set[str] = set()
+    for origin, other in ((told[0], told[-1]), (told[1], told[-2])):
+        files |= _through_the_same_proxy(origin, other.user, rng)
     for origin, other in ((told[1], told[0]), (told[4], told[10])):
         files |= _gone_on_with(origin, other.user, rng)
         sharing |= {origin.user, other.user}
@@ -59,18 +64,29 @@ def _small(seed: int, user: str, number: int) -> History:
     return next(one for one in made if sum(map(len, one.files.values())) <= _LARGEST)
 
 
+def _through_the_same_proxy(origin: History, user: str, rng: random.Random) -> Files:
+    """Work of another user with the same ids of responses and tools, but lines of its own."""
+    made: Files = {}
+    uuids: dict[str, str] = {}
+    for key, lines in origin.files.items():
+        own = fresh_uuids([json.loads(line) for line in lines], rng, uuids)
+        made[f"{user}/{key.partition('/')[2]}"] = tuple(map(encode_line, own))
+    return made
+
+
 def _gone_on_with(origin: History, user: str, rng: random.Random) -> Files:
     """A fork of somebody's session in the folder of another user, who goes on with it."""
     lines = next(iter(origin.files.values()))
     session = rng.randbytes(8).hex()
     copied = [json.loads(line) for line in lines]
     own = history(rng.randrange(10**6), user, "msg", "own")
-    copied += [json.loads(line) for line in next(iter(own.files.values()))]
+    later = shifted(timedelta(days=60))
+    copied += later([json.loads(line) for line in next(iter(own.files.values()))], rng)
     for line in copied:
         if "sessionId" in line:
             line["sessionId"] = session
     key = f"{user}/-home-{user}-shop/{session}.jsonl"
-    return {key: tuple(json.dumps(line).encode() + b"\n" for line in copied)}
+    return {key: tuple(map(encode_line, copied))}
 
 
 _TABLES = {

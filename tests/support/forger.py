@@ -27,6 +27,7 @@ class Attack:
     """Changes to copies of all files of others.
 
     Attributes:
+        also: changes to a second copy of each file, beside the first.
         names: what the forger may be called: the smaller name wins a tie, so what only ties is
             harmless under the last name alone.
         own_names: the copies keep the names of the files, below the forger's folder.
@@ -36,23 +37,35 @@ class Attack:
     changes: tuple[Change, ...]
     names: tuple[str, ...] = (FIRST, LAST)
     own_names: bool = False
+    also: tuple[Change, ...] = ()
 
     def files(self, victims: Files, forger: str) -> dict[str, tuple[bytes, ...]]:
         """The forger's files."""
         rng = random.Random(self.name)  # noqa: S311
         made: dict[str, tuple[bytes, ...]] = {}
         for number, (key, lines) in enumerate(victims.items()):
-            changed = [json.loads(line) for line in lines]
-            for change in self.changes:
-                changed = change(changed, rng)
-            name = key.partition("/")[2] if self.own_names else f"{number}.jsonl"
-            user = key.partition("/")[0]
-            made[f"{forger}/{self.name}/{user}/{name}"] = tuple(map(_encode, changed))
+            user, _, own = key.partition("/")
+            folder, name = (
+                f"{forger}/{self.name}/{user}",
+                own if self.own_names else f"{number}.jsonl",
+            )
+            made[f"{folder}/{name}"] = _changed(lines, self.changes, rng)
+            if self.also:
+                made[f"{folder}/also {name}"] = _changed(lines, self.also, rng)
         return made
 
 
-def _encode(line: Line) -> bytes:
+def encode_line(line: Line) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _changed(
+    lines: Iterable[bytes], changes: Iterable[Change], rng: random.Random
+) -> tuple[bytes, ...]:
+    made: Lines = [json.loads(line) for line in lines]
+    for change in changes:
+        made = change(made, rng)
+    return tuple(map(encode_line, made))
 
 
 # What is changed: every change takes the lines of one file, which are its own to alter.
@@ -70,8 +83,8 @@ def _answers(lines: Iterable[Line]) -> Iterator[Line]:
     return (line for line in _parts(lines) if line["type"] == "assistant")
 
 
-def fresh_uuids(lines: Lines, rng: random.Random) -> Lines:
-    new: dict[str, str] = {}
+def fresh_uuids(lines: Lines, rng: random.Random, new: dict[str, str] | None = None) -> Lines:
+    new = {} if new is None else new
     for line in _parts(lines):
         if "uuid" in line:
             line["uuid"] = new.setdefault(line["uuid"], rng.randbytes(16).hex())

@@ -54,14 +54,16 @@ RULES = Rules()
 
 
 @dataclass(slots=True)
-class _Response:
+class Response:
     """The lines of one response in one file."""
 
     key: tuple[object, ...]
+    file: str
     counts: list[int]
     sidechain: bool
     at: object
     calls: set[str] = field(default_factory=set)
+    uuids: set[object] = field(default_factory=set)
     foreign_line: bool = False
     """A user line that is no result of it came after it."""
     prompt: bool = False
@@ -69,28 +71,45 @@ class _Response:
 
 
 @dataclass(slots=True)
-class _All:
-    """What is known over files."""
+class Found:
+    """What is known over the files of a user.
 
-    copies: dict[tuple[object, ...], list[_Response]] = field(default_factory=dict)
-    calls: dict[tuple[object, ...], str] = field(default_factory=dict)
+    Attributes:
+        calls: key of a tool call -> the tool, and the uuids of the lines that call it.
+        errors, failed_ids: calls that failed: of weak responses by key, else by id.
+        prompts, prompt_files: their uuids, and the files that have each.
+        times: file -> the times of its lines, as they stand there.
+    """
+
+    copies: dict[tuple[object, ...], list[Response]] = field(default_factory=dict)
+    calls: dict[tuple[object, ...], tuple[str, set[object]]] = field(default_factory=dict)
     errors: set[tuple[object, ...]] = field(default_factory=set)
     failed_ids: set[str] = field(default_factory=set)
     prompts: set[str] = field(default_factory=set)
+    prompt_files: dict[str, set[str]] = field(default_factory=dict)
+    times: dict[str, list[str]] = field(default_factory=dict)
 
 
 def recount(files: Mapping[str, Iterable[bytes]], rules: Rules = RULES) -> Truth:
-    """What the files say by the rules."""
-    found = _All()
+    """What the files of a user say by the rules."""
+    return total(read(files, rules), rules)
+
+
+def read(files: Mapping[str, Iterable[bytes]], rules: Rules = RULES) -> Found:
+    found = Found()
     for key, lines in files.items():
-        _File(key, found, rules).read([json.loads(line) for line in lines])
+        Reader(key, found, rules).read([json.loads(line) for line in lines])
+    return found
+
+
+def total(found: Found, rules: Rules = RULES) -> Truth:
     totals = [0, 0, 0, 0]
     for copies in found.copies.values():
         main = [one for one in copies if not one.sidechain]
         used = main if main and rules.main_wins else copies
         for place in range(4):
             totals[place] += max(one.counts[place] for one in used)
-    kinds = [_kind(name) for name in found.calls.values()]
+    kinds = [_kind(name) for name, _ in found.calls.values()]
     failed = sum(key in found.errors or key[-1] in found.failed_ids for key in found.calls)
     return Truth(
         len(found.copies),
@@ -107,14 +126,16 @@ def _kind(name: str) -> str:
     return "agent" if name in ("Task", "Agent") else "tool"
 
 
-class _File:
-    def __init__(self, key: str, found: _All, rules: Rules) -> None:
+class Reader:
+    def __init__(self, key: str, found: Found, rules: Rules) -> None:
         self.key, self.found, self.rules = key, found, rules
-        self.last: dict[str, _Response] = {}
+        self.last: dict[str, Response] = {}
         self.seen: set[str] = set()
         self.pending: dict[str, tuple[object, ...]] = {}
 
     def read(self, records: list[Record]) -> None:
+        times = [str(record["timestamp"]) for record in records if "timestamp" in record]
+        self.found.times[self.key] = times
         for record in records:
             data = record.get("data")
             if isinstance(data, dict) and data.get("type") == "agent_progress":
@@ -134,33 +155,37 @@ class _File:
             one = self.begin(given, counts, record)
         elif self.rules.maximum:
             one.counts = list(map(max, one.counts, counts))
+        one.uuids.add(record.get("uuid"))
         for block in message["content"]:
             if block["type"] == "tool_use":
                 one.calls.add(block["id"])
                 whole = str(block["id"]).startswith("toolu_") or not self.rules.tool_key
                 call = (block["id"],) if whole else (*one.key, block["id"])
-                self.found.calls[call] = block["name"]
+                _, uuids = self.found.calls.setdefault(call, (block["name"], set()))
+                uuids.add(record.get("uuid"))
                 self.pending[block["id"]] = call
 
-    def begin(self, given: str | None, counts: list[int], record: Record) -> _Response:
+    def begin(self, given: str | None, counts: list[int], record: Record) -> Response:
         key: tuple[object, ...] = (given,)
         if given is None:
-            key = (record["uuid"],)
+            key = (record.get("uuid"),)
         elif not given.startswith("msg_"):
-            choices = {"uuid": record["uuid"], "id": given, "time": record.get("timestamp")}
+            choices = {"uuid": record.get("uuid"), "id": given, "time": record.get("timestamp")}
             key = (choices.get(self.rules.weak_key, f"{record['sessionId']} {given}"),)
         elif given in self.seen:
-            key = (record["uuid"],)
+            key = (record.get("uuid"),)
         if self.rules.per_file:
             key = (self.key, *key)
-        one = _Response(key, counts, bool(record["isSidechain"]), record.get("timestamp"))
+        one = Response(
+            key, self.key, counts, bool(record.get("isSidechain")), record.get("timestamp")
+        )
         self.found.copies.setdefault(key, []).append(one)
         if given:
             self.last[given] = one
             self.seen.add(given)
         return one
 
-    def is_another(self, one: _Response, given: str, counts: list[int], record: Record) -> bool:
+    def is_another(self, one: Response, given: str, counts: list[int], record: Record) -> bool:
         """Whether a line with the id of a response is the first one of another response."""
         before, now = _input(one.counts), _input(counts)
         differ = before != now and any(before) and any(now)
@@ -181,10 +206,12 @@ class _File:
         content = message["content"]
         blocks = content if isinstance(content, list) else []
         results = {b["tool_use_id"]: b for b in blocks if b["type"] == "tool_result"}
-        typed = not results and not record.get("isMeta") and not record["isSidechain"]
+        typed = not results and not record.get("isMeta") and not record.get("isSidechain")
         human = typed and not (isinstance(content, str) and content.startswith("<local-command-"))
         if human:
-            self.found.prompts.add(str(record["uuid"]))
+            uuid = str(record.get("uuid"))
+            self.found.prompts.add(uuid)
+            self.found.prompt_files.setdefault(uuid, set()).add(self.key)
         for one in self.last.values():
             foreign = not results or not set(results) <= one.calls or self.rules.any_user_line
             one.foreign_line |= foreign
