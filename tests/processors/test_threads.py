@@ -6,7 +6,7 @@ user. HISTORIES says how many are played, FIRST_HISTORY the first seed.
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -72,9 +72,33 @@ def batches() -> list[range]:
 @pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_what_happened_is_counted_once_in_any_order_and_split(seeds: range, tmp_path: Path) -> None:
     histories = told(seeds)
-    pipeline = UsagePipeline(tmp_path)
     rng = random.Random(seeds.start)  # noqa: S311  to be played again
     files = {key: lines for one in histories for key, lines in one.files.items()}
+    check(histories, files, rng, tmp_path)
+
+
+@pytest.mark.parametrize("seeds", batches()[:1], ids=str)
+def test_lines_that_stand_in_a_file_again_are_nothing_new(seeds: range, tmp_path: Path) -> None:
+    histories = told(seeds)
+    rng = random.Random(seeds.start)  # noqa: S311  to be played again
+    files = {k: repeating(lines, rng) for one in histories for k, lines in one.files.items()}
+    check(histories, files, rng, tmp_path)
+
+
+def repeating(lines: Sequence[bytes], rng: random.Random) -> tuple[bytes, ...]:
+    """The lines of a file, and some of them again: as a whole, or the end or the middle."""
+    begin, end = sorted((rng.randint(0, len(lines)), rng.randint(0, len(lines))))
+    return (*lines, *rng.choice((lines, lines[begin:], lines[begin:end])))
+
+
+def check(
+    histories: Sequence[History],
+    files: Mapping[str, Sequence[bytes]],
+    rng: random.Random,
+    folder: Path,
+) -> None:
+    """Deliver the files, and see that everybody's truth is counted."""
+    pipeline = UsagePipeline(folder)
     for written in deliveries(files, rng, passes=rng.choice((1, 2, 3, 4))):
         for key, content in written.items():
             pipeline.write_bytes(key, content)
@@ -88,6 +112,16 @@ def test_the_truth_of_a_history_is_what_the_rules_make_of_its_lines(style: str) 
     for seed in range(40):
         one = history(seed, ids=style)
         assert recount(one.files) == one.truth, f"seed {seed} ({one.style})"
+
+
+def test_the_truth_is_the_same_where_lines_stand_in_a_file_again() -> None:
+    counts = []
+    for one in told(range(60)):
+        rng = random.Random(one.seed)  # noqa: S311  to be played again
+        files = {key: repeating(lines, rng) for key, lines in one.files.items()}
+        assert recount(files) == one.truth, f"seed {one.seed} ({one.style})"
+        counts.append(recount(files, replace(RULES, lines_once=False)) != one.truth)
+    assert any(counts)
 
 
 @pytest.mark.parametrize("rules", MISTAKES, ids=lambda rules: _mistake(rules))

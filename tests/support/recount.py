@@ -35,6 +35,7 @@ class Rules:
         main_wins: copies in a sidechain do not matter where there is one in the main thread.
         tool_key: weak tool ids hang on their response.
         per_file: every file counts its own.
+        lines_once: a line that stands in a file again is nothing new.
     """
 
     splits: bool = True
@@ -48,6 +49,7 @@ class Rules:
     main_wins: bool = True
     tool_key: bool = True
     per_file: bool = False
+    lines_once: bool = True
 
 
 RULES = Rules()
@@ -131,6 +133,8 @@ class Reader:
         self.key, self.found, self.rules = key, found, rules
         self.last: dict[str, Response] = {}
         self.seen: set[str] = set()
+        self.of_line: dict[object, Response] = {}
+        self.said: set[object] = set()
         self.pending: dict[str, tuple[object, ...]] = {}
 
     def read(self, records: list[Record]) -> None:
@@ -150,12 +154,14 @@ class Reader:
         assert isinstance(message, dict)
         counts = _counts(message["usage"])
         given = message.get("id")
-        one = self.last.get(given) if given else None
-        if one is None or (self.rules.splits and self.is_another(one, str(given), counts, record)):
+        one = self.of_line.get(record.get("uuid")) or (self.last.get(given) if given else None)
+        if one is None or self.is_another(one, str(given), counts, record):
             one = self.begin(given, counts, record)
         elif self.rules.maximum:
             one.counts = list(map(max, one.counts, counts))
         one.uuids.add(record.get("uuid"))
+        if record.get("uuid") and self.rules.lines_once:
+            self.of_line[record["uuid"]] = one
         for block in message["content"]:
             if block["type"] == "tool_use":
                 one.calls.add(block["id"])
@@ -187,6 +193,8 @@ class Reader:
 
     def is_another(self, one: Response, given: str, counts: list[int], record: Record) -> bool:
         """Whether a line with the id of a response is the first one of another response."""
+        if record.get("uuid") in self.of_line or not self.rules.splits:
+            return False
         before, now = _input(one.counts), _input(counts)
         differ = before != now and any(before) and any(now)
         if given.startswith("msg_"):
@@ -203,6 +211,10 @@ class Reader:
     def user(self, record: Record) -> None:
         message = record["message"]
         assert isinstance(message, dict)
+        if record.get("uuid") in self.said and self.rules.lines_once:
+            return
+        if record.get("uuid"):
+            self.said.add(record["uuid"])
         content = message["content"]
         blocks = content if isinstance(content, list) else []
         results = {b["tool_use_id"]: b for b in blocks if b["type"] == "tool_result"}
