@@ -92,6 +92,10 @@ def forged(
     return files
 
 
+def _name(way: Way) -> str:
+    return str(getattr(way, "__name__", way))
+
+
 def cases() -> list[object]:
     """(attacks, the forger's name, the way they come): every attack under every name it has."""
     made = []
@@ -101,7 +105,7 @@ def cases() -> list[object]:
             attacks = named[begin : begin + AT_ONCE]
             way = WAYS[number % len(WAYS)]
             label = attacks[0].name if AT_ONCE == 1 else str(number)
-            made.append(pytest.param(attacks, name, way, id=f"{name}-{label}-{way.__name__}"))
+            made.append(pytest.param(attacks, name, way, id=f"{name}-{label}-{_name(way)}"))
     return made
 
 

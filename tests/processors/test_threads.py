@@ -15,7 +15,7 @@ import pytest
 from delivery import deliveries
 from lines import UsagePipeline
 from recount import RULES, Rules, recount
-from thread_ids import STYLES
+from thread_ids import EVERYWHERE, STYLES
 from threads import History, Truth, history
 from user_truths import truths
 
@@ -85,6 +85,30 @@ def test_lines_that_stand_in_a_file_again_are_nothing_new(seeds: range, tmp_path
     check(histories, files, rng, tmp_path)
 
 
+@pytest.mark.parametrize("style", EVERYWHERE)
+def test_an_id_that_comes_back_in_another_conversation_is_another_response(
+    style: str, tmp_path: Path
+) -> None:
+    histories = [history(seed, f"user{seed}", style) for seed in range(10)]
+    for one in histories:
+        assert recount(one.files, replace(RULES, apart=True)) == one.truth, f"seed {one.seed}"
+    files = {key: lines for one in histories for key, lines in one.files.items()}
+    check(histories, files, random.Random(0), tmp_path)  # noqa: S311  to be played again
+
+
+def test_files_that_move_change_nothing(tmp_path: Path) -> None:
+    histories = told(batches()[0])
+    rng = random.Random(3)  # noqa: S311  to be played again
+    files = {key: lines for one in histories for key, lines in one.files.items()}
+    pipeline = check(histories, files, rng, tmp_path)
+    for key in rng.sample(list(files), len(files) // 2):
+        path = pipeline.root / key
+        path.rename(path.with_name(f"{rng.choice('az')}{path.name}"))
+    pipeline.run()
+    wrong = differences(histories, truths(pipeline))
+    assert not wrong, "\n".join(wrong)
+
+
 def repeating(lines: Sequence[bytes], rng: random.Random) -> tuple[bytes, ...]:
     """The lines of a file, and some of them again: as a whole, or the end or the middle."""
     begin, end = sorted((rng.randint(0, len(lines)), rng.randint(0, len(lines))))
@@ -96,7 +120,7 @@ def check(
     files: Mapping[str, Sequence[bytes]],
     rng: random.Random,
     folder: Path,
-) -> None:
+) -> UsagePipeline:
     """Deliver the files, and see that everybody's truth is counted."""
     pipeline = UsagePipeline(folder)
     for written in deliveries(files, rng, passes=rng.choice((1, 2, 3, 4))):
@@ -105,6 +129,7 @@ def check(
         pipeline.run()
     wrong = differences(histories, truths(pipeline))
     assert not wrong, "\n".join(wrong)
+    return pipeline
 
 
 @pytest.mark.parametrize("style", STYLES)

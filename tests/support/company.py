@@ -135,10 +135,13 @@ def moved(before: Numbers, after: Numbers, users: Iterable[str]) -> dict[str, st
 
 
 def holders(pipeline: UsagePipeline, user: str) -> set[str]:
-    """Who else holds responses that this user holds."""
+    """Who else holds responses, calls or prompts that this user holds."""
     found = pipeline.select(f"""
-        SELECT DISTINCT others.username FROM usage_messages AS own
-        JOIN usage_messages AS others USING (message_key)
+        WITH held AS (
+            SELECT username, message_key AS key FROM usage_messages
+            UNION SELECT username, event_key FROM usage_events
+        )
+        SELECT DISTINCT others.username FROM held AS own JOIN held AS others USING (key)
         WHERE own.username = '{user}' AND others.username <> own.username
     """)
     return {str(name) for (name,) in found}

@@ -35,6 +35,7 @@ class Rules:
         main_wins: copies in a sidechain do not matter where there is one in the main thread.
         tool_key: weak tool ids hang on their response.
         per_file: every file counts its own.
+        apart: copies of a `msg_` id that share no line and differ in their input are two responses.
         lines_once: a line that stands in a file again is nothing new.
     """
 
@@ -49,6 +50,7 @@ class Rules:
     main_wins: bool = True
     tool_key: bool = True
     per_file: bool = False
+    apart: bool = False
     lines_once: bool = True
 
 
@@ -97,6 +99,21 @@ def recount(files: Mapping[str, Iterable[bytes]], rules: Rules = RULES) -> Truth
     return total(read(files, rules), rules)
 
 
+def _apart(copies: Iterable[Response]) -> list[list[Response]]:
+    """The copies of one id, those of each response together."""
+    groups: list[list[Response]] = []
+    for one in copies:
+        fits = [group for group in groups if any(_alike(one, other) for other in group)]
+        merged = [one, *(other for group in fits for other in group)]
+        groups = [*(group for group in groups if group not in fits), merged]
+    return groups
+
+
+def _alike(one: Response, other: Response) -> bool:
+    before, now = _input(one.counts), _input(other.counts)
+    return bool(one.uuids & other.uuids) or before == now or not any(before) or not any(now)
+
+
 def read(files: Mapping[str, Iterable[bytes]], rules: Rules = RULES) -> Found:
     found = Found()
     for key, lines in files.items():
@@ -106,7 +123,10 @@ def read(files: Mapping[str, Iterable[bytes]], rules: Rules = RULES) -> Found:
 
 def total(found: Found, rules: Rules = RULES) -> Truth:
     totals = [0, 0, 0, 0]
-    for copies in found.copies.values():
+    responses = list(found.copies.values())
+    if rules.apart:
+        responses = [group for copies in responses for group in _apart(copies)]
+    for copies in responses:
         main = [one for one in copies if not one.sidechain]
         used = main if main and rules.main_wins else copies
         for place in range(4):
@@ -114,7 +134,7 @@ def total(found: Found, rules: Rules = RULES) -> Truth:
     kinds = [_kind(name) for name, _ in found.calls.values()]
     failed = sum(key in found.errors or key[-1] in found.failed_ids for key in found.calls)
     return Truth(
-        len(found.copies),
+        len(responses),
         *totals,
         *(kinds.count(kind) for kind in ("tool", "agent", "mcp")),
         failed,

@@ -9,7 +9,7 @@ many responses a turn may have, and what its counters must be.
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 
@@ -25,6 +25,7 @@ class Ids:
         counters: input counters are any, growing with every response, zero, or always equal.
         reused_tools: the tool calls of every response are call_0, call_1 …
         lines: a response is one line per block; otherwise a single line.
+        everywhere: `msg_` ids come back in other conversations too.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Ids:
     counters: str = "growing"
     reused_tools: bool = False
     lines: bool = True
+    everywhere: bool = False
     prefix: str = ""
 
     @property
@@ -62,6 +64,13 @@ _ALL = (
 )
 STYLES = {ids.name: ids for ids in _ALL}
 
+_CONSTANT = Ids("msg constant everywhere", strong=True, rounds=1, prefix="msg_", everywhere=True)
+EVERYWHERE = {
+    ids.name: ids
+    for ids in (_CONSTANT, replace(_CONSTANT, name="msg per turn everywhere", pool=3, rounds=3))
+}
+"""What the rules leave open: an id that comes back in a file that shares no line with the first."""
+
 
 class Namer:
     """Gives the responses of a user their ids."""
@@ -84,9 +93,9 @@ class Namer:
             return f"{ids.prefix}{self.rng.randbytes(8).hex()}"
         self.used += 1
         number = (self.used - 1) % ids.pool + 1
-        return (
-            f"{ids.prefix}{self.conversation}_{number}" if ids.strong else f"{ids.prefix}{number}"
-        )
+        if ids.strong and not ids.everywhere:
+            return f"{ids.prefix}{self.conversation}_{number}"
+        return f"{ids.prefix}{number}"
 
 
 class Meter:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from thread_ids import STYLES, Ids, Meter, Namer
+from thread_ids import EVERYWHERE, STYLES, Ids, Meter, Namer
 from thread_times import TIMES, stamp
 
 Line = dict[str, object]
@@ -82,9 +82,9 @@ def history(
 ) -> History:
     """What a user did, by a seed; how ids and times are may be said."""
     rng = random.Random(seed)  # noqa: S311
-    style = STYLES[ids] if ids else rng.choice(list(STYLES.values()))
+    style = (STYLES | EVERYWHERE)[ids] if ids else rng.choice(list(STYLES.values()))
     told = _Teller(rng, user, style, times or rng.choice(TIMES))
-    for number in range(rng.randint(1, 2)):
+    for number in range(3 if style.everywhere else rng.randint(1, 2)):
         told.conversation(number)
     return told.end(seed)
 
