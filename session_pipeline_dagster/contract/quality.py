@@ -18,10 +18,12 @@ class Measured:
     Attributes:
         violations: how many things break it; 0 passes.
         numbers: what is shown beside it, by name.
+        listed: rows of a table that says where; no text of a transcript.
     """
 
     violations: int
     numbers: Mapping[str, int | float] = field(default_factory=dict)
+    listed: Sequence[Mapping[str, str | int | float]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,16 @@ def _about(table: str, column: str, descriptions: Mapping[str, str]) -> str | No
     return descriptions.get(f"{table}.{column}") or descriptions.get(f"*.{column}")
 
 
+def table(rows: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValue:
+    """Rows of the same columns; names in them are data."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({k: printable(v) if isinstance(v, str) else v for k, v in row.items()})
+            for row in rows
+        ]
+    )
+
+
 def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
     """Files that failed: since when, why, and what becomes of them. Times are UTC."""
     return dg.MetadataValue.table(

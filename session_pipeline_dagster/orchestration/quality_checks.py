@@ -7,7 +7,7 @@ from session_pipeline_dagster.contract.quality import Measured, Quality
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.orchestration.metadata import Metadata
+from session_pipeline_dagster.orchestration.metadata import Metadata, table
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 
@@ -55,4 +55,5 @@ def _sentence(violations: int) -> str:
 
 def _metadata(found: Measured) -> Metadata:
     status = "warning" if found.violations else "ok"
-    return {"status": status, "violations": found.violations, **found.numbers}
+    listed: Metadata = {"where": table(found.listed)} if found.listed else {}
+    return {"status": status, "violations": found.violations, **listed, **found.numbers}

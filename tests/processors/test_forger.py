@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from attacks import ATTACKS, HOUR, TAKEOVERS
-from company import Company, Numbers, company, holders, moved, numbers
+from company import Company, Numbers, company, moved, numbers
 from forger import FIRST, LAST, Attack, shifted
 from lines import UsagePipeline
 from recount_users import Referee
+from session_pipeline_dagster.contract.quality import Data
+from session_pipeline_dagster.processors.usage.quality import claimed_by_several
 from threads import history
 
 AT_ONCE = 1 if os.environ.get("FORGER") == "each" else 12
@@ -160,8 +162,8 @@ def test_a_takeover_is_seen_and_ends_with_its_files(
     pipeline.run()
     changes = office.moved(numbers(pipeline))
     assert changes.keys() <= attacked, f"not even attacked: {_first(changes)}"
-    # To be asked of the check `claimed_by_several`, once there is one.
-    assert changes.keys() <= holders(pipeline, forger), "numbers moved and nobody can see it"
+    if changes:
+        assert changes.keys() <= named(pipeline, forger), "numbers moved and nobody can see it"
     shutil.rmtree(pipeline.root / forger)
     pipeline.run()
     after = office.moved(numbers(pipeline))
@@ -183,7 +185,8 @@ def test_a_copy_that_outlives_its_original_is_seen(
         pipeline.run()
     honest, after = map(numbers, pipelines)
     changes = moved(honest, after, office.company.users)
-    assert changes.keys() <= holders(pipelines[1], name), "numbers moved and nobody can see it"
+    if changes:
+        assert changes.keys() <= named(pipelines[1], name), "numbers moved and nobody can see it"
 
 
 @pytest.mark.parametrize("name", ["a-new", "zz-new"])
@@ -213,6 +216,30 @@ def test_by_the_rule_alone_every_takeover_takes(office: Office) -> None:
     referee = Referee(office.company.files)
     for attack in TAKEOVERS:
         assert referee.losers(attack.files(office.company.files, attack.names[0])), attack.name
+
+
+def named(pipeline: UsagePipeline, forger: str) -> set[str]:
+    """Whom the check names beside the forger."""
+    measured = claimed_by_several(Data(pipeline.select, lambda key: None))
+    assert measured.violations > 0
+    pairs = [{str(row["counted_for"]), str(row["held_by"])} for row in measured.listed]
+    return {user for pair in pairs if forger in pair for user in pair - {forger}}
+
+
+def test_the_check_is_silent_about_honest_work_and_names_whoever_copies_it(
+    office: Office, tmp_path: Path
+) -> None:
+    pipeline = office.copy(tmp_path / "office")
+    honest = claimed_by_several(Data(pipeline.select, lambda key: None))
+    sharing = set(office.company.sharing)
+    assert {
+        str(row[name]) for row in honest.listed for name in ("counted_for", "held_by")
+    } <= sharing
+    (copies,) = [attack for attack in ATTACKS if attack.name == "uuids kept, hour later, plain"]
+    victims = set(office.company.users) - sharing
+    write(pipeline, forged(office, [copies], LAST, victims))
+    pipeline.run()
+    assert victims <= named(pipeline, LAST)
 
 
 def test_a_forger_finds_the_copies_of_every_user(office: Office) -> None:

@@ -132,16 +132,3 @@ def moved(before: Numbers, after: Numbers, users: Iterable[str]) -> dict[str, st
         if parts:
             changes[user] = "; ".join(parts)
     return changes
-
-
-def holders(pipeline: UsagePipeline, user: str) -> set[str]:
-    """Who else holds responses, calls or prompts that this user holds."""
-    found = pipeline.select(f"""
-        WITH held AS (
-            SELECT username, message_key AS key FROM usage_messages
-            UNION SELECT username, event_key FROM usage_events
-        )
-        SELECT DISTINCT others.username FROM held AS own JOIN held AS others USING (key)
-        WHERE own.username = '{user}' AND others.username <> own.username
-    """)
-    return {str(name) for (name,) in found}

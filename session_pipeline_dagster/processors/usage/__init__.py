@@ -9,6 +9,7 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.counting import count
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
+from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
 from session_pipeline_dagster.processors.usage.summary import session_row
@@ -30,6 +31,7 @@ class UsageProcessor:
     rollups = ROLLUPS
     summaries = SUMMARIES
     reports = REPORTS
+    quality = QUALITY
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)

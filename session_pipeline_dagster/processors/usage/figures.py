@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.report import Asked
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 
 TOP_USERS, TOP_NAMES = 6, 10
 KINDS: Mapping[str, str] = {
@@ -26,14 +27,15 @@ _DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
 
 _SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
     sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
-    sum(partial_messages)::BIGINT"""
+    sum(partial_messages)::BIGINT, sum(output_estimate)::BIGINT"""
 # The UTC day and hour whatever the connection's time zone.
 _SENT, _OCCURRED = "make_timestamp(epoch_us(sent_at))", "make_timestamp(epoch_us(occurred_at))"
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """API responses and tokens; `partial` of the responses had no final line."""
+    """API responses and tokens; `partial` of the responses had no final line. `estimate` is the
+    output with what those probably lack: never added to anything exact."""
 
     messages: int = 0
     input_tokens: int = 0
@@ -41,6 +43,12 @@ class Sums:
     cache_creation_tokens: int = 0
     cache_read_tokens: int = 0
     partial: int = 0
+    estimate: int = 0
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the output is to be read as "at least"."""
+        return self.partial_share > AT_LEAST
 
     @property
     def partial_share(self) -> float:
@@ -151,7 +159,7 @@ def selects(asked: Asked) -> list[str]:
             FROM usage_daily WHERE day <= {today}),
         period AS (SELECT first, last, CASE WHEN last - first < {_DAYS_MOST} THEN 'day'
             WHEN last - first < {_WEEKS_MOST} THEN 'week' ELSE 'month' END AS unit FROM bounds),
-        daily AS (SELECT usage_daily.*, unit FROM usage_daily, period
+        daily AS (SELECT days.*, unit FROM usage_daily_estimated AS days, period
             WHERE day BETWEEN first AND last)"""
     return [
         f"""{period} SELECT first, last, unit, (SELECT coalesce(sum(messages), 0)::BIGINT

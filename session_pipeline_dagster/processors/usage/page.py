@@ -10,7 +10,7 @@ from session_pipeline_dagster.contract.report import Rendered
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage import charts
 from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sums, add
-from session_pipeline_dagster.processors.usage.wording import label, percent
+from session_pipeline_dagster.processors.usage.wording import label, output, percent
 
 _MOST_PARTS = 20
 _KINDS = {
@@ -43,6 +43,8 @@ def render(found: Figures) -> Rendered:
         tables=_tables(found),
         called={_KINDS[kind]: called for kind, called in found.called.items() if called},
         percent=percent,
+        output=output,
+        low=_low(found),
         printable=printable,
     )
     return Rendered(
@@ -80,11 +82,16 @@ def _lines(found: Figures) -> list[str]:
     return [
         f"{_many(total.messages, 'message')} in {_many(found.sessions, 'session')} of "
         f"{_many(len(found.users), 'user')}",
-        f"{total.output_tokens:,} output tokens, {total.input_tokens:,} input, "
+        f"{output(total, at_least=_low(found))} output tokens, {total.input_tokens:,} input, "
         f"{total.cache_creation_tokens:,} cache write, {total.cache_read_tokens:,} cache read",
         f"{_many(calls, 'tool call')}, {percent(errors / calls if calls else 0)} failed; "
         f"{percent(total.partial_share)} of the messages with partial output",
     ]
+
+
+def _low(found: Figures) -> bool:
+    """Whether the output of the whole period is "at least": as soon as that of one bar is."""
+    return any(sums.at_least for sums in charts.sums_by_start(found).values())
 
 
 def _many(number: int, what: str) -> str:
@@ -131,6 +138,7 @@ def _numbers(found: Figures) -> dict[str, int | float]:
         "sessions": found.sessions,
         "users": len(found.users),
         "output_tokens": total.output_tokens,
+        "output_estimate": total.estimate,
         "input_tokens": total.input_tokens,
         "cache_creation_tokens": total.cache_creation_tokens,
         "cache_read_tokens": total.cache_read_tokens,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.usage.figures import Called
+from session_pipeline_dagster.processors.usage.figures import Called, Sums
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -30,6 +30,17 @@ def note(found: Called) -> str:
     """`120`, or `120, 3.3 % failed`."""
     share = f", {percent(found.error_share)} failed" if found.errors else ""
     return f"{found.calls:,}{share}"
+
+
+def output(sums: Sums, *, at_least: bool | None = None) -> str:
+    """`1,234`, or `at least 1,234 (about 2,000)` where too many responses were cut off.
+
+    Args:
+        at_least: decides it, whatever the share of these.
+    """
+    if not (sums.at_least if at_least is None else at_least):
+        return f"{sums.output_tokens:,}"
+    return f"at least {sums.output_tokens:,} (about {sums.estimate:,})"
 
 
 def percent(share: float) -> str:

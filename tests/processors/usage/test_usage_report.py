@@ -80,7 +80,12 @@ class Page(HTMLParser):
     def numbers(self, title: str) -> list[tuple[object, ...]]:
         """The rows of a table below its head, numbers as numbers."""
         rows = self.tables[title][1:]
-        return [(name, *(int(n.replace(",", "")) for n in ns)) for name, *ns in rows]
+        return [(name, *(_number(n) for n in ns)) for name, *ns in rows]
+
+
+def _number(cell: str) -> int:
+    """Of `1,234`, and of `at least 1,234 (about 2,000)`."""
+    return int(cell.removeprefix("at least ").split()[0].replace(",", ""))
 
 
 def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:

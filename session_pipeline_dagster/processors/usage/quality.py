@@ -1,0 +1,83 @@
+"""What the numbers of people rest on: who holds copies of whose responses."""
+
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality
+from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
+
+_MANY, _SHARE = 20, 0.01
+_NAMED = 20
+_TIME = "'@-?[0-9]+(~.*)?$'"
+
+
+def _held(thing: Thing) -> str:
+    """Who holds a line of which name; whoever changed its time holds it all the same."""
+    table, key = thing.table, thing.key
+    return f"""SELECT '{table}' AS kind, {key} AS name, username,
+            regexp_replace(coalesce(line_uuid, {key}), {_TIME}, '') AS line,
+            min(row({thing.marked}, file_started_at, session_file)) AS claim
+        FROM {table} SEMI JOIN (
+            SELECT hash({key}) AS hashed FROM {table} GROUP BY ALL
+            HAVING min(username) <> max(username)
+        ) AS shared ON hash({key}) = hashed
+        WHERE session_file NOT IN (SELECT session_file FROM away)
+        GROUP BY ALL"""
+
+
+_SHARED = f"""WITH away AS MATERIALIZED ({GONE}),
+    held AS MATERIALIZED ({_held(MESSAGES)} UNION ALL {_held(EVENTS)}),
+    first AS (
+        SELECT kind, name, line, arg_min(username, claim) AS owner FROM held GROUP BY ALL
+        HAVING min(username) <> max(username)),
+    pairs AS (
+        SELECT owner, username AS other,
+            count(DISTINCT name) FILTER (kind = 'usage_messages') AS responses,
+            count(DISTINCT name) FILTER (kind <> 'usage_messages') AS others
+        FROM held JOIN first USING (kind, name, line) WHERE username <> owner GROUP BY ALL),
+    had AS (
+        SELECT username, count(DISTINCT message_key) AS messages FROM usage_messages
+        WHERE username IN (SELECT owner FROM pairs UNION SELECT other FROM pairs) GROUP BY ALL),
+    each_one AS (
+        SELECT username, sum(responses) AS responses, sum(others) AS others
+        FROM (SELECT owner AS username, responses, others FROM pairs
+            UNION ALL SELECT other, responses, others FROM pairs) GROUP BY ALL),
+    many AS (
+        SELECT username FROM each_one LEFT JOIN had USING (username)
+        WHERE responses >= {_MANY} OR others >= {_MANY}
+            OR responses > 0 AND responses >= {_SHARE} * coalesce(messages, 0))"""
+
+
+def claimed_by_several(data: Data) -> Measured:
+    """Responses, calls and prompts of which several people have the line."""
+    ((users, responses, others),) = data.select(
+        f"""{_SHARED} SELECT (SELECT count(*) FROM many),
+            coalesce(sum(responses), 0)::BIGINT, coalesce(sum(others), 0)::BIGINT FROM pairs"""
+    )
+    worst = data.select(
+        f"{_SHARED} SELECT owner, other, responses, others FROM pairs "
+        f"ORDER BY responses + others DESC, owner, other LIMIT {_NAMED}"
+    )
+    return Measured(
+        int(str(users)),
+        {"responses": int(str(responses)), "calls_and_prompts": int(str(others))},
+        tuple(
+            {
+                "counted_for": str(owner),
+                "held_by": str(other),
+                "responses": int(str(shared)),
+                "calls_and_prompts": int(str(more)),
+            }
+            for owner, other, shared, more in worst
+        ),
+    )
+
+
+QUALITY = (
+    Quality(
+        "claimed_by_several",
+        "usage_messages",
+        "Responses of which several people have the lines, in files that are still there; see "
+        f"`docs/counting.md` for whom they count. Fails where somebody shares {_MANY} or 1 % of "
+        "theirs: look at who holds whose. A folder may have been copied, two people may share an "
+        "account, or somebody claims the work of others. Remove the files that are copies.",
+        claimed_by_several,
+    ),
+)
