@@ -111,6 +111,7 @@ def cases() -> list[object]:
     return made
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize(("attacks", "name", "way"), cases())
 def test_no_attack_moves_a_number_of_anybody_else(
     office: Office, tmp_path: Path, attacks: Sequence[Attack], name: str, way: Way
@@ -151,6 +152,7 @@ def test_all_attacks_at_once_move_nothing_of_anybody_else(
     assert not changes, _first(changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", TAKEOVERS, ids=lambda attack: attack.name)
 def test_a_takeover_is_seen_and_ends_with_its_files(
     office: Office, tmp_path: Path, attack: Attack

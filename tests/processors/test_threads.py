@@ -69,6 +69,7 @@ def batches() -> list[range]:
     return [range(at, min(at + AT_ONCE, end)) for at in range(FIRST, end, AT_ONCE)]
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("seeds", batches(), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_what_happened_is_counted_once_in_any_order_and_split(seeds: range, tmp_path: Path) -> None:
     histories = told(seeds)
@@ -77,6 +78,7 @@ def test_what_happened_is_counted_once_in_any_order_and_split(seeds: range, tmp_
     check(histories, files, rng, tmp_path)
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("seeds", batches()[:1], ids=str)
 def test_lines_that_stand_in_a_file_again_are_nothing_new(seeds: range, tmp_path: Path) -> None:
     histories = told(seeds)
@@ -85,6 +87,7 @@ def test_lines_that_stand_in_a_file_again_are_nothing_new(seeds: range, tmp_path
     check(histories, files, rng, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", EVERYWHERE)
 def test_an_id_that_comes_back_in_another_conversation_is_another_response(
     style: str, tmp_path: Path
@@ -96,6 +99,7 @@ def test_an_id_that_comes_back_in_another_conversation_is_another_response(
     check(histories, files, random.Random(0), tmp_path)  # noqa: S311  to be played again
 
 
+@pytest.mark.slow(seconds=5)
 def test_files_that_move_change_nothing(tmp_path: Path) -> None:
     histories = told(batches()[0])
     rng = random.Random(3)  # noqa: S311  to be played again

@@ -105,8 +105,8 @@ class Meter:
         self.rng, self.ids, self.size = rng, ids, rng.randint(5, 50)
         self.shape = rng.choice(((1, 0, 0), (1, 0, 2), (1, 3, 0), (1, 3, 2), (0, 1, 4)))
         self.split, self.habit = rng.random() < 0.5, rng.choice(("growing", "same", "falling"))
-        self.drifts = False
-        """Whether the lines of the last response differ in their input."""
+        self.drifts = self.drifted = False
+        """Whether the lines of the last response differ in their input; of any so far."""
 
     def read(self, lines: int) -> tuple[Mapping[str, int], list[dict[str, object]]]:
         """What a response took, and the `usage` of each of its lines."""
@@ -133,6 +133,7 @@ class Meter:
     def _shares(self, lines: int) -> list[float]:
         """What part of the input each line says: some APIs know it only in the end."""
         self.drifts = self.ids.strong and self.ids.unique and self.rng.random() < 0.15
+        self.drifted |= self.drifts
         if not self.drifts:
             return [1] * lines
         return [*sorted(self.rng.random() for _ in range(lines - 1)), 1]

@@ -130,7 +130,7 @@ class _Teller:
         fork = self._new_file(origin.clock)
         fork.shared = origin.shared
         how = self.rng.choice(("fork", "fork with origin", "resume", "resume with new uuids"))
-        if how == "resume with new uuids" and not (self.ids.strong and self.ids.unique):
+        if how == "resume with new uuids" and not self._can_rename():
             how = "resume"
         renamed: dict[str, str] = {}
         for line in origin.lines[:cut]:
@@ -142,6 +142,13 @@ class _Teller:
                 fork.agents.append(copied)
                 copied.lines += [line | {"sessionId": fork.session} for line in agent.lines]
         return fork
+
+    def _can_rename(self) -> bool:
+        """Whether a copy without the uuids of its lines is still known: by id and input counters.
+
+        Cut within a response whose lines differ in their input it would be another response.
+        """
+        return self.ids.strong and self.ids.unique and not self.meter.drifted
 
     def _copied(
         self, line: Line, origin: File, session: str, how: str, renamed: dict[str, str]
