@@ -211,6 +211,8 @@ def test_by_the_rule_alone_no_attack_takes_anything(office: Office) -> None:
         for name in attack.names:
             taken = referee.losers(attack.files(office.company.files, name))
             assert not taken, f"{attack.name} by {name}"
+    together = forged(office, ATTACKS, LAST, office.company.users)
+    assert not referee.losers(together), "all at once"
 
 
 def test_by_the_rule_alone_every_takeover_takes(office: Office) -> None:
