@@ -31,7 +31,6 @@ def blocks(counted: Counted) -> Sequence[BlockRow]:
             start,
             end,
             f"{short(names[start]) or session.key}@{start}",
-            start,
         )
         for start, end in found
     ]

@@ -22,12 +22,16 @@ from session_pipeline_dagster.processors.usage.naming import (
 )
 from session_pipeline_dagster.processors.usage.outcomes import (
     ERROR,
-    OK,
     outcome_of,
-    outcome_of_text,
+    outcome_of_line,
     stronger,
 )
-from session_pipeline_dagster.processors.usage.responses import Response, Responses, key_of
+from session_pipeline_dagster.processors.usage.responses import (
+    Response,
+    Responses,
+    inputs_of,
+    key_of,
+)
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
 from session_pipeline_dagster.transcripts.prompts import Prompt, prompts
@@ -36,7 +40,6 @@ from session_pipeline_dagster.transcripts.records import (
     Message,
     Record,
     Usage,
-    decode_raw,
     epoch_us,
     times_us,
 )
@@ -54,6 +57,7 @@ class Counted:
         events: event key -> row of one tool call, subagent, MCP call, slash command or prompt.
         orphan_results: id of a call that stands in another file -> its outcome.
         line_us: time of every record, None where it has none.
+        first_us: when the file began.
         started_us: when the conversation began that the line at hand belongs to.
     """
 
@@ -63,6 +67,7 @@ class Counted:
         "_seen",
         "api_errors",
         "events",
+        "first_us",
         "line_us",
         "messages",
         "orphan_results",
@@ -77,7 +82,7 @@ class Counted:
         project = project_of(session)
         self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
-        self.started_us = started_us(line_us, session.day)
+        self.first_us = self.started_us = started_us(line_us, session.day)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
         self.orphan_results: dict[str, str] = {}
@@ -167,8 +172,10 @@ class Counted:
             now_us,
             line_number=line,
             sent_at_inferred=record.timestamp is None,
-            file_started_at=self.started_us,
-            line_uuid=evidence(record.uuid or key, now_us),
+            file_started_at=self.first_us,
+            began_at=self.started_us,
+            # Copying changes neither; whoever changes what a line says has not copied it.
+            line_uuid=f"{evidence(record.uuid or key, now_us)}~{inputs_of(message.usage)}",
         )
 
     def _forget_extra(self, found: Response) -> None:
@@ -186,7 +193,7 @@ class Counted:
             if extra is None:
                 extra = self._message_row(key, record, message, row.line_number, row.sent_at)
                 extra.sent_at_inferred, extra.line_uuid = row.sent_at_inferred, row.line_uuid
-                extra.file_started_at = row.file_started_at
+                extra.began_at = row.began_at
                 extra.model = cut(iteration.model) or row.model
                 self.messages[key] = extra
                 found.extra.append(extra)
@@ -252,8 +259,9 @@ class Counted:
             line_number=line,
             origin_session_id=cut(record.request_session_id) or session_id,
             is_sidechain=record.is_sidechain is True,
-            file_started_at=self.started_us,
+            file_started_at=self.first_us,
             line_uuid=evidence(record.uuid or key, now_us),
+            began_at=self.started_us,
         )
 
     # --- user lines: commands and the results of tools -------------------------------------------
@@ -357,8 +365,7 @@ def count(session: Session) -> Counted:
             if inner is not None:
                 counted.nested(inner, line, now_us)
         elif kind == "tool_use_result":
-            error = OK if not record.is_error else _old_outcome(record)
-            counted.result(record.tool_use_id or record.old_tool_use_id, error)
+            counted.result(record.tool_use_id or record.old_tool_use_id, outcome_of_line(record))
         if index in typed:
             counted.prompt(typed[index], now_us)
     return counted
@@ -385,9 +392,3 @@ def _came(event: EventRow, outcome: str | None) -> None:
     if outcome is not None and outcome != event.outcome:
         event.outcome = stronger(event.outcome, outcome)
         event.is_error = event.outcome == ERROR
-
-
-def _old_outcome(record: Record) -> str:
-    """Of a result that old versions wrote as a line of its own."""
-    text = decode_raw(record.flat_content)
-    return outcome_of_text(text if isinstance(text, str) else "")

@@ -4,7 +4,7 @@ A person who says no, and a call that goes because one beside it failed, are no 
 tool: whoever counts errors to mend tools must not find them there.
 """
 
-from session_pipeline_dagster.transcripts.records import Block, decode_raw
+from session_pipeline_dagster.transcripts.records import Block, Record, decode_raw
 
 OK, ERROR, CANCELLED, REJECTED = "ok", "error", "cancelled", "rejected"
 ORDER = (OK, ERROR, CANCELLED, REJECTED)
@@ -36,6 +36,12 @@ def outcome_of(block: Block) -> str:
     if not block.is_error:
         return OK
     return outcome_of_text(_first_text(block))
+
+
+def outcome_of_line(record: Record) -> str:
+    """The same of a result that old versions wrote as a line of its own."""
+    text = decode_raw(record.flat_content) if record.is_error else None
+    return outcome_of_text(text if isinstance(text, str) else "") if record.is_error else OK
 
 
 def outcome_of_text(text: str) -> str:

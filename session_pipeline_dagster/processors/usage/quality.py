@@ -13,7 +13,7 @@ def _held(thing: Thing) -> str:
     table, key = thing.table, thing.key
     return f"""SELECT '{table}' AS kind, {key} AS name, username,
             regexp_replace(coalesce(line_uuid, {key}), {_TIME}, '') AS line,
-            min(row({thing.marked}, file_started_at, session_file)) AS claim
+            min(row({thing.marked}, {thing.began}, session_file)) AS claim
         FROM {table} SEMI JOIN (
             SELECT hash({key}) AS hashed FROM {table} GROUP BY ALL
             HAVING min(username) <> max(username)

@@ -177,8 +177,10 @@ def key_of(record: Record, first: bool, file: str, line: int) -> str:
     return short(record.uuid) if record.uuid else f"{file}#{line}"
 
 
-def inputs_of(usage: Usage) -> Inputs:
+def inputs_of(usage: Usage | None) -> Inputs:
     """What went into a response, by one of its lines."""
+    if usage is None:
+        return _NONE
     written = usage.cache_creation_input_tokens or 0
     if split := usage.cache_creation:
         parts = split.ephemeral_5m_input_tokens or 0, split.ephemeral_1h_input_tokens or 0

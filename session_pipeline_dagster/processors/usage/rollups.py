@@ -85,7 +85,7 @@ USAGE_ACTIVITY_DAILY = Rollup(
         ends AS (
             SELECT day, username, project, epoch_us(started_at) AS began,
                 epoch_us(ended_at) AS ended, max(epoch_us(ended_at)) OVER (
-                    PARTITION BY username, day ORDER BY started_at, file_started_at, session_file
+                    PARTITION BY username, day ORDER BY started_at, session_file
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
             FROM ({unique.blocks(_DAYS)})),
         times AS (

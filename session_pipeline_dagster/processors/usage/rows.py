@@ -38,6 +38,7 @@ class MessageRow(msgspec.Struct, gc=False):
     file_started_at: int = 0
     line_uuid: str = ""
     output_characters: int = 0
+    began_at: int = 0
 
 
 class EventRow(msgspec.Struct, gc=False):
@@ -66,6 +67,7 @@ class EventRow(msgspec.Struct, gc=False):
     file_started_at: int = 0
     line_uuid: str = ""
     outcome: str | None = None
+    began_at: int = 0
 
 
 class BlockRow(msgspec.Struct, gc=False):
@@ -77,7 +79,6 @@ class BlockRow(msgspec.Struct, gc=False):
     started_at: int
     ended_at: int
     line_uuid: str
-    file_started_at: int
 
 
 class SessionRow(msgspec.Struct, gc=False):

@@ -15,14 +15,14 @@ TABLES: Mapping[str, str] = {
         cache_creation_5m_tokens BIGINT, cache_creation_1h_tokens BIGINT, cache_read_tokens BIGINT,
         web_search_requests BIGINT, service_tier VARCHAR, speed VARCHAR, output_partial BOOLEAN,
         line_number BIGINT, sent_at_inferred BOOLEAN, file_started_at TIMESTAMPTZ,
-        line_uuid VARCHAR, output_characters BIGINT""",
+        line_uuid VARCHAR, output_characters BIGINT, began_at TIMESTAMPTZ""",
     "usage_events": """
         session_file VARCHAR, event_key VARCHAR, session_id VARCHAR, username VARCHAR,
         project VARCHAR, event_type VARCHAR, tool_name VARCHAR, skill_name VARCHAR,
         subagent_type VARCHAR, mcp_server VARCHAR, command_name VARCHAR, plugin VARCHAR,
         is_error BOOLEAN, model VARCHAR, cwd VARCHAR, occurred_at TIMESTAMPTZ,
         message_key VARCHAR, line_number BIGINT, origin_session_id VARCHAR, is_sidechain BOOLEAN,
-        file_started_at TIMESTAMPTZ, line_uuid VARCHAR, outcome VARCHAR""",
+        file_started_at TIMESTAMPTZ, line_uuid VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ""",
     "usage_sessions": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, project VARCHAR,
         is_subagent BOOLEAN, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, wall_seconds DOUBLE,
@@ -38,7 +38,7 @@ TABLES: Mapping[str, str] = {
         outcome VARCHAR""",
     "usage_activity": """
         session_file VARCHAR, username VARCHAR, project VARCHAR, started_at TIMESTAMPTZ,
-        ended_at TIMESTAMPTZ, line_uuid VARCHAR, file_started_at TIMESTAMPTZ""",
+        ended_at TIMESTAMPTZ, line_uuid VARCHAR""",
 }
 
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""
@@ -54,27 +54,30 @@ holds every response **once**. What matters most: the four token columns, `model
 SELECT username, model, sum(input_tokens), sum(output_tokens)
 FROM usage_messages_unique GROUP BY ALL
 ```""",
-    "usage_events": """One row per tool call, subagent, MCP call or slash command, and file.
+    "usage_events": """One row per tool call, subagent, MCP call, slash command or prompt, and file.
 
 Copies repeat them, so count in the view `usage_events_unique`, which holds each **once**. What
 matters most: `event_type`, its name in `tool_name`, `skill_name`, `subagent_type`, `mcp_server` or
-`command_name`, and `is_error`.
+`command_name`, and `outcome`.
 
 ```sql
 SELECT tool_name, count(*) AS calls, avg(is_error::INT) AS error_rate
-FROM usage_events_unique GROUP BY ALL ORDER BY calls DESC
+FROM usage_events_unique WHERE tool_name IS NOT NULL GROUP BY ALL ORDER BY calls DESC
 ```""",
     "usage_sessions": """One row per session file: times, prompts, tools, errors.
 
-Its tokens are those of the file alone: do **not** sum them over files, forks repeat their history.
-What matters most: `started_at`, `active_seconds`, `prompts`, `tool_calls`, `tool_errors`.
+Its numbers are those of the file alone: do **not** add them up over files, forks repeat their
+history. What adds up is in `usage_daily` and `usage_activity_daily`. What matters most:
+`started_at`, `active_seconds`, `prompts`, `tool_calls`, `tool_errors`.
 
 ```sql
-SELECT username, count(*) AS sessions, sum(prompts), sum(active_seconds) / 3600 AS hours
-FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
+SELECT session_file, started_at, prompts, tool_calls, tool_errors, active_seconds / 60 AS minutes
+FROM usage_sessions WHERE NOT is_subagent ORDER BY started_at DESC LIMIT 20
 ```""",
     "usage_tool_results": """Tool results whose call stands in another file; the view
 `usage_events_unique` brings them together.""",
+    "usage_activity": """Stretches of a file without a long pause; `usage_activity_daily` adds up
+what is counted of them.""",
     "*.session_file": "the file's key: its path below its root",
     "*.session_id": "the session the line says it belongs to; without one, the file's name",
     "*.username": "who the file belongs to",
@@ -89,7 +92,19 @@ FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
     "*.cache_read_tokens": "read from the cache",
     "*.line_number": "in the file, from 1",
     "*.occurred_at": "time of the line, UTC",
-    "*.is_error": "its tool result says so",
+    "*.is_error": "its tool result says that it failed; see outcome",
+    "*.outcome": "ok, error, rejected (a person or a rule said no), cancelled, or NULL: no result",
+    "*.line_uuid": "what two people must share to hold the same line: uuid and time, what it said",
+    "*.output_characters": "of text, thinking and tool input, as JSON: what an estimate rests on",
+    "*.partial_output_tokens": "output of the responses that are a lower bound",
+    "*.partial_characters": "output_characters of these",
+    "*.final_characters": "output_characters of all others",
+    "*.tool_calls": "calls of tools; subagents and MCP servers are counted beside it",
+    "*.tool_errors": "calls of any kind whose result is an error",
+    "*.tool_rejections": "calls of any kind that a person, or a rule of theirs, refused",
+    "*.tool_cancellations": "calls of any kind that went because another one failed",
+    "*.prompts": "what a person typed",
+    "*.active_seconds": "time between lines, pauses over 600 s left out",
     "*.message_id": "as the API names the response",
     "*.request_id": "as the API names the request",
     "*.cache_creation_5m_tokens": "written to the cache for 5 minutes",
@@ -104,9 +119,10 @@ FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
     "*.command_name": "the slash command, without the slash",
     "*.message_key": "names one API response over all files",
     "*.origin_session_id": "the session that made the call, if a copy names it",
-    "*.file_started_at": "first time in the file; decides who owns what was copied",
-    "*.copies": "files that hold it",
-    "*.sessions": "sessions with a response in that day",
+    "*.file_started_at": "first time in the file; decides which of a person's copies counts",
+    "*.began_at": "first time of the conversation; decides whose of several people it is",
+    "*.copies": "files of the person that hold it",
+    "*.sessions": "sessions with something in that day",
     "*.lines": "complete lines of the file",
     "*.partial_messages": "responses whose output is a lower bound",
     "*.plugin": "the part before the colon in plugin:name",
@@ -115,16 +131,14 @@ FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
     "*.unreadable_lines": "lines that no reader could make sense of",
     "usage_messages.output_partial": "no final line: output_tokens is a lower bound",
     "usage_messages.sent_at_inferred": "the line had no readable time; the previous line's is used",
-    "usage_events.event_key": "names one tool call over all files",
-    "usage_events.event_type": "tool_use, subagent, mcp_call or slash_command",
+    "usage_events.event_key": "names one tool call, command or prompt over all files",
+    "usage_events.event_type": "tool_use, subagent, mcp_call, slash_command or prompt",
     "usage_sessions.is_subagent": "the file of a subagent",
     "usage_sessions.started_at": "first time in the file, UTC",
     "usage_sessions.ended_at": "last time in the file, UTC",
     "usage_sessions.wall_seconds": "from the first to the last line",
     "usage_sessions.user_lines": "lines of type user, tool results included",
     "usage_sessions.assistant_messages": "API responses in the file",
-    "usage_sessions.tool_calls": "calls of tools; subagents and MCP servers are counted beside it",
-    "usage_sessions.tool_errors": "calls of any kind whose result is an error",
     "usage_sessions.skill_invocations": "calls that invoke a skill",
     "usage_sessions.subagent_dispatches": "calls that send off a subagent",
     "usage_sessions.mcp_calls": "calls of tools of MCP servers",
@@ -132,9 +146,8 @@ FROM usage_sessions WHERE NOT is_subagent GROUP BY ALL
     "usage_sessions.distinct_tools": "different tools called",
     "usage_sessions.distinct_skills": "different skills invoked",
     "usage_sessions.primary_model": "the model of most responses",
-    "usage_sessions.active_seconds": "time between lines, pauses over 600 s left out",
     "usage_sessions.prompts": "what a person typed; user_lines is the raw count",
     "usage_sessions.api_errors": "assistant lines that report a failed API call",
     "usage_sessions.unknown_lines": "lines of a type this version does not know",
-    "usage_daily.day": "UTC",
+    "*.day": "UTC",
 }

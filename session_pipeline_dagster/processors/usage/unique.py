@@ -37,6 +37,7 @@ class Thing:
 
     Attributes:
         marked: SQL over a copy, true where it says itself that it is one.
+        began: SQL over a copy, when its conversation began.
         splits: SQL over the copies that one person has of a name, true where they are several
             things after all; then the line tells them apart.
     """
@@ -45,6 +46,7 @@ class Thing:
     key: str
     at: str
     marked: str = _MARKED
+    began: str = "coalesce(began_at, file_started_at)"
     splits: str = "false"
 
     @property
@@ -63,14 +65,14 @@ def _differ(counter: str, which: str) -> str:
 # A proxy may give one id to responses of several sessions. A copy that was cut off says no more of
 # what went in than the whole does, and a subagent's file that repeats a line of the main thread may
 # count otherwise: it is only held apart where its request is another.
-_SPLITS = f"""count(DISTINCT line_uuid) > 1 AND (
+_SPLITS = f"""count(DISTINCT split_part(line_uuid, '~', 1)) > 1 AND (
     coalesce({" OR ".join(_differ(c, " AND NOT is_sidechain") for c in _INPUTS)}, false)
     OR (bool_and(is_sidechain) OR count(DISTINCT request_id) > 1)
         AND coalesce({" OR ".join(_differ(c, "") for c in _INPUTS)}, false))"""
 
 MESSAGES = Thing("usage_messages", "message_key", "sent_at", splits=_SPLITS)
 EVENTS = Thing("usage_events", "event_key", "occurred_at")
-BLOCKS = Thing("usage_activity", "line_uuid", "started_at", marked="false")
+BLOCKS = Thing("usage_activity", "line_uuid", "started_at", marked="false", began="started_at")
 
 
 def whose(thing: Thing, days: str | None = None) -> str:
@@ -97,7 +99,7 @@ def whose(thing: Thing, days: str | None = None) -> str:
         away AS MATERIALIZED ({GONE}),
         light AS MATERIALIZED (
             SELECT {key} AS name, username, coalesce(line_uuid, {key}) AS line,
-                row(away.session_file IS NOT NULL, {thing.marked}, file_started_at,
+                row(away.session_file IS NOT NULL, {thing.marked}, {thing.began},
                     rows.session_file) AS claim
             FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed) AS rows
             LEFT JOIN away ON rows.session_file = away.session_file),

@@ -23,7 +23,7 @@ from session_pipeline_dagster.processors.usage import UsageProcessor
 
 EXAMPLES = json.loads((ROOT / "tests/data/examples_expected.json").read_text("utf-8"))
 KINDS = ("input", "output", "cache_creation", "cache_read")
-DAY_2 = "2026-03-11T12:00:00Z"
+EVENING, DAY_2 = "2026-03-10T20:00:00Z", "2026-03-11T12:00:00Z"
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_a_nested_copy_in_the_parent_counts_once_with_the_subagents_file(pipelin
 @pytest.mark.parametrize(
     ("first", "second", "owner"),
     [
-        ({"at": DAY_2}, {"at": NOON}, "two"),
-        ({"at": NOON}, {"at": DAY_2}, "one"),
+        ({"at": EVENING}, {"at": NOON}, "two"),
+        ({"at": NOON}, {"at": EVENING}, "one"),
         ({"at": NOON}, {"at": NOON}, "one"),
     ],
     ids=["younger first", "older first", "tie"],
@@ -81,7 +81,7 @@ def test_a_nested_copy_in_the_parent_counts_once_with_the_subagents_file(pipelin
 def test_an_unmarked_copy_belongs_to_the_file_that_started_first(
     pipeline, first, second, owner
 ) -> None:
-    call = assistant("msg_1", usage(1), sessionId="one")
+    call = assistant("msg_1", usage(1), sessionId="one", at="2026-03-11T02:00:00Z")
     pipeline.write("a/1.jsonl", user(**first), call)
     pipeline.write("a/2.jsonl", user(**second), call | {"sessionId": "two"})
     pipeline.run()

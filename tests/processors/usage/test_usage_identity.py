@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from datetime import date
 from pathlib import Path
 
@@ -337,3 +338,74 @@ def test_a_name_of_a_million_letters_is_stored_short_and_still_told_apart(pipeli
         ("slash_command", 2),
         ("tool_use", 2),
     ]
+
+
+# --- What people are told to ask ---
+
+
+def queries() -> list[str]:
+    """The queries of the catalog, but for the one that lists files."""
+    texts = [
+        *UsageProcessor.descriptions.values(),
+        *(r.description for r in UsageProcessor.rollups),
+    ]
+    found = [query for text in texts for query in re.findall(r"```sql\n(.*?)```", text, re.DOTALL)]
+    return [query for query in found if "SELECT session_file" not in query]
+
+
+def test_no_query_of_the_catalog_counts_a_fork_again(pipeline) -> None:
+    lines = [
+        user("do it", uuid="u1", at="2026-03-10T12:00:00Z"),
+        assistant("msg_1", usage(10, 2), [tool("Bash")], uuid="a1", at="2026-03-10T12:01:00Z"),
+        user([result(error=True)], uuid="u2", at="2026-03-10T12:02:00Z"),
+        assistant("gen-1", usage(20, 3), uuid="a2", at="2026-03-10T12:03:00Z"),
+    ]
+    pipeline.write("a/p/1.jsonl", *lines)
+    pipeline.run()
+    answers = [pipeline.select(query) for query in queries()]
+    assert len(answers) == 4
+    assert all(answers)
+    pipeline.write("a/p/2.jsonl", *(line | {"sessionId": "fork"} for line in lines))
+    pipeline.write("b/p/3.jsonl", *lines)
+    pipeline.run()
+    assert [pipeline.select(query) for query in queries()] == answers
+
+
+# --- Output that is a lower bound ---
+
+
+def answer(number: int, output: int, words: int, *, stop: str | None) -> dict[str, object]:
+    text = {"type": "text", "text": "x" * words}
+    return assistant(f"msg_{number}", usage(1, output), [text], stop=stop, uuid=f"a{number}")
+
+
+def estimated(pipeline: UsagePipeline) -> list[tuple[object, ...]]:
+    return pipeline.select(
+        "SELECT output_tokens, output_estimate, at_least FROM usage_daily_estimated ORDER BY ALL"
+    )
+
+
+def test_where_many_responses_are_cut_off_an_estimate_stands_beside_the_lower_bound(
+    pipeline,
+) -> None:
+    # Of whole responses a token is four characters; the quotes of the JSON make two more.
+    whole = [answer(n, 100, 398, stop="end_turn") for n in range(9)]
+    pipeline.write("a/p/1.jsonl", *whole)
+    pipeline.run()
+    assert estimated(pipeline) == [(900, 900, False)]
+    pipeline.write("a/p/1.jsonl", *whole, answer(9, 3, 798, stop=None))
+    pipeline.run()
+    assert estimated(pipeline) == [(903, 1100, True)]
+
+
+def test_an_estimate_is_never_below_what_was_counted(pipeline) -> None:
+    whole = [answer(n, 100, 398, stop="end_turn") for n in range(9)]
+    pipeline.write("a/p/1.jsonl", *whole, answer(9, 50, 4, stop=None))
+    pipeline.run()
+    assert estimated(pipeline) == [(950, 950, True)]
+
+
+def test_without_a_whole_response_nothing_is_estimated(pipeline) -> None:
+    pipeline.write("a/p/1.jsonl", answer(1, 50, 400, stop=None))
+    pipeline.run()
+    assert estimated(pipeline) == [(50, 50, True)]
