@@ -65,7 +65,7 @@ def missing(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
         return []
     roots = {file.root for file in scan.files}
     # Below a folder that could not be read, nothing is known to be gone.
-    unseen = tuple(left.key.rstrip("/") for left in scan.left_out)
+    unseen = tuple(left.key.rstrip("/") for left in scan.left_out if left.hides)
     return [key for key in absent if known[key] in roots and not _below(key, unseen)]
 
 

@@ -53,12 +53,21 @@ class SessionFile(msgspec.Struct, frozen=True, gc=False):
     root: str = ""
 
 
+HIDDEN = "hidden folder"
+"""Why a folder is left out of which it is known that nothing in it is a session."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """Something named `*.jsonl`, or a folder, that is not read, and why."""
 
     key: str
     reason: str
+
+    @property
+    def hides(self) -> bool:
+        """Whether there may be session files below it that nobody can see."""
+        return self.reason != HIDDEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ from enum import Enum
 
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
-from session_pipeline_dagster.sources.files import Content, LeftOut, Scan, SessionFile, mtime_day
+from session_pipeline_dagster.sources.files import (
+    HIDDEN,
+    Content,
+    LeftOut,
+    Scan,
+    SessionFile,
+    mtime_day,
+)
 from session_pipeline_dagster.sources.snapshot import (
     COMPRESSED,
     read_head,
@@ -23,6 +30,8 @@ from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
+_UPLOADED = ".claude"
+"""The one folder with a dot that is walked: it may be part of what somebody has copied."""
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
@@ -177,6 +186,9 @@ class _Walk:
                     self._leave_out(key, _NO_SESSION[found])
                 elif found is Kind.LINK and entry.is_dir():
                     self._leave_out(key, "symbolic link to a folder")
+                if found is Kind.FOLDER and _is_hidden(entry.name):
+                    self._leave_out(f"{key}/", HIDDEN)
+                    return False
                 return found is Kind.FOLDER
             if found is not Kind.FILE:
                 self._leave_out(key, _NO_SESSION[found])
@@ -196,6 +208,11 @@ class _Walk:
 
     def _leave_out(self, key: str, reason: str) -> None:
         self.left_out.append(LeftOut(self.prefix + key, reason))
+
+
+def _is_hidden(folder: str) -> bool:
+    """Whether a tool keeps things of its own there: old versions, snapshots, what was deleted."""
+    return folder.startswith(".") and folder != _UPLOADED
 
 
 def kind(entry: os.DirEntry[str]) -> Kind:

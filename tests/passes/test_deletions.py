@@ -149,6 +149,43 @@ def test_a_file_moved_away_and_back_is_unmarked_though_nothing_is_processed(
     assert gone(pipeline) == {}
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("alice", "zoe"), ("zoe", "alice"), ("Ωmega", "alpha"), ("alpha", "Ωmega"), ("é", "e\u0301")],
+)
+def test_after_a_user_is_renamed_every_old_file_is_marked_at_the_next_pass(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    """Whichever name comes first: the state says which of two copies is still there."""
+    pipeline, echo = make_pipeline(tmp_path), EchoProcessor()
+    for name in ("s.jsonl", "p/t.jsonl", "p/t/subagents/u.jsonl"):
+        write_session(pipeline.root, f"{old}/{name}", "one", "two")
+    pipeline.run(echo)
+    (pipeline.root / old).rename(pipeline.root / new)
+    assert pipeline.run(echo).deleted == 3
+    states = pipeline.states(echo)
+    assert {key for key, state in states.items() if state.gone} == {
+        key for key in states if key.startswith(f"{old}/")
+    }
+    assert {key for key, state in states.items() if not state.gone} == {
+        file.key for file in pipeline.source.scan().files
+    }
+
+
+def test_files_of_a_folder_that_is_hidden_now_are_marked_as_gone(pipeline: Pipeline) -> None:
+    """Also those that were read before hidden folders were left out."""
+    echo = EchoProcessor()
+    pipeline.run(echo)
+    (pipeline.root / "alice").rename(pipeline.root / ".alice")
+    with pipeline.store.transaction() as connection:
+        connection.execute(
+            """UPDATE session_processor_state SET session_file = '.' || session_file
+            WHERE session_file LIKE 'alice/%'"""
+        )
+    assert pipeline.run(echo).deleted == 3
+    assert sorted(gone(pipeline)) == [f".alice/s{n:02}.jsonl" for n in range(3)]
+
+
 def test_a_renamed_file_leaves_a_marked_key_and_counts_once(tmp_path: Path) -> None:
     pipeline = UsagePipeline(tmp_path)
     pipeline.write("alice/p/s.jsonl", assistant("msg_1", usage(10, 5), [tool("Bash")]))

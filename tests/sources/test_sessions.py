@@ -267,6 +267,30 @@ def test_an_unreadable_root_is_an_error_of_the_source(locked, tmp_path, below: s
     assert found.stderr.startswith("unavailable: session root"), found.stderr
 
 
+HIDDEN = ("alice/.stversions", "alice/p/.snapshot", ".Trash", ".x", "alice/...", "alice/.claude2")
+
+
+def test_folders_whose_name_begins_with_a_dot_are_left_out_and_listed(root: Path) -> None:
+    """What a tool keeps there of a session file is no second one."""
+    put(root, "alice/p/x.jsonl")
+    for key in HIDDEN:
+        put(root, f"{key}/p/x.jsonl")
+    assert keys(root) == ["alice/p/x.jsonl"]
+    assert left_out(root) == {f"{key}/": "hidden folder" for key in HIDDEN}
+
+
+def test_a_copied_claude_folder_is_read(root: Path) -> None:
+    for key in ("alice/.claude/projects/-p/x.jsonl", "alice/.claude/.git/x.jsonl"):
+        put(root, key)
+    assert keys(root) == ["alice/.claude/projects/-p/x.jsonl"]
+    assert left_out(root) == {"alice/.claude/.git/": "hidden folder"}
+
+
+def test_a_root_may_lie_below_hidden_folders_and_be_one(tmp_path: Path) -> None:
+    put(tmp_path, ".config/.sessions/alice/x.jsonl")
+    assert keys(tmp_path / ".config" / ".sessions") == ["alice/x.jsonl"]
+
+
 def test_a_missing_root_names_the_setting(root: Path) -> None:
     with pytest.raises(SourceUnavailable, match=r"does not exist.*SESSION_DATA_DIR"):
         source(root / "missing").scan()
