@@ -79,6 +79,32 @@ class Deferred(PipelineError):
     """Raised by a processor: this pass has no room left for the file; the next one takes it."""
 
 
+_LONGEST = 2000
+"""Characters of a message: one that holds a whole file would be a row of the database."""
+_STOPS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
+"""By name, because Dagster is imported on the top floor only."""
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether somebody wants all of it to end: whatever else is raised is one thing that failed.
+
+    Asked wherever strangers' code runs, which may also raise what is no `Exception`: an asyncio
+    task's `CancelledError`, a panic of Rust code, `SystemExit`.
+    """
+    return any(kind.__name__ in _STOPS for kind in type(error).__mro__)
+
+
+def message_of(error: BaseException) -> str:
+    """Its message as a database takes it: text, and no more than a few lines of it."""
+    try:
+        text = str(error)
+    except BaseException as broken:
+        if is_stop(broken):
+            raise
+        return "its message cannot be made"
+    return text[:_LONGEST].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 def first_line(error: BaseException) -> str:
     """Its message without what follows: a statement, a hint, a place."""
     return str(error).partition("\n")[0]

@@ -34,6 +34,8 @@ from session_pipeline_dagster.transcripts.reader import installed_readers
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_LATEST = 2**31 - 1
+"""What the column of versions takes."""
 _METHODS = ("process", "begin")
 _VALUES = ("name", "version", "cadence", "tables", *(field.name for field in fields(Extras)))
 _DECLARED_IN: Mapping[type, str] = {
@@ -111,8 +113,8 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
         raise ContractError(f"processor {name!r} is already loaded; choose another name")
     _check_spelling(processor)
     version = getattr(processor, "version", None)
-    if not isinstance(version, int) or version < 1:
-        raise ContractError(f"processor {name!r}: version must be an int of at least 1")
+    if not isinstance(version, int) or not 1 <= version <= _LATEST:
+        raise ContractError(f"processor {name!r}: version must be an int from 1 to {_LATEST}")
     cadence = getattr(processor, "cadence", None)
     if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
         raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")

@@ -22,7 +22,7 @@ BRIDGED_GAP = timedelta(days=7)
 
 MAX_ATTEMPTS = 5
 _FIRST_BACKOFF = timedelta(minutes=1)
-_LONGEST_BACKOFF = timedelta(hours=6)
+LONGEST_BACKOFF = timedelta(hours=6)
 _MANY = 20
 
 
@@ -192,6 +192,7 @@ def next_failure(
     tries = (earlier.tries if earlier else 0) + 1
     given_up = problem.final or attempts >= MAX_ATTEMPTS
     wait = problem.wait or _FIRST_BACKOFF * 2 ** min(tries - 1, _MANY)
+    wait = min(max(wait, timedelta(0)), LONGEST_BACKOFF)
     return Failure(
         session_file=key,
         attempts=attempts,
@@ -199,7 +200,7 @@ def next_failure(
         error=problem.error,
         first_failed_at=earlier.first_failed_at if earlier else now,
         last_failed_at=now,
-        next_attempt_at=None if given_up else now + min(wait, _LONGEST_BACKOFF),
+        next_attempt_at=None if given_up else now + wait,
         quarantined_at=now if given_up else None,
         file_hash=file_hash,
         signature=signature,

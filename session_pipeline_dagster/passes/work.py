@@ -6,8 +6,8 @@ Nothing here touches the store or another file, so it runs as well in a worker p
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeGuard
 
 from session_pipeline_dagster.contract.processor import Notes, Processor, ProcessorResult, Session
 from session_pipeline_dagster.errors import (
@@ -16,8 +16,10 @@ from session_pipeline_dagster.errors import (
     Permanent,
     Retryable,
     SettingsError,
+    message_of,
     where,
 )
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.breadcrumbs import Trail
 from session_pipeline_dagster.passes.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
@@ -30,6 +32,7 @@ from session_pipeline_dagster.sources.files import (
 from session_pipeline_dagster.store.batch import Done, Signed
 from session_pipeline_dagster.store.states import Failure, FileState
 from session_pipeline_dagster.transcripts.reader import why_left_out
+from session_pipeline_dagster.transcripts.records import Transcript
 
 if TYPE_CHECKING:
     import pyarrow
@@ -194,6 +197,8 @@ class Workbench:
             root=file.root,
         )
         transcript = readers.parse(file.key, content.complete)
+        if transcript is not None:
+            check_transcript(transcript)
         if transcript is None:
             seen = why_left_out(content.complete)
             return replace(done, left_out=seen, readers=readers.agents)
@@ -223,6 +228,7 @@ class Workbench:
         """What is kept of a file even if it fails."""
         from session_pipeline_dagster.store.columns import check_rows, encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
+        check_counts(self._work.processor, notes.counts)
         for name, number in notes.counts.items():
             self._counts[name] = self._counts.get(name, 0) + number
         check_rows(notes.journal, self._work.schemas, file.key)
@@ -276,8 +282,9 @@ class Workbench:
         kind = type(error).__name__
         if isinstance(error, Permanent | Retryable | ContractError):
             counts = not isinstance(error, Retryable)
-            wait = error.retry_after if isinstance(error, Retryable) else None
-            return Problem(kind, str(error), counts, isinstance(error, Permanent), wait)
+            wait = getattr(error, "retry_after", None)
+            wait = wait if isinstance(wait, timedelta) else None
+            return Problem(kind, message_of(error), counts, isinstance(error, Permanent), wait)
         name = self._work.processor.name
         return Problem(kind, f"processor {name!r} raised {kind}{where(error)}")
 
@@ -292,7 +299,7 @@ def check_result(processor: Processor, result: object) -> None:
         kind = type(result).__name__
         raise ContractError(f"processor {processor.name!r} returned {kind}, not a ProcessorResult")
     items, memo = result.items, result.memo
-    if not isinstance(items, int) or isinstance(items, bool) or not 0 <= items < 2**63:
+    if not _is_number(items) or items < 0:
         raise ContractError(f"processor {processor.name!r}: items must be a count")
     if memo is None:
         return
@@ -301,3 +308,30 @@ def check_result(processor: Processor, result: object) -> None:
     except ValueError as error:
         message = f"processor {processor.name!r}: memo must be a text that holds JSON"
         raise ContractError(message) from error
+
+
+def check_counts(processor: Processor, counts: Mapping[str, int]) -> None:
+    """Check that the numbers of its own can be added up and shown under their names.
+
+    Raises:
+        ContractError: they cannot.
+    """
+    for name, number in counts.items():
+        if not isinstance(name, str) or printable(name) != name or not _is_number(number):
+            raise ContractError(f"processor {processor.name!r}: a count has a name and is a number")
+
+
+def check_transcript(transcript: Transcript) -> None:
+    """Check that a state row takes what a reader has counted.
+
+    Raises:
+        ContractError: it does not.
+    """
+    counts = (transcript.lines, transcript.unreadable_lines, transcript.unknown_lines)
+    if not all(_is_number(count) and count >= 0 for count in counts):
+        raise ContractError("the reader of this file counted lines that are no count")
+
+
+def _is_number(number: object) -> TypeGuard[int]:
+    """Whether it is whole, and a BIGINT takes it."""
+    return isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63

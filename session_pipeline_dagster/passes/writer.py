@@ -3,9 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import RowsRefused
@@ -183,11 +186,22 @@ class Writer:
         report.unreadable_lines += done.unreadable_lines
 
     def _find_refused(self, batch: Batch, error: RowsRefused) -> None:
-        """Only the database knows what its constraints refuse: halve until the file is alone."""
-        if len(batch.done) > 1:
-            for half in batch.halves():
+        """Only the database knows what it refuses: halve until the file is alone, then leave out
+        of it what is refused, the rows first."""
+        halves = batch.halves()
+        if halves:
+            for half in halves:
                 self._commit(half)
-            return
-        problem = Problem(type(error).__name__, str(error))
-        batch.failures += [self._fail(refused(done, problem)) for done in batch.done]
-        self._commit(Batch({}, [], batch.signed, batch.failures, batch.journal, batch.begun))
+        elif batch.done:
+            problem = Problem(type(error).__name__, str(error))
+            failed = [self._fail(refused(done, problem)) for done in batch.done]
+            self._commit(replace(batch, rows={}, done=[], failures=[*batch.failures, *failed]))
+        elif batch.journal:
+            self._commit(replace(batch, journal={}))
+        elif any(failure.signature for failure in batch.failures):
+            self._commit(replace(batch, failures=[_bare(f) for f in batch.failures]))
+
+
+def _bare(failure: Failure) -> Failure:
+    """What can be written of a failure in any case; the file is then tried by every pass."""
+    return msgspec.structs.replace(failure, signature=None, file_hash=None)

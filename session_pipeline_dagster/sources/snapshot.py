@@ -23,6 +23,7 @@ from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_jso
 
 COMPRESSED = ".gz"
 _BLOCK = 1 << 20
+_MOST_NS = 2**63 - 1
 _TOO_LONG = b"?"
 """Stands for a line that is not kept: no JSON, so it counts as one unreadable line."""
 
@@ -66,8 +67,15 @@ def read_head(path: str, size: int, top: str | None = None) -> bytes:
 
 
 def signature_of(found: os.stat_result) -> Signature:
-    """The part of a stat result that tells contents apart."""
-    return Signature(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    """The part of a stat result that tells contents apart.
+
+    Within int64, as the columns are: `touch -d 2300-01-01` gives nanoseconds beyond it.
+    """
+    return Signature(found.st_size, _bounded(found.st_mtime_ns), _bounded(found.st_ctime_ns))
+
+
+def _bounded(ns: int) -> int:
+    return min(max(ns, -_MOST_NS - 1), _MOST_NS)
 
 
 def open_regular(path: str, top: str | None = None) -> BinaryIO:

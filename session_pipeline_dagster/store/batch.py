@@ -96,9 +96,18 @@ class Batch:
             self.begun,
         )
 
-    def halves(self) -> "tuple[Batch, Batch]":
-        """The batch in two, by its done files; what is not rows stays with the first."""
-        keys = [d.session_file for d in self.done]
-        first, second = keys[: len(keys) // 2], keys[len(keys) // 2 :]
-        rest = self.without(first)
-        return self.without(second), Batch(rest.rows, rest.done, begun=self.begun)
+    def keys(self) -> list[str]:
+        """Every file that anything in it is of."""
+        from session_pipeline_dagster.store.columns import keys_of  # noqa: PLC0415  see store.write.arrow_schema
+
+        records = [*self.done, *self.signed, *self.failures]
+        noted = {key for parts in self.journal.values() for key in keys_of(parts)}
+        return sorted({record.session_file for record in records} | noted)
+
+    def halves(self) -> "tuple[Batch, Batch] | None":
+        """The batch in two, by its files; None where it is about one file only."""
+        keys = self.keys()
+        first = frozenset(keys[: len(keys) // 2])
+        if not first:
+            return None
+        return self.forgetting(lambda key: key not in first), self.forgetting(first.__contains__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from session_pipeline_dagster.contract.derivation import Row
-from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.errors import ContractError, is_stop
 
 
 def encode(
@@ -34,7 +34,10 @@ def encode_table(name: str, rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     for field, values in zip(schema, zip(*rows, strict=True), strict=True):
         try:
             arrays.append(pa.array(values, type=field.type))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        except BaseException as error:
+            # A value may run code of its own here, as a time zone does.
+            if is_stop(error):
+                raise
             # The value itself may be a secret; its type is enough to find the mistake.
             kinds = sorted({type(value).__name__ for value in values})
             raise ContractError(
@@ -82,6 +85,11 @@ def unpack(parts: Sequence[Packed]) -> pa.RecordBatchReader:
 
 def _stream(part: Packed) -> pa.RecordBatchReader:
     return pa.ipc.open_stream(part.stream, options=pa.ipc.IpcReadOptions(use_threads=False))
+
+
+def keys_of(parts: Sequence[Packed]) -> set[str]:
+    """The files that any of the rows is of."""
+    return {key for part in parts for key in _stream(part).read_all()["session_file"].to_pylist()}
 
 
 def of_files(parts: Sequence[Packed], keys: Collection[str]) -> list[Packed]:

@@ -173,10 +173,12 @@ class Store:
             can no longer be appended to what was there; or because they were forgotten since.
 
         Raises:
-            RowsRefused: a constraint of a table refused a row; nothing was written.
+            RowsRefused: a table does not take a row, the store's own included; nothing was written.
         """
         try:
             return self._commit(processor, batch, run_id)
+        except ContractError as error:
+            raise RowsRefused(str(error)) from error
         except (duckdb.DataError, duckdb.IntegrityError) as error:
             kind = type(error).__name__
             # Its message may hold the value, and the value may be a secret.

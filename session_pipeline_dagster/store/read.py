@@ -12,15 +12,18 @@ from session_pipeline_dagster.store.states import Failure, FileState, Known, Lin
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_STATES = """SELECT session_file, session_day, epoch_us(processed_at), file_hash, size_bytes,
-    mtime_ns, ctime_ns, epoch_us(signature_at), processor_version, memo,
+_STATES = """SELECT session_file,
+    CASE WHEN session_day BETWEEN '0001-01-01' AND '9999-12-31' THEN session_day END,
+    epoch_us(processed_at), file_hash, size_bytes, mtime_ns, ctime_ns, epoch_us(signature_at),
+    processor_version, memo,
     epoch_us(gone_at), CASE WHEN gone_at IS NOT NULL THEN username END, root, left_out, readers
     FROM session_processor_state WHERE processor_name = ?"""
 _FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
     next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
     processor_version, root FROM session_processor_failures WHERE processor_name = ?"""
-_LINES = """SELECT coalesce(sum(lines), 0)::BIGINT, coalesce(sum(unreadable_lines), 0)::BIGINT,
-    coalesce(sum(unknown_lines), 0)::BIGINT FROM session_processor_state
+_LINES = f"""SELECT least(coalesce(sum(lines), 0), {2**63 - 1})::BIGINT,
+    least(coalesce(sum(unreadable_lines), 0), {2**63 - 1})::BIGINT,
+    least(coalesce(sum(unknown_lines), 0), {2**63 - 1})::BIGINT FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ?"""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
 _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"

@@ -251,14 +251,21 @@ def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequenc
         return
     import pyarrow as pa  # noqa: PLC0415  see arrow_schema
 
-    columns = {
-        "key": pa.array([s.session_file for s in signed], pa.string()),
-        "size": pa.array([s.signature.size for s in signed], pa.uint64()),
-        "mtime": pa.array([s.signature.mtime_ns for s in signed], pa.int64()),
-        "ctime": pa.array([s.signature.ctime_ns for s in signed], pa.int64()),
-        "seen": pa.array([s.signature_at for s in signed], pa.timestamp("us", "UTC")),
-    }
-    with _offered(connection, pa.table(columns)):
+    from session_pipeline_dagster.store.columns import encode_table  # noqa: PLC0415  see arrow_schema
+
+    numbers = {"size": pa.uint64(), "mtime": pa.int64(), "ctime": pa.int64()}
+    schema = pa.schema({"key": pa.string(), **numbers, "seen": pa.timestamp("us", "UTC")})
+    rows = [
+        (
+            s.session_file,
+            s.signature.size,
+            s.signature.mtime_ns,
+            s.signature.ctime_ns,
+            s.signature_at,
+        )
+        for s in signed
+    ]
+    with _offered(connection, encode_table("session_processor_state", rows, schema)):
         connection.execute(
             """UPDATE session_processor_state SET size_bytes = now.size, mtime_ns = now.mtime,
                 ctime_ns = now.ctime, signature_at = now.seen,
