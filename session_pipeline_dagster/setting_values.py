@@ -20,6 +20,14 @@ def path(text: str, name: str) -> Path:
         raise SettingsError(f"{name} is {text!r}, but there is no such user") from None
 
 
+def absolute(given: Path) -> Path:
+    """The path from the root; as it is where this process is in a folder that is gone."""
+    try:
+        return given.absolute()
+    except FileNotFoundError:
+        return given
+
+
 def text(env: Mapping[str, str], name: str) -> str | None:
     """The text of a variable; None where it is not set."""
     value = env.get(name)

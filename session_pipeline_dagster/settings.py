@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
@@ -115,7 +115,8 @@ class Limits:
 class Settings:
     """Everything that can be set. Each attribute's comment names its variable.
 
-    Durations are timedeltas, sizes are bytes. `docs/operations.md` lists them for users.
+    Durations are timedeltas, sizes are bytes, paths are made absolute: strangers' code may go to
+    another folder. `docs/operations.md` lists them for users.
     """
 
     roots: tuple[Root, ...] = (Root(Path("var/user_sessions")),)  # SESSION_DATA_DIR
@@ -153,6 +154,13 @@ class Settings:
     ui_url: str | None = None  # DAGSTER_UI_URL
     model: ModelSettings = ModelSettings()
     personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
+
+    def __post_init__(self) -> None:
+        roots = tuple(replace(root, path=values.absolute(root.path)) for root in self.roots)
+        object.__setattr__(self, "roots", roots)
+        object.__setattr__(self, "database", values.absolute(self.database))
+        if self.report_dir is not None:
+            object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
 
     @property
     def reports(self) -> Path:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -156,8 +157,9 @@ def test_a_variable_sets_its_setting_and_changes_it(name, text, read, expected) 
 
 def test_the_defaults_are_those_of_the_design() -> None:
     found = read_settings({})
-    assert found.roots == (Root(Path("var/user_sessions")),)
-    assert (found.layout, found.database) == (Layout.USERS, Path("var/session_pipeline.duckdb"))
+    assert found.roots == (Root(Path("var/user_sessions").absolute()),)
+    database = Path("var/session_pipeline.duckdb").absolute()
+    assert (found.layout, found.database) == (Layout.USERS, database)
     assert (found.cap("usage"), found.cap("verification"), found.cap("mine")) == (2000, 50, 2000)
     assert (found.time_budget, found.start_date) == (timedelta(seconds=150), date(2025, 2, 1))
     assert found.cadence("usage", timedelta(seconds=600)) == timedelta(seconds=600)
@@ -358,3 +360,31 @@ def test_the_settings_show_no_alert_url() -> None:
 def test_what_is_no_web_address_is_an_error(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^DAGSTER_UI_URL is .*http://127"):
         read_settings({"DAGSTER_UI_URL": text})
+
+
+def test_every_path_is_absolute_from_the_moment_settings_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers' code may go to another folder meanwhile, or delete the one it is in."""
+    monkeypatch.chdir(tmp_path)
+    relative = {
+        "SESSION_DATA_DIR": "a:two=b/../c",
+        "SESSION_PIPELINE_DATABASE": "d/e.duckdb",
+        "SESSION_PIPELINE_REPORT_DIR": "f",
+    }
+    for found in (
+        read_settings({}),
+        read_settings(relative),
+        replace(Settings(), database=Path("g"), roots=(Root(Path("h")),), report_dir=Path("i")),
+    ):
+        paths = [found.database, found.reports, *(root.path for root in found.roots)]
+        assert all(path.is_absolute() and path.is_relative_to(tmp_path) for path in paths), found
+
+
+def test_settings_can_be_made_where_there_is_no_folder_to_be_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert Settings(database=Path("/x/y.duckdb")).database == Path("/x/y.duckdb")
