@@ -107,7 +107,7 @@ def message_of(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """Its message without what follows: a statement, a hint, a place."""
-    return str(error).partition("\n")[0]
+    return message_of(error).partition("\n")[0]
 
 
 def where(error: BaseException) -> str:
@@ -129,7 +129,9 @@ def failure_of(step: Callable[[], object]) -> str | None:
     """
     try:
         step()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  it may raise anything; who asks lists it
+    except BaseException as error:
+        if is_stop(error):
+            raise
         # A KeyError alone says very little.
         place = "" if isinstance(error, ContractError | ImportError) else where(error)
         return f"{type(error).__name__}: {first_line(error)}{place}"

@@ -9,6 +9,7 @@ from functools import partial
 from importlib.metadata import EntryPoint
 
 from session_pipeline_dagster.errors import failure_of
+from session_pipeline_dagster.guests import aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ def load_plugins(
     """
     ours = f"{__name__.partition('.')[0]}."
     ordered = sorted(entries, key=lambda e: (not e.value.startswith(ours), e.name, e.value))
-    found = ((entry, failure_of(partial(_load, entry, take))) for entry in ordered)
+    with aside():
+        found = [(entry, failure_of(partial(_load, entry, take))) for entry in ordered]
     return [FailedPlugin(entry.name, entry.value, error) for entry, error in found if error]
 
 

@@ -15,6 +15,8 @@ from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.contract.rollup import Rollup
+from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile, session_day
 from session_pipeline_dagster.transcripts.records import Transcript
@@ -212,9 +214,17 @@ def begin(processor: Processor, settings: Settings, run_id: str | None) -> Proce
 
     Raises:
         SettingsError: it cannot work as things are set.
+        ContractError: its beginning raised something else.
     """
     start = getattr(processor, "begin", None)
-    return start(settings, run_id) if callable(start) else processor
+    if not callable(start):
+        return processor
+    with hosting(f"processor {processor.name!r}: its beginning"):
+        begun = start(settings, run_id)
+    if not callable(getattr(begun, "process", None)):
+        kind = type(begun).__name__
+        raise ContractError(f"processor {processor.name!r}: begin returned {kind}, not a processor")
+    return begun
 
 
 def relations(processor: Processor) -> list[str]:

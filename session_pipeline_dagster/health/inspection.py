@@ -2,6 +2,8 @@
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
+from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.transcripts.records import Transcript
@@ -12,11 +14,15 @@ def inspect(processor: Processor, rule: Quality, source: SessionSource, store: S
 
     Raises:
         SourceUnavailable, StoreError: it could not be looked at; not the same as no violation.
-        ContractError: a SELECT of the rule is not valid.
+        ContractError: a SELECT of the rule is not valid, or it fails.
     """
     store.prepare(processor)
     files = _Files(processor, source, store)
-    return rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
+    with hosting(f"rule {rule.name!r}"):
+        found = rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
+    if not isinstance(found, Measured):
+        raise ContractError(f"rule {rule.name!r} found {type(found).__name__}, not a Measured")
+    return found
 
 
 class _Files:

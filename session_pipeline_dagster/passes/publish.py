@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.contract.report import Asked, Report
+from session_pipeline_dagster.contract.report import Asked, Rendered, Report
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.store.database import Store
 
 
@@ -43,8 +44,14 @@ def publish(
     started = time.monotonic()
     store.prepare(processor)
     with store.exclusive("report"):
-        answers = store.query(*report.selects(asked))
-        rendered = report.render(asked, [rows for _, rows in answers])
+        with hosting(f"report {report.name!r}"):
+            selects = [str(sql) for sql in report.selects(asked)]
+        answers = store.query(*selects)
+        with hosting(f"report {report.name!r}"):
+            rendered = report.render(asked, [rows for _, rows in answers])
+        if not isinstance(rendered, Rendered):
+            kind = type(rendered).__name__
+            raise ContractError(f"report {report.name!r} made {kind}, not a Rendered")
         if not rendered.files or not {*rendered.files} <= {*report.files}:
             # `forget` deletes what is declared; another file would keep who was forgotten.
             raise ContractError(f"report {report.name!r} made other files than it declares")

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.deletions import Deletions, settle
 from session_pipeline_dagster.passes.options import BatchReport, Options
@@ -44,6 +45,7 @@ Progress = Callable[[int, int], None]
 """Called with (files worked on, files to work on)."""
 
 
+@aside()
 def run_batch(
     processor: Processor,
     source: SessionSource,
@@ -204,6 +206,7 @@ def _work_through(
         raise
 
 
+@aside()
 def run_all(
     processor: Processor,
     source: SessionSource,

@@ -16,6 +16,7 @@ from session_pipeline_dagster.errors import (
     Permanent,
     Retryable,
     SettingsError,
+    is_stop,
     message_of,
     where,
 )
@@ -130,6 +131,15 @@ class Worked:
     bytes_read: int = 0
 
 
+@dataclass(slots=True)
+class _Found:
+    """What is known of a file while it is in work, should the work end early."""
+
+    signature: Signature
+    file_hash: str | None = None
+    notes: Notes = field(default_factory=Notes)
+
+
 class Workbench:
     """Works on files and keeps what came of them until it is taken."""
 
@@ -153,37 +163,52 @@ class Workbench:
         self._outcomes.append(self._outcome(task))
 
     def _outcome(self, task: Task) -> Outcome:
+        found = _Found(task.file.signature)
+        try:
+            try:
+                outcome, result = self._attempt(task, found)
+            finally:
+                self._keep(task.file, found.notes)
+        except SettingsError:
+            raise
+        except Deferred:
+            return Postponed(task.file.key)
+        except BaseException as error:
+            # A file must never cost another one, whatever strangers' code raises.
+            if is_stop(error):
+                raise
+            problem, root = self._problem(error), task.file.root
+            return Failed(task.file.key, problem, found.signature, root, found.file_hash)
+        if result is not None:
+            self._results[task.file.key] = result
+        return outcome
+
+    def _attempt(self, task: Task, found: "_Found") -> tuple[Outcome, ProcessorResult | None]:
+        """What becomes of the file; it changes nothing but `found`."""
         key, taken = task.file.key, datetime.now(UTC)
         try:
             content = self._work.source.read(task.file)
         except FileNotFoundError:
-            return Gone(key)
+            return Gone(key), None
         except OSError as error:
             problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
-            return Failed(key, problem, task.file.signature, task.file.root)
-        except (Permanent, Retryable) as error:
-            return Failed(key, self._problem(error), task.file.signature, task.file.root)
+            return Failed(key, problem, found.signature, task.file.root), None
+        found.signature, found.file_hash = content.signature, content.file_hash
         self._bytes_read += len(content.complete)
         if self._is_unchanged(task.state, content):
-            return Signed(key, content.signature, taken)
+            return Signed(key, content.signature, taken), None
         if task.given_up and task.given_up.file_hash == content.file_hash:
-            return StillFailed(still_failed(task.given_up, content.signature))
-        try:
-            return self._process(task, content, taken)
-        except SettingsError:
-            raise
-        except Deferred:
-            return Postponed(key)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  a file must never cost another one
-            problem = self._problem(error)
-            return Failed(key, problem, content.signature, task.file.root, content.file_hash)
+            return StillFailed(still_failed(task.given_up, content.signature)), None
+        return self._process(task, content, taken, found.notes)
 
     def _is_unchanged(self, state: FileState | None, content: Content) -> bool:
         if state is None or state.file_hash != content.file_hash:
             return False
         return state.kept or state.processor_version == self._work.processor.version
 
-    def _process(self, task: Task, content: Content, taken: datetime) -> Done:
+    def _process(
+        self, task: Task, content: Content, taken: datetime, notes: Notes
+    ) -> tuple[Done, ProcessorResult | None]:
         from session_pipeline_dagster.store.columns import check_rows  # noqa: PLC0415  see store.write.arrow_schema
 
         file, processor, readers = task.file, self._work.processor, self._work.source.readers
@@ -197,24 +222,19 @@ class Workbench:
             root=file.root,
         )
         transcript = readers.parse(file.key, content.complete)
-        if transcript is not None:
-            check_transcript(transcript)
         if transcript is None:
             seen = why_left_out(content.complete)
-            return replace(done, left_out=seen, readers=readers.agents)
+            return replace(done, left_out=seen, readers=readers.agents), None
+        check_transcript(transcript)
         # What an older version left is no ground to build on: its rows are to be replaced.
         current = task.state and task.state.processor_version == processor.version
         known = task.state if current else None
         memo = known.memo if known else None
-        session = Session.of(file, content, transcript, memo)
-        try:
-            result = processor.process(session)
-        finally:
-            self._keep(file, session.notes)
+        session = replace(Session.of(file, content, transcript, memo), notes=notes)
+        result = processor.process(session)
         check_result(processor, result)
         check_rows(result.rows, self._work.schemas, file.key)
-        self._results[file.key] = result
-        return replace(
+        done = replace(
             done,
             items=result.items,
             lines=transcript.lines,
@@ -223,17 +243,21 @@ class Workbench:
             memo=result.memo,
             appended_to=known.file_hash if known and result.append else None,
         )
+        return done, result
 
     def _keep(self, file: SessionFile, notes: Notes) -> None:
-        """What is kept of a file even if it fails."""
+        """What is kept of a file even if it fails: all of it, or nothing."""
+        if not (notes.journal or notes.counts):
+            return
         from session_pipeline_dagster.store.columns import check_rows, encode, pack  # noqa: PLC0415  see store.write.arrow_schema
 
         check_counts(self._work.processor, notes.counts)
+        check_rows(notes.journal, self._work.schemas, file.key)
+        rows = encode(notes.journal, self._work.schemas)
         for name, number in notes.counts.items():
             self._counts[name] = self._counts.get(name, 0) + number
-        check_rows(notes.journal, self._work.schemas, file.key)
-        for table, rows in encode(notes.journal, self._work.schemas).items():
-            self._journal.setdefault(table, []).append(pack(rows))
+        for table, found in rows.items():
+            self._journal.setdefault(table, []).append(pack(found))
 
     def take(self) -> Worked:
         """What was worked on since the last call, rows encoded."""
@@ -321,12 +345,14 @@ def check_counts(processor: Processor, counts: Mapping[str, int]) -> None:
             raise ContractError(f"processor {processor.name!r}: a count has a name and is a number")
 
 
-def check_transcript(transcript: Transcript) -> None:
-    """Check that a state row takes what a reader has counted.
+def check_transcript(transcript: object) -> None:
+    """Check that it is one, and that a state row takes what a reader has counted.
 
     Raises:
         ContractError: it does not.
     """
+    if not isinstance(transcript, Transcript):
+        raise ContractError("the reader of this file made no Transcript of it")
     counts = (transcript.lines, transcript.unreadable_lines, transcript.unknown_lines)
     if not all(_is_number(count) and count >= 0 for count in counts):
         raise ContractError("the reader of this file counted lines that are no count")

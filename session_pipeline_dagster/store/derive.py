@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError, StoreBusy
+from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.store.write import insert_rows, register
 
 if TYPE_CHECKING:
@@ -37,12 +38,30 @@ def derive(
             if compute is None and not _has_parts(connection, derivation):
                 return Changes()
             reading = _read(connection, derivation)
-        changes = (compute or derivation.compute)(reading.inputs)
+        changes = compute(reading.inputs) if compute else _computed(derivation, reading.inputs)
         with transaction() as connection:
             if _fingerprints(connection, derivation) == reading.prints:
                 _write(connection, derivation, changes)
                 return changes
     raise StoreBusy(f"{derivation.name!r}: others keep writing to what it reads; try again")
+
+
+def _computed(derivation: Derivation, inputs: Inputs) -> Changes:
+    """What the derivation makes of its inputs, if it is something that can be written."""
+    with hosting(f"derivation {derivation.name!r}"):
+        changes = derivation.compute(inputs)
+        return Changes(
+            {table: list(map(_text, keys)) for table, keys in changes.removed.items()},
+            {table: [tuple(row) for row in rows] for table, rows in changes.added.items()},
+            {name: list(map(_text, parts)) for name, parts in changes.notes.items()},
+            {name: int(number) for name, number in changes.numbers.items()},
+        )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _read(connection: "DuckDBPyConnection", derivation: Derivation) -> Reading:

@@ -162,13 +162,16 @@ def insert_rows(connection: "DuckDBPyConnection", table: str, rows: Sequence[Row
     """Insert rows as wide as the table.
 
     Raises:
-        ContractError: a value of the wrong type.
+        ContractError: one is not, or a value is of the wrong type.
     """
     if not rows:
         return
     from session_pipeline_dagster.store.columns import encode_table  # noqa: PLC0415  see arrow_schema
 
-    _insert(connection, table, encode_table(table, rows, arrow_schema(connection, table)))
+    schema = arrow_schema(connection, table)
+    if set(map(len, rows)) != {len(schema)}:
+        raise ContractError(f"{table}: a row takes {len(schema)} values: {', '.join(schema.names)}")
+    _insert(connection, table, encode_table(table, rows, schema))
 
 
 def _insert(

@@ -231,7 +231,7 @@ class Slow(Deadly):
     """Says who works, and takes its time."""
 
     def process(self, session: Session) -> ProcessorResult:
-        os.write(1, b"%d\n" % os.getpid())
+        os.write(2, b"%d\n" % os.getpid())
         time.sleep(0.2)
         return super().process(session)
 
@@ -262,8 +262,8 @@ def test_a_run_that_is_killed_takes_its_workers_with_it_and_blames_no_file(
 ) -> None:
     arguments = [f"{SUPPORT}:{Path(__file__).parent}", pipeline.root, pipeline.settings.database]
     command = [sys.executable, "-c", KILLED, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        workers = {int(run.stdout.readline()) for _ in range(6)} - {run.pid}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        workers = {int(run.stderr.readline()) for _ in range(6)} - {run.pid}
         run.kill()
     assert workers
     give_up = time.monotonic() + 20

@@ -34,6 +34,7 @@ FLOORS = (
     "transcripts",
     "settings",
     "setting_values plugins",
+    "guests",
     "errors names",
 )
 """Highest first. A module imports from its own wing, without a circle, and from lower floors."""

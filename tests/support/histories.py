@@ -38,8 +38,8 @@ NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")
 Rows = tuple[tuple[int, int], ...]
 
 
-class Killed(BaseException):
-    """A kill, as far as one process can play it: nothing after it runs."""
+class Killed(KeyboardInterrupt):
+    """A kill, as far as one process can play it: nothing after it runs, and nothing keeps it."""
 
 
 class Violation(AssertionError):
