@@ -132,6 +132,7 @@ class Settings:
     max_files: Mapping[str, int] = field(default_factory=dict)  # SESSION_PROCESSOR_MAX_PER_RUN
     max_files_per_run: int = 2000  # SESSION_PIPELINE_MAX_FILES_PER_RUN
     time_budget: timedelta = timedelta(seconds=150)  # SESSION_PIPELINE_TIME_BUDGET_SECONDS
+    file_deadline: timedelta = timedelta(seconds=300)  # SESSION_PIPELINE_FILE_SECONDS
     lock_timeout: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
@@ -207,6 +208,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         time_budget=values.seconds(env, "SESSION_PIPELINE_TIME_BUDGET_SECONDS")
         or default.time_budget,
+        file_deadline=values.seconds(env, "SESSION_PIPELINE_FILE_SECONDS") or default.file_deadline,
         lock_timeout=values.seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS")
         or default.lock_timeout,
         batch_bytes=values.whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,

@@ -50,6 +50,7 @@ SET = [
         lambda s: s.time_budget,
         timedelta(seconds=9),
     ),
+    ("SESSION_PIPELINE_FILE_SECONDS", "9", lambda s: s.file_deadline, timedelta(seconds=9)),
     (
         "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS",
         "1.5",

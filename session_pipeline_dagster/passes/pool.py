@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.passes.deadline import or_end
 from session_pipeline_dagster.passes.threads import side_by_side
 from session_pipeline_dagster.passes.work import Task, Work, Workbench, Worked
 from session_pipeline_dagster.sources.files import SessionSource
@@ -84,6 +85,9 @@ def work_through(
         yield from _in_workers(pool, work, tasks)
     elif threads := extras(work.processor).threads:
         yield from side_by_side(work, tasks, threads)
+    elif threading.current_thread() is not threading.main_thread():
+        # No alarm interrupts this thread, so it works in one that can be given up.
+        yield from side_by_side(work, tasks, 1)
     else:
         yield from _here(work, tasks)
 
@@ -171,7 +175,8 @@ def _work_on(work: Work, tasks: Sequence[Task]) -> Worked:
     with work.trail.walk(worker=True) as crumb:
         for task in tasks:
             crumb.name(task.file)
-            bench.work_on(task)
+            with or_end(work.file_seconds):
+                bench.work_on(task)
     return bench.take()
 
 

@@ -4,12 +4,15 @@ A pool that loses a worker ends all of them, so several files may have been in w
 again alone; the one that kills its process alone has failed, the others are simply done.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 
 from session_pipeline_dagster.errors import PipelineError
-from session_pipeline_dagster.passes.breadcrumbs import DIED, Trail
+from session_pipeline_dagster.passes.breadcrumbs import DIED
+from session_pipeline_dagster.passes.deadline import is_slow, took_too_long
+from session_pipeline_dagster.passes.plan import Problem
 from session_pipeline_dagster.passes.pool import WorkersDied, can_travel, hire, work_through
 from session_pipeline_dagster.passes.work import Failed, Task, Work, Worked
 from session_pipeline_dagster.store.states import Failure
@@ -22,13 +25,13 @@ _TOO_SOON = (
 
 
 def apart(tasks: Sequence[Task], failures: Mapping[str, Failure]) -> tuple[list[Task], list[Task]]:
-    """The tasks without and with a file that has killed a process before."""
+    """The tasks without and with a file that has killed a process, or took too long, before."""
     safe: list[Task] = []
     risky: list[Task] = []
     for task in tasks:
         failure = failures.get(task.file.key)
-        died = failure is not None and failure.error_class == DIED.error_class
-        (risky if died else safe).append(task)
+        kind = "" if failure is None else failure.error_class
+        (risky if kind == DIED.error_class or is_slow(kind) else safe).append(task)
     return safe, risky
 
 
@@ -47,11 +50,14 @@ def work_safely(
                 yield from work_through(pool, work, tasks)
                 break
             except WorkersDied as died:
-                named, unfinished = _in_work(died, work.trail), died.unfinished
+                named, unfinished = _in_work(died, work), died.unfinished
             found = [task for task in unfinished if task.file.key in named]
             if not found:
                 raise PipelineError(_TOO_SOON)
-            suspects += found
+            # Who ended the worker by taking too long is known; of the others one may have.
+            slow = [task for task in found if named[task.file.key] != DIED]
+            yield from (_failed(task, named) for task in slow)
+            suspects += [task for task in found if task not in slow]
             tasks = [task for task in unfinished if task.file.key not in named]
             # Not in this process: there may be more of the kind.
             pool = hired.enter_context(hire(_WORKERS, work.processor))
@@ -70,14 +76,25 @@ def one_by_one(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
                 yield from work_through(pool, work, [task])
             except WorkersDied as died:
                 pool = None
-                if task.file.key not in _in_work(died, work.trail):
+                named = _in_work(died, work)
+                if task.file.key not in named:
                     raise PipelineError(_TOO_SOON) from None
-                yield Worked([Failed(task.file.key, DIED, task.file.signature, task.file.root)])
+                yield _failed(task, named)
 
 
-def _in_work(died: WorkersDied, trail: Trail) -> set[str]:
-    """What the workers of a dead pool were working on."""
+def _failed(task: Task, named: Mapping[str, Problem]) -> Worked:
+    file = task.file
+    return Worked([Failed(file.key, named[file.key], file.signature, file.root)])
+
+
+def _in_work(died: WorkersDied, work: Work) -> dict[str, Problem]:
+    """What the workers of a dead pool were working on, and what is to be said of it."""
     # Until they are gone altogether, their breadcrumbs are still held.
     died.pool.shutdown()
-    with trail.left_behind(by_own_workers=True) as crumbs:
-        return {crumb.session_file for crumb in crumbs if crumb.worker}
+    now, seconds = time.time(), work.file_seconds
+    with work.trail.left_behind(by_own_workers=True) as crumbs:
+        return {
+            crumb.session_file: took_too_long(seconds) if now - crumb.begun >= seconds else DIED
+            for crumb in crumbs
+            if crumb.worker
+        }

@@ -84,7 +84,8 @@ def run_batch(
         # From here: the wait for a busy database must not use up the time for work.
         budget = options.time_budget or settings.time_budget
         stop = time.monotonic() + budget.total_seconds()
-        work = Work(processor, source, schemas, steps, stop)
+        seconds = settings.file_deadline.total_seconds()
+        work = Work(processor, source, schemas, steps, stop, seconds)
         _work_through(work, pool, safe, risky, writer, progress)
         writer.finish(held)
     left = {task.file.key for task in tasks} - writer.fates.keys()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeGuard
 
 from session_pipeline_dagster.contract.processor import Notes, Processor, ProcessorResult, Session
@@ -22,6 +23,7 @@ from session_pipeline_dagster.errors import (
 )
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.breadcrumbs import Trail
+from session_pipeline_dagster.passes.deadline import TookTooLong, took_too_long, within
 from session_pipeline_dagster.passes.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
     Content,
@@ -49,6 +51,7 @@ class Work:
         schemas: table -> Arrow schema.
         trail: where to write down which file is in work.
         stop: `time.monotonic()` after which no further file is begun.
+        file_seconds: how long one file may take.
     """
 
     processor: Processor
@@ -56,6 +59,7 @@ class Work:
     schemas: "Mapping[str, pyarrow.Schema]"
     trail: Trail
     stop: float
+    file_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,8 @@ class Workbench:
         found = _Found(task.file.signature)
         try:
             try:
-                outcome, result = self._attempt(task, found)
+                step = partial(self._attempt, task, found)
+                outcome, result = within(self._work.file_seconds, step)
             finally:
                 self._keep(task.file, found.notes)
         except SettingsError:
@@ -177,7 +182,9 @@ class Workbench:
             # A file must never cost another one, whatever strangers' code raises.
             if is_stop(error):
                 raise
-            problem, root = self._problem(error), task.file.root
+            late = isinstance(error, TookTooLong)
+            problem = took_too_long(self._work.file_seconds) if late else self._problem(error)
+            root = task.file.root
             return Failed(task.file.key, problem, found.signature, root, found.file_hash)
         if result is not None:
             self._results[task.file.key] = result
