@@ -196,7 +196,7 @@ def _by_key(
 def _newest_processed(
     files: Sequence[SessionFile], states: Mapping[str, FileState], version: int
 ) -> float | None:
-    rows = [row for row in states.values() if row.processor_version == version]
+    rows = [row for row in states.values() if row.processor_version >= version]
     signed = (row.signature.mtime_ns for row in rows if row.signature)
     unsigned = ()
     if any(row.signature is None for row in rows):

@@ -99,6 +99,13 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             f"{last}. Stage: processing. See whether `{s.sensor}` is on and what the last run "
             f"of `{s.job}` says, or launch `{s.job}`",
         )
+    if o.newer:
+        return say(
+            Status.WARNING,
+            f"{len(o.pending)} of {o.files} session files are pending; {o.newer} of all have rows "
+            f"of a newer version of `{s.processor}`, which are left as they are. This installation "
+            "is older: upgrade it",
+        )
     if not o.pending:
         return say(Status.OK, f"all {o.files} session files are processed{_unread(o)}")
     when = "not yet" if s.processed is None else _clock(s.processed)

@@ -36,8 +36,12 @@ class Currency(Enum):
 
 
 def currency(file: SessionFile, row: FileState | None, version: int) -> Currency:
-    """The one rule for "is this file processed?"; see Currency."""
-    if row is None or not (row.processor_version == version or row.kept):
+    """The one rule for "is this file processed?"; see Currency.
+
+    What a newer version has processed is processed: two versions over one database would read
+    everything again and again.
+    """
+    if row is None or not (row.processor_version >= version or row.kept):
         return Currency.PENDING
     now, then = file.signature, row.signature
     if then is None:
@@ -63,7 +67,8 @@ class Outlook:
         backing_off: pending files that failed and wait for their next attempt.
         quarantined: pending files that were given up.
         failed: keys of due files that failed before.
-        outdated: how many files have rows of another version of the processor.
+        outdated: how many files have rows of an older version of the processor.
+        newer: how many have rows of a newer one: this installation is not the only one.
         unread: how many files no reader claims; they are none of `files`.
     """
 
@@ -76,6 +81,7 @@ class Outlook:
     failed: frozenset[str] = frozenset()
     outdated: int = 0
     unread: int = 0
+    newer: int = 0
 
     @property
     def pending(self) -> list[SessionFile]:
@@ -113,7 +119,7 @@ def look(
     now: datetime,
 ) -> Outlook:
     """Sort the files on disk by what is to be done with them."""
-    count = outdated = unread = 0
+    count = outdated = newer = unread = 0
     due: list[SessionFile] = []
     found: dict[Currency, list[SessionFile]] = {kind: [] for kind in Currency}
     backing_off: list[SessionFile] = []
@@ -121,7 +127,8 @@ def look(
     for file in files:
         count += 1
         state = states.get(file.key)
-        outdated += state is not None and state.processor_version != version
+        outdated += state is not None and state.processor_version < version
+        newer += state is not None and state.processor_version > version
         kind = currency(file, state, version)
         failure = failures.get(file.key)
         if failure is not None and not _holds(failure, file, version):
@@ -142,12 +149,13 @@ def look(
     suspect, unsigned = found[Currency.SUSPECT], found[Currency.UNSIGNED]
     failed = frozenset(file.key for file in due if file.key in failures)
     read = count - unread
-    return Outlook(read, due, suspect, unsigned, backing_off, quarantined, failed, outdated, unread)
+    waiting = (due, suspect, unsigned, backing_off, quarantined)
+    return Outlook(read, *waiting, failed, outdated, unread, newer)
 
 
 def _holds(failure: Failure, file: SessionFile, version: int) -> bool:
     """Whether a failure says anything of this content under this version of the processor."""
-    return failure.signature == file.signature and failure.processor_version == version
+    return failure.signature == file.signature and failure.processor_version >= version
 
 
 def _attempts(failures: Mapping[str, Failure], file: SessionFile) -> int:
@@ -186,7 +194,7 @@ def next_failure(
     unchanged = earlier is not None and (
         earlier.signature == signature or (file_hash is not None and earlier.file_hash == file_hash)
     )
-    if earlier is None or not unchanged or earlier.processor_version != version:
+    if earlier is None or not unchanged or earlier.processor_version < version:
         earlier = None
     attempts = (earlier.attempts if earlier else 0) + problem.counts
     tries = (earlier.tries if earlier else 0) + 1
@@ -205,7 +213,7 @@ def next_failure(
         file_hash=file_hash,
         signature=signature,
         tries=tries,
-        processor_version=version,
+        processor_version=max(version, earlier.processor_version if earlier else version),
         root=root,
     )
 

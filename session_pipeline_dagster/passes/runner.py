@@ -314,5 +314,5 @@ def _tasks(seen: _Seen, processor: Processor, cap: int, *, verify: bool) -> list
         suspects = [f for f in seen.chosen if currency(f, states.get(f.key), version) in kinds]
     # A file can be both: its hash has shown a change that stat cannot see, and then it failed.
     files = {file.key: file for file in [*suspects, *seen.outlook.due[:cap]]}
-    failures = {k: f for k, f in seen.known.failures.items() if f.processor_version == version}
+    failures = {k: f for k, f in seen.known.failures.items() if f.processor_version >= version}
     return [Task(f, states.get(f.key), failures.get(f.key)) for f in files.values()]

@@ -211,7 +211,7 @@ class Workbench:
     def _is_unchanged(self, state: FileState | None, content: Content) -> bool:
         if state is None or state.file_hash != content.file_hash:
             return False
-        return state.kept or state.processor_version == self._work.processor.version
+        return state.kept or state.processor_version >= self._work.processor.version
 
     def _process(
         self, task: Task, content: Content, taken: datetime, notes: Notes

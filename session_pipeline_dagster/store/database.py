@@ -148,6 +148,7 @@ class Store:
         """Bring the processor's tables and views up to its declarations.
 
         New columns at a table's end are added; roll-ups of another declaration are made stale.
+        What a newer version of the processor has declared stays.
 
         Returns:
             The Arrow schema of each of its tables.
@@ -157,11 +158,19 @@ class Store:
         """
         digest = write.declaration_digest(processor)
         with self.transaction() as connection:
-            if read.digests(connection, processor.name) != [(digest,)]:
+            tables = [*processor.tables, *extras(processor).journals]
+            declared = read.digests(connection, processor.name) == [(digest,)]
+            if not declared and not self._is_a_newer_ones(connection, processor, tables):
                 create_relations(connection, processor)
                 write.declare(connection, processor, digest)
-            tables = [*processor.tables, *extras(processor).journals]
             return {table: write.arrow_schema(connection, table) for table in tables}
+
+    def _is_a_newer_ones(
+        self, connection: duckdb.DuckDBPyConnection, processor: Processor, tables: Sequence[str]
+    ) -> bool:
+        """Whether the tables are there as a newer version of the processor has declared them."""
+        there = {row[0] for row in connection.execute(RELATIONS).fetchall()}
+        return read.is_newer(connection, processor) and there >= {*tables}
 
     def commit(
         self, processor: Processor, batch: Batch, run_id: str | None = None

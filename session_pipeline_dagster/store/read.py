@@ -26,6 +26,8 @@ _LINES = f"""SELECT least(coalesce(sum(lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unknown_lines), 0), {2**63 - 1})::BIGINT FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ?"""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
+_NEWER = """SELECT count(*) > 0 FROM session_processor_state
+    WHERE processor_name = ? AND processor_version > ?"""
 _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
 
 
@@ -54,6 +56,7 @@ def known(processor: Processor, rows: Raw) -> Known:
     """The records of what `read_rows` read; the rows of states are used up on the way."""
     states, failures, stale, made, counts = rows
     on_request = extras(processor).reprocess == ON_REQUEST
+    newer = any(row[8] is not None and row[8] > processor.version for row in states)
     return Known(
         states={row[0]: _state(row, processor.version, on_request) for row in _used_up(states)},
         failures={
@@ -61,7 +64,8 @@ def known(processor: Processor, rows: Raw) -> Known:
             for row in failures
         },
         stale_rollups=sorted({row[0] for row in stale} & {*derived_names(processor)}),
-        prepared=made == [(write.declaration_digest(processor),)],
+        # What a newer version has declared is not declared anew: it would do the same in its turn.
+        prepared=made == [(write.declaration_digest(processor),)] or newer,
         lines=LineCounts(*counts[0]),
     )
 
@@ -78,11 +82,17 @@ def digests(connection: "DuckDBPyConnection", processor: str) -> list[tuple[Any,
     return connection.execute(_DIGEST, [processor]).fetchall()
 
 
+def is_newer(connection: "DuckDBPyConnection", processor: Processor) -> bool:
+    """Whether a newer version of the processor has processed any file that it knows."""
+    given = [processor.name, processor.version]
+    return connection.execute(_NEWER, given).fetchall()[0][0]
+
+
 def _state(row: tuple[Any, ...], current: int, on_request: bool) -> FileState:
     """A row of _STATES. One without a version was imported or written by hand: it is of any."""
     version = current if row[8] is None else row[8]
-    # Rows of another version that are redone on request only, unless they are marked outdated.
-    kept = on_request and version not in (current, write.OUTDATED)
+    # Rows of an older version that are redone on request only, unless they are marked outdated.
+    kept = on_request and write.OUTDATED < version < current
     signature = _signature(*row[4:7])
     return FileState(
         session_file=row[0],

@@ -14,7 +14,7 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
 
     `processed_us`, `signed_us` and `gone_us` are microseconds since 1970-01-01 UTC: there can be
     100,000 rows, and a datetime costs as much as the rest of a row. `gone_us`: since when the file
-    is missing; only then its `user` is read too. `kept`: of another version of the processor, to
+    is missing; only then its `user` is read too. `kept`: of an older version of the processor, to
     stay so until someone asks. `root`: the name of the root it was below; None where nobody knows.
     `left_out`: what it looks like, if no reader claims it; `readers`: who was asked then.
     """

@@ -64,7 +64,7 @@ def changed(**changes: int) -> Signature:
         (THEN, state(signed_after=2.000001), Currency.CURRENT),
         (THEN, state(signed_after=-2), Currency.SUSPECT),
         (THEN, state(signed_after=-2.000001), Currency.CURRENT),
-        (THEN, state(version=2), Currency.PENDING),
+        (THEN, state(version=2), Currency.CURRENT),
         (THEN, state(version=0), Currency.PENDING),
         (THEN, state(processed_after=-60), Currency.CURRENT),
         (THEN, state(signature=None), Currency.UNSIGNED),

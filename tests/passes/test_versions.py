@@ -1,6 +1,8 @@
 """A new version of a processor: its files are processed again, by themselves or on request."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from helpers import (
     EchoProcessor,
     Pipeline,
     append,
+    echo_rows,
+    expected_rows,
     make_pipeline,
     numbers,
     set_mtime,
@@ -22,8 +26,11 @@ from helpers import (
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import check_contract
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.passes.plan import look
+from session_pipeline_dagster.health.checkup import examine
+from session_pipeline_dagster.health.findings import Status
+from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS, look
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.settings import Extractor
@@ -123,10 +130,102 @@ def test_outdated_asks_for_nothing_that_is_up_to_date(pipeline: Pipeline) -> Non
     assert len(new.calls) == 4
 
 
-def test_an_older_version_that_comes_back_is_another_version_too(pipeline: Pipeline) -> None:
+def test_an_older_version_that_comes_back_finds_nothing_outdated(pipeline: Pipeline) -> None:
     pipeline.run(Costly(2), outdated=True)
     old = Costly(1)
-    assert (pipeline.run(old).scanned, outdated(pipeline, old)) == (0, 5)
+    assert (pipeline.run(old).scanned, outdated(pipeline, old)) == (0, 0)
+    assert pipeline.run(old, outdated=True).scanned == 0
+    assert newer(pipeline, old) == 5
+
+
+class Wordy(EchoProcessor):
+    """A later version declares another view."""
+
+    def __init__(self, version: int, hook: Callable[[Session], object] | None = None) -> None:
+        super().__init__(hook, version=version)
+        self.views = {"echo_view": f"SELECT {version} AS version"}
+        table = "day BIGINT"
+        changed = "SELECT 'x' FROM batch LIMIT 1"
+        self.rollups = (Rollup("echo_days", table, "day", changed, f"SELECT {version}"),)
+
+
+def newer(pipeline: Pipeline, processor: Processor) -> int:
+    known = pipeline.store.known(processor)
+    files = pipeline.source.scan().files
+    return look(files, known.states, known.failures, processor.version, datetime.now(UTC)).newer
+
+
+def test_two_versions_over_one_database_read_nothing_again_and_again(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    paths = write_many(pipeline.root, 3)
+    old, new = Wordy(1), Wordy(2)
+    for one in (old, new, old, new, old):
+        pipeline.run(one)
+    assert (len(old.calls), len(new.calls)) == (3, 3)
+    assert (newer(pipeline, old), outdated(pipeline, old)) == (3, 0)
+    assert (newer(pipeline, new), outdated(pipeline, new)) == (0, 0)
+    append(paths[0], "more")
+    for one in (old, new, old, new, old):
+        pipeline.run(one)
+    assert (len(old.calls), len(new.calls)) == (4, 4)
+    assert pipeline.rows() == expected_rows(pipeline.root)
+    # What is made from the tables stays the newer one's too.
+    assert pipeline.select("FROM echo_view") == [(2,)]
+    pipeline.store.refresh(*new.rollups)
+    pipeline.run(old)
+    assert pipeline.store.known(old).stale_rollups == []
+    assert pipeline.store.known(new).stale_rollups == []
+
+
+def test_two_versions_give_up_a_file_once(tmp_path: Path) -> None:
+    def fail(_session: Session) -> None:
+        raise ValueError
+
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 1)
+    old, new = Wordy(1, fail), Wordy(2, fail)
+    for _ in range(12):
+        pipeline.run(old)
+        pipeline.run(new)
+    assert (len(old.calls), len(new.calls)) == (1, 1)
+    for _ in range(12):
+        pipeline.let_back_off_pass()
+        pipeline.run(old)
+        pipeline.let_back_off_pass()
+        pipeline.run(new)
+    assert len(old.calls) + len(new.calls) == 1 + MAX_ATTEMPTS
+    assert pipeline.failures(new)[FIRST].quarantined_at
+
+
+def test_an_older_version_meets_tables_of_more_columns_and_says_so(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    paths = write_many(pipeline.root, 2)
+    old, new = Wordy(1), Wordy(2)
+    new.tables = {"echo_rows": f"{old.tables['echo_rows']}, more BIGINT"}
+    wide = EchoProcessor().process
+    new.process = lambda session: replace(
+        wide(session), rows={"echo_rows": [(*r, 1) for r in echo_rows(session)]}
+    )
+    pipeline.run(old)
+    pipeline.run(new)
+    assert numbers(pipeline.run(old)) == (0, 0, 0, 0, 0)
+    append(paths[0], "more")
+    report = pipeline.run(old)
+    assert report.errors == 1
+    assert "it takes 4" in report.errors_detail[0][1]
+    assert numbers(pipeline.run(new)) == (1, 1, 0, 0, 0)
+
+
+def test_a_check_warns_of_rows_of_a_newer_version(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 2)
+    pipeline.run(Wordy(2))
+    now, places = datetime.now(UTC), (pipeline.source, pipeline.store, pipeline.settings)
+    (found, *_) = examine([Wordy(1)], *places, now).findings["echo"]
+    assert (found.check, found.status) == ("freshness", Status.WARNING)
+    assert "2 of all have rows of a newer version of `echo`" in found.detail
+    (found, *_) = examine([Wordy(2)], *places, now).findings["echo"]
+    assert found.status is Status.OK
 
 
 def test_a_new_version_of_verification_asks_no_model_until_it_is_told_to(
