@@ -4,6 +4,7 @@ And what it or its child processes print goes to stderr, because stdout is for w
 asked for.
 """
 
+import ctypes
 import os
 import sys
 import threading
@@ -61,7 +62,8 @@ class _Stdout:
                 _flush(self._stream)
                 sys.stdout = self._stream
             if self._descriptor is not None:
-                _flush_c()
+                # What C code has printed and not written yet.
+                ctypes.CDLL(None).fflush(None)
                 os.dup2(self._descriptor, 1)
                 os.close(self._descriptor)
             self._stream = self._descriptor = None
@@ -85,13 +87,6 @@ def _flush(stream: TextIO | None) -> None:
     if stream is not None:
         with suppress(OSError, ValueError):
             stream.flush()
-
-
-def _flush_c() -> None:
-    """What C code has printed and not written yet."""
-    import ctypes  # noqa: PLC0415  5 ms that a sensor's tick does not pay
-
-    ctypes.CDLL(None).fflush(None)
 
 
 def _led_to_stderr() -> int | None:

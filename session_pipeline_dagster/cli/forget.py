@@ -8,6 +8,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
+from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.publish import discard
 from session_pipeline_dagster.passes.runner import recompute
@@ -37,7 +38,8 @@ def find(
     if user is None:
         keys = list(dict.fromkeys(sessions))
     else:
-        keys = sorted({*keys_of_user(store, user), *(f.key for f in files if f.user == user)})
+        theirs = (file.key for file in files if file.user == short(user))
+        keys = sorted({*keys_of_user(store, user), *theirs})
     wanted = set(keys)
     return keys, [file.key for file in files if file.key in wanted]
 

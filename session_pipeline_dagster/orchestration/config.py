@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import dagster as dg
 from pydantic import Field
 
+from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.options import Options
 
 _MOST = 10**9
@@ -58,7 +59,7 @@ class ProcessorConfig(dg.Config):
         seconds = self.time_budget_seconds
         return Options(
             days=days,
-            users=frozenset(self.users),
+            users=frozenset(map(short, self.users)),
             full_refresh=self.full_refresh,
             outdated=self.outdated,
             max_files=self.max_files,

@@ -4,13 +4,15 @@ Gone is only what a scan would have found. A root that is missing is an error be
 looked at, and a root without a single session file is taken for one that is not mounted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import Scan
+from session_pipeline_dagster.sources.local import former_key, owner_of
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Known
 
@@ -86,8 +88,9 @@ def returned(scan: Scan, states: Mapping[str, FileState]) -> list[str]:
 def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Unsettled:
     """What of the deleted files is still to be noted or done.
 
-    Nothing is purged when it is first missed: a folder that is not mounted for a minute looks the
-    same. Only a look that still misses the file purges it.
+    A file that is there under another key is no deleted one: what is kept under the former key goes
+    once the other one has its rows. Nothing else is purged when it is first missed: a folder that
+    is not mounted for a minute looks the same. Only a look that still misses the file purges it.
     """
     roots = {key: failure.root for key, failure in known.failures.items()}
     roots |= {key: state.root for key, state in known.states.items()}
@@ -95,13 +98,23 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
     purge: list[str] = []
     at = now.timestamp() * 1e6
     long_ago = at - settings.purge_after / timedelta(microseconds=1)
-    for key in missing(scan, roots):
+    moved = _moved(scan, roots)
+    for key in {**dict.fromkeys(missing(scan, roots)), **moved}:
         state = known.states.get(key)
-        if state is None or state.gone_us is None or state.gone_us > at:
+        if state is not None and moved.get(key) in known.states:
+            purge.append(key)
+        elif state is None or state.gone_us is None or state.gone_us > at:
             gone.append(key)
         elif settings.on_delete is OnDelete.PURGE and state.gone_us <= long_ago:
             purge.append(key)
     return Unsettled(gone, purge, returned(scan, known.states))
+
+
+def _moved(scan: Scan, known: Collection[str]) -> dict[str, str]:
+    """Known keys of before colons were escaped -> what the same files are called now."""
+    present = {file.key for file in scan.files}
+    formers = {former: file.key for file in scan.files if (former := former_key(file))}
+    return {old: new for old, new in formers.items() if old in known and old not in present}
 
 
 # --- what is done about it ---
@@ -149,7 +162,8 @@ def to_purge(since: Iterable[int | None], settings: Settings) -> tuple[int, date
 
 def keys_of_user(store: Store, user: str) -> list[str]:
     """Every file of a user that any table speaks of."""
+    user = short(user)
     named, failed = store.files_of(user)
     # Of a file that only ever failed, its key alone says whose it is.
-    theirs = (key for key, root in failed.items() if _below(_in_root(key, root), [user]))
+    theirs = (key for key, root in failed.items() if owner_of(_in_root(key, root))[0] == user)
     return sorted(named.union(theirs))

@@ -4,6 +4,7 @@ The database is untouched meanwhile: the caller commits what is handed out here.
 ended; one that is not done in time is told to, given up and not waited for.
 """
 
+import ctypes
 import queue
 import threading
 import time
@@ -91,8 +92,6 @@ def _given_up(work: Work, running: dict[int, _Running]) -> Iterator[Worked]:
 
 def _tell(thread: threading.Thread) -> None:
     """It ends with its next step in Python; what it waits for outside of Python, it waits for."""
-    import ctypes  # noqa: PLC0415  5 ms that hardly anybody needs
-
     identity = ctypes.c_ulong(thread.ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(TookTooLong))
 

@@ -11,6 +11,7 @@ from datetime import date
 from enum import Enum
 
 from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
@@ -30,6 +31,8 @@ from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 _ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
+_COLON = re.compile(r"%3A|:")
+_ESCAPED_COLON = re.compile(r"%253A|%3A")
 _UPLOADED = ".claude"
 """The one folder with a dot that is walked: it may be part of what somebody has copied."""
 _SHORT_HEAD = 16 << 10
@@ -105,6 +108,24 @@ def _key(name: str) -> str:
     return _ESCAPED_BYTE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
 
 
+def _first_key(name: str) -> str:
+    """The first folder as a key: a colon in it would look like the name of a root."""
+    return _COLON.sub(lambda match: "%3A" if match[0] == ":" else "%253A", name)
+
+
+def _first_name(key: str) -> str:
+    """The name that a first folder of a key stands for."""
+    return _ESCAPED_COLON.sub(lambda match: ":" if match[0] == "%3A" else "%3A", key)
+
+
+def former_key(file: SessionFile) -> str | None:
+    """The key that the file had before colons were escaped, where it is another one."""
+    prefix = f"{file.root}:" if file.root else ""
+    first, slash, rest = file.key.removeprefix(prefix).partition("/")
+    name = _first_name(first)
+    return None if name == first else f"{prefix}{name}{slash}{rest}"
+
+
 def _one_a_key(files: list[SessionFile], left_out: list[LeftOut]) -> list[SessionFile]:
     """The first file of each key: two under one would replace each other's rows for ever."""
     kept: list[SessionFile] = []
@@ -148,7 +169,7 @@ class _Walk:
                 f"session root {top} cannot be read ({error.strerror}); give this user access"
             ) from error
         for entry in entries:
-            key = _key(entry.name)
+            key = _first_key(_key(entry.name))
             if self._take(entry, key, top=True):
                 self._folder(entry.path, f"{key}/")
 
@@ -231,12 +252,15 @@ def kind(entry: os.DirEntry[str]) -> Kind:
 def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> tuple[str, str | None]:
     """The user and the project of a file, by the folders of its key below its root.
 
+    Names as they are stored: as the folders are called, but no longer than `names.LONGEST`.
+
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project.
     """
     first, *folders = key.split("/")[:-1]
+    first = _first_name(first)
     if layout is Layout.PROJECTS:
-        return user, first
+        return short(user), short(first)
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
-    return first, folders[0] if folders else None
+    return short(first), short(folders[0]) if folders else None

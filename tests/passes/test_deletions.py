@@ -509,6 +509,60 @@ def test_forget_finds_a_user_whose_only_file_failed(pipeline: Pipeline) -> None:
     assert rows_of(pipeline, "alice/") == 3
 
 
+def test_forget_finds_users_of_odd_names_by_their_rows_and_by_their_failures(
+    pipeline: Pipeline,
+) -> None:
+    def fail(session: Session) -> None:
+        if session.key.endswith("bad.jsonl"):
+            raise ValueError
+
+    users = ("a:b", "u" * 250, "%3A")
+    for name in users:
+        write_session(pipeline.root, f"{name}/good.jsonl", "one")
+        write_session(pipeline.root, f"{name}/bad.jsonl", "one")
+    pipeline.run(EchoProcessor(fail))
+    for name in users:
+        shutil.rmtree(pipeline.root / name)
+        code, output = forget(pipeline, "--user", name, "--yes")
+        assert (code, "2 session files" in output) == (0, True), output
+    assert {
+        user for (user,) in pipeline.select("SELECT username FROM session_processor_state")
+    } == {
+        "alice",
+        "bob",
+    }
+    assert pipeline.select("FROM session_processor_failures") == []
+
+
+@pytest.mark.parametrize("root", ["", "a"], ids=["as it is", "as an older store took it"])
+def test_rows_under_a_key_with_a_colon_move_to_the_key_of_today(
+    pipeline: Pipeline, root: str
+) -> None:
+    """They are read under the new one first; then what was kept under the old one goes."""
+    echo = EchoProcessor()
+    write_session(pipeline.root, "a:b/s.jsonl", "one")
+    pipeline.run(echo)
+    for table in ("echo_rows", "session_processor_state"):
+        with pipeline.store.transaction() as connection:
+            connection.execute(
+                f"""UPDATE {table} SET session_file = 'a:b/s.jsonl'
+                WHERE session_file = 'a%3Ab/s.jsonl'"""
+            )
+            if table != "echo_rows":
+                connection.execute(
+                    f"UPDATE {table} SET root = ? WHERE session_file = 'a:b/s.jsonl'", [root]
+                )
+    first = pipeline.run(echo)
+    assert (first.processed, first.deleted, first.purged) == (1, 1, 0)
+    assert sorted(gone(pipeline)) == ["a:b/s.jsonl"]
+    second = pipeline.run(echo)
+    assert (second.processed, second.deleted, second.purged) == (0, 0, 1)
+    assert sorted({row[0] for row in pipeline.rows() if ":" in row[0] or "%" in row[0]}) == [
+        "a%3Ab/s.jsonl"
+    ]
+    assert numbers(pipeline.run(echo)) == (0, 0, 0, 0, 0)
+
+
 def test_forget_works_where_nothing_was_ever_processed(pipeline: Pipeline) -> None:
     code, output = forget(pipeline, "--user", "nobody", "--yes")
     assert (code, output) == (0, "0 session files, 0 rows\ndeleted 0 rows\n")

@@ -11,6 +11,7 @@ import xxhash
 
 from lines import encode, other, user
 from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.names import LONGEST, short
 from session_pipeline_dagster.settings import Layout, Root
 from session_pipeline_dagster.sources.files import session_day
 from session_pipeline_dagster.sources.local import LocalSource
@@ -440,12 +441,77 @@ def test_an_odd_mtime_still_gives_a_day(root: Path, mtime: int, day: date) -> No
     assert source(root).day(file) == day
 
 
+def two_roots(tmp_path: Path, one: str, two: str, name: str) -> LocalSource:
+    """A file in an unnamed root, and one in a root of that name."""
+    put(tmp_path, f"one/{one}/x.jsonl")
+    put(tmp_path, f"two/{two}/x.jsonl")
+    return LocalSource((Root(tmp_path / "one"), Root(tmp_path / "two", name)))
+
+
+@pytest.mark.parametrize("one", ["team:alice", "team:%3Aalice"])
+def test_no_key_looks_like_one_of_a_named_root(tmp_path: Path, one: str) -> None:
+    scan = two_roots(tmp_path, one, "alice", "team").scan()
+    key = one.replace("%3A", "%253A").replace(":", "%3A")
+    assert {file.key: (file.user, file.root) for file in scan.files} == {
+        f"{key}/x.jsonl": (one, ""),
+        "team:alice/x.jsonl": ("alice", "team"),
+    }
+    assert scan.left_out == []
+
+
+COLONS = [
+    "a:b",
+    "a%3Ab",
+    "a%253Ab",
+    "a%25:b",
+    "a::b",
+    "a%3A:b",
+    "%",
+    "%3",
+    "3A",
+    ":",
+    "a%3ab",
+    "%:",
+]
+
+
+def test_a_colon_in_a_users_folder_is_escaped_and_the_user_keeps_the_name(root: Path) -> None:
+    for name in COLONS:
+        put(root, f"{name}/p:q/x:y.jsonl")
+    files = source(root).scan().files
+    assert len({file.key for file in files}) == len(COLONS)
+    assert not any(":" in file.key.partition("/")[0] for file in files)
+    assert {file.project for file in files} == {"p:q"}
+    assert all(file.key.endswith("/p:q/x:y.jsonl") for file in files)
+    plain = [name for name in COLONS if "%25" not in name]
+    assert {file.user for file in files} >= set(plain)
+    assert len({file.user for file in files}) == len(COLONS)
+    assert {file.key for file in files} >= {f"{n}/p:q/x:y.jsonl" for n in ("%", "%3", "3A")}
+    projects = {file.project for file in source(root, Layout.PROJECTS).scan().files}
+    assert projects == {file.user for file in files}
+
+
 def test_of_two_files_with_one_key_the_second_is_left_out(tmp_path: Path) -> None:
-    for folder in ("one/team:alice", "two/alice"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "x.jsonl").write_text("{}\n")
-    scan = LocalSource((Root(tmp_path / "one"), Root(tmp_path / "two", "team"))).scan()
-    assert [file.key for file in scan.files] == ["team:alice/x.jsonl"]
+    """Only a name that no setting takes makes two."""
+    put(tmp_path, "one/a/b:c/x.jsonl")
+    put(tmp_path, "two/c/x.jsonl")
+    scan = LocalSource((Root(tmp_path / "one"), Root(tmp_path / "two", "a/b"))).scan()
+    assert [file.key for file in scan.files] == ["a/b:c/x.jsonl"]
     assert [(left.key, "this key" in left.reason) for left in scan.left_out] == [
-        ("team:alice/x.jsonl", True)
+        ("a/b:c/x.jsonl", True)
     ]
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_a_user_and_a_project_have_a_length(root: Path, layout: Layout) -> None:
+    long = ["u" * 250, "u" * 249 + "v", "ü" * 100]
+    for name in long:
+        put(root, f"{name}/{name}/x.jsonl")
+    files = source(root, layout, long[0]).scan().files
+    names = {file.project for file in files}
+    if layout is Layout.USERS:
+        names |= {file.user for file in files}
+    assert len(names) == 3
+    assert all(len(name) <= LONGEST for name in {*names, *(file.user for file in files)})
+    assert all(file.user == short(file.user) for file in files)
+    assert {file.key.partition("/")[0] for file in files} == set(long)
