@@ -2,21 +2,26 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
+from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.deletions import keys_of_user
-from session_pipeline_dagster.passes.publish import discard
+from session_pipeline_dagster.passes.publish import discard, made
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store, open_store
 
 _MANY = 20
+_NOTHING = 2
+"""The exit code where there is nothing to forget."""
 
 
 def find(
@@ -44,32 +49,64 @@ def find(
     return keys, [file.key for file in files if file.key in wanted]
 
 
-def print_found(store: Store, keys: Sequence[str], on_disk: Sequence[str]) -> None:
-    """How many rows of which tables it is about."""
-    counts = {table: count for table, count in store.rows_of(keys).items() if count}
-    say(f"{len(keys)} session files, {sum(counts.values())} rows")
-    for table, count in counts.items():
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of who or what is to be forgotten.
+
+    Attributes:
+        counts: table -> rows. `on_disk`: files that are still there. `reports`: files that may name
+            who was deleted before.
+    """
+
+    keys: Sequence[str]
+    counts: Mapping[str, int]
+    on_disk: Sequence[str]
+    reports: Sequence[Path]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the database or the disk knows of it."""
+        return bool(self.counts or self.on_disk)
+
+
+def print_found(found: Found, what: str) -> None:
+    """How many rows of which tables it is about, and what else.
+
+    Args:
+        what: `user` or `session`.
+    """
+    if not found.is_known:
+        unknown = f"nothing is known of such a {what} in the database"
+        if not found.reports:
+            say(f"{unknown}, and there is no report")
+            return
+        say(f"0 session files, 0 rows: {unknown}")
+    else:
+        say(f"{len(found.keys)} session files, {sum(found.counts.values())} rows")
+    for table, count in found.counts.items():
         say(f"  {table}: {count}")
-    if on_disk:
+    for path in found.reports:
+        say(f"  report {path}")
+    if found.on_disk:
         say(
-            f"{len(on_disk)} of the files are still on disk and will be read again; "
+            f"{len(found.on_disk)} of the files are still on disk and will be read again; "
             "delete them first:"
         )
-        for key in on_disk[:_MANY]:
+        for key in found.on_disk[:_MANY]:
             say(f"  {key}")
-        if len(on_disk) > _MANY:
-            say(f"  ... and {len(on_disk) - _MANY} more")
+        if len(found.on_disk) > _MANY:
+            say(f"  ... and {len(found.on_disk) - _MANY} more")
 
 
 def delete(
     store: Store, processors: Sequence[Processor], settings: Settings, keys: Sequence[str]
-) -> Mapping[str, int]:
+) -> tuple[Mapping[str, int], list[Path]]:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
     Reports are deleted too, also where there was no key: they may name who was deleted before.
 
     Returns:
-        How many rows each table lost.
+        How many rows each table lost, and the files of reports that are gone.
 
     Raises:
         SettingsError: a processor cannot work as things are set; nothing was deleted.
@@ -81,21 +118,31 @@ def delete(
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
     store.forget(processors, keys)
-    reports = [report for processor in processors for report in extras(processor).reports]
-    discard(reports, store, settings.reports)
+    reports = _reports(processors)
+    gone = discard(reports, store, settings.reports)
     try:
         for processor in processors:
             recompute(processor, store, settings)
     finally:
         # One that was made meanwhile may have been read from what was not up to date.
-        discard(reports, store, settings.reports)
+        gone += discard(reports, store, settings.reports)
     after = store.rows_of(keys)
-    return {table: count - after.get(table, 0) for table, count in before.items()}
+    lost = {table: count - after.get(table, 0) for table, count in before.items()}
+    return {table: count for table, count in lost.items() if count}, list(dict.fromkeys(gone))
 
 
-def print_deleted(deleted: Mapping[str, int]) -> None:
+def _reports(processors: Sequence[Processor]) -> list[Report]:
+    return [report for processor in processors for report in extras(processor).reports]
+
+
+def print_deleted(lost: Mapping[str, int], reports: Sequence[Path]) -> None:
     """What was done."""
-    say(f"deleted {sum(deleted.values())} rows")
+    files = f"{len(reports)} report{'s' * (len(reports) != 1)}"
+    say(f"deleted {sum(lost.values())} rows and {files}")
+    for table, count in lost.items():
+        say(f"  {table}: {count}")
+    for path in reports:
+        say(f"  {path}")
 
 
 @click.command("forget")
@@ -107,16 +154,26 @@ def print_deleted(deleted: Mapping[str, int]) -> None:
 def command(
     context: Context, user: str | None, session: tuple[str, ...], dry_run: bool, yes: bool
 ) -> int:
-    """Delete every row of a user or of sessions, for good."""
+    """Delete every row of a user or of sessions, for good. Exit 2 if nothing is known of it."""
     if bool(user) == bool(session):
         raise SettingsError("forget takes either --user USER or --session KEY")
     if dry_run == yes and (yes or not sys.stdin.isatty()):
         raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
-    store, installed = open_store(context.settings), context.registry.processors
+    settings, installed = context.settings, context.registry.processors
+    store = open_store(settings)
     keys, on_disk = find(store, installed, context.source, user, session)
-    print_found(store, keys, on_disk)
+    counts = {table: count for table, count in store.rows_of(keys).items() if count}
+    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports))
+    print_found(found, "user" if user else "session")
+    something = found.is_known or bool(found.reports)
+    # Also what nobody knows: a pass may be at work on it, and shall not write it.
+    if dry_run or not (something or yes):
+        return 0 if something else _NOTHING
     # Without rows too: a report may still name who was deleted before.
-    if dry_run or not (yes or click.confirm("Delete these rows for good, and all reports?")):
+    if not (yes or click.confirm("Delete these rows for good, and all reports?")):
         return 0
-    print_deleted(delete(store, installed, context.settings, keys))
-    return 0
+    lost, reports = delete(store, installed, settings, keys)
+    if something or lost or reports:
+        print_deleted(lost, reports)
+        return 0
+    return _NOTHING

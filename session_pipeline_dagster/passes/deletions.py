@@ -112,8 +112,8 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
 
 def _moved(scan: Scan, known: Collection[str]) -> dict[str, str]:
     """Known keys of before colons were escaped -> what the same files are called now."""
-    present = {file.key for file in scan.files}
     formers = {former: file.key for file in scan.files if (former := former_key(file))}
+    present = {file.key for file in scan.files} if formers else set()
     return {old: new for old, new in formers.items() if old in known and old not in present}
 
 

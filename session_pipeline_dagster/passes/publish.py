@@ -73,21 +73,27 @@ def publish(
     )
 
 
-def discard(reports: Sequence[Report], store: Store, folder: Path) -> None:
-    """Delete the reports' files, so that they name nobody any more.
+def made(reports: Sequence[Report], folder: Path) -> list[Path]:
+    """The reports' files that are there, and what a process that was killed had begun of them."""
+    names = "|".join(re.escape(name) for report in reports for name in report.files)
+    ours = re.compile(rf"(?:{names})|\.(?:{names})\.[0-9a-f]{{32}}")
+    there = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in there if ours.fullmatch(path.name))
+
+
+def discard(reports: Sequence[Report], store: Store, folder: Path) -> list[Path]:
+    """Delete the reports' files, so that they name nobody any more; which they were.
 
     Waits for a report that is being made: it may have been read before rows were deleted.
 
     Raises:
         StoreBusy: it is still being made after the time that one waits for the database.
     """
-    names = "|".join(re.escape(name) for report in reports for name in report.files)
-    # Beside a file may lie what a process that was killed had begun.
-    ours = re.compile(rf"(?:{names})|\.(?:{names})\.[0-9a-f]{{32}}")
     with store.exclusive("report"):
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if ours.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+        found = made(reports, folder)
+        for path in found:
+            path.unlink(missing_ok=True)
+    return found
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -115,11 +115,15 @@ def _first_key(name: str) -> str:
 
 def _first_name(key: str) -> str:
     """The name that a first folder of a key stands for."""
+    if "%" not in key:
+        return key
     return _ESCAPED_COLON.sub(lambda match: ":" if match[0] == "%3A" else "%3A", key)
 
 
 def former_key(file: SessionFile) -> str | None:
     """The key that the file had before colons were escaped, where it is another one."""
+    if "%" not in file.key:
+        return None
     prefix = f"{file.root}:" if file.root else ""
     first, slash, rest = file.key.removeprefix(prefix).partition("/")
     name = _first_name(first)

@@ -563,9 +563,56 @@ def test_rows_under_a_key_with_a_colon_move_to_the_key_of_today(
     assert numbers(pipeline.run(echo)) == (0, 0, 0, 0, 0)
 
 
-def test_forget_works_where_nothing_was_ever_processed(pipeline: Pipeline) -> None:
-    code, output = forget(pipeline, "--user", "nobody", "--yes")
-    assert (code, output) == (0, "0 session files, 0 rows\ndeleted 0 rows\n")
+@pytest.mark.parametrize("option", ["--user", "--session"])
+@pytest.mark.parametrize("way", ["--yes", "--dry-run"])
+def test_forget_says_so_where_nothing_is_known_and_exits_with_2(
+    pipeline: Pipeline, option: str, way: str
+) -> None:
+    word = option.removeprefix("--")
+    said = f"nothing is known of such a {word} in the database, and there is no report\n"
+    for _ in range(2):
+        assert forget(pipeline, option, "nobody", way) == (2, said)
+        pipeline.run(EchoProcessor())
+    assert pipeline.rows() == expected_rows(pipeline.root)
+
+
+def test_forget_says_what_it_deleted(pipeline: Pipeline) -> None:
+    pipeline.run(EchoProcessor())
+    shutil.rmtree(pipeline.root / "alice")
+    pipeline.settings.reports.mkdir()
+    page = pipeline.settings.reports / "usage.html"
+    page.write_text("alice")
+    code, output = forget(pipeline, "--user", "alice", "--dry-run")
+    assert code == 0
+    assert f"  report {page}" in output
+    code, output = forget(pipeline, "--user", "alice", "--yes")
+    deleted = output.partition("deleted ")[2]
+    assert (code, deleted.splitlines()) == (
+        0,
+        ["9 rows and 1 report", "  echo_rows: 6", "  session_processor_state: 3", f"  {page}"],
+    )
+
+
+def test_forgetting_who_is_in_reports_alone_is_something(pipeline: Pipeline) -> None:
+    """The rows of a user may have been purged before."""
+    pipeline.settings.reports.mkdir()
+    page = pipeline.settings.reports / "usage.html"
+    page.write_text("carol")
+    code, output = forget(pipeline, "--user", "carol", "--dry-run")
+    assert (code, page.exists()) == (0, True)
+    assert "nothing is known of such a user in the database" in output
+    code, output = forget(pipeline, "--user", "carol", "--yes")
+    assert (code, page.exists()) == (0, False)
+    assert "deleted 0 rows and 1 report\n" in output
+    assert forget(pipeline, "--user", "carol", "--yes")[0] == 2
+
+
+def test_forgetting_a_file_that_was_never_processed_is_something(pipeline: Pipeline) -> None:
+    code, output = forget(pipeline, "--user", "bob", "--yes")
+    assert code == 0
+    assert "1 of the files are still on disk" in output
+    code, _ = forget(pipeline, "--session", "bob/t.jsonl", "--yes")
+    assert code == 0
 
 
 @pytest.mark.parametrize(
