@@ -16,7 +16,7 @@ from session_pipeline_dagster.health.alerts import Alert, Memory, Sighting, deci
 from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.health.sinks import deliver, sinks
 from session_pipeline_dagster.orchestration.checks import health_asset
-from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
@@ -66,7 +66,8 @@ def alert_sensor(
         ]
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
-            since = seen.setdefault(processor.name, now)
+            # A clock that was ahead must not hide the runs until then.
+            since = seen[processor.name] = min(seen.get(processor.name, now), now)
             for run in _ended_runs(context.instance, processor, names, since):
                 sightings.append(_run_sighting(run, processor, names, settings))
                 seen[processor.name] = sightings[-1].at
@@ -126,7 +127,7 @@ def _sighting(
         2 * settings.health_interval,
     )
     status, detail, at = _status(said.evaluation), said.evaluation.description or "", said.at
-    if hourly and now - at > _SILENT.total_seconds():
+    if hourly and not lately(at, now + _LAG.total_seconds(), _SILENT + _LAG):
         when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
         status, detail = Status.UNKNOWN, f"not evaluated since {when}; is health_sensor on?"
         at = now

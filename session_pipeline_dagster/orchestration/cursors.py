@@ -1,5 +1,6 @@
 """What a sensor keeps between ticks: a frozen record with defaults, as JSON in its cursor."""
 
+from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +14,16 @@ def read_cursor(kind: type[T], cursor: str | None) -> T:
         return msgspec.json.decode(cursor, type=kind) if cursor else kind()
     except msgspec.DecodeError:
         return kind()
+
+
+def lately(at: float, now: float, span: timedelta) -> bool:
+    """Whether something was so long ago at most. A time in the future is of a clock that was ahead,
+    and holds nothing up.
+
+    Args:
+        at, now: seconds since the epoch.
+    """
+    return 0 <= now - at <= span.total_seconds()
 
 
 def write_cursor(record: object) -> str:

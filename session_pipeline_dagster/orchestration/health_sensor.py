@@ -13,7 +13,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
-from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.local import open_source
@@ -43,10 +43,10 @@ class _Memory:
 
     def is_news(self, name: str, finding: Finding, now: datetime, materialized: float) -> bool:
         said = self.said.get(name)
-        if said is None or said.news != finding.news or said.at < materialized:
+        if said is None or said.news != finding.news:
             return True
-        # A clock that was set back must not silence a check.
-        return not 0 <= now.timestamp() - said.at < SAY_AGAIN.total_seconds()
+        at = now.timestamp()
+        return said.at < materialized <= at or not lately(said.at, at, SAY_AGAIN)
 
 
 def health_sensor(
@@ -75,7 +75,7 @@ def health_sensor(
             name = processor.name
             grace = limits(settings, name, processor.cadence).grace
             # Somebody is at work on the database: the last result holds for a while.
-            keep = name in since and now.timestamp() - since[name] <= grace.total_seconds()
+            keep = name in since and lately(since[name], now.timestamp(), grace)
             if keep:
                 waiting.append(name)
             asset = health_asset(processor, names)

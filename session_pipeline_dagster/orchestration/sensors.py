@@ -13,7 +13,7 @@ from session_pipeline_dagster.contract.processor import Processor, derived_asset
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
-from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight
@@ -199,7 +199,7 @@ def session_files_sensor(
             )
         seen = f"{sorted(counts.items())} {newest} {plugins}"
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
-        if memory.seen == seen and at - memory.observed_at < _OBSERVE_AGAIN.total_seconds():
+        if memory.seen == seen and lately(memory.observed_at, at, _OBSERVE_AGAIN):
             return dg.SensorResult(skip_reason="nothing changed", cursor=context.cursor)
         metadata: Metadata = {**counts, **ages}
         if newest is not None:
@@ -207,7 +207,7 @@ def session_files_sensor(
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
             dg.AssetObservation(names.key(SESSION_FILES), metadata=metadata)
         ]
-        said = memory.plugins == plugins and at - memory.said_at < _OBSERVE_AGAIN.total_seconds()
+        said = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
         if not said:
             events.append(plugins_evaluation(registry, names))
         kept = _Observed(seen, at, plugins, memory.said_at if said else at)

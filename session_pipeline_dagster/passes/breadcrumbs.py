@@ -174,7 +174,9 @@ def blame(
     killed by something else.
     """
     last = max(state.processed_us or 0, state.signed_us or 0) if state else 0
-    failed = earlier.last_failed_at.timestamp() if earlier else 0.0
+    # A failure that is still to come is of a clock that was ahead, and clears nobody.
+    is_past = earlier is not None and earlier.last_failed_at <= now
+    failed = earlier.last_failed_at.timestamp() if earlier and is_past else 0.0
     if max(last / 1e6, failed) >= crumb.begun:
         return None
     key, root, seen = crumb.session_file, crumb.root, crumb.signature

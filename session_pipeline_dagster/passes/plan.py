@@ -12,7 +12,7 @@ from enum import Enum
 import msgspec
 
 from session_pipeline_dagster.sources.files import SessionFile, Signature
-from session_pipeline_dagster.store.states import Failure, FileState
+from session_pipeline_dagster.store.states import LONGEST_WAIT, Failure, FileState
 
 RACY_NS = 2 * 10**9
 """A signature taken this close to the mtime may hide a later write within the clock's grain."""
@@ -22,7 +22,6 @@ BRIDGED_GAP = timedelta(days=7)
 
 MAX_ATTEMPTS = 5
 _FIRST_BACKOFF = timedelta(minutes=1)
-LONGEST_BACKOFF = timedelta(hours=6)
 _MANY = 20
 
 
@@ -200,7 +199,7 @@ def next_failure(
     tries = (earlier.tries if earlier else 0) + 1
     given_up = problem.final or attempts >= MAX_ATTEMPTS
     wait = problem.wait or _FIRST_BACKOFF * 2 ** min(tries - 1, _MANY)
-    wait = min(max(wait, timedelta(0)), LONGEST_BACKOFF)
+    wait = min(max(wait, timedelta(0)), LONGEST_WAIT)
     return Failure(
         session_file=key,
         attempts=attempts,

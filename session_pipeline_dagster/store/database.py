@@ -99,7 +99,8 @@ class Store:
             lines_since: also count the lines of files written since then.
         """
         with self._looking(timeout) as connection:
-            rows = read.read_rows(connection, processor.name, lines_since)
+            now = datetime.now(UTC)
+            rows = read.read_rows(connection, processor.name, lines_since, now)
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
@@ -199,7 +200,7 @@ class Store:
         with self.transaction() as connection:
             overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
             rest = batch.without(overtaken)
-            if batch.begun and (is_forgotten := forget.forgotten(connection, batch.begun)):
+            if batch.begun and (is_forgotten := forget.forgotten(connection, batch.begun, now)):
                 rest = rest.forgetting(is_forgotten)
             self._write(connection, processor, rest, now, run_id)
         kept = {done.session_file for done in rest.done}

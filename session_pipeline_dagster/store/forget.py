@@ -46,13 +46,19 @@ def forget(
     connection.execute("INSERT INTO session_forgotten SELECT session_file, ? FROM digests", [now])
 
 
-def forgotten(connection: "DuckDBPyConnection", since: datetime) -> Callable[[str], bool] | None:
+def forgotten(
+    connection: "DuckDBPyConnection", since: datetime, now: datetime
+) -> Callable[[str], bool] | None:
     """Whether a file was forgotten since: a pass that began before may hold its content.
+
+    What was forgotten at a time that is still to come was not forgotten since: a clock was ahead.
+    If the pass itself began then, nobody can say, and all counts; the next pass reads the rest.
 
     Returns None where none was.
     """
-    sql = "SELECT key_digest FROM session_forgotten WHERE forgotten_at >= ?"
-    digests = {row[0] for row in connection.execute(sql, [since]).fetchall()}
+    sql = """SELECT key_digest FROM session_forgotten
+    WHERE $1::TIMESTAMPTZ > $2 OR forgotten_at BETWEEN $1 AND $2"""
+    digests = {row[0] for row in connection.execute(sql, [since, now]).fetchall()}
     return (lambda key: _digest(key) in digests) if digests else None
 
 

@@ -1,30 +1,51 @@
 """What the store knows of one processor's files, read in one short look inside a connection."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from session_pipeline_dagster.contract.processor import ON_REQUEST, Processor, derived_names, extras
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import write
-from session_pipeline_dagster.store.states import Failure, FileState, Known, LineCounts
+from session_pipeline_dagster.store.states import (
+    LONGEST_WAIT,
+    Failure,
+    FileState,
+    Known,
+    LineCounts,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_STATES = """SELECT session_file,
+
+def _bounded(column: str) -> str:
+    """A time, but not before $2, nor after $3."""
+    return f"CASE WHEN {column} IS NOT NULL THEN least(greatest({column}, $2), $3) END"
+
+
+# $2 is the epoch, $3 soon, $4 the end of the longest wait. A time that no rule can have written is
+# of a clock that was wrong: it is no time at all, or nothing waits for it.
+_STATES = f"""SELECT session_file,
     CASE WHEN session_day BETWEEN '0001-01-01' AND '9999-12-31' THEN session_day END,
-    epoch_us(processed_at), file_hash, size_bytes, mtime_ns, ctime_ns, epoch_us(signature_at),
-    processor_version, memo,
-    epoch_us(gone_at), CASE WHEN gone_at IS NOT NULL THEN username END, root, left_out, readers
-    FROM session_processor_state WHERE processor_name = ?"""
-_FAILURES = """SELECT session_file, attempts, error_class, error, first_failed_at, last_failed_at,
-    next_attempt_at, quarantined_at, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
-    processor_version, root FROM session_processor_failures WHERE processor_name = ?"""
+    CASE WHEN processed_at BETWEEN $2 AND $3 THEN epoch_us(processed_at) END,
+    file_hash, size_bytes, mtime_ns, ctime_ns,
+    CASE WHEN signature_at BETWEEN $2 AND $3 THEN epoch_us(signature_at) END,
+    processor_version, memo, epoch_us({_bounded("gone_at")}),
+    CASE WHEN gone_at IS NOT NULL THEN username END, root, left_out, readers
+    FROM session_processor_state WHERE processor_name = $1"""
+_FAILURES = f"""SELECT session_file, attempts, error_class, error,
+    {_bounded("first_failed_at")}, {_bounded("last_failed_at")},
+    CASE WHEN last_failed_at <= $3 AND next_attempt_at <= $4 THEN greatest(next_attempt_at, $2) END,
+    {_bounded("quarantined_at")}, file_hash, size_bytes, mtime_ns, ctime_ns, tries,
+    processor_version, root FROM session_processor_failures WHERE processor_name = $1"""
 _LINES = f"""SELECT least(coalesce(sum(lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unreadable_lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unknown_lines), 0), {2**63 - 1})::BIGINT FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ?"""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SKEW = timedelta(minutes=1)
+"""Whoever writes may have looked at the clock a little later than whoever reads."""
 _CHANGES = "SELECT DISTINCT rollup FROM session_rollup_changes"
 _NEWER = """SELECT count(*) > 0 FROM session_processor_state
     WHERE processor_name = ? AND processor_version > ?"""
@@ -36,16 +57,18 @@ Raw = tuple[list[tuple[Any, ...]], ...]
 
 
 def read_rows(
-    connection: "DuckDBPyConnection", processor: str, lines_since: datetime | None
+    connection: "DuckDBPyConnection", processor: str, lines_since: datetime | None, now: datetime
 ) -> Raw:
     """Everything of a processor, as rows: making records of them needs no connection."""
+    times = (_EPOCH, now + _SKEW)
+    longest = now + _SKEW + LONGEST_WAIT
     counts: list[tuple[Any, ...]] = [(0, 0, 0)]
     if lines_since is not None:
         since = [processor, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
     return (
-        connection.execute(_STATES, [processor]).fetchall(),
-        connection.execute(_FAILURES, [processor]).fetchall(),
+        connection.execute(_STATES, [processor, *times]).fetchall(),
+        connection.execute(_FAILURES, [processor, *times, longest]).fetchall(),
         connection.execute(_CHANGES).fetchall(),
         digests(connection, processor),
         counts,

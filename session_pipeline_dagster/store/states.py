@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import msgspec
 
 from session_pipeline_dagster.sources.files import Signature
+
+LONGEST_WAIT = timedelta(hours=6)
+"""The longest that a failed file waits for its next attempt."""
 
 
 class FileState(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationPlanned,
@@ -246,6 +247,17 @@ def test_a_failed_run_is_told_at_once_and_its_success_resolves_it(alarm, webhook
     alarm.tick()
     alarm.tick()
     assert webhook.titles[1:] == ["resolved: verification run"]
+
+
+def test_a_clock_that_was_ahead_hides_no_run_that_fails(alarm, webhook) -> None:
+    alarm.tick()
+    memory = msgspec.json.decode(alarm.cursor)
+    memory["runs_seen"] = {name: at + 400 * 86_400 for name, at in memory["runs_seen"].items()}
+    alarm.cursor = msgspec.json.encode(memory).decode()
+    alarm.tick()
+    alarm.end_run(failed=True)
+    alarm.tick()
+    assert webhook.titles == ["warning: verification run"]
 
 
 def test_a_report_that_fails_is_told_and_only_a_report_that_is_made_mends_it(

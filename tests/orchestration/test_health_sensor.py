@@ -97,6 +97,29 @@ def test_everything_is_said_again_after_a_materialization(sensor: Sensor) -> Non
     assert sensor.tick() == {}
 
 
+def test_a_materialization_in_the_future_makes_no_check_speak_at_every_tick(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = datetime.now(UTC).timestamp() + 400 * 86_400
+    monkeypatch.setattr(module, "_materialized", lambda *_given: ahead)
+    assert len(sensor.tick()) == 7
+    assert sensor.tick() == {}
+
+
+def test_a_database_that_is_busy_since_the_future_keeps_no_result(
+    sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", timedelta(milliseconds=10))
+    sensor.tick()
+    with held(sensor.location.pipeline.settings.database):
+        assert sensor.tick() == {}
+        memory = msgspec.json.decode(sensor.cursor)
+        assert memory["busy_since"]
+        memory["busy_since"] = {n: at + 400 * 86_400 for n, at in memory["busy_since"].items()}
+        sensor.cursor = msgspec.json.encode(memory).decode()
+        assert set(sensor.tick().values()) == {"unknown"}
+
+
 def test_a_vanished_root_is_said_at_once(sensor: Sensor) -> None:
     sensor.tick()
     shutil.rmtree(sensor.location.pipeline.root)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import msgspec
 import pytest
 
 from helpers import set_mtime, write_session
@@ -252,6 +253,18 @@ def test_the_session_files_are_observed_when_something_changed_and_not_again(
     assert not observe(first.cursor).asset_events
     next(settings.roots[0].path.rglob("agent-3fa91c2.jsonl")).unlink()
     assert observe(first.cursor).asset_events[0].metadata["session_files"].value == 16
+
+
+def test_a_clock_that_was_ahead_silences_no_observation(
+    settings: Settings, usage: Processor, instance: dg.DagsterInstance
+) -> None:
+    sensor = session_files_sensor(Registry((usage,)), settings)
+    memory = msgspec.json.decode(sensor(dg.build_sensor_context(instance=instance)).cursor)
+    for name in ("observed_at", "said_at"):
+        memory[name] += 400 * 86_400
+    cursor = msgspec.json.encode(memory).decode()
+    context = dg.build_sensor_context(instance=instance, cursor=cursor)
+    assert len(sensor(context).asset_events) == 2
 
 
 def test_the_sensor_looks_at_least_as_often_as_its_cadence(usage: Processor) -> None:
