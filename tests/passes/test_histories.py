@@ -5,6 +5,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,11 @@ from duckdb import DuckDBPyConnection
 
 from histories import BusySource, KillableStore, Subject, Violation, play
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.passes import plan
+from session_pipeline_dagster.passes import deletions, plan
 from session_pipeline_dagster.passes.plan import Currency
-from session_pipeline_dagster.sources.files import Content, SessionFile
+from session_pipeline_dagster.sources.files import Content, Scan, SessionFile
+from session_pipeline_dagster.sources.snapshot import content_hash
+from session_pipeline_dagster.store import forget as store_forget
 from session_pipeline_dagster.store import write as store_write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.states import FileState
@@ -95,6 +98,38 @@ def no_delete(_connection: DuckDBPyConnection, _tables: object, _keys: list[str]
     """Planted: new rows come beside those of before."""
 
 
+_missing = deletions.missing
+
+
+def no_roots(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
+    """Planted: a root without a file is one whose files were all deleted."""
+    present = {file.key for file in scan.files}
+    return [key for key in known if key not in present]
+
+
+def one_direction(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
+    """Planted: of a renamed user only a name that comes earlier is marked."""
+    return [key for key in _missing(scan, known) if not key.startswith("z")]
+
+
+def no_return(_scan: Scan, _states: object) -> list[str]:
+    """Planted: a file that is there again stays marked."""
+    return []
+
+
+def nothing_forgotten(*_given: object) -> None:
+    """Planted: what was forgotten meanwhile is written all the same."""
+
+
+def forgotten_for_ever(
+    connection: DuckDBPyConnection, since: datetime, _now: datetime
+) -> Callable[[str], bool] | None:
+    """Planted: what a clock that was ahead has forgotten stays forgotten until then."""
+    sql = "SELECT key_digest FROM session_forgotten WHERE forgotten_at >= ?"
+    digests = {row[0] for row in connection.execute(sql, [since]).fetchall()}
+    return (lambda key: content_hash(key.encode()) in digests) if digests else None
+
+
 BUGS = {
     "state before rows": (Subject(store=StateFirst), ()),
     "rows before state": (Subject(store=RowsFirst), ()),
@@ -102,6 +137,11 @@ BUGS = {
     "no delete before insert": (Subject(), ((store_write, "delete_rows", no_delete),)),
     "hash from a second read": (Subject(source=SecondRead), ()),
     "no look at ctime": (Subject(), ((plan, "currency", no_ctime),)),
+    "an empty root is all deleted": (Subject(), ((deletions, "missing", no_roots),)),
+    "marked in one direction only": (Subject(), ((deletions, "missing", one_direction),)),
+    "marked for ever": (Subject(), ((deletions, "returned", no_return),)),
+    "forgotten and written": (Subject(), ((store_forget, "forgotten", nothing_forgotten),)),
+    "forgotten for ever": (Subject(), ((store_forget, "forgotten", forgotten_for_ever),)),
 }
 
 

@@ -4,16 +4,22 @@ A batch plays many histories side by side: each has a folder of its own, does it
 files, and all meet the same ticks. A tick is a pass of one of two processors over everything,
 undisturbed or killed at a random step. After each the tables are held against the oracle:
 
-- undisturbed: rows and state are those of every file as it was when the tick began;
-- killed: each file has its rows and state of before or of now, and never one without the other.
+- undisturbed: rows and state are those of every file as it was when the tick began, and just the
+  states of files that are not there are marked;
+- killed: each file has its rows and state of before or of now, and never one without the other;
+- while the root is not mounted, or mounted and empty: nothing changes;
+- what is forgotten while a pass has it in work is nowhere after that pass.
+
+Users are renamed, their folders unmounted and mounted again, clocks set forward and back: as the
+database sees it, all that was written before is then older, or still to come.
 """
 
 import json
 import os
 import random
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +30,7 @@ from duckdb import DuckDBPyConnection
 
 from helpers import OLD, EchoProcessor, session_line
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.passes import pool
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_batch
@@ -35,6 +42,8 @@ from session_pipeline_dagster.store.file.place import DuckDBFile
 
 ROUNDS = 8
 NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")
+USERS = "haz"
+"""What the names of a history's user begin with, each followed by the history's number."""
 Rows = tuple[tuple[int, int], ...]
 
 
@@ -81,12 +90,15 @@ class BusySource(LocalSource):
     """A source whose files may be appended to while they are processed."""
 
     armed: dict[str, bytes]
+    forgetting: dict[str, Callable[[], None]]
     killer: Killer
 
     def read(self, file: SessionFile) -> Content:
         self.killer.step()
         content = super().read(file)
         self.append(file)
+        if forget := self.forgetting.pop(file.key, None):
+            forget()
         return content
 
     def append(self, file: SessionFile) -> None:
@@ -160,6 +172,11 @@ class Batch:
         self.root = self.folder / "sessions"
         self.root.mkdir(parents=True)
         self.killer, self.armed, self.clock = Killer(), {}, 0
+        self.forgetting: dict[str, Callable[[], None]] = {}
+        self.forgotten: set[str] = set()
+        self.user = [f"h{history:04}" for history in range(self.histories)]
+        self.away = self.folder / "away"
+        self.away.mkdir()
         self.log: list[list[str]] = [[] for _ in range(self.histories)]
         self.cache: dict[bytes, Seen] = {}
         self.on_delete = self.random.choice(list(OnDelete))
@@ -173,6 +190,7 @@ class Batch:
         for part in (self.store, self.source):
             object.__setattr__(part, "killer", self.killer)
         object.__setattr__(self.source, "armed", self.armed)
+        object.__setattr__(self.source, "forgetting", self.forgetting)
         self.processors = [KillableEcho(name, self.killer) for name in ("one", "two")]
         self.last: dict[str, dict[str, Seen]] = {p.name: {} for p in self.processors}
         self.missed: dict[str, dict[str, bool | None]] = {p.name: {} for p in self.processors}
@@ -196,11 +214,19 @@ class Batch:
         return session_line("y" * self.random.randint(1, 9)).encode()
 
     def act(self, history: int) -> None:
-        folder, draw = self.root / f"h{history:04}", self.random
+        folder, draw = self.root / self.user[history], self.random
+        if (self.away / folder.name).exists():
+            if draw.random() < MOUNTED:
+                self.mount(history)
+            return
         there = [folder / name for name in NAMES if (folder / name).exists()]
         path = draw.choice(there) if there else folder / draw.choice(NAMES)
         other = folder / draw.choice(NAMES)
         what = draw.choice(ACTIONS) if there else "append"
+        if what in OF_USERS:
+            self.log[history].append(what)
+            getattr(self, what)(history)
+            return
         self.log[history].append(f"{what} {path.name} {other.name}")
         content = path.read_bytes() if path.exists() else b""
         mtime_ns = path.stat().st_mtime_ns if path.exists() else None
@@ -265,6 +291,57 @@ class Batch:
     def mtime_back(self, path: Path, _other: Path, _content: bytes, mtime: int) -> None:
         self.stamp(path, mtime - self.random.randint(1, 10**6) * 10**9)
 
+    def forget_while_read(self, path: Path, _other: Path, _content: bytes, _mtime: int) -> None:
+        key, goes = path.relative_to(self.root).as_posix(), self.random.random() < 0.5
+
+        def forget() -> None:
+            # Whoever forgets is another process, and is not killed with this one.
+            left, self.killer.left = self.killer.left, 0
+            if goes:
+                path.unlink()
+            self.store.forget(self.processors, [key])
+            self.killer.left = left
+            self.forgotten.add(key)
+
+        self.forgetting[key] = forget
+        self.stamp(path)
+
+    # --- what happens to users, and to clocks ---
+
+    def rename_user(self, history: int) -> None:
+        free = [f"{letter}{history:04}" for letter in USERS]
+        free = [name for name in free if not (self.root / name).exists()]
+        name = self.random.choice(free)
+        (self.root / self.user[history]).rename(self.root / name)
+        self.user[history] = name
+
+    def unmount(self, history: int) -> None:
+        folder = self.root / self.user[history]
+        folder.rename(self.away / folder.name)
+        if self.random.random() < 0.5:
+            folder.mkdir()
+
+    def mount(self, history: int) -> None:
+        self.log[history].append("mount")
+        folder = self.root / self.user[history]
+        if folder.exists():
+            folder.rmdir()
+        (self.away / folder.name).rename(folder)
+
+    def step_clock(self) -> None:
+        """Forward: what is written is older by so much. Back: it is still to come."""
+        seconds = self.random.choice([1, -1]) * self.random.randint(120, 400 * 86_400)
+        for log in self.log:
+            log.append(f"clock {seconds} s")
+        with KillableStore.transaction(self.store) as connection:
+            for table, columns in TIMES.items():
+                moved = ", ".join(f"{name} = {name} - to_seconds({seconds})" for name in columns)
+                connection.execute(f"UPDATE {table} SET {moved}")
+        if seconds < 0:
+            # A mark that is still to come purges nothing and becomes now.
+            for missed in self.missed.values():
+                missed |= {key: None for key, value in missed.items() if value}
+
     # --- ticks ---
 
     def contents(self) -> dict[str, Seen]:
@@ -279,7 +356,12 @@ class Batch:
             for history in range(self.histories):
                 for _ in range(self.random.randint(0, 3)):
                     self.act(history)
-            self.tick(self.random.choice(self.processors), kill=self.random.random() < KILLED)
+            if self.random.random() < STEPPED:
+                self.step_clock()
+            processor = self.random.choice(self.processors)
+            if self.random.random() < UNMOUNTED:
+                self.tick_without_root(processor)
+            self.tick(processor, kill=self.random.random() < KILLED)
         for processor in self.processors:
             self.tick(processor, kill=False)
 
@@ -294,13 +376,52 @@ class Batch:
             self.killer.left = 0
             self.check(processor, now, killed=True)
         else:
-            assert (report.errors, report.capped) == (0, 0)
+            assert report.errors == 0
+            assert report.capped <= len(self.forgotten)
             # A kill that was meant for a later step did not happen.
             self.killer.left = 0
             self.check(processor, now, killed=False)
         self.armed.clear()
+        self.forgetting.clear()
+        self.forgotten.clear()
+
+    def tick_without_root(self, processor: Processor) -> None:
+        """The root is not mounted, or what is there is the empty folder to mount it to."""
+        before, away, empty = self.everything(), self.folder / "root", self.random.random() < 0.5
+        self.root.rename(away)
+        for log in self.log:
+            log.append(f"tick {processor.name} without root{' (empty)' if empty else ''}")
+        if empty:
+            self.root.mkdir()
+        with suppress(SourceUnavailable):
+            run_batch(processor, self.source, self.store, self.settings, Options())
+        if empty:
+            self.root.rmdir()
+        away.rename(self.root)
+        after = self.everything()
+        for key in sorted({key for key, *_ in before ^ after}):
+            raise self.violation(key, "changed while the root was not mounted")
+
+    def everything(self) -> set[tuple[object, ...]]:
+        """All states and rows, as far as they speak of files."""
+        found: set[tuple[object, ...]] = set()
+        for name in (p.name for p in self.processors):
+            if self.store.row_counts([f"{name}_rows"])[f"{name}_rows"]:
+                found |= {(*row, name) for row in self.store.query(f"FROM {name}_rows")[0][1]}
+        if self.last["one"] or self.last["two"]:
+            sql = "SELECT session_file, processor_name, file_hash, gone_at IS NULL"
+            found |= {*self.store.query(f"{sql} FROM session_processor_state")[0][1]}
+        return found
+
+    def violation(self, key: str, message: str) -> Violation:
+        history = int(key[1:5]) if key[1:5].isdigit() else 0
+        log = "\n".join(self.log[history])
+        return Violation(history, f"seed {self.seed}: {key}: {message}\n{log}")
 
     def check(self, processor: Processor, now: Mapping[str, Seen], *, killed: bool) -> None:
+        for key in self.forgotten:
+            for name in self.last:
+                self.last[name][key], self.missed[name][key] = NOTHING, False
         before = self.last[processor.name]
         found = self.found(processor)
         purging = self.on_delete is OnDelete.PURGE
@@ -311,17 +432,25 @@ class Batch:
             may_be = {here} if here else {was}
             if not here and purging and missed is not False:
                 may_be = {NOTHING} if missed else {NOTHING, was}
+            if key in self.forgotten:
+                may_be, here = {NOTHING}, NOTHING
             seen = found.get(key, NOTHING)
             if seen in may_be or (killed and seen == was):
                 before[key] = seen
                 self.note(processor, key, here=here is not None, killed=killed)
                 continue
-            history = int(key[1:5]) if key.startswith("h") else 0
-            raise Violation(
-                history,
-                f"seed {self.seed}: {key}: {seen}, not {may_be} ({was} before)\n"
-                + "\n".join(self.log[history]),
-            )
+            raise self.violation(key, f"{seen}, not {may_be} ({was} before)")
+        if not killed:
+            self.check_marks(processor, now)
+
+    def check_marks(self, processor: Processor, now: Mapping[str, Seen]) -> None:
+        """Just the states of files that are not there are marked: of several copies of a line the
+        one that is still there wins, whatever it is called."""
+        sql = f"""SELECT session_file, gone_at IS NOT NULL FROM session_processor_state
+        WHERE processor_name = '{processor.name}' ORDER BY 1"""
+        for key, is_marked in self.store.query(sql)[0][1]:
+            if is_marked is (key in now):
+                raise self.violation(str(key), f"{'' if is_marked else 'not '}marked as gone")
 
     def note(self, processor: Processor, key: str, *, here: bool, killed: bool) -> None:
         """What the database knows of a missing file: None where a kill leaves it open."""
@@ -348,11 +477,18 @@ class Batch:
 
 
 KILLED = 0.3
+UNMOUNTED, MOUNTED, STEPPED = 0.1, 0.3, 0.15
+TIMES = {
+    "session_processor_state": ("processed_at", "signature_at", "gone_at"),
+    "session_forgotten": ("forgotten_at",),
+}
 ACTIONS = (
     *("append", "partial", "complete", "append_keeping_mtime", "append_while_read", "truncate"),
     *("cut", "rewrite_same_size", "rewrite_same_size_and_mtime", "rename", "copy"),
-    *("copy_with_mtime", "delete", "touch", "mtime_back"),
+    *("copy_with_mtime", "delete", "touch", "mtime_back", "forget_while_read"),
+    *("rename_user", "unmount"),
 )
+OF_USERS = ("rename_user", "unmount")
 
 
 def _shifted(content: bytes) -> bytes:
