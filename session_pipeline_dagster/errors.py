@@ -81,6 +81,7 @@ class Deferred(PipelineError):
 
 _LONGEST = 2000
 """Characters of a message: one that holds a whole file would be a row of the database."""
+_LONG = 200
 _STOPS = frozenset({"KeyboardInterrupt", "DagsterExecutionInterruptedError"})
 """By name, because Dagster is imported on the top floor only."""
 
@@ -102,7 +103,17 @@ def message_of(error: BaseException) -> str:
         if is_stop(broken):
             raise
         return "its message cannot be made"
-    return text[:_LONGEST].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return _storable(text)
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of its class, and no more of it than a name is long."""
+    return _storable(type(error).__name__, _LONG)
+
+
+def _storable(text: str, longest: int = _LONGEST) -> str:
+    """Not half characters, which no database takes, and not too many."""
+    return text[:longest].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def first_line(error: BaseException) -> str:
@@ -118,8 +129,9 @@ def where(error: BaseException) -> str:
         return ""
     while trace.tb_next is not None:
         trace = trace.tb_next
-    name = trace.tb_frame.f_code.co_filename.rpartition("/")[2]
-    return f" at {name}:{trace.tb_lineno} in {trace.tb_frame.f_code.co_name}"
+    code = trace.tb_frame.f_code
+    name = _storable(code.co_filename.rpartition("/")[2], _LONG)
+    return f" at {name}:{trace.tb_lineno} in {_storable(code.co_name, _LONG)}"
 
 
 def failure_of(step: Callable[[], object]) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from session_pipeline_dagster.errors import ContractError, PipelineError, is_stop, where
+from session_pipeline_dagster.errors import ContractError, PipelineError, is_stop, kind_of, where
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def hosting(what: str) -> Generator[None]:
     except BaseException as error:
         if is_stop(error):
             raise
-        raise ContractError(f"{what} raised {type(error).__name__}{where(error)}") from None
+        raise ContractError(f"{what} raised {kind_of(error)}{where(error)}") from None
 
 
 class _Stdout:

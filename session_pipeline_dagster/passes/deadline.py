@@ -65,14 +65,21 @@ def within(seconds: float, step: Callable[[], T]) -> T:
 
 
 def _with_alarm(seconds: float, step: Callable[[], T]) -> T:
+    before = signal.getsignal(signal.SIGALRM)
+    if before is None:
+        # It belongs to C code, and could not be given back.
+        return step()
+
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise TookTooLong
 
     def clear() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *others)
 
-    before = signal.signal(signal.SIGALRM, ring)
+    others = signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, ring)
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST), _AGAIN)

@@ -15,9 +15,11 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
 
 from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.errors import failure_of
 from session_pipeline_dagster.passes.deadline import or_end
 from session_pipeline_dagster.passes.threads import side_by_side
 from session_pipeline_dagster.passes.work import Task, Work, Workbench, Worked
@@ -94,11 +96,7 @@ def work_through(
 
 def can_travel(processor: Processor, source: SessionSource) -> bool:
     """Whether both can be sent to another process; a plugin need not care about that."""
-    try:
-        pickle.dumps((processor, source))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True
+    return failure_of(partial(pickle.dumps, (processor, source))) is None
 
 
 def _here(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:

@@ -18,6 +18,7 @@ from session_pipeline_dagster.errors import (
     Retryable,
     SettingsError,
     is_stop,
+    kind_of,
     message_of,
     where,
 )
@@ -310,7 +311,7 @@ class Workbench:
         Only our own exceptions speak for themselves; the message of any other may quote the
         transcript.
         """
-        kind = type(error).__name__
+        kind = kind_of(error)
         if isinstance(error, Permanent | Retryable | ContractError):
             counts = not isinstance(error, Retryable)
             wait = getattr(error, "retry_after", None)

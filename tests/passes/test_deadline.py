@@ -197,6 +197,28 @@ def test_who_wants_all_of_it_to_end_is_heard_after_the_deadline_too() -> None:
         within(9, lambda: 1 / 0)
 
 
+def test_the_alarm_of_somebody_else_comes_all_the_same() -> None:
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_given: rung.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        assert within(9, lambda: 7) == 7
+        assert not rung
+        time.sleep(0.5)
+        assert rung == [1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_where_c_code_has_the_alarm_it_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda _number: None)
+    assert within(9, lambda: 7) == 7
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    with pytest.raises(TookTooLong):
+        within(0.05, lambda: time.sleep(0.1))
+
+
 @pytest.mark.parametrize("seconds", [10.0**13, 1e-6])
 def test_any_time_that_can_be_set_can_be_kept(pipeline: Pipeline, seconds: float) -> None:
     limited = pipeline.having(file_deadline=timedelta(seconds=seconds))

@@ -135,6 +135,44 @@ def test_who_wants_all_of_it_to_end_is_heard(pipeline: Pipeline, stop: type[Base
     assert pipeline.failures(EchoProcessor()) == {}
 
 
+def compiled(name: str, file: str) -> Callable[[Session], object]:
+    """Raises an exception of that name, from a file of that name."""
+    spoken = type(name, (Exception,), {})
+    code = compile("def fail(kind):\n    raise kind", file, "exec")
+    made: dict[str, Callable[[type], object]] = {}
+    exec(code, made)  # noqa: S102
+    return lambda _session: made["fail"](spoken)
+
+
+@pytest.mark.parametrize("name", ["X" * 100_000, "Odd"])
+@pytest.mark.parametrize("file", ["a\udcff.py", "b" * 10_000, "c.py"])
+def test_a_failure_is_written_down_whatever_its_names_are(
+    pipeline: Pipeline, name: str, file: str
+) -> None:
+    def fail(session: Session) -> None:
+        if session.key == BAD:
+            compiled(name, file)(session)
+
+    assert numbers(pipeline.run(EchoProcessor(fail))) == (3, 2, 0, 0, 1)
+    failure = pipeline.failures(EchoProcessor())[BAD]
+    assert failure.attempts == 1
+    assert len(failure.error) + len(failure.error_class) < 3000
+
+
+class Unwilling(EchoProcessor):
+    """Raises when it is to be sent to a worker."""
+
+    def __getstate__(self) -> object:
+        raise PanicException
+
+
+def test_a_processor_that_raises_when_it_is_to_travel_is_run_here(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "CHUNK_BYTES", 100)
+    assert numbers(pipeline.having(workers=2).run(Unwilling())) == (3, 3, 0, 0, 0)
+
+
 class OddReader:
     agent = "odd"
 
