@@ -36,7 +36,9 @@ KNOWN_TYPES = frozenset(
     api-request api-request-shape api-request-blob fork-context-ref frame-link pr-link
     ended-by-model bridge-session history-suppression attribution-snapshot isolation-latch
     dev-mods memory-mode atis-latch worktree-state cost-state observer-ref tools-used started
-    result tool_use_result""".split()
+    result tool_use_result artifact-autoreact-ledger artifact-comment-monitor speculation-accept
+    marble-origami-commit marble-origami-snapshot marble-origami-reset task-summary failed
+    launched""".split()
 )
 
 

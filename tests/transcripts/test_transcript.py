@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lines import NOON, agent_progress_line, assistant, encode, other, usage, user
+from places import DATA
 from session_pipeline_dagster.transcripts.claude_code import agent_progress, parse
 from session_pipeline_dagster.transcripts.records import Transcript
 
@@ -180,6 +181,21 @@ def test_a_value_over_two_lines_is_no_line_even_where_the_numbers_happen_to_matc
     transcript = parse(b'{"type":\n"user"}\n{"type":"a"} {"type":"b"}\n')
     assert list(transcript.numbers) == []
     assert transcript.unreadable_lines == 3
+
+
+def test_the_types_of_newer_versions_are_known() -> None:
+    paths = sorted((DATA / "repro" / "newer-record-types" / "sessions").rglob("*.jsonl"))
+    found = [parse(path.read_bytes()) for path in paths]
+    assert [(t.lines, t.unknown_lines, t.unreadable_lines) for t in found] == [
+        (3, 0, 0),
+        (9, 0, 0),
+    ]
+
+
+def test_a_session_id_in_snake_case_stands_beside_the_one_that_names_the_file() -> None:
+    (record,) = parse(encode(user("x") | {"session_id": "other"})).records
+    assert record.session_id == "s"
+    assert only(encode({"type": "user", "session_id": 5})).session_id is None
 
 
 def test_unknown_types_are_counted_and_kept() -> None:
