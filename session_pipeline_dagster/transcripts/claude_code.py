@@ -5,7 +5,7 @@ usage or for knowledge belongs in the processors. The format is internal to Clau
 changes, so unknown types are counted, never an error.
 
 Reading a line takes three steps, so that an odd one costs itself and nothing else: bytes that carry
-nothing are skipped, the rest is decoded typed, and what fails goes to `odd_lines.read_record`.
+nothing are skipped, the rest is decoded typed, and what fails goes to `spliced.read_odd`.
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 
 from session_pipeline_dagster.transcripts.head import BOM, TopLevel, lines_of, top_level
 from session_pipeline_dagster.transcripts.looks import foreign
-from session_pipeline_dagster.transcripts.odd_lines import read_progress, read_record
+from session_pipeline_dagster.transcripts.odd_lines import read_progress
 from session_pipeline_dagster.transcripts.records import (
     DECODE_ERRORS,
     ProgressData,
@@ -23,6 +23,7 @@ from session_pipeline_dagster.transcripts.records import (
     Transcript,
     parse_time,
 )
+from session_pipeline_dagster.transcripts.spliced import read_odd
 
 _SKIPS_START_BY = 16 << 10
 """Versions that write skippable lines begin with some; elsewhere they would be decoded."""
@@ -54,6 +55,8 @@ _API_REQUEST = re.compile(
 _ATTACHMENT = re.compile(rb"\{(?:" + _SCALAR + rb',)*"attachment":\{')
 _ATTACHMENT_TYPE = b'"type":"attachment"'
 _ATTACHMENT_END = re.compile(_ATTACHMENT_TYPE + rb"(?:," + _SCALAR + rb")*\}\s*")
+_BEGINNINGS = (b'{"parentUuid":', b'{"type":"user"', b'{"type":"assistant"', b'{"type":"queue-')
+"""How lines begin that carry something; one may have been written over the end of another."""
 _TYPED = b'"queued_command"'
 """What a person typed while the agent worked; wherever else it stands, the line is just decoded."""
 _TIME = re.compile(rb'"timestamp":"([^"\\]+)"')
@@ -169,15 +172,18 @@ class _Found:
                 try:
                     record = _decoder.decode(line)
                 except DECODE_ERRORS:
-                    if not line.strip():
-                        continue
-                    record = read_record(line)
-            if record is None:
-                self.unreadable += 1
-            else:
-                self.records.append(record)
-                self.numbers.append(number)
+                    self._oddly(number, line)
+                    continue
+            self.records.append(record)
+            self.numbers.append(number)
         self.line += len(lines)
+
+    def _oddly(self, number: int, line: bytes) -> None:
+        if line.strip():
+            odd = read_odd(line)
+            self.records += odd.records
+            self.numbers += [number] * len(odd.records)
+            self.unreadable += odd.unread
 
     def transcript(self) -> Transcript:
         """All of it."""
@@ -190,6 +196,8 @@ class _Found:
 
 def _skip(line: bytes) -> Record | None:
     """The bare record of a line that carries nothing for any processor, else None."""
+    if any(line.find(beginning, 1) > 0 for beginning in _BEGINNINGS):
+        return None
     if match := _API_REQUEST.match(line):
         return Record(type=match[1].decode(), timestamp=_raw_time(match[2]))
     if _ATTACHMENT.match(line) and _TYPED not in line:

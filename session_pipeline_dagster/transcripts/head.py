@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.odd_lines import read_record
 from session_pipeline_dagster.transcripts.records import (
     DECODE_ERRORS,
     EPOCH,
@@ -14,6 +13,7 @@ from session_pipeline_dagster.transcripts.records import (
     epoch_us,
     read_json,
 )
+from session_pipeline_dagster.transcripts.spliced import read_odd
 
 BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 1 << 20
@@ -50,8 +50,8 @@ def first_day(head: bytes, *, whole: bool) -> date | None:
         try:
             time = _timed_decoder.decode(line).timestamp
         except DECODE_ERRORS:
-            record = read_record(line)
-            time = record.timestamp if record else None
+            times = (record.timestamp for record in read_odd(line).records)
+            time = next((time for time in times if time is not None), None)
         if time is not None:
             return (EPOCH + timedelta(microseconds=epoch_us(time))).date()
     return None

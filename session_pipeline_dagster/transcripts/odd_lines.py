@@ -1,7 +1,7 @@
 """The lenient reader for lines that the typed decode refuses.
 
 A field of the wrong type costs that field; a token count that cannot be one costs the line.
-Nothing here raises on content: a line that cannot be read is None, and the caller counts it.
+Nothing here raises on content: what cannot be read is None, and the caller counts it.
 """
 
 import json
@@ -34,18 +34,17 @@ class _NotACount(ValueError):
     """A token count that is negative, absurd or not a number: the line cannot be trusted."""
 
 
-def read_record(line: bytes) -> Record | None:
-    """The record of one odd line; None where it is no JSON object or its counts are no counts."""
-    return _read(Record, line)
+def record_of(value: object) -> Record | None:
+    """The record in a decoded value; None where it is no object or its counts are no counts."""
+    return _read(Record, value)
 
 
 def read_progress(encoded: bytes) -> ProgressData | None:
     """The payload of an odd progress line, under the same rules."""
-    return _read(ProgressData, encoded)
+    return _read(ProgressData, read_json(encoded))
 
 
-def _read(struct: type[_S], encoded: bytes) -> _S | None:
-    value = read_json(encoded)
+def _read(struct: type[_S], value: object) -> _S | None:
     try:
         return _lenient(struct, value)
     except (_NotACount, RecursionError):

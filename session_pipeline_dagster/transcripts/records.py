@@ -184,7 +184,8 @@ class ProgressData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class Transcript:
     """Everything that could be read of one file, in line order.
 
-    `records[i]` stands on line `numbers[i]` (from 1, blank lines counted). Lines that carry nothing
+    `records[i]` stands on line `numbers[i]` (from 1, blank lines counted); an odd line can hold
+    several, and count as unreadable for the rest of it. Lines that carry nothing
     for any processor (`api-request*`, `attachment` but for a `queued_command`) are records with a
     type and a time only, unless the file begins without them.
     """
@@ -196,7 +197,7 @@ class Transcript:
 
     @property
     def lines(self) -> int:
-        """Lines that are not blank, readable or not."""
+        """Records, and lines with something that could not be read."""
         return len(self.records) + self.unreadable_lines
 
     def __iter__(self) -> Iterator[tuple[int, Record]]:

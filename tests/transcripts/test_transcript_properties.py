@@ -24,8 +24,6 @@ UNREADABLE = st.sampled_from(
         b"{",
         b"\0\0\0",
         b"\xff",
-        b'{"type":"user"} {"type":"user"}',
-        b'{"type":"user"}{"type":"user"}',
         b'{"type":"assistant","message":{"usage":{"input_tokens":-1}}}',
         b'{"type":"user","message":' + b"[" * 5000,
     ]
@@ -40,9 +38,17 @@ LENIENT = st.sampled_from(
         json.dumps({"type": "user", "message": {"content": "\ud800"}}).encode(),
     ]
 )
+SPLICED = st.sampled_from(
+    [
+        b'{"type":"user"} {"type":"user"}',
+        b'{"type":"user"}{"type":"user"}',
+        b'{"type":"us{"type":"user","uuid":"u"}',
+        b'\0\0{"type":"user"}\0',
+    ]
+)
 BLANK = st.sampled_from([b"", b"  ", b"\r"])
 SKIPPED = b'{"type":"api-request","timestamp":"2026-03-10T12:00:00Z"}'
-LINES = st.lists(st.one_of(GOOD, GOOD, UNREADABLE, LENIENT, BLANK), max_size=12)
+LINES = st.lists(st.one_of(GOOD, GOOD, UNREADABLE, LENIENT, SPLICED, BLANK), max_size=12)
 
 
 def plain(transcript: Transcript) -> list[tuple[int, bytes]]:
