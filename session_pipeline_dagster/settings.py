@@ -104,7 +104,7 @@ class Limits:
 
     Attributes:
         line: the longest line that is read; a longer one counts as unreadable.
-        unpacked: the most that a `.jsonl.gz` may hold.
+        unpacked: the most that a file may hold, packed or not.
     """
 
     line: int = 16 << 20  # SESSION_PIPELINE_LINE_MB

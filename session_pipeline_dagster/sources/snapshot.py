@@ -20,6 +20,7 @@ from session_pipeline_dagster.settings import Limits
 from session_pipeline_dagster.sources.files import Content, Signature
 from session_pipeline_dagster.transcripts.head import BOM, HEAD_BYTES
 from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_json
+from session_pipeline_dagster.transcripts.room import is_dense
 
 COMPRESSED = ".gz"
 _BLOCK = 1 << 20
@@ -36,13 +37,15 @@ def read_snapshot(path: str, limits: Limits, top: str | None = None) -> Content:
 
     Raises:
         OSError: gone (FileNotFoundError), not readable or not a regular file.
-        Permanent: a `.gz` that is damaged or holds too much.
+        Permanent: it holds too much, or is a `.gz` that is damaged.
         Retryable: a `.gz` that is not all there.
     """
     with open_regular(path, top) as handle:
         signature = signature_of(os.fstat(handle.fileno()))
         if path.endswith(COMPRESSED):
             return _cut(_unpacked(handle, signature.size, limits.unpacked), signature, limits)
+        if signature.size > limits.unpacked:
+            raise Permanent(_too_much(limits.unpacked))
         if signature.size > limits.line:
             return _cut(_blocks(handle, signature.size), signature, limits)
         data = handle.read(signature.size)
@@ -135,10 +138,11 @@ def _is_whole(tail: bytes, *, first: bool) -> bool:
     if not tail.strip():
         return False
     try:
-        value = msgspec.json.decode(tail)
+        # Looked at, not built: a line can be millions of objects.
+        msgspec.json.decode(tail, type=msgspec.Raw)
     except DECODE_ERRORS:
-        value = read_json(tail)
-    return isinstance(value, dict)
+        return not is_dense(tail) and isinstance(read_json(tail), dict)
+    return tail.lstrip().startswith(b"{")
 
 
 def _blocks(handle: BinaryIO, size: int) -> Iterator[bytes]:
@@ -147,9 +151,13 @@ def _blocks(handle: BinaryIO, size: int) -> Iterator[bytes]:
         yield block
 
 
+def _too_much(most: int) -> str:
+    return f"holds more than {most >> 20} MB; split it, or raise SESSION_PIPELINE_UNPACKED_MB"
+
+
 def _unpacked(handle: BinaryIO, size: int, most: int) -> Iterator[bytes]:
     """What a gzip file holds, in blocks; stops with an error before it is more than `most`."""
-    too_much = f"holds more than {most >> 20} MB; unpack it, or raise SESSION_PIPELINE_UNPACKED_MB"
+    too_much = _too_much(most)
     if size > most:
         raise Permanent(too_much)
     try:
@@ -181,7 +189,8 @@ class _Lines:
 
     def __init__(self, longest: int) -> None:
         self.longest = longest
-        self._kept: list[bytes] = []
+        # Grows in place and is handed over without a copy.
+        self._kept = io.BytesIO()
         self._tail = bytearray()
         self._passing = False
         self._hash = xxhash.xxh3_128()
@@ -193,7 +202,7 @@ class _Lines:
             if not end:
                 return
             self._passing = False
-            self._kept.append(_TOO_LONG + b"\n")
+            self._kept.write(_TOO_LONG + b"\n")
             block = block[end:]
         self._tail += block
         end = self._tail.rfind(b"\n") + 1
@@ -201,7 +210,7 @@ class _Lines:
             whole = bytes(self._tail[:end])
             del self._tail[:end]
             self._hash.update(whole)
-            self._kept.append(whole if end <= self.longest else self._short(whole))
+            self._kept.write(whole if end <= self.longest else self._short(whole))
         if len(self._tail) > self.longest:
             self._hash.update(self._tail)
             self._tail.clear()
@@ -215,8 +224,8 @@ class _Lines:
         """The lines and their hash. A too long line counts at once: no end makes it readable."""
         tail = bytes(self._tail)
         if self._passing:
-            self._kept.append(_TOO_LONG)
-        elif _is_whole(tail, first=not self._kept):
+            self._kept.write(_TOO_LONG)
+        elif _is_whole(tail, first=not self._kept.tell()):
             self._hash.update(tail)
-            self._kept.append(tail)
-        return b"".join(self._kept), self._hash.hexdigest()
+            self._kept.write(tail)
+        return self._kept.getvalue(), self._hash.hexdigest()

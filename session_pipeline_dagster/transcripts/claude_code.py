@@ -9,6 +9,7 @@ nothing are skipped, the rest is decoded typed, and what fails goes to `spliced.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,6 +24,7 @@ from session_pipeline_dagster.transcripts.records import (
     Transcript,
     parse_time,
 )
+from session_pipeline_dagster.transcripts.room import LONG, Room, is_dense
 from session_pipeline_dagster.transcripts.spliced import read_odd
 
 _SKIPS_START_BY = 16 << 10
@@ -97,22 +99,25 @@ def parse(content: bytes) -> Transcript:
 
     Args:
         content: whole lines, as `sources.snapshot.complete_part` cuts them. BOM, CRLF: fine.
+
+    Raises:
+        Permanent: it holds more records than there is room for; see `room.py`.
     """
-    content = content.removeprefix(BOM)
-    head = content[:_SKIPS_START_BY]
-    found = _Found()
+    start = len(BOM) if content.startswith(BOM) else 0
+    head = content[start : start + _SKIPS_START_BY]
+    found = _Found(content)
     if b'"attachment":{' in head or b'"type":"api-request' in head:
-        found.carefully(content)
+        found.carefully(start, len(content))
         return found.transcript()
-    at = 0
+    at = start
     while at < len(content):
         end, count = _plain_run(content, at)
         if count:
-            found.quickly(content[at:end], count)
+            found.quickly(at, end, count)
         at = content.find(b"\n", end) + 1 or len(content)
         if at > end:
             # The line that ended the run.
-            found.carefully(content[end:at])
+            found.carefully(end, at)
     return found.transcript()
 
 
@@ -125,85 +130,115 @@ def _plain_run(content: bytes, start: int) -> tuple[int, int]:
     """
     if not content.startswith(b"{", start):
         return start, 0
-    find, at, count = content.find, start, 0
+    find, at, count, far = content.find, start, 0, start + LONG
     while count < _LONGEST_RUN:
         newline = find(b"\n", at)
+        if newline - at > LONG:
+            # So long a line is looked at before it is decoded.
+            return at, count
         if newline < 0:
             # The last line has no newline of its own.
-            return (len(content), count + 1) if content.endswith(b"}") else (at, count)
+            whole = content.endswith(b"}") and len(content) - at <= LONG
+            return (len(content), count + 1) if whole else (at, count)
         around = content[newline - 1 : newline + 2]
         if around[:1] != b"}":
             break
         at, count = newline + 1, count + 1
-        if around[2:] != b"{":
+        if around[2:] != b"{" or at > far:
             break
     return at, count
 
 
 class _Found:
-    """What was read of a file so far."""
+    """What was read of a file so far. Lines are looked at where they stand: a copy of each would
+    cost the file's size again."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes) -> None:
         self.records: list[Record] = []
         self.numbers: list[int] = []
-        self.line = self.unreadable = 0
+        self.line = self.unreadable = self.empty = 0
+        self._content, self._view = content, memoryview(content)
+        self._room = Room(len(content))
 
-    def quickly(self, run: bytes, count: int) -> None:
+    def quickly(self, start: int, end: int, count: int) -> None:
         """Plain lines, all at once."""
         try:
-            records = _decoder.decode_lines(run)
+            records = _decoder.decode_lines(self._view[start:end])
         except DECODE_ERRORS:
             records = []
         if len(records) != count:
-            self.carefully(run)
+            self.carefully(start, end)
             return
-        self.records += records
-        self.numbers += range(self.line + 1, self.line + count + 1)
+        first = self.line + 1
         self.line += count
+        if not {record.type for record in records} <= KNOWN_TYPES:
+            self._keep(range(first, first + count), records)
+            return
+        self._room.take(records)
+        self.records += records
+        self.numbers += range(first, first + count)
 
-    def carefully(self, part: bytes) -> None:
+    def carefully(self, start: int, end: int) -> None:
         """Whole lines, one by one, where they may be odd, blank or not worth decoding."""
-        lines = part.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        for number, line in enumerate(lines, start=self.line + 1):
-            record = _skip(line)
-            if record is None:
-                try:
-                    record = _decoder.decode(line)
-                except DECODE_ERRORS:
-                    self._oddly(number, line)
-                    continue
-            self.records.append(record)
-            self.numbers.append(number)
-        self.line += len(lines)
+        content, at = self._content, start
+        while at < end:
+            stop = content.find(b"\n", at, end)
+            stop = end if stop < 0 else stop
+            self.line += 1
+            self._one(at, stop)
+            at = stop + 1
 
-    def _oddly(self, number: int, line: bytes) -> None:
-        if line.strip():
-            odd = read_odd(line)
-            self.records += odd.records
-            self.numbers += [number] * len(odd.records)
-            self.unreadable += odd.unread
+    def _one(self, start: int, end: int) -> None:
+        record = _skip(self._content, start, end)
+        if record is None:
+            if is_dense(self._content, start, end):
+                self.unreadable += 1
+                return
+            try:
+                record = _decoder.decode(self._view[start:end])
+            except DECODE_ERRORS:
+                line = self._content[start:end]
+                if line.strip():
+                    odd = read_odd(line)
+                    self._keep([self.line] * len(odd.records), odd.records)
+                    self.unreadable += odd.unread
+                return
+        if record.type in KNOWN_TYPES:
+            self._room.take((record,))
+            self.records.append(record)
+            self.numbers.append(self.line)
+        else:
+            self._keep((self.line,), (record,))
+
+    def _keep(self, numbers: Sequence[int], records: Sequence[Record]) -> None:
+        """Records with something in them; the others are only counted."""
+        bare = {kind: Record(type=kind) for kind in {r.type for r in records} - KNOWN_TYPES}
+        pairs = zip(numbers, records, strict=True)
+        kept = [(number, record) for number, record in pairs if record != bare.get(record.type)]
+        self.empty += len(records) - len(kept)
+        self.numbers += [number for number, _ in kept]
+        self.records += [record for _, record in kept]
+        self._room.take(self.records[-len(kept) :] if kept else ())
 
     def transcript(self) -> Transcript:
         """All of it."""
         kinds = [record.type for record in self.records]
-        unknown = 0
+        unknown = self.empty
         if {*kinds} - KNOWN_TYPES:
-            unknown = sum([kind not in KNOWN_TYPES for kind in kinds])
-        return Transcript(self.records, self.numbers, self.unreadable, unknown)
+            unknown += sum([kind not in KNOWN_TYPES for kind in kinds])
+        return Transcript(self.records, self.numbers, self.unreadable, unknown, self.empty)
 
 
-def _skip(line: bytes) -> Record | None:
+def _skip(content: bytes, start: int, end: int) -> Record | None:
     """The bare record of a line that carries nothing for any processor, else None."""
-    if any(line.find(beginning, 1) > 0 for beginning in _BEGINNINGS):
+    if any(content.find(beginning, start + 1, end) > 0 for beginning in _BEGINNINGS):
         return None
-    if match := _API_REQUEST.match(line):
+    if match := _API_REQUEST.match(content, start, end):
         return Record(type=match[1].decode(), timestamp=_raw_time(match[2]))
-    if _ATTACHMENT.match(line) and _TYPED not in line:
-        start = line.rfind(_ATTACHMENT_TYPE)
-        time = _TIME.search(line, start) if start >= 0 else None
-        if time and _ATTACHMENT_END.fullmatch(line, start):
+    if _ATTACHMENT.match(content, start, end) and content.find(_TYPED, start, end) < 0:
+        last = content.rfind(_ATTACHMENT_TYPE, start, end)
+        time = _TIME.search(content, last, end) if last >= 0 else None
+        if time and _ATTACHMENT_END.fullmatch(content, last, end):
             return Record(type="attachment", timestamp=_raw_time(time[1]))
     return None
 

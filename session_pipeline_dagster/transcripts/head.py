@@ -13,6 +13,7 @@ from session_pipeline_dagster.transcripts.records import (
     epoch_us,
     read_json,
 )
+from session_pipeline_dagster.transcripts.room import is_dense
 from session_pipeline_dagster.transcripts.spliced import read_odd
 
 BOM = b"\xef\xbb\xbf"
@@ -115,7 +116,7 @@ def top_level(line: bytes) -> TopLevel | None:
     try:
         found = _top_decoder.decode(line)
     except DECODE_ERRORS:
-        value = read_json(line)
+        value = None if is_dense(line) else read_json(line)
         if not isinstance(value, dict):
             return None
         names = frozenset(_Top.__struct_fields__) & value.keys()

@@ -45,6 +45,9 @@ class TranscriptReader(Protocol):
         """All that can be read of the complete lines of a file it has claimed.
 
         What cannot be read is counted in the transcript; nothing in it raises.
+
+        Raises:
+            Permanent: it holds more than there is memory for.
         """
         ...
 

@@ -187,18 +187,20 @@ class Transcript:
     `records[i]` stands on line `numbers[i]` (from 1, blank lines counted); an odd line can hold
     several, and count as unreadable for the rest of it. Lines that carry nothing
     for any processor (`api-request*`, `attachment` but for a `queued_command`) are records with a
-    type and a time only, unless the file begins without them.
+    type and a time only, unless the file begins without them. Lines with nothing that is known of
+    (`{}`) are no records, only counted: in `empty_lines`, and in `unknown_lines`.
     """
 
     records: Sequence[Record] = ()
     numbers: Sequence[int] = field(default=())
     unreadable_lines: int = 0
     unknown_lines: int = 0
+    empty_lines: int = 0
 
     @property
     def lines(self) -> int:
-        """Records, and lines with something that could not be read."""
-        return len(self.records) + self.unreadable_lines
+        """Records, lines with something that could not be read, and those with nothing in them."""
+        return len(self.records) + self.unreadable_lines + self.empty_lines
 
     def __iter__(self) -> Iterator[tuple[int, Record]]:
         return zip(self.numbers, self.records, strict=True)

@@ -78,7 +78,7 @@ def test_wherever_a_record_is_cut_the_whole_ones_beside_it_count(spaces: bool) -
     [
         (b'{"type":"user"} {"type":"user"}', 2, False),
         (b'{"type":"user"}{"type":"user"}\r', 2, False),
-        (b'{"type":"news"}{"role":"user","content":"x"}', 2, False),
+        (b'{"type":"mode"}{"role":"user","content":"x"}', 2, False),
         (b'{"type":"user"} trailing', 1, True),
         (b'{"type":"user"}\0\0', 1, True),
         (b'\0\0{"type":"user"}', 1, True),

@@ -177,7 +177,7 @@ def test_a_blank_line_does_not_hide_that_two_values_share_a_line(first) -> None:
 
 
 def test_a_value_over_two_lines_is_no_line_even_where_the_numbers_happen_to_match() -> None:
-    transcript = parse(b'{"type":\n"user"}\n{"type":"a"} {"type":"b"}\n')
+    transcript = parse(b'{"type":\n"user"}\n{"type":"user"} {"type":"mode"}\n')
     assert list(transcript.numbers) == [3, 3]
     assert transcript.unreadable_lines == 2
 
