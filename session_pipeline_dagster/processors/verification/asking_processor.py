@@ -96,7 +96,7 @@ class AskingProcessor(Declared):
         memo = self._memo(turns, earlier + len(kept))
         new = len(turns) - seen
         asked = (self._extractor, self.version, self._clean)
-        return result(session, kept, *asked, new, memo, append=seen > 0)
+        return result(session, kept, *asked, new, memo, append=seen > 0, earlier=earlier)
 
     def _memo(self, turns: Sequence[Turn], found: int) -> str:
         asked = (self._extractor.name, self._extractor.model)

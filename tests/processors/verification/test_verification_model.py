@@ -411,14 +411,16 @@ def test_a_text_never_leaves_its_frame(pipeline: Pipeline, llm: FakeLLM, attack:
     assert stored(pipeline) == []
 
 
-def test_a_turn_of_two_megabytes_is_shortened_and_its_quotes_still_verify(
+def test_a_long_turn_is_shortened_and_its_quotes_still_verify(
     pipeline: Pipeline, llm: FakeLLM
 ) -> None:
-    text = f"{FACT}\n{'a log line without end, ' * 90_000}\nthat is all"
-    write(pipeline, "alice/p/a.jsonl", [said("user", text)])
+    text = f"{FACT}\n{'a log line without end, ' * 800}\nthat is all"
+    material = said("user", f"{FACT}\n{'a log line without end, ' * 90_000}", 2)
+    write(pipeline, "alice/p/a.jsonl", [said("user", text), material])
     begun = time.process_time()
     pipeline.run(VerificationProcessor())
     assert time.process_time() - begun < 10
+    assert len(llm.bodies) == 1
     assert len(llm.bodies[0]) < 20_000
     assert "characters left out" in json.dumps(llm.requests[0])
     assert len(stored(pipeline)) == 1

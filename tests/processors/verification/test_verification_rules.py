@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.detection import LABELLED, detections, read, report, score
-from conversations import FACT, said, turns_of
+from conversations import FACT, add, said, session, turns_of, write
+from helpers import make_pipeline
 from session_pipeline_dagster.contract.processor import Notes
+from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
 from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
@@ -145,6 +147,67 @@ def test_a_huge_turn_is_read_in_no_time(unit: str) -> None:
     begun = time.process_time()
     found("It is so.", unit * (2_000_000 // len(unit)))
     assert time.process_time() - begun < 5
+
+
+WRAPPED = "we talk about the rates of the billing country and of the day of an invoice\n"
+
+
+@pytest.mark.slow(seconds=30)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        WRAPPED,
+        "we talk about the rates of the billing country and of all days " + "." * 4000 + "x",
+        "we talk about the rates of the billing country." + '!?."' * 900 + "x",
+        "x.\n",
+        "e.g. some rates, i.e. all; ",
+        "\t\n",
+    ],
+    ids=lambda unit: unit[:24],
+)
+def test_sentences_are_found_in_time_that_grows_with_the_text(unit: str) -> None:
+    took = []
+    for megabytes in (1, 4, 16):
+        text = unit * (megabytes * 1_000_000 // len(unit))
+        begun = time.process_time()
+        assert sum(len(sentence.text) for sentence in sentences(text)) <= len(text)
+        took.append(max(time.process_time() - begun, 0.05))
+    assert took[1] < 12 * took[0]
+    assert took[2] < 12 * took[1]
+
+
+def test_a_text_of_more_than_20_000_characters_is_material_and_teaches_nothing() -> None:
+    filled = f"{FACT}\n" + "and so on. " * 2000
+    assert len(found("By order date.", filled[:20_000])) == 1
+    assert found("By order date.", filled[:20_001]) == []
+    pasted = {"type": "text", "text": filled}
+    typed = {"type": "text", "text": FACT}
+    lines = [said("assistant", "By order date.", 0), said("user", [pasted, typed], 1)]
+    (detection,) = RulesExtractor().find(turns_of(*lines), 0, "s", Notes())
+    assert detection.turn.text == FACT
+
+
+def test_of_a_session_the_first_eight_million_characters_are_read() -> None:
+    lines = [said("user", f"{n} " + "x" * 15_000, n) for n in range(600)]
+    turns = turns_of(*lines)
+    assert 7_900_000 < sum(len(turn.text) for turn in turns) <= 8_000_000
+    assert [turn.index for turn in turns] == list(range(len(turns)))
+
+
+def test_a_session_gives_at_most_fifty_detections_however_it_grew(tmp_path: Path) -> None:
+    fact = "FYI our convention number {} is that rates are daily."
+    pipeline = make_pipeline(tmp_path)
+    path = write(pipeline, "alice/p/a.jsonl", [said("user", fact.format(n), n) for n in range(30)])
+    kept = []
+    for part in (30, 60, 90):
+        pipeline.run(VerificationProcessor())
+        kept.append(pipeline.select("SELECT line_number FROM verifications ORDER BY 1"))
+        add(path, [said("user", fact.format(n), n) for n in range(part, part + 30)])
+    assert [len(rows) for rows in kept] == [30, 50, 50]
+    assert kept[1] == kept[2] == [(n,) for n in range(1, 51)]
+    text = " ".join(fact.format(n) for n in range(80))
+    made = VerificationProcessor().process(session(said("user", text, 0)))
+    assert len(made.rows["verifications"]) == 50
 
 
 @pytest.mark.parametrize(

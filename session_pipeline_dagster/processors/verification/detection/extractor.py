@@ -14,6 +14,8 @@ from session_pipeline_dagster.processors.verification.detection.turns import Tur
 CORRECTION = "correction"
 CONFIRMATION = "confirmation"
 DEFINITION = "unprompted_definition"
+MOST = 50
+"""Detections of a session that are kept, whoever finds them: nobody teaches more in one."""
 DOMAINS = ("finance", "engineering", "product", "data", "operations", "infrastructure")
 
 

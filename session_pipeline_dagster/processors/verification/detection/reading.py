@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.verification.detection.extractor import (
+    MOST,
     Detection,
     Extractor,
 )
@@ -33,14 +34,19 @@ def result(
     memo: str | None = None,
     *,
     append: bool = False,
+    earlier: int = 0,
 ) -> ProcessorResult:
     """What was found, as rows, and a row about the reading itself.
 
     Args:
         clean: takes secrets out of a text.
         turns: how many were read.
+        earlier: how many detections of the session there are already.
     """
-    made = rows(session, found, extractor, version, clean)
+    kept = found[: max(MOST - earlier, 0)]
+    if len(kept) < len(found):
+        session.notes.count("detections_over_limit", len(found) - len(kept))
+    made = rows(session, kept, extractor, version, clean)
     counts = session.notes.counts
     quotes, rejected = counts.get("quotes", len(found)), counts.get("rejected_quotes", 0)
     reading = (session.key, extractor.name, extractor.model, turns, quotes, rejected, len(made))

@@ -16,6 +16,7 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     CONFIRMATION,
     CORRECTION,
     DEFINITION,
+    MOST,
     Detection,
 )
 from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
@@ -64,6 +65,8 @@ class RulesExtractor:
             elif turn.role == HUMAN:
                 if position >= seen:
                     found += _in_turn(turn, before)
+                if len(found) > MOST:
+                    break
                 before = ""
         return found
 

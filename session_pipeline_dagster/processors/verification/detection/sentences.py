@@ -30,7 +30,8 @@ _PASTED = re.compile(
 )
 _CODE_END = re.compile(r"[;{]\s*$|\)\s*:\s*$|=>\s*$")
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
-_BOUNDARY = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|[;\n]+")
+# A run of marks is looked at once, from its beginning: thousands of dots would take their square.
+_BOUNDARY = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s|$)|[;\n]+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|approx|resp|cf|incl|excl|no|nr|ca|mr|ms|dr)|\b\w)\.$", re.I
 )
@@ -64,6 +65,7 @@ def _prose(text: str) -> Iterator[tuple[int, int]]:
     """Runs of lines that are prose; lines that were only wrapped belong together."""
     start: int | None = None
     end = position = 0
+    before = ""
     fenced = False
     for line in text.splitlines(keepends=True):
         here, position = position, position + len(line)
@@ -75,10 +77,10 @@ def _prose(text: str) -> Iterator[tuple[int, int]]:
                 yield start, end
             start = None
             continue
-        if start is not None and not _wrapped(text[start:end], head):
+        if start is not None and not _wrapped(before, head):
             yield start, end
             start = None
-        start, end = here if start is None else start, position
+        start, end, before = here if start is None else start, position, line
     if start is not None:
         yield start, end
 
@@ -92,7 +94,7 @@ def _is_prose(line: str) -> bool:
 
 def _wrapped(before: str, line: str) -> bool:
     """Whether a line goes on where the one before was broken for its length."""
-    last = before.rstrip("\n").rpartition("\n")[2].rstrip()
+    last = before.rstrip()
     return len(last) > 50 and last[-1:] not in ".!?:;" and line[:1].islower()
 
 

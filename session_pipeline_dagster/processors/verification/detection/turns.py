@@ -1,11 +1,12 @@
 """What a person and the assistant said to each other in the main thread; nothing else.
 
-Left out: whatever is no prompt (`transcripts/prompts.py`) and no text of the assistant's, and the
-history that an old `--resume` copied. Texts come out redacted.
+Left out: whatever is no prompt (`transcripts/prompts.py`) and no text of the assistant's, texts
+that are too long to be speech, and the history that an old `--resume` copied. Texts come out
+redacted.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +17,10 @@ from session_pipeline_dagster.transcripts.records import Record, Transcript, dec
 
 ASSISTANT = "assistant"
 _SYNTHETIC = "<synthetic>"
+MATERIAL = 20_000
+"""Characters; a longer text was pasted or generated: nobody says so much at once."""
+MOST_CHARACTERS = 8_000_000
+"""Of the turns of a session; what is said after them is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> 
         clean: takes secrets out of a text.
     """
     found: list[Turn] = []
+    room = MOST_CHARACTERS
     time_us: int | None = None
     typed = {prompt.index: prompt for prompt in prompts(transcript)}
     copied = _copied_lines(transcript, typed)
@@ -58,7 +64,11 @@ def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> 
         role = HUMAN if prompt else _assistant(record)
         if role is None or number in copied:
             continue
-        text = clean(_storable(prompt.text if prompt else "\n".join(_texts(record)))).strip()
+        said = _speech(prompt.texts if prompt else _texts(record))
+        room -= len(said)
+        if room < 0:
+            break
+        text = clean(_storable(said)).strip()
         if not text:
             continue
         index = len(found)
@@ -94,6 +104,12 @@ def _texts(record: Record) -> Iterator[str]:
         text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
         if isinstance(text, str) and text.strip():
             yield text
+
+
+def _speech(texts: Iterable[str]) -> str:
+    """The texts of one line without what is material."""
+    said = "\n".join(text for text in texts if len(text) <= MATERIAL)
+    return said if len(said) <= MATERIAL else ""
 
 
 def _storable(text: str) -> str:
