@@ -17,22 +17,35 @@ Messages never hold transcript text: they name files, lines, settings and classe
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import ClassVar
 
 
 class PipelineError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose.
+
+    Attributes:
+        hint: what to do about it; the message may say it more exactly.
+    """
+
+    hint: ClassVar[str] = "Do what the message says."
 
 
 class SettingsError(PipelineError):
     """A setting cannot be used; the message names it and says what it takes."""
 
+    hint = "Change the setting or option that the message names."
+
 
 class SourceUnavailable(PipelineError):
     """A root of session files is missing or not a directory. Not the same as "no files"."""
 
+    hint = "Mount or create the root, or set SESSION_DATA_DIR."
+
 
 class StoreError(PipelineError):
     """The database could not be used."""
+
+    hint = "Set SESSION_PIPELINE_DATABASE to a database that can be used."
 
 
 class StoreBusy(StoreError):
@@ -41,6 +54,8 @@ class StoreBusy(StoreError):
     Attributes:
         pid: the process that holds it, if DuckDB said so.
     """
+
+    hint = "Wait, or close the database in the process that holds it."
 
     def __init__(self, message: str, pid: int | None = None) -> None:
         super().__init__(message)
@@ -53,6 +68,8 @@ class StoreUnusable(StoreError):
 
 class ContractError(PipelineError):
     """A processor broke the contract of `processor.py`."""
+
+    hint = "Give a name that there is, or fix the plugin that the message names."
 
 
 class RowsRefused(ContractError):

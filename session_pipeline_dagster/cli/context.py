@@ -1,4 +1,4 @@
-"""What every command works with: its options, the settings they change, and what errors become."""
+"""What every command works with: its options and the settings they change."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import click
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
-from session_pipeline_dagster.errors import ContractError, PipelineError, SettingsError
+from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.settings import (
     Root,
@@ -48,7 +48,7 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def common(command: Callable[..., int]) -> Callable[..., None]:
-    """The options of every command; errors become one line and an exit code."""
+    """The options of every command; what it raises is said in `ending.py`."""
 
     @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
     @click.option("--layout", type=str, help="users or projects: what the first folder says.")
@@ -57,15 +57,7 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     def run(
         sessions: tuple[str, ...], layout: str | None, database: str | None, **given: Any
     ) -> None:
-        try:
-            code = command(_context(sessions, layout, database), **given)
-        except (SettingsError, ContractError) as error:
-            say(f"session-pipeline: {error}", err=True)
-            sys.exit(2)
-        except PipelineError as error:
-            say(f"session-pipeline: {error}", err=True)
-            sys.exit(1)
-        sys.exit(code)
+        sys.exit(command(_context(sessions, layout, database), **given))
 
     return run
 

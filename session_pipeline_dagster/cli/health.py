@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.output import new_console
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.rules import processors_loaded
@@ -30,8 +31,7 @@ def exit_code(found: Checkup, plugins: Sequence[Finding]) -> int:
 
 def print_health(found: Checkup, plugins: Sequence[Finding]) -> None:
     """The headline, then a line for every finding."""
-    # No markup: keys and plugin names come from strangers and may hold brackets.
-    console = Console(markup=False, highlight=False)
+    console = new_console()
     console.print(headline(_statuses(_all(found, plugins))))
     for name, findings in found.findings.items():
         causes = {finding.detail for finding in findings}

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
+from session_pipeline_dagster.cli.ending import error_json
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.settings import Settings
@@ -30,7 +32,12 @@ class Standing:
 
 def reports_json(reports: Sequence[BatchReport], broken: Mapping[str, str]) -> str:
     """The run command's JSON document; `broken` says why a processor could not go on."""
+    failed = dict(broken)
+    for report in reports:
+        failed |= {f"{report.processor}: {title}": why for title, why in report.broken_summaries}
+    said = "; ".join(f"{name}: {why}" for name, why in failed.items())
     document = {
+        **({"error": error_json("ContractError", said, ContractError.hint)} if failed else {}),
         "broken": broken,
         "processors": {report.processor: _report(report) for report in reports},
         "summaries": {

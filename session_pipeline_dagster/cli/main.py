@@ -3,10 +3,14 @@
 Works without Dagster, on the same core and store.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 import click
+
+from session_pipeline_dagster.cli.ending import ended
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
@@ -26,6 +30,32 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 class _Commands(click.Group):
     """Imports a command when it is called: `--help` needs no database, `run --json` no tables."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+
+        def work() -> object:
+            # Not standalone: how it ends is ours to say.
+            return super(_Commands, self).main(
+                given,
+                prog_name,
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+
+        if not standalone_mode:
+            return work()
+        return sys.exit(ended(work, as_json="--json" in given))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

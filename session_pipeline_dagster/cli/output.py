@@ -178,9 +178,16 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int | float) else printable(str(value or ""))
 
 
+class _Console(Console):
+    """A pipe that nobody reads any more is said by who ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def new_console() -> Console:
     """No markup: keys, tool names and errors come from strangers and may hold brackets."""
-    return Console(markup=False, highlight=False)
+    return _Console(markup=False, highlight=False)
 
 
 def _line(console: Console, text: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.options import Options
@@ -17,7 +18,7 @@ from session_pipeline_dagster.store.database import open_store
 
 def _progress(name: str, *, hidden: bool) -> AbstractContextManager[Callable[[int, int], None]]:
     """A progress bar where someone sees it."""
-    if hidden or not sys.stderr.isatty():
+    if hidden or sys.stderr is None or not sys.stderr.isatty():
         return nullcontext(lambda _done, _total: None)
     from session_pipeline_dagster.cli.output import progress  # noqa: PLC0415  see below
 
@@ -39,7 +40,7 @@ def command(
     verify: bool,
     as_json: bool,
 ) -> int:
-    """Process everything that is pending, once. Exit 1 if a file failed, 2 if a processor did."""
+    """Process everything that is pending, once. Exit 1 if a file failed, 2 if it could not work."""
     # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
     gc.set_threshold(50_000, 50, 100)
     store = open_store(context.settings)
@@ -63,5 +64,5 @@ def command(
     for name, error in broken.items():
         say(f"session-pipeline: {name} could not go on: {error}", err=True)
     if broken or any(report.broken_summaries for report in reports):
-        return 2
+        return COULD_NOT
     return 1 if any(report.errors for report in reports) else 0

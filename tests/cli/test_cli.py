@@ -225,7 +225,7 @@ def test_a_missing_root_is_an_error_and_an_empty_one_is_not(
     cli: Cli, tmp_path: Path, command: str
 ) -> None:
     root = tmp_path / "sessions"
-    assert_one_clear_line(cli.on(root, command, "--json"), 1, str(root), "SESSION_DATA_DIR")
+    assert_one_clear_line(cli.on(root, command), 2, str(root), "SESSION_DATA_DIR")
     root.mkdir()
     answer = cli.on(root, command, "--json")
     assert (answer.returncode, answer.stderr) == (0, "")
@@ -236,14 +236,14 @@ def test_a_missing_root_is_an_error_and_an_empty_one_is_not(
 def test_a_database_that_is_none_is_refused(cli: Cli, sessions: Path, command: str) -> None:
     cli.database.write_text("my notes\n" * 1000)
     answer = cli.on(sessions, command)
-    assert_one_clear_line(answer, 1, str(cli.database), "SESSION_PIPELINE_DATABASE")
+    assert_one_clear_line(answer, 2, str(cli.database), "SESSION_PIPELINE_DATABASE")
 
 
 def test_a_database_that_was_cut_off_is_refused(cli: Cli, sessions: Path) -> None:
     cli.on(sessions, "run")
     whole = cli.database.read_bytes()
     cli.database.write_bytes(whole[: len(whole) // 2])
-    assert_one_clear_line(cli.on(sessions, "run"), 1, str(cli.database))
+    assert_one_clear_line(cli.on(sessions, "run"), 2, str(cli.database))
 
 
 def test_a_missing_database_folder_is_refused_unless_it_is_the_default(
@@ -251,14 +251,14 @@ def test_a_missing_database_folder_is_refused_unless_it_is_the_default(
 ) -> None:
     missing = cli.folder / "gone" / "x.duckdb"
     answer = cli("run", "--sessions", sessions, "--database", missing)
-    assert_one_clear_line(answer, 1, str(missing), "does not exist")
+    assert_one_clear_line(answer, 2, str(missing), "does not exist")
     assert cli("run", "--sessions", sessions).returncode == 0
     assert (cli.folder / "var" / "session_pipeline.duckdb").is_file()
 
 
 def test_a_file_in_the_place_of_the_default_folder_is_refused(cli: Cli, sessions: Path) -> None:
     (cli.folder / "var").write_text("a file")
-    assert_one_clear_line(cli("run", "--sessions", sessions), 1, "var")
+    assert_one_clear_line(cli("run", "--sessions", sessions), 2, "var")
 
 
 def test_a_busy_database_is_named_with_its_holder(cli: Cli, sessions: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_busy_database_is_named_with_its_holder(cli: Cli, sessions: Path) -> N
         holder.stdout.readline()
         answer = cli.on(sessions, "run", SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS="0.2")
         holder.communicate(b"\n")
-    assert_one_clear_line(answer, 1, f"process {holder.pid}")
+    assert_one_clear_line(answer, 2, f"process {holder.pid}")
 
 
 # --- status; retry and plugins are in test_cli_plugins.py ---

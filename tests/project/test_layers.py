@@ -241,10 +241,8 @@ def test_there_are_no_postponed_annotations_where_dagster_reads_them(path: Path)
 
 
 def test_at_most_three_broad_excepts_swallow() -> None:
-    """One isolates files, one plugins, one an error that cannot say what it is.
-
-    Raising again, as it is or in our words, swallows nothing.
-    """
+    """One isolates files, one plugins, one an error that cannot say what it is, one shows a bug's
+    trace where the program ends; raising again, as it is or in our words, swallows nothing."""
     found = [
         dotted(path)
         for path in MODULES
