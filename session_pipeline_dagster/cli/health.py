@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from session_pipeline_dagster.cli.context import Context, common
-from session_pipeline_dagster.cli.output import new_console
+from session_pipeline_dagster.cli.tables import new_console
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.rules import processors_loaded

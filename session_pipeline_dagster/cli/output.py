@@ -4,12 +4,11 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from session_pipeline_dagster.cli.json import Standing
+from session_pipeline_dagster.cli.tables import Cell, new_console, show_table
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.names import printable
@@ -53,7 +52,7 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
         )
         for r in reports
     ]
-    console.print(_table("Run", names, rows))
+    show_table(console, "Run", names, rows)
     for report in reports:
         if report.unreadable_lines:
             _line(
@@ -71,7 +70,7 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
         for title, error in report.broken_summaries:
             _say(console, "summary failed", f"{report.processor}: {title}: {error}")
         for title, names, rows in report.summaries:
-            console.print(_table(title, names, rows))
+            show_table(console, title, names, [[_cell(value) for value in row] for row in rows])
 
 
 def _print_details(console: Console, report: BatchReport) -> None:
@@ -121,18 +120,14 @@ def print_status(
 
 def _print_standings(console: Console, found: Sequence[Standing], now: datetime) -> None:
     """How each processor stands to the files."""
-    table = new_table("Status")
-    table.add_column("processor", no_wrap=True)
-    for column in ("files", "pending", "oldest pending", "to re-hash", "failed", "given up"):
-        table.add_column(column, justify="right")
+    names = ("files", "pending", "oldest pending", "to re-hash", "failed", "given up")
+    rows: list[tuple[str | int, ...]] = []
     for standing in found:
         o = standing.outlook
         oldest = _age(o.oldest_pending_seconds(now)) if o.waiting else "-"
         counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
-        table.add_row(
-            standing.name, f"{o.files:,}", f"{len(o.pending):,}", oldest, *map(str, counts)
-        )
-    console.print(table)
+        rows.append((standing.name, o.files, len(o.pending), oldest, *counts))
+    show_table(console, "Status", ("processor", *names), rows, right=names)
     for standing in found:
         if standing.outlook.outdated:
             again = f"session-pipeline run --processor {standing.name} --outdated"
@@ -150,13 +145,16 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
 def print_processors(settings: Settings, registry: Registry) -> None:
     """The processors command's table."""
     console = new_console()
-    table = new_table("Processors")
-    for column in ("name", "version", "looks every", "tables and views"):
-        table.add_column(column)
-    for p in registry.processors:
-        cadence = settings.cadence(p.name, p.cadence).total_seconds()
-        table.add_row(p.name, str(p.version), _age(cadence), ", ".join(relations(p)))
-    console.print(table)
+    names = ("name", "version", "looks every", "tables and views")
+    rows = [
+        (
+            *(p.name, str(p.version)),
+            _age(settings.cadence(p.name, p.cadence).total_seconds()),
+            ", ".join(relations(p)),
+        )
+        for p in registry.processors
+    ]
+    show_table(console, "Processors", names, rows)
     for failed in registry.failed:
         _say(console, "failed", f"{failed.name} ({failed.target}): {failed.error}")
 
@@ -164,30 +162,8 @@ def print_processors(settings: Settings, registry: Registry) -> None:
 # --- shared ---
 
 
-def _table(title: str, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> Table:
-    table = new_table(title)
-    for index, name in enumerate(names):
-        numbers = all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if rows and numbers else "left")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    return table
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else printable(str(value or ""))
-
-
-class _Console(Console):
-    """A pipe that nobody reads any more is said by who ends the program."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def new_console() -> Console:
-    """No markup: keys, tool names and errors come from strangers and may hold brackets."""
-    return _Console(markup=False, highlight=False)
+def _cell(value: object) -> Cell:
+    return value if isinstance(value, str | int | float) or value is None else str(value)
 
 
 def _line(console: Console, text: str) -> None:
@@ -197,17 +173,6 @@ def _line(console: Console, text: str) -> None:
 
 def _say(console: Console, what: str, text: str, style: str = "red") -> None:
     console.print(Text.assemble((what, style), " ", printable(text)), soft_wrap=True)
-
-
-def new_table(title: str) -> Table:
-    """A table without rows, its title on the left."""
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
 
 
 def _age(seconds: float) -> str:

@@ -13,7 +13,7 @@ from session_pipeline_dagster.cli.knowledge.read import (
     Knowledge,
     OneItem,
 )
-from session_pipeline_dagster.cli.output import new_console, new_table
+from session_pipeline_dagster.cli.tables import new_console, show_table
 from session_pipeline_dagster.names import printable
 
 _MANY = 20
@@ -26,18 +26,16 @@ def print_list(shown: Sequence[ItemShown], total: int, found: Knowledge) -> None
         console.print("No knowledge yet; `session-pipeline run` reads the sessions")
         return
     # What is short stands below each other: the text needs the width.
-    table = new_table("Knowledge")
-    table.add_column("item", no_wrap=True)
-    for column in ("confidence", "evidence", "people"):
-        table.add_column(column, justify="right")
-    table.add_column("content")
-    for item in shown:
-        table.add_row(
-            f"{item.id}\n{item.status}, {item.domain or '-'}",
-            *(f"{item.confidence:.2f}", str(item.evidence), str(item.verifiers)),
+    rows = [
+        (
+            (item.id, f"{item.status}, {item.domain or '-'}"),
+            *(f"{item.confidence:.2f}", item.evidence, item.verifiers),
             _clean(item.content),
         )
-    console.print(table)
+        for item in shown
+    ]
+    names = ("item", "confidence", "evidence", "people", "content")
+    show_table(console, "Knowledge", names, rows, right=names[1:4])
     if total > len(shown):
         console.print(f"{total - len(shown)} more; --limit {total} shows all")
     _print_contradictions(console, found.open, found)
@@ -68,14 +66,8 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     console.print(printable(about))
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
-    table = new_table("Evidence")
-    table.add_column("who, as, on", no_wrap=True)
-    table.add_column("in their words")
-    table.add_column("where", overflow="fold")
-    for e in found.evidence:
-        who = f"{printable(e.user)}\n{e.type}\n{e.said_on or '-'}"
-        table.add_row(who, _clean(e.quote), printable(e.source))
-    console.print(table)
+    rows = [((e.user, e.type, e.said_on or "-"), _clean(e.quote), e.source) for e in found.evidence]
+    show_table(console, "Evidence", ("who, as, on", "in their words", "where"), rows)
     _print_contradictions(console, found.contradictions, knowledge)
     contents = {i.id: i.content for i in knowledge.items}
     for r in found.relations[:_MANY]:
@@ -96,19 +88,16 @@ def _print_contradictions(
     if not found:
         return
     contents = {item.id: item.content for item in knowledge.items}
-    table = new_table("Contradictions")
-    table.add_column("contradiction", no_wrap=True)
-    table.add_column("a and b")
-    table.add_column("why")
+    rows = []
     for c in found[:_MANY]:
-        sides = "\n".join(
+        sides = tuple(
             f"{name} {item} {_clean(contents.get(item, 'gone'))}"
             for name, item in (("a", c.item_a), ("b", c.item_b))
         )
         state = f"resolved: {c.resolution}" if c.resolved else "open"
-        head = f"{c.id}\n{c.severity or '-'}, {state}\nby {_clean(c.found_by)}"
-        table.add_row(head, sides, _clean(c.explanation))
-    console.print(table)
+        head = (c.id, f"{c.severity or '-'}, {state}", f"by {_clean(c.found_by)}")
+        rows.append((head, sides, _clean(c.explanation)))
+    show_table(console, "Contradictions", ("contradiction", "a and b", "why"), rows)
     if len(found) > _MANY:
         console.print(f"... and {len(found) - _MANY} more; --json lists all")
 
