@@ -142,7 +142,8 @@ def _statuses(findings: Sequence[Finding]) -> list[Status]:
 def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     """Whether what lands is processed. Exit 0 ok, 1 degraded, 2 unknown."""
     chosen, settings = context.processors(processor), context.settings
-    found = examine(chosen, context.source, open_store(settings), settings, datetime.now(UTC))
+    store = open_store(settings, looking=True)
+    found = examine(chosen, context.source, store, settings, datetime.now(UTC))
     # Who asks for some processors does not ask for those that could not be loaded.
     plugins = [processors_loaded(context.registry)] if not processor else []
     if as_json:

@@ -104,7 +104,8 @@ def print_status(
     console, now = new_console(), datetime.now(UTC)
     for root in settings.roots:
         _line(console, f"Sessions: {root.path.resolve()} ({settings.layout.value})")
-    _line(console, f"Database: {settings.database.resolve()}")
+    missing = "" if settings.database.exists() else " (not there yet)"
+    _line(console, f"Database: {settings.database.resolve()}{missing}")
     _print_standings(console, found, now)
     for standing in found:
         for failure in list(standing.failures.values())[:_MANY]:

@@ -38,7 +38,7 @@ def command(context: Context, show: bool, days: int, output: str | None, as_json
     wanted = [(p, report) for p in context.processors(()) for report in extras(p).reports]
     if not wanted:
         raise ContractError("no processor that loaded has a report; see `processors`")
-    store, asked = open_store(settings), Asked(datetime.now(UTC).date(), days)
+    store, asked = open_store(settings, looking=True), Asked(datetime.now(UTC).date(), days)
     made = [publish(p, report, store, settings.reports, asked) for p, report in wanted]
     _print(made, as_json=as_json)
     if not show:

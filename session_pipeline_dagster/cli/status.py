@@ -18,7 +18,7 @@ from session_pipeline_dagster.store.database import open_store
 def command(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
     settings, registry = context.settings, context.registry
-    store, scan = open_store(settings), context.source.scan()
+    store, scan = open_store(settings, looking=True), context.source.scan()
     found, more = [], dict[str, str]()
     for processor in registry.processors:
         known, now = store.known(processor), datetime.now(UTC)

@@ -40,9 +40,10 @@ def publish(
         SettingsError: the files cannot be written there.
         ContractError: a SELECT of the report is not valid, or its files are not the declared ones.
         StoreBusy: another report is still being made.
+        StoreUnusable: there is nothing to read yet, and the store only looks.
     """
     started = time.monotonic()
-    store.prepare(processor)
+    store.ready(processor)
     with store.exclusive("report"):
         with hosting(f"report {report.name!r}"):
             selects = [str(sql) for sql in report.selects(asked)]

@@ -17,7 +17,7 @@ import duckdb
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
-from session_pipeline_dagster.errors import ContractError, RowsRefused
+from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import derive, forget, read, schema, write
 from session_pipeline_dagster.store.batch import Batch
@@ -173,6 +173,30 @@ class Store:
         there = {row[0] for row in connection.execute(RELATIONS).fetchall()}
         return read.is_newer(connection, processor) and there >= {*tables}
 
+    def ready(self, processor: Processor) -> None:
+        """Make sure that the processor's tables and views can be read as it declares them.
+
+        Raises:
+            StoreUnusable: they cannot, and this store only looks.
+            ContractError: as `prepare`.
+        """
+        if not self.place.looking:
+            self.prepare(processor)
+            return
+        if self.place.missing:
+            raise StoreUnusable(
+                f"there is no database {self.place.label}; `session-pipeline run` makes it, or set "
+                "SESSION_PIPELINE_DATABASE"
+            )
+        with self._looking() as connection:
+            made = read.digests(connection, processor.name)
+            newer = read.is_newer(connection, processor)
+        if made != [(write.declaration_digest(processor),)] and not newer:
+            raise StoreUnusable(
+                f"{self.place.label} does not have the tables of {processor.name!r} as this "
+                "version declares them; `session-pipeline run` makes them"
+            )
+
     def commit(
         self, processor: Processor, batch: Batch, run_id: str | None = None
     ) -> frozenset[str]:
@@ -308,13 +332,18 @@ def _derived(what: str) -> Generator[None]:
         raise ContractError(f"{what} cannot be refreshed ({type(error).__name__})") from None
 
 
-def open_store(settings: Settings) -> Store:
-    """The store of the settings; nothing is opened yet."""
+def open_store(settings: Settings, *, looking: bool = False) -> Store:
+    """The store of the settings; nothing is opened yet.
+
+    Args:
+        looking: only look: needs no right to write, and makes nothing.
+    """
     file = DuckDBFile(
         settings.database,
         settings.lock_timeout,
         settings.database_memory_mb,
         settings.database_threads,
         settings.create_database_folder,
+        looking,
     )
     return Store(file)

@@ -20,6 +20,18 @@ class Place(Protocol):
     def label(self) -> str:
         """What messages call it; holds no secret."""
 
+    @property
+    def looking(self) -> bool:
+        """Whether it is only looked at: nothing is written, and what is missing is empty."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is nothing yet.
+
+        Raises:
+            StoreUnusable: it is not possible to say.
+        """
+
     def beside(self, name: str) -> Path:
         """Where a file of this machine lies that belongs to this database and to no other."""
 

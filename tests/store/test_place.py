@@ -39,6 +39,8 @@ class InMemory:
 
     folder: Path
     label: str = "what is in memory"
+    looking: bool = False
+    missing: bool = False
     database: duckdb.DuckDBPyConnection = field(default_factory=_database)
     locks: tuple[threading.Lock, ...] = field(
         default_factory=lambda: (threading.Lock(), threading.Lock())

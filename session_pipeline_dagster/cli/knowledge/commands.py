@@ -152,7 +152,7 @@ def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
 
 
 def _read(context: Context) -> Knowledge:
-    return read(open_store(context.settings))
+    return read(open_store(context.settings, looking=True))
 
 
 def _write(context: Context, decide: Compute) -> None:

@@ -45,6 +45,7 @@ class DuckDBFile:
     Attributes:
         lock_timeout: how long to wait for another process.
         create_folder: whether a folder that is missing is made; the file always is.
+        looking: nothing is written, locked for others or made; what is not there is empty.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class DuckDBFile:
     memory_mb: int = 128
     threads: int = 1
     create_folder: bool = False
+    looking: bool = False
 
     @property
     def label(self) -> str:
@@ -65,7 +67,8 @@ class DuckDBFile:
     @contextmanager
     def connect(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A short connection, closed whatever happens; see `Place.connect`."""
-        self._check_folder()
+        if not self.looking:
+            self._check_folder()
         connection = _patiently(self._open, self.lock_timeout if timeout is None else timeout)
         try:
             yield connection
@@ -77,7 +80,21 @@ class DuckDBFile:
 
     def writing(self) -> AbstractContextManager[object]:
         """One thread at a time; of other processes, each connection keeps them out."""
+        if self.looking and not self.missing:
+            raise StoreUnusable(
+                f"{self.path} does not have the tables of this version, and is only looked at; "
+                "`session-pipeline run` makes them"
+            )
         return _ONE_WRITER
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no database yet."""
+        try:
+            return is_missing(self.path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise unusable(self.path, reason, duckdb.__version__) from error
 
     @contextmanager
     def exclusive(self, what: str) -> Generator[None]:
@@ -146,6 +163,11 @@ class DuckDBFile:
             "lock_configuration": True,
         }
         try:
+            if self.looking:
+                there = not is_missing(self.path)
+                return duckdb.connect(
+                    str(self.path) if there else ":memory:", read_only=there, config=config
+                )
             if is_missing(self.path) and not create(self.path, config):
                 raise busy(self.path, "another process is making it")
             return duckdb.connect(str(self.path), config=config)
