@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 from rich.console import Console
@@ -12,7 +12,7 @@ from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.tables import new_console
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
-from session_pipeline_dagster.health.rules import processors_loaded
+from session_pipeline_dagster.health.rules import database_held, processors_loaded
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.store.database import open_store
 
@@ -24,15 +24,21 @@ _STYLES = {
 }
 
 
-def exit_code(found: Checkup, plugins: Sequence[Finding]) -> int:
+_PLACES = {"processors_loaded": "plugins", "database_held": "database"}
+"""Where in the document a finding stands that is of no processor."""
+_PATIENCE = timedelta(seconds=1)
+"""A commit holds the database for less, as a rule."""
+
+
+def exit_code(found: Checkup, general: Sequence[Finding]) -> int:
     """0 for ok and info, 1 with a warning, 2 where it was not possible to look."""
-    return {"ok": 0, "degraded": 1, "unknown": 2}[headline(_statuses(_all(found, plugins)))]
+    return {"ok": 0, "degraded": 1, "unknown": 2}[headline(_statuses(_all(found, general)))]
 
 
-def print_health(found: Checkup, plugins: Sequence[Finding]) -> None:
+def print_health(found: Checkup, general: Sequence[Finding]) -> None:
     """The headline, then a line for every finding."""
     console = new_console()
-    console.print(headline(_statuses(_all(found, plugins))))
+    console.print(headline(_statuses(_all(found, general))))
     for name, findings in found.findings.items():
         causes = {finding.detail for finding in findings}
         if len(causes) == 1 and worst(_statuses(findings)) is Status.UNKNOWN:
@@ -43,7 +49,7 @@ def print_health(found: Checkup, plugins: Sequence[Finding]) -> None:
             if finding.reason:
                 reason = printable(f"         reason: {finding.reason}")
                 console.print(reason, soft_wrap=True)
-    for finding in plugins:
+    for finding in general:
         _say(console, finding.status, finding.check, finding.detail)
 
 
@@ -52,18 +58,17 @@ def _say(console: Console, status: Status, what: str, detail: str) -> None:
     console.print(text, soft_wrap=True)
 
 
-def health_json(found: Checkup, plugins: Sequence[Finding]) -> str:
+def health_json(found: Checkup, general: Sequence[Finding]) -> str:
     """The document that monitoring reads; its shape is in docs/operations.md."""
-    everything = _all(found, plugins)
+    everything = _all(found, general)
     service: dict[str, object] = {
         "status": worst(_statuses(everything)),
-        "detail": _detail(found, plugins),
+        "detail": _detail(found, general),
         "session_files": found.session_files,
         **_numbers([f for findings in found.findings.values() for f in findings]),
         "processors": {name: _processor(findings) for name, findings in found.findings.items()},
     }
-    if plugins:
-        service["plugins"] = {finding.check: _finding(finding) for finding in plugins}
+    service |= {_PLACES[f.check]: {f.check: _finding(f)} for f in general}
     document = {
         "status": headline(_statuses(everything)),
         "services": {"session_pipeline": service},
@@ -110,15 +115,15 @@ def _numbers(findings: Sequence[Finding]) -> dict[str, object]:
     return found
 
 
-def _detail(found: Checkup, plugins: Sequence[Finding]) -> str:
+def _detail(found: Checkup, general: Sequence[Finding]) -> str:
     """What the worst findings say, each with its processor."""
-    status = worst(_statuses(_all(found, plugins)))
+    status = worst(_statuses(_all(found, general)))
     said = [
         f"{name}: {detail}"
         for name, findings in found.findings.items()
         for detail in _details(findings, status)
     ]
-    return "; ".join(said if status is Status.OK else [*said, *_details(plugins, status)])
+    return "; ".join(said if status is Status.OK else [*said, *_details(general, status)])
 
 
 def _details(findings: Sequence[Finding], status: Status) -> list[str]:
@@ -127,8 +132,8 @@ def _details(findings: Sequence[Finding], status: Status) -> list[str]:
     return said[:1] if status is Status.OK else said
 
 
-def _all(found: Checkup, plugins: Sequence[Finding]) -> list[Finding]:
-    return [*(f for findings in found.findings.values() for f in findings), *plugins]
+def _all(found: Checkup, general: Sequence[Finding]) -> list[Finding]:
+    return [*(f for findings in found.findings.values() for f in findings), *general]
 
 
 def _statuses(findings: Sequence[Finding]) -> list[Status]:
@@ -145,9 +150,12 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     store = open_store(settings, looking=True)
     found = examine(chosen, context.source, store, settings, datetime.now(UTC))
     # Who asks for some processors does not ask for those that could not be loaded.
-    plugins = [processors_loaded(context.registry)] if not processor else []
+    general = [processors_loaded(context.registry)] if not processor else []
+    # Who writes has been waited for, and is named by every check.
+    if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
+        general.append(database_held(holder))
     if as_json:
-        click.echo(health_json(found, plugins))
+        click.echo(health_json(found, general))
     else:
-        print_health(found, plugins)
-    return exit_code(found, plugins)
+        print_health(found, general)
+    return exit_code(found, general)

@@ -271,6 +271,17 @@ def vanished_files(s: Snapshot, limits: Limits) -> Finding:
     return Finding("vanished_files", Status.WARNING, detail, numbers)
 
 
+def database_held(holder: int) -> Finding:
+    """Says who has the database open, be it to read: nothing is processed meanwhile.
+
+    Args:
+        holder: the process; 0 = one that has no id here.
+    """
+    who = f"process {holder}" if holder else "another process"
+    detail = f"the database is held by {who}; runs wait until it is closed there"
+    return Finding("database_held", Status.INFO, detail, {"holder": holder})
+
+
 def processors_loaded(registry: Registry) -> Finding:
     """Warns when an installed plugin could not be loaded."""
     failed = registry.failed

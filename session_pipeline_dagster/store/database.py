@@ -67,6 +67,10 @@ class Store:
         """Where a file lies that belongs to this database; see `Place.beside`."""
         return self.place.beside(name)
 
+    def holder(self, patience: timedelta) -> int | None:
+        """Who keeps everyone from writing; see `Place.holder`."""
+        return self.place.holder(patience)
+
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """All of it, or nothing: a connection that closes without a commit has written nothing."""

@@ -64,6 +64,10 @@ class Place(Protocol):
             StoreBusy: one is still being made after the timeout that is set.
         """
 
+    def holder(self, patience: timedelta) -> int | None:
+        """The process that keeps everyone from writing for longer than that; 0 = one without an
+        id here; None = nobody. For a process that only looks."""
+
     def keep_copy(self, version: int) -> None:
         """Keep what there is before its schema is brought up from this version.
 

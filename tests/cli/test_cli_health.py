@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,3 +96,31 @@ def test_a_plugin_that_did_not_load_is_degraded_unless_others_are_asked_for(cli:
     assert answer.returncode == 1
     assert "warning  processors_loaded: not loaded: broken" in answer.stdout
     assert cli.on(EXAMPLES, "health", "--processor", "usage").returncode == 0
+
+
+@pytest.mark.parametrize("how", ["look", "write"])
+def test_who_keeps_runs_from_writing_is_named(cli: Cli, how: str) -> None:
+    """One that reads holds them up as one that writes, though it hides nothing from a look."""
+    cli.on(EXAMPLES, "run")
+    code = (
+        "import sys, duckdb; c = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'look');"
+        "print(flush=True); input()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", code, cli.database, how], stdin=pipe, stdout=pipe
+    ) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        wait = {"SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS": "0.3"}
+        answer = cli.on(EXAMPLES, "health", **wait)
+        document = cli.json(EXAMPLES, "health", **wait)
+        holder.communicate(b"\n")
+    assert f"held by process {holder.pid}" in answer.stdout
+    assert str(holder.pid) in json.dumps(document)
+    assert answer.returncode == {"look": 0, "write": 2}[how]
+    if how == "look":
+        service = document["services"]["session_pipeline"]
+        assert service["database"]["database_held"]["holder"] == holder.pid
+        assert service["processors"]["usage"]["status"] == "ok"
+    assert "held" not in cli.on(EXAMPLES, "health").stdout

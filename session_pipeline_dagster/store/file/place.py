@@ -18,9 +18,10 @@ import duckdb
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
-from session_pipeline_dagster.store.file.locks import locked
+from session_pipeline_dagster.store.file.locks import holder, locked
 
 _LONGEST_PAUSE = 0.5
+_GLANCE = 0.05
 _BROKEN = (
     duckdb.IOException,
     duckdb.InternalException,
@@ -132,6 +133,18 @@ class DuckDBFile:
                     f"up, but {target.name} cannot be written beside it; make room there"
                 )
             partly.replace(target)
+
+    def holder(self, patience: timedelta) -> int | None:
+        """Whose lock on the file lasts; see `Place.holder`."""
+        give_up = time.monotonic() + patience.total_seconds()
+        while True:
+            try:
+                found = holder(self.path)
+            except OSError:
+                return None
+            if found is None or time.monotonic() >= give_up:
+                return found
+            time.sleep(_GLANCE)
 
     def _check_folder(self) -> None:
         folder = self.path.parent
