@@ -9,11 +9,15 @@ BIN := .venv/bin
 STAMP := .venv/.runs
 TOOLS := .venv/.installed
 
-# Without a setting of yours, `dev` and `run` show the examples.
-SHOW_EXAMPLES = if [ -z "$$SESSION_DATA_DIR$$DATA_DIR" ]; then \
-	export SESSION_DATA_DIR=examples/sessions; \
-	echo 'Showing the made-up sessions in examples/. For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'; \
-	fi
+# Which sessions `dev` and `run` show: those of your settings, else those of last time, else the
+# examples. It is written down, so that .venv/bin/session-pipeline finds the same.
+PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE
+SHOW = mkdir -p var; given=$$(for name in $(PLACES); do \
+	eval "value=\$$$$name"; [ -z "$$value" ] || printf '%s=%s\n' "$$name" "$$value"; done); \
+	if [ -n "$$given" ]; then printf '%s\n' "$$given" > var/make.env; \
+	elif [ ! -s var/make.env ]; then echo SESSION_DATA_DIR=examples/sessions > var/make.env; fi; \
+	grep -qx SESSION_DATA_DIR=examples/sessions var/make.env && \
+	echo 'Showing the made-up sessions in examples/. For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'
 
 # Else Dagster's daemon would go on without its web server, beside the one that has the port.
 FREE = import socket, sys; s = socket.socket(); \
@@ -47,13 +51,13 @@ $(TOOLS): $(STAMP)
 dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
 	@$(BIN)/python -c '$(FREE)' $(PORT) 2>/dev/null || { \
 	echo 'Port $(PORT) is taken, perhaps by another make dev, or is none. Choose one: PORT=3001 make dev' >&2; exit 1; }
-	@mkdir -p var && $(SHOW_EXAMPLES); \
+	@$(SHOW); \
 	unset DAGSTER_HOME; \
 	echo 'Dagster: http://127.0.0.1:$(PORT)'; \
 	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 run: $(STAMP) ## process once, here, and print what was found
-	@mkdir -p var && $(SHOW_EXAMPLES); \
+	@$(SHOW); \
 	exec $(BIN)/session-pipeline run
 
 check: lint ## lint and the fast tests, in about two minutes

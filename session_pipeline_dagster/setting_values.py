@@ -36,6 +36,18 @@ def text(env: Mapping[str, str], name: str) -> str | None:
     return value
 
 
+def remembered(file: Path) -> dict[str, str]:
+    """The variables in a file of `NAME=value` lines; none where there is no such file."""
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read ({error}); delete it") from None
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {name.strip(): value for name, equals, value in pairs if equals and value}
+
+
 def shared(env: Mapping[str, str], name: str) -> str | None:
     """A variable of other programs too; empty is as good as not set."""
     return env.get(name) or None

@@ -14,6 +14,11 @@ from session_pipeline_dagster.errors import SettingsError
 
 _MOST_DAYS = 36_500
 _ROOTS = "SESSION_DATA_DIR or --sessions"
+MADE = Path("var/make.env")
+"""What `make run` and `make dev` write, in the folder they work in."""
+_SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
+PLACES = (*_SESSIONS, "SESSION_PIPELINE_DATABASE")
+"""Which sessions it is about, and where their rows are."""
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -177,13 +182,22 @@ class Settings:
         return self.max_files.get(processor, self.max_files_per_run)
 
 
-def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def read_settings(
+    environ: Mapping[str, str] | None = None, *, made: Path | None = MADE
+) -> Settings:
     """Settings from the environment, defaults where a variable is not set.
+
+    Args:
+        made: the file in which make keeps which sessions it showed; it counts where none of its
+            variables is set.
 
     Raises:
         SettingsError: a value cannot be used; the message names the variable and what it takes.
     """
     env = os.environ if environ is None else environ
+    if environ is None and made and not any(name in env for name in PLACES):
+        found = values.remembered(made)
+        env = {**env, **{name: found[name] for name in PLACES if name in found}}
     usage = values.seconds(env, "SCHEDULER_USAGE_PROCESSOR_INTERVAL")
     verification = values.seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
     given = {"usage": usage, "verification": verification}

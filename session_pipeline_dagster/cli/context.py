@@ -63,7 +63,8 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
 
 
 def _context(sessions: Sequence[str], layout: str | None, database: str | None) -> Context:
-    settings = read_settings()
+    # Of sessions that are named here, what make showed says nothing.
+    settings = read_settings(made=None) if sessions else read_settings()
     if sessions:
         settings = replace(settings, roots=_roots(sessions))
     if layout is not None:

@@ -1,7 +1,7 @@
 """How the program ends: its exit code, with one line for people and one document for scripts.
 
-0: done. 1: done, but for a file, a plugin or the browser. 2: it could not work. 141: whoever read
-the output has gone, which is no error. Every command ends here, whatever it raises.
+0: done. 1: done, but for a file, a plugin or the browser. 2: it could not work. That whoever read
+the output has gone is no error. Every command ends here, whatever it raises.
 """
 
 import io
@@ -19,7 +19,6 @@ from session_pipeline_dagster.errors import PipelineError, where
 from session_pipeline_dagster.names import printable
 
 COULD_NOT = 2
-_NOBODY_READS = 141
 _INTERRUPTED = 130
 
 
@@ -38,7 +37,7 @@ def ended(work: Callable[[], object], *, as_json: bool) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        code = _NOBODY_READS
+        code = 0
     except OSError as error:
         _complain(f"session-pipeline: the output cannot be written ({error.strerror})")
         code = COULD_NOT

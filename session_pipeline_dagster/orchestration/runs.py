@@ -54,3 +54,9 @@ def in_flight(instance: dg.DagsterInstance, processor: Processor, names: Names) 
         if belongs(run, processor, names) and not reports_of(run, processor, names):
             return run.run_id
     return None
+
+
+def is_new(instance: dg.DagsterInstance, processor: Processor, names: Names) -> bool:
+    """Whether this Dagster has never run the processor, so that its catalog knows of no row."""
+    tags = names.tags(processor.name)
+    return not instance.get_runs_count(dg.RunsFilter(tags=tags))

@@ -16,7 +16,7 @@ from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
-from session_pipeline_dagster.orchestration.runs import in_flight
+from session_pipeline_dagster.orchestration.runs import in_flight, is_new
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
 from session_pipeline_dagster.passes.plan import (
@@ -96,6 +96,13 @@ def processor_sensor(
             day = clamp_day(now.date(), settings.start_date, now.date())
             request = _range_request(day, day, names.tags(processor.name))
             return dg.SensorResult(run_requests=[request], cursor=cursor)
+        there = [file for file in scan.files if file.key in known.states]
+        if there and is_new(context.instance, processor, names):
+            # Processed through another door, say `make run`: one run shows in the catalog what is
+            # there.
+            ranges = _ranges(there, outlook, known, source, settings)
+            requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
         return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
 
     return sensor

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from places import ROOT
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
+from session_pipeline_dagster.orchestration.names import PLAIN
 from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.passes.options import Options
@@ -45,7 +47,16 @@ def usage() -> Processor:
 def instance() -> Iterator[dg.DagsterInstance]:
     # A local one: pools live in its storage.
     with dg.DagsterInstance.local_temp() as found:
+        ran(found)
         yield found
+
+
+def ran(instance: dg.DagsterInstance) -> None:
+    """A run of usage that has ended: without one, the first tick shows what is there already."""
+    run_id, tags = str(uuid.uuid4()), PLAIN.tags("usage")
+    instance.add_run(
+        dg.DagsterRun("usage_job", run_id, status=dg.DagsterRunStatus.SUCCESS, tags=tags)
+    )
 
 
 @pytest.fixture
@@ -90,6 +101,19 @@ def test_new_files_are_asked_for_in_one_range_over_a_gap_of_days(tick: Tick) -> 
 def test_nothing_is_asked_for_when_every_file_is_current(tick, settings, usage) -> None:
     process(settings, usage)
     assert "17 files are current" in reason(tick())
+
+
+def test_what_another_door_processed_is_shown_by_one_first_run(settings, usage) -> None:
+    """After `make run` nothing is pending, and no asset would ever say what it holds."""
+    process(settings, usage)
+    with dg.DagsterInstance.local_temp() as fresh:
+        context = dg.build_sensor_context(instance=fresh)
+        assert requested(processor_sensor(usage, settings)(context)) == [
+            ("2026-05-04", "2026-05-14")
+        ]
+        ran(fresh)
+        context = dg.build_sensor_context(instance=fresh)
+        assert "17 files are current" in reason(processor_sensor(usage, settings)(context))
 
 
 def test_only_the_day_of_a_changed_file_is_asked_for(tick, settings, usage) -> None:
