@@ -3,6 +3,7 @@
 PipelineError
 ├── SettingsError       change the setting that the message names, start again
 ├── SourceUnavailable   session files cannot be looked at: mount or create the root, try again
+│   └── WrongLayout     a root is laid out otherwise: say so, or force it
 ├── StoreError
 │   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
 │   └── StoreUnusable   the database cannot be opened as it is: do what the message says
@@ -40,6 +41,12 @@ class SourceUnavailable(PipelineError):
     """A root of session files is missing or not a directory. Not the same as "no files"."""
 
     hint = "Mount or create the root, or set SESSION_DATA_DIR."
+
+
+class WrongLayout(SourceUnavailable):
+    """Below a root is not what its layout says; the message has the command that is right."""
+
+    hint = "Use the command that the message gives, or --force-layout."
 
 
 class StoreError(PipelineError):

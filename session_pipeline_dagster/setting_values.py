@@ -66,6 +66,14 @@ def whole(env: Mapping[str, str], name: str, default: int, most: int | None = No
     return int(value)
 
 
+def flag(env: Mapping[str, str], name: str) -> bool:
+    """1 or 0."""
+    value = text(env, name)
+    if value not in (None, "0", "1"):
+        raise SettingsError(f"{name} is {value!r}; it takes 1 or 0")
+    return value == "1"
+
+
 def percent(env: Mapping[str, str], name: str, default: float) -> float:
     """A number from 0 to 100."""
     value = text(env, name)

@@ -126,6 +126,7 @@ class Settings:
 
     roots: tuple[Root, ...] = (Root(Path("var/user_sessions")),)  # SESSION_DATA_DIR
     layout: Layout = Layout.USERS  # SESSION_LAYOUT
+    force_layout: bool = False  # SESSION_PIPELINE_FORCE_LAYOUT
     user: str = "me"  # SESSION_USER
     database: Path = Path("var/session_pipeline.duckdb")  # SESSION_PIPELINE_DATABASE
     create_database_folder: bool = True
@@ -206,6 +207,7 @@ def read_settings(
     return Settings(
         roots=parse_roots(_roots_text(env)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
+        force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
         user=values.text(env, "SESSION_USER") or _os_user(env),
         database=values.path(
             values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database),

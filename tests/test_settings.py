@@ -26,6 +26,7 @@ SET = [
     ("SESSION_DATA_DIR", "/data", lambda s: s.roots, (Root(Path("/data")),)),
     ("DATA_DIR", "/srv", lambda s: s.roots, (Root(Path("/srv/user_sessions")),)),
     ("SESSION_LAYOUT", "projects", lambda s: s.layout, Layout.PROJECTS),
+    ("SESSION_PIPELINE_FORCE_LAYOUT", "1", lambda s: s.force_layout, True),
     ("SESSION_USER", "carol", lambda s: s.user, "carol"),
     ("SESSION_PIPELINE_DATABASE", "/x/y.duckdb", lambda s: s.database, Path("/x/y.duckdb")),
     ("SESSION_PIPELINE_REPORT_DIR", "/srv/www", lambda s: s.reports, Path("/srv/www")),

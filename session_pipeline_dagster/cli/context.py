@@ -21,7 +21,8 @@ from session_pipeline_dagster.settings import (
     parse_root,
     read_settings,
 )
-from session_pipeline_dagster.sources.local import LocalSource, open_source
+from session_pipeline_dagster.sources.layout import open_checked
+from session_pipeline_dagster.sources.local import LocalSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Context:
     @property
     def source(self) -> LocalSource:
         """The session files of the settings."""
-        return open_source(self.settings)
+        return open_checked(self.settings)
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""
@@ -52,12 +53,20 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
 
     @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
     @click.option("--layout", type=str, help="users or projects: what the first folder says.")
+    @click.option("--force-layout", is_flag=True, help="Take a root whose layout looks wrong.")
     @click.option("--database", metavar="FILE", help="The DuckDB file.")
     @wraps(command)
     def run(
-        sessions: tuple[str, ...], layout: str | None, database: str | None, **given: Any
+        sessions: tuple[str, ...],
+        layout: str | None,
+        force_layout: bool,
+        database: str | None,
+        **given: Any,
     ) -> None:
-        sys.exit(command(_context(sessions, layout, database), **given))
+        context = _context(sessions, layout, database)
+        if force_layout:
+            context = replace(context, settings=replace(context.settings, force_layout=True))
+        sys.exit(command(context, **given))
 
     return run
 

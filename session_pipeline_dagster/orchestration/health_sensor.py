@@ -16,7 +16,7 @@ from session_pipeline_dagster.orchestration.checks import evaluation, health_ass
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.store.database import open_store
 
 SAY_AGAIN = timedelta(hours=1)
@@ -53,7 +53,7 @@ def health_sensor(
     registry: Registry, settings: Settings, names: Names = PLAIN
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
-    source, store = open_source(settings), open_store(settings)
+    source, store = open_checked(settings), open_store(settings)
 
     @dg.sensor(
         name=names.other("health_sensor"),

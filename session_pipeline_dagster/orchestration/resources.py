@@ -16,6 +16,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
+from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
 
@@ -29,6 +30,7 @@ class SessionsResource(dg.ConfigurableResource):
     roots: dict[str, str] = Field(description="Name -> folder; the unnamed root's name is empty.")
     layout: str = Field("users", description="users or projects: what the first folder says.")
     user: str = Field("me", description="Whose sessions they are in the projects layout.")
+    force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")
     unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
 
@@ -36,7 +38,14 @@ class SessionsResource(dg.ConfigurableResource):
         """The session files."""
         roots = tuple(Root(Path(path), name or None) for name, path in self.roots.items())
         limits = Limits(self.line_bytes, self.unpacked_bytes)
-        return LocalSource(roots, Layout(self.layout), self.user, limits)
+        settings = Settings(
+            roots=roots,
+            layout=Layout(self.layout),
+            force_layout=self.force_layout,
+            user=self.user,
+            limits=limits,
+        )
+        return open_checked(settings)
 
 
 class StoreResource(DuckDBResource):
@@ -99,6 +108,7 @@ def resources(settings: Settings, names: Names = PLAIN) -> dict[str, dg.Configur
         names.sessions: SessionsResource(
             roots={root.name or "": str(root.path) for root in settings.roots},
             layout=settings.layout.value,
+            force_layout=settings.force_layout,
             user=settings.user,
             line_bytes=settings.limits.line,
             unpacked_bytes=settings.limits.unpacked,

@@ -31,7 +31,7 @@ from session_pipeline_dagster.passes.plan import (
 from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
-from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.states import Known
 
@@ -46,7 +46,7 @@ def processor_sensor(
 ) -> dg.SensorDefinition:
     """Asks for a run of the processor when files are due."""
     cadence = settings.cadence(processor.name, processor.cadence)
-    source, store = open_source(settings), open_store(settings)
+    source, store = open_checked(settings), open_store(settings)
 
     @dg.sensor(
         name=names.sensor(processor.name),
@@ -174,7 +174,7 @@ def session_files_sensor(
     registry: Registry, settings: Settings, names: Names = PLAIN
 ) -> dg.SensorDefinition:
     """Observes the session files; an event when something changed, and once an hour."""
-    source, store = open_source(settings), open_store(settings)
+    source, store = open_checked(settings), open_store(settings)
     plugins = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
 
     @dg.sensor(
