@@ -93,6 +93,8 @@ def _finding(finding: Finding) -> dict[str, object]:
         found["stuck_file"] = finding.stuck_file
     if finding.reason:
         found["reason"] = finding.reason
+    if finding.files:
+        found["files"] = [{"session": key, "lines": count} for key, count in finding.files]
     if finding.failures:
         found["failures"] = [
             {"session": f.session_file, "attempts": f.attempts, "error": f.error}

@@ -80,7 +80,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
     o = standing.outlook
     return {
         "files": o.files,
-        "pending": len(o.pending),
+        "pending": len(o.waiting),
         "oldest_pending_seconds": o.oldest_pending_seconds(now),
         "outdated": o.outdated,
         "deleted": standing.gone,
@@ -93,7 +93,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
                 "session": failure.session_file,
                 "attempts": failure.attempts,
                 "error": failure.error,
-                "next_attempt_at": failure.next_attempt_at,
+                "next_attempt_at": None if failure.quarantined_at else failure.next_attempt_at,
                 "quarantined_at": failure.quarantined_at,
             }
             for failure in standing.failures.values()

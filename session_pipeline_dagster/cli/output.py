@@ -43,16 +43,16 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
     where = ", ".join(str(root.path) for root in settings.roots)
     _line(console, f"Sessions: {where}")
     _line(console, f"Database: {settings.database}")
-    names = ("name", "files", "due", "processed", "same", "failed", "waiting", "MB", "s")
+    counts = ("files", "due", "processed", "same", "failed", "waiting", "given up", "MB", "s")
     rows = [
         (
             *(r.processor, r.session_files, r.scanned, r.processed, r.skipped, r.errors),
-            *(r.capped + r.backing_off + r.quarantined, round(r.bytes / 1e6, 1)),
-            round(r.seconds, 2),
+            *(r.capped + r.backing_off, r.quarantined),
+            *(round(r.bytes / 1e6, 1), round(r.seconds, 2)),
         )
         for r in reports
     ]
-    show_table(console, "Run", names, rows)
+    show_table(console, "Run", ("name", *counts), rows)
     for report in reports:
         if report.unreadable_lines:
             _line(
@@ -127,7 +127,7 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
         o = standing.outlook
         oldest = _age(o.oldest_pending_seconds(now)) if o.waiting else "-"
         counts = (len(o.suspect) + len(o.unsigned), len(o.backing_off), len(o.quarantined))
-        rows.append((standing.name, o.files, len(o.pending), oldest, *counts))
+        rows.append((standing.name, o.files, len(o.waiting), oldest, *counts))
     show_table(console, "Status", ("processor", *names), rows, right=names)
     for standing in found:
         if standing.outlook.outdated:

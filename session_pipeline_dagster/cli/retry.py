@@ -1,10 +1,16 @@
 """`session-pipeline retry`: forget failures, so that the files are tried again."""
 
+from collections.abc import Sequence
+
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
-from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.store.database import open_store
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.store.database import Store, open_store
+
+_MANY = 10
 
 
 @click.command("retry")
@@ -18,12 +24,35 @@ def command(
     """Try failed files again at the next run: KEY..., or --all-quarantined."""
     if bool(keys) == all_quarantined:
         raise SettingsError("retry takes either KEY... or --all-quarantined")
-    store = open_store(context.settings)
+    store, chosen = open_store(context.settings), context.processors(processor)
+    wanted = None if all_quarantined else _meant(store, chosen, keys)
     released = 0
-    for chosen in context.processors(processor):
-        for key in store.release(chosen.name, None if all_quarantined else keys):
-            say(f"{chosen.name}: {key} will be tried again")
+    for each in chosen:
+        for key in store.release(each.name, wanted):
+            say(f"{each.name}: {key} will be tried again")
             released += 1
     if not released:
         say("no failed file of that name" if keys else "no file is quarantined")
     return 0
+
+
+def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str]) -> list[str]:
+    """The keys as they are stored; one may be given as it was shown.
+
+    Raises:
+        ContractError: no file is known by one of them; nothing is released.
+    """
+    failed: set[str] = set()
+    there: set[str] = set()
+    for processor in chosen:
+        known = store.known(processor)
+        failed |= known.failures.keys()
+        there |= known.states.keys()
+    shown: dict[str, list[str]] = {}
+    for key in failed:
+        shown.setdefault(printable(key), []).append(key)
+    found = {key: [key] if key in failed | there else shown.get(key, []) for key in keys}
+    if unknown := [key for key, meant in found.items() if not meant]:
+        listed = ", ".join(sorted(failed)[:_MANY]) or "nothing"
+        raise ContractError(f"no session file {', '.join(unknown)} is known; what failed: {listed}")
+    return [key for meant in found.values() for key in meant]

@@ -40,6 +40,7 @@ class Finding:
         stuck_file: the key of the file that is stuck, if the rule is about one.
         reason: why it is stuck, in the processor's own words.
         failures: the files that failed, newest first, if the rule is about them.
+        files: the worst files and how many of their lines it is, if the rule is about lines.
     """
 
     check: str
@@ -49,6 +50,7 @@ class Finding:
     stuck_file: str | None = None
     reason: str | None = None
     failures: Sequence[Failure] = ()
+    files: Sequence[tuple[str, int]] = ()
 
     @property
     def news(self) -> str:
@@ -148,7 +150,7 @@ def snapshot(
 ) -> Snapshot:
     """A snapshot from a scan and what the store knows."""
     states = _by_key(states, files)
-    at = now.timestamp()
+    at, keys = now.timestamp(), {file.key for file in files}
     # A time in the future is of a clock that was wrong, and would hide everything until then.
     soon = (at + _SKEW) * 1e6
     done = [r.processed_us for r in states.values() if r.processed_us and r.processed_us <= soon]
@@ -160,7 +162,9 @@ def snapshot(
         min(max(done) / 1e6, at) if done else None,
         _newest_processed(files, states, version),
         failures,
-        lines,
+        # A file that is gone since the last pass is not marked yet; one of an absolute path was
+        # imported, and has no key to look for.
+        lines.without(lambda key: not key.startswith("/") and key not in keys),
         sum(state.gone for state in states.values()),
         _vanished(files, states),
         suffix,

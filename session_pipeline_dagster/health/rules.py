@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
 from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, Status
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.plan import Outlook, oldest_seconds
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure
@@ -21,6 +22,8 @@ _PLAIN = re.compile(r"[\w/.][\w/.-]*")
 """Keys that YAML reads as they are, in a list."""
 _LATE_SHARE = 0.1
 _FEWEST_LINES = 100
+_WORST = 10
+_NEARLY_ALL, _NEARLY_NONE = 99.9, 0.001
 _MANY_VANISHED = 5
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -74,7 +77,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
     numbers = {
         "lag_seconds": round(lag, 1),
         "session_files": o.files,
-        "pending": len(o.pending),
+        "pending": len(o.waiting),
         "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
 
@@ -94,26 +97,28 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             last = f"nothing was processed since {_clock(s.processed)}"
         return say(
             Status.WARNING,
-            f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}, {len(missed)} "
-            f"for too long (the oldest, {_oldest_key(missed)}, for {_span(_oldest(s, missed))}); "
-            f"{last}. Stage: processing. See whether `{s.sensor}` is on and what the last run "
-            f"of `{s.job}` says, or launch `{s.job}`",
+            f"{_standing(o)}{_failed(o)}, {len(missed)} for too long (the oldest, "
+            f"{_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. Stage: processing. "
+            f"See whether `{s.sensor}` is on and what the last run of `{s.job}` says, or launch "
+            f"`{s.job}`",
         )
     if o.newer:
         return say(
             Status.WARNING,
-            f"{len(o.pending)} of {o.files} session files are pending; {o.newer} of all have rows "
+            f"{_standing(o)}; {o.newer} of all have rows "
             f"of a newer version of `{s.processor}`, which are left as they are. This installation "
             "is older: upgrade it",
         )
-    if not o.pending:
+    if not o.waiting:
+        if o.quarantined:
+            done = f"{o.files - len(o.quarantined)} of {o.files} session files are processed"
+            return say(Status.OK, f"{done}{_failed(o)}{_unread(o)}")
         return say(Status.OK, f"all {o.files} session files are processed{_unread(o)}")
     when = "not yet" if s.processed is None else _clock(s.processed)
-    oldest = f", the oldest for {_span(_oldest(s, o.waiting))}" if o.waiting else ""
+    oldest = f", the oldest for {_span(_oldest(s, o.waiting))}"
     return say(
         Status.OK,
-        f"{len(o.pending)} of {o.files} session files are pending{_failed(o)}{oldest}; last "
-        f"processed: {when}",
+        f"{_standing(o)}{_failed(o)}{oldest}; last processed: {when}",
     )
 
 
@@ -123,7 +128,7 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
     late = _older(s, o.pending, limits.stuck_grace)
     numbers = {
         "backlog": len(late),
-        "pending": len(o.pending),
+        "pending": len(o.waiting),
         "session_files": o.files,
         "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
@@ -152,7 +157,7 @@ def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
     failure = s.failures.get(key)
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     detail = (
-        f"{key}{more} is being skipped: pending for {_span(age)} while newer files were "
+        f"{key}{more} is being skipped: not processed for {_span(age)} while newer files were "
         f"processed. Stage: processing. {_why(failure, key, s)}"
     )
     reason = failure.error if failure else None
@@ -167,14 +172,32 @@ def _why(failure: Failure | None, key: str, s: Snapshot) -> str:
         return f"{what}, and was given up; {_release(key, s)}"
     if failure.next_attempt_at:
         what += f"; next attempt {_clock(failure.next_attempt_at.timestamp())}"
-    return f"{what}. `session-pipeline retry {shlex.quote(key)}` tries at once"
+    return f"{what}. `session-pipeline retry {as_word(key)}` tries at once"
 
 
 def _release(key: str, s: Snapshot) -> str:
     # People paste these, and a file's name is somebody else's choice.
-    command = f"`session-pipeline retry {shlex.quote(key)} --processor {s.processor}`"
+    command = f"`session-pipeline retry {as_word(key)} --processor {s.processor}`"
     config = key if _PLAIN.fullmatch(key) else json.dumps(key)
     return f"{command}, or `{s.job}` with the config `retry: [{config}]`, releases it"
+
+
+def as_word(text: str) -> str:
+    """The text as one word of a shell, of characters that show themselves: what cannot be printed
+    is written as its bytes, `$'\\x1b'`."""
+    if printable(text) == text:
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character == "\n":
+        return "\\n"
+    if printable(character) == character and character != "\ufffd":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def quarantine(s: Snapshot) -> Finding:
@@ -206,45 +229,60 @@ def _attempts(failure: Failure) -> str:
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately could not be read."""
-    return _share(
-        "unreadable_lines",
-        s.lines.unreadable,
-        s.lines.lines,
-        limits.unreadable_share,
-        limits.window,
-        "could not be read and were left out",
-    )
+    files = [(file.session_file, file.unreadable) for file in s.lines.odd]
+    what = "could not be read and were left out"
+    count, limit = s.lines.unreadable, limits.unreadable_share
+    return _share("unreadable_lines", count, s.lines.lines, limit, limits.window, what, files)
 
 
 def unknown_record_types(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately are of types this version does not know."""
-    return _share(
-        "unknown_record_types",
-        s.lines.unknown,
-        s.lines.lines,
-        limits.unknown_share,
-        limits.window,
-        "are of a type that this version does not know",
-    )
+    files = [(file.session_file, file.unknown) for file in s.lines.odd]
+    what = "are of a type that this version does not know"
+    count, limit = s.lines.unknown, limits.unknown_share
+    return _share("unknown_record_types", count, s.lines.lines, limit, limits.window, what, files)
 
 
 def _share(
-    check: str, count: int, lines: int, limit: float, window: timedelta, what: str
+    check: str,
+    count: int,
+    lines: int,
+    limit: float,
+    window: timedelta,
+    what: str,
+    files: Iterable[tuple[str, int]],
 ) -> Finding:
     share = count / lines if lines else 0.0
     numbers = {check: count, "lines": lines, "share_percent": round(100 * share, 3)}
+    odd = sorted((file for file in files if file[1]), key=lambda file: (-file[1], file[0]))
     detail = (
         f"{count:,} of {lines:,} lines of files written in the last {window.days} days {what} "
-        f"({100 * share:.2g} %, limit {100 * limit:g} %)"
+        f"({percent(count, lines)} %, limit {100 * limit:g} %)"
     )
     if share <= limit or lines < _FEWEST_LINES:
-        return Finding(check, Status.OK, detail, numbers)
+        named = f": {_most(odd, 1)}" if odd else ""
+        return Finding(check, Status.OK, detail + named, numbers, files=odd[:_WORST])
     detail += (
-        ". Stage: reading. Claude Code may write a newer format: upgrade session-pipeline-dagster. "
-        f"The column {'unreadable_lines' if check == 'unreadable_lines' else 'unknown_lines'} of "
-        "session_processor_state names the files"
+        f": {_most(odd, _WORST)}. Stage: reading. Claude Code may write a newer format: upgrade "
+        "session-pipeline-dagster"
     )
-    return Finding(check, Status.WARNING, detail, numbers)
+    return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST])
+
+
+def _most(odd: Sequence[tuple[str, int]], many: int) -> str:
+    """The worst files, and how many more there are."""
+    more = f" and {len(odd) - many:,} more files" if len(odd) > many else ""
+    return ", ".join(f"{key} ({count:,})" for key, count in odd[:many]) + more
+
+
+def percent(count: int, whole: int) -> str:
+    """A share in percent, two digits at least; 0 and 100 are of none and all alone."""
+    share = 100 * count / whole if whole else 0.0
+    if share >= _NEARLY_ALL and count < whole:
+        return f"over {_NEARLY_ALL}"
+    if 0 < share < _NEARLY_NONE:
+        return f"under {_NEARLY_NONE}"
+    return f"{share:.2g}" if share < 1 else f"{share:.3g}"
 
 
 def vanished_files(s: Snapshot, limits: Limits) -> Finding:
@@ -333,6 +371,13 @@ def _unread(o: Outlook) -> str:
     if not o.unread:
         return ""
     return f"; {o.unread} more are left out: no reader; `session-pipeline status` lists them"
+
+
+def _standing(o: Outlook) -> str:
+    """Files that were given up wait for nothing, but they are not processed either."""
+    if o.waiting or not o.quarantined:
+        return f"{len(o.waiting)} of {o.files} session files are pending"
+    return f"{len(o.quarantined)} of {o.files} session files are not processed"
 
 
 def _failed(o: Outlook) -> str:

@@ -15,7 +15,7 @@ from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table
+from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table, files_table
 from session_pipeline_dagster.orchestration.names import (
     PLAIN,
     PLUGINS_CHECK,
@@ -112,6 +112,8 @@ def _metadata(finding: Finding) -> Metadata:
         found["stuck_file"] = printable(finding.stuck_file)
     if finding.reason:
         found["reason"] = printable(finding.reason)
+    if finding.files:
+        found["files"] = files_table(finding.files)
     if finding.failures:
         found["failures"] = failures_table(finding.failures)
     return found

@@ -60,6 +60,13 @@ def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
     )
 
 
+def files_table(files: Sequence[tuple[str, int]]) -> dg.MetadataValue:
+    """Files, and how many of their lines it is."""
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"session": printable(key), "lines": count}) for key, count in files]
+    )
+
+
 def _next(failure: Failure) -> str:
     if failure.quarantined_at or not failure.next_attempt_at:
         return "given up"

@@ -200,7 +200,7 @@ def session_files_sensor(
             except StoreBusy as error:
                 return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
-            counts[f"{processor.name}_pending"] = len(outlook.pending)
+            counts[f"{processor.name}_pending"] = len(outlook.waiting)
             ages[f"{processor.name}_oldest_pending_seconds"] = round(
                 outlook.oldest_pending_seconds(now), 1
             )

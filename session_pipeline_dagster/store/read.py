@@ -13,6 +13,7 @@ from session_pipeline_dagster.store.states import (
     FileState,
     Known,
     LineCounts,
+    OddLines,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ _FAILURES = f"""SELECT session_file, attempts, error_class, error,
 _LINES = f"""SELECT least(coalesce(sum(lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unreadable_lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unknown_lines), 0), {2**63 - 1})::BIGINT FROM session_processor_state
-    WHERE processor_name = ? AND mtime_ns >= ?"""
+    WHERE processor_name = ? AND mtime_ns >= ? AND gone_at IS NULL"""
+_ODD = """SELECT session_file, lines, unreadable_lines, unknown_lines FROM session_processor_state
+    WHERE processor_name = ? AND mtime_ns >= ? AND gone_at IS NULL
+    AND (unreadable_lines > 0 OR unknown_lines > 0)"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SKEW = timedelta(minutes=1)
 """Whoever writes may have looked at the clock a little later than whoever reads."""
@@ -53,7 +57,7 @@ _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_nam
 
 
 Raw = tuple[list[tuple[Any, ...]], ...]
-"""Rows of states, failures, stale names, digests and line counts."""
+"""Rows of states, failures, stale names, digests, line counts and files with odd lines."""
 
 
 def read_rows(
@@ -63,21 +67,24 @@ def read_rows(
     times = (_EPOCH, now + _SKEW)
     longest = now + _SKEW + LONGEST_WAIT
     counts: list[tuple[Any, ...]] = [(0, 0, 0)]
+    odd: list[tuple[Any, ...]] = []
     if lines_since is not None:
         since = [processor, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
+        odd = connection.execute(_ODD, since).fetchall()
     return (
         connection.execute(_STATES, [processor, *times]).fetchall(),
         connection.execute(_FAILURES, [processor, *times, longest]).fetchall(),
         connection.execute(_CHANGES).fetchall(),
         digests(connection, processor),
         counts,
+        odd,
     )
 
 
 def known(processor: Processor, rows: Raw) -> Known:
     """The records of what `read_rows` read; the rows of states are used up on the way."""
-    states, failures, stale, made, counts = rows
+    states, failures, stale, made, counts, odd = rows
     on_request = extras(processor).reprocess == ON_REQUEST
     newer = any(row[8] is not None and row[8] > processor.version for row in states)
     return Known(
@@ -89,7 +96,7 @@ def known(processor: Processor, rows: Raw) -> Known:
         stale_rollups=sorted({row[0] for row in stale} & {*derived_names(processor)}),
         # What a newer version has declared is not declared anew: it would do the same in its turn.
         prepared=made == [(write.declaration_digest(processor),)] or newer,
-        lines=LineCounts(*counts[0]),
+        lines=LineCounts(*counts[0], [OddLines(row[0], *(n or 0 for n in row[1:])) for row in odd]),
     )
 
 

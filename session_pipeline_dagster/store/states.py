@@ -1,6 +1,6 @@
 """What the store's own tables say of files: their states, their failures, what waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -65,13 +65,36 @@ class Failure(msgspec.Struct, frozen=True):
     root: str | None = None
 
 
+class OddLines(msgspec.Struct, frozen=True, gc=False):
+    """Lines of one file with some that are odd."""
+
+    session_file: str
+    lines: int
+    unreadable: int
+    unknown: int
+
+
 @dataclass(frozen=True, slots=True)
 class LineCounts:
-    """Lines of the files that were written lately, as they were processed."""
+    """Lines of the files that were written lately, as they were processed; `odd`: of those of them
+    with odd lines, which are in the sums too."""
 
     lines: int = 0
     unreadable: int = 0
     unknown: int = 0
+    odd: Sequence[OddLines] = ()
+
+    def without(self, gone: Callable[[str], bool]) -> "LineCounts":
+        """Without the odd files that are gone."""
+        lost = [file for file in self.odd if gone(file.session_file)]
+        if not lost:
+            return self
+        return LineCounts(
+            self.lines - sum(file.lines for file in lost),
+            self.unreadable - sum(file.unreadable for file in lost),
+            self.unknown - sum(file.unknown for file in lost),
+            [file for file in self.odd if not gone(file.session_file)],
+        )
 
 
 @dataclass(frozen=True, slots=True)

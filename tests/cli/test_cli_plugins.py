@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,9 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from test_cli import Cli, assert_one_clear_line
+from test_cli import PROGRAM, Cli, assert_one_clear_line
 
 from helpers import append, write_session
+from session_pipeline_dagster.names import printable
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +130,7 @@ def test_a_plugin_with_declarations_that_do_not_work_costs_itself_only(
     document = json.loads(picky.on(sessions, "run", "--json").stdout)
     assert "BIGINTT" in document["broken"]["awry"]
     found = picky.json(sessions, "status")["processors"]
-    assert (found["picky"]["pending"], found["awry"]["pending"]) == (1, 2), "one is given up"
+    assert (found["picky"]["pending"], found["awry"]["pending"]) == (0, 2), "one is given up"
     listed = picky("processors")
     assert listed.returncode == 1
     assert "BIGINTT" in listed.stdout.replace("\n", " ")
@@ -190,7 +193,7 @@ def test_a_failed_file_is_exit_1_named_and_retried_when_asked(picky: Cli, sessio
     ]
     assert picky.on(sessions, "run").returncode == 0
     standing = picky.json(sessions, "status")["processors"]["picky"]
-    assert (standing["quarantined"], standing["pending"]) == (1, 1)
+    assert (standing["quarantined"], standing["pending"]) == (1, 0)
     assert standing["failures"][0]["error"] == "not to my taste"
     assert "not to my taste" in picky.on(sessions, "status").stdout
     answer = picky.on(sessions, "retry", "alice/bad.jsonl")
@@ -213,8 +216,13 @@ def test_run_takes_only_the_processors_named(picky: Cli, sessions: Path) -> None
 
 
 def test_retry_of_nothing_says_so(picky: Cli, sessions: Path) -> None:
-    answer = picky.on(sessions, "retry", "alice/unknown.jsonl")
+    picky.on(sessions, "run")
+    answer = picky.on(sessions, "retry", "alice/unknown.jsonl", "alice/bad.jsonl")
+    assert_one_clear_line(answer, 2, "alice/unknown.jsonl", "what failed: alice/bad.jsonl")
+    assert picky.json(sessions, "status")["processors"]["picky"]["quarantined"] == 1
+    answer = picky.on(sessions, "retry", "alice/good.jsonl")
     assert (answer.returncode, answer.stdout) == (0, "no failed file of that name\n")
+    picky.on(sessions, "retry", "--all-quarantined")
     answer = picky.on(sessions, "retry", "--all-quarantined")
     assert (answer.returncode, answer.stdout) == (0, "no file is quarantined\n")
 
@@ -255,3 +263,40 @@ def test_a_file_that_may_not_be_read_is_named_and_the_others_go_on(
     ]
     path.chmod(0o644)
     assert cli.json(sessions, "run")["processors"]["usage"]["processed"] == 1
+
+
+def test_a_file_that_was_given_up_waits_for_nothing(picky: Cli, sessions: Path) -> None:
+    picky.on(sessions, "run")
+    shown = picky.on(sessions, "status").stdout.splitlines()
+    (standing,) = [line.split() for line in shown if line.startswith(" picky")]
+    # Files, pending, the oldest; then, what failed and what was given up.
+    assert (standing[1:4], standing[-2:]) == (["2", "0", "-"], ["0", "1"])
+    (failure,) = picky.json(sessions, "status")["processors"]["picky"]["failures"]
+    assert failure["next_attempt_at"] is None
+    again = picky.json(sessions, "run")["processors"]["picky"]
+    assert (again["capped"], again["backing_off"], again["quarantined"]) == (0, 0, 1)
+    checks = picky.json(sessions, "health", "--processor", "picky")["services"]["session_pipeline"]
+    freshness = checks["processors"]["picky"]["checks"]["freshness"]
+    assert freshness["pending"] == 0
+    assert freshness["detail"] == "1 of 2 session files are processed (1 given up)"
+
+
+def test_a_key_that_no_terminal_shows_can_be_retried_as_health_says_it(
+    picky: Cli, sessions: Path
+) -> None:
+    key = "al\x1b[31mice/bad's \\ \u202e\n.jsonl"
+    write_session(sessions, key, "hello")
+    picky.on(sessions, "run")
+    said = picky.on(sessions, "health", "--processor", "picky").stdout
+    (line,) = [line for line in said.splitlines() if "picky/quarantine" in line]
+    commands = re.findall(r"`session-pipeline (retry .*?) --processor", line)
+    where = f"--sessions {sessions} --database {picky.database}"
+    assert commands
+    for given in (commands[0], shlex.join(["retry", printable(key)])):
+        program = f"{PROGRAM} {given} {where}"
+        answer = subprocess.run(
+            ["bash", "-c", program], cwd=picky.folder, env=picky.env, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert "picky: al\ufffd[31mice" in answer.stdout
+        picky.on(sessions, "run")

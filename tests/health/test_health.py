@@ -18,6 +18,7 @@ from helpers import append, set_mtime
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
+from session_pipeline_dagster.health.rules import percent
 from session_pipeline_dagster.settings import OnDelete
 
 
@@ -332,6 +333,57 @@ def test_odd_lines_of_old_files_and_of_very_few_lines_are_no_drift(location) -> 
     process(location)
     assert statuses(location) == {}
     assert finding(location, "unreadable_lines").numbers["lines"] == 99
+
+
+def test_the_files_with_the_most_odd_lines_are_named_with_their_counts(location) -> None:
+    for number in range(1, 13):
+        lines(location, f"x/{number:02}.jsonl", 3, *["not json"] * number)
+    process(location)
+    found = not_ok(location)["unreadable_lines"]
+    assert found.files == [(f"x/{number:02}.jsonl", number) for number in range(12, 2, -1)]
+    assert "x/12.jsonl (12), x/11.jsonl (11)," in found.detail
+    assert "x/03.jsonl (3) and 2 more files" in found.detail
+    (check,) = [c for name, c in location.checks().items() if name == "unreadable_lines"]
+    assert check.metadata["files"].records[0].data == {"session": "x/12.jsonl", "lines": 12}
+    service = location.document()["services"]["session_pipeline"]["processors"]["verification"]
+    assert service["checks"]["unreadable_lines"]["files"][9] == {
+        "session": "x/03.jsonl",
+        "lines": 3,
+    }
+
+
+def test_odd_lines_of_files_that_are_gone_do_not_count(location: HealthLocation) -> None:
+    lines(location, "x/good.jsonl", 200)
+    lines(location, "x/gone.jsonl", 10, *["not json"] * 90)
+    lines(location, "x/one.jsonl", 10, "not json")
+    process(location)
+    assert statuses(location) == {"unreadable_lines": "warning"}
+    (location.pipeline.root / "x" / "gone.jsonl").unlink()
+    for _ in ("before a pass has marked it", "after"):
+        found = finding(location, "unreadable_lines")
+        assert found.status is Status.OK
+        assert found.numbers["unreadable_lines"] == 1
+        assert found.numbers["lines"] == 211
+        assert found.files == [("x/one.jsonl", 1)]
+        process(location)
+
+
+@pytest.mark.parametrize(
+    ("count", "whole", "said"),
+    [
+        (0, 0, "0"),
+        (0, 5, "0"),
+        (5, 5, "100"),
+        (999_999, 1_000_000, "over 99.9"),
+        (995, 1000, "99.5"),
+        (1, 10**9, "under 0.001"),
+        (1, 300, "0.33"),
+        (1, 3, "33.3"),
+        (1, 100, "1"),
+    ],
+)
+def test_a_share_is_said_as_a_person_would(count: int, whole: int, said: str) -> None:
+    assert percent(count, whole) == said
 
 
 # --- unknown -----------------------------------------------------------------------------------
