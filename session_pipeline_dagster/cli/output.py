@@ -1,7 +1,6 @@
 """What the command line prints for people. For scripts see `json.py`."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -20,20 +19,6 @@ _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-@contextmanager
-def progress(name: str) -> Generator[Callable[[int, int], None]]:
-    """A progress bar on a terminal, nothing anywhere else."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _done, _total: None
-        return
-    from rich.progress import Progress  # noqa: PLC0415  only for terminals
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 # --- run ---
 
 
@@ -43,16 +28,7 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
     where = ", ".join(str(root.path) for root in settings.roots)
     _line(console, f"Sessions: {where}")
     _line(console, f"Database: {settings.database}")
-    counts = ("files", "due", "processed", "same", "failed", "waiting", "given up", "MB", "s")
-    rows = [
-        (
-            *(r.processor, r.session_files, r.scanned, r.processed, r.skipped, r.errors),
-            *(r.capped + r.backing_off, r.quarantined),
-            *(round(r.bytes / 1e6, 1), round(r.seconds, 2)),
-        )
-        for r in reports
-    ]
-    show_table(console, "Run", ("name", *counts), rows)
+    _print_passes(console, reports)
     for report in reports:
         if report.unreadable_lines:
             _line(
@@ -71,6 +47,23 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
             _say(console, "summary failed", f"{report.processor}: {title}: {error}")
         for title, names, rows in report.summaries:
             show_table(console, title, names, [[_cell(value) for value in row] for row in rows])
+
+
+def _print_passes(console: Console, reports: Sequence[BatchReport]) -> None:
+    """A line for every pass, and one below it for all that was then computed."""
+    given_up = any(r.quarantined for r in reports)
+    counts = ("files", "due", "processed", "same", "failed", "waiting")
+    names = ("name", *counts, *(["given up"] if given_up else []), "MB", "s")
+    rows: list[tuple[Cell, ...]] = []
+    for r in reports:
+        numbers = (r.session_files, r.scanned, r.processed, r.skipped, r.errors)
+        waiting = (r.capped + r.backing_off, *([r.quarantined] if given_up else []))
+        took = (round(r.bytes / 1e6, 1), round(r.seconds, 2))
+        rows.append((r.processor, *numbers, *waiting, *took))
+        blank = (None,) * (len(names) - 2)
+        if r.derived_seconds:
+            rows.append(("+ derived", *blank, round(sum(r.derived_seconds.values()), 2)))
+    show_table(console, "Run", names, rows)
 
 
 def _print_details(console: Console, report: BatchReport) -> None:

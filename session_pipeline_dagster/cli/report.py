@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked
 from session_pipeline_dagster.errors import ContractError, SettingsError
@@ -39,7 +40,11 @@ def command(context: Context, show: bool, days: int, output: str | None, as_json
     if not wanted:
         raise ContractError("no processor that loaded has a report; see `processors`")
     store, asked = open_store(settings, looking=True), Asked(datetime.now(UTC).date(), days)
-    made = [publish(p, report, store, settings.reports, asked) for p, report in wanted]
+    made = []
+    with showing("report", hidden=as_json) as shown:
+        for p, report in wanted:
+            shown.phase(report.name)
+            made.append(publish(p, report, store, settings.reports, asked))
     _print(made, as_json=as_json)
     if not show:
         return 0

@@ -1,28 +1,17 @@
 """`session-pipeline run`: one pass of every processor over everything that is pending."""
 
 import gc
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
+from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.store.database import open_store
-
-
-def _progress(name: str, *, hidden: bool) -> AbstractContextManager[Callable[[int, int], None]]:
-    """A progress bar where someone sees it."""
-    if hidden or sys.stderr is None or not sys.stderr.isatty():
-        return nullcontext(lambda _done, _total: None)
-    from session_pipeline_dagster.cli.output import progress  # noqa: PLC0415  see below
-
-    return progress(name)
 
 
 @click.command("run")
@@ -47,10 +36,14 @@ def command(
     reports, broken = [], {}
     options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
     for chosen in context.processors(processor):
-        with _progress(chosen.name, hidden=as_json) as advance:
+        with showing(chosen.name, hidden=as_json) as shown:
             try:
                 reports.append(
-                    run_all(chosen, context.source, store, context.settings, options, advance)
+                    run_all(
+                        *(chosen, context.source, store, context.settings, options),
+                        shown.advance,
+                        shown.phase,
+                    )
                 )
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.

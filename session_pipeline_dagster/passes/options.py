@@ -65,6 +65,7 @@ class BatchReport:
             `given_up` names the first 100 of the latter: (session, error).
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending and not given up.
+        derived_seconds: how long each roll-up and derivation took that was brought up to date.
         stale_rollups: roll-ups that waited for a refresh before the pass.
         counts: numbers of the processor's own, summed over the files, failed ones included.
         summaries: title, column names and rows of each, where they were asked for.
@@ -94,6 +95,7 @@ class BatchReport:
     bytes: int = 0
     seconds: float = 0.0
     oldest_pending_seconds: float = 0.0
+    derived_seconds: dict[str, float] = field(default_factory=dict)
     stale_rollups: list[str] = field(default_factory=list)
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
     given_up: list[tuple[str, str]] = field(default_factory=list)

@@ -43,6 +43,8 @@ _MANY_NAMED = 100
 
 Progress = Callable[[int, int], None]
 """Called with (files worked on, files to work on)."""
+Phase = Callable[[str], None]
+"""Called with the name of what begins after the files."""
 
 
 @aside()
@@ -215,6 +217,7 @@ def run_all(
     settings: Settings,
     options: Options,
     progress: Progress | None = None,
+    phase: Phase | None = None,
 ) -> BatchReport:
     """`run_batch` without cap or budget, then what is derived: one whole pass in the foreground."""
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
@@ -224,7 +227,15 @@ def run_all(
         report = run_batch(processor, source, store, settings, options, progress, hold)
         gone_or_back = report.deleted or report.returned or report.purged
         if report.processed or gone_or_back or report.stale_rollups:
-            report.counts.update(recompute(processor, store, settings, options.run_id))
+            steps = _derived_steps(processor, store, settings, options.run_id)
+            for name, step in steps.items():
+                if phase:
+                    phase(name)
+                begun = time.monotonic()
+                report.counts.update(step())
+                report.derived_seconds[name] = round(time.monotonic() - begun, 3)
+        if phase and options.summaries and extras(processor).summaries:
+            phase("summaries")
         for summary in extras(processor).summaries if options.summaries else ():
             try:
                 report.summaries.append((summary.title, *store.query(summary.sql)[0]))
@@ -241,11 +252,29 @@ def recompute(
     Raises:
         StoreError, SettingsError: as `derive`.
     """
-    store.refresh(*extras(processor).rollups)
     counts: dict[str, int] = {}
-    for derivation in extras(processor).derivations:
-        counts.update(derive(processor, derivation.name, store, settings, run_id).numbers)
+    for step in _derived_steps(processor, store, settings, run_id).values():
+        counts.update(step())
     return counts
+
+
+def _derived_steps(
+    processor: Processor, store: Store, settings: Settings, run_id: str | None
+) -> dict[str, Callable[[], Mapping[str, int]]]:
+    """What brings up to date all that is derived, in its order; each says what it counted."""
+    rollups, steps = extras(processor).rollups, {}
+
+    def refresh() -> Mapping[str, int]:
+        store.refresh(*rollups)
+        return {}
+
+    def computing(name: str) -> Callable[[], Mapping[str, int]]:
+        return lambda: derive(processor, name, store, settings, run_id).numbers
+
+    if rollups:
+        # All in one transaction: files that nobody holds are opened once.
+        steps[", ".join(rollup.name for rollup in rollups)] = refresh
+    return steps | {d.name: computing(d.name) for d in extras(processor).derivations}
 
 
 def derive(

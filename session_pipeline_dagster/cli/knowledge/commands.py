@@ -12,6 +12,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.knowledge import output
 from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
+from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.derivation import Compute
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification.knowledge import review
@@ -160,8 +161,11 @@ def _write(context: Context, decide: Compute) -> None:
     store = open_store(context.settings)
     if not read(store).items:
         raise ContractError("there is no knowledge yet; `session-pipeline run` reads the sessions")
-    store.derive(review.review(decide), decide)
-    store.derive(derivations()[0])
+    with showing("knowledge") as shown:
+        shown.phase("review")
+        store.derive(review.review(decide), decide)
+        shown.phase("merge")
+        store.derive(derivations()[0])
 
 
 def _reviewer(context: Context) -> review.Reviewer:
