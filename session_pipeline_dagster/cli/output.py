@@ -73,8 +73,14 @@ def _print_details(console: Console, report: BatchReport) -> None:
         console.print(f"{report.processor}: {', '.join(numbers)}")
     if report.deleted or report.purged or report.to_purge:
         console.print(f"{report.processor}: {_deletions(report)}", soft_wrap=True)
-    for key, error in report.errors_detail[:_MANY]:
-        _say(console, "failed", f"{report.processor}: {key}: {error}")
+    alike: dict[str, list[str]] = {}
+    for key, error in report.errors_detail:
+        alike.setdefault(error, []).append(key)
+    for error, keys in list(alike.items())[:_MANY]:
+        which = keys[0] if len(keys) == 1 else f"{len(keys)} files, the first {keys[0]}"
+        _say(console, "failed", f"{report.processor}: {which}: {error}")
+    if report.errors > len(report.errors_detail) or len(alike) > _MANY:
+        _line(console, f"{report.processor}: {report.errors:,} files failed in all")
 
 
 def _deletions(report: BatchReport) -> str:

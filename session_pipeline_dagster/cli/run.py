@@ -5,6 +5,7 @@ import gc
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.debug import debugged, show_cause
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
@@ -19,6 +20,7 @@ from session_pipeline_dagster.store.database import open_store
 @click.option("--full-refresh", is_flag=True, help="Process every file again.")
 @click.option("--outdated", is_flag=True, help="Process again what an older version did.")
 @click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
+@click.option("--debug", is_flag=True, help="Show plugins' exceptions; may quote transcripts.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @common
 def command(
@@ -27,6 +29,7 @@ def command(
     full_refresh: bool,
     outdated: bool,
     verify: bool,
+    debug: bool,
     as_json: bool,
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed, 2 if it could not work."""
@@ -38,16 +41,14 @@ def command(
     for chosen in context.processors(processor):
         with showing(chosen.name, hidden=as_json) as shown:
             try:
-                reports.append(
-                    run_all(
-                        *(chosen, context.source, store, context.settings, options),
-                        shown.advance,
-                        shown.phase,
-                    )
-                )
+                made = debugged(chosen) if debug else chosen
+                given = (context.source, store, context.settings, options)
+                reports.append(run_all(made, *given, shown.advance, shown.phase))
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.
                 broken[chosen.name] = str(error)
+                if debug:
+                    show_cause(chosen.name, error)
     if as_json:
         click.echo(reports_json(reports, broken))
     else:

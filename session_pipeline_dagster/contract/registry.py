@@ -45,6 +45,11 @@ _DECLARED_IN: Mapping[type, str] = {
     Report: "reports",
     Summary: "summaries",
 }
+_RESERVED: Mapping[str, str] = {
+    "session_": "the pipeline's own tables and assets",
+    "duckdb_": "DuckDB",
+    "sqlite_": "DuckDB",
+}
 _CLOSE = 0.8
 """Two letters that changed places in a name of five."""
 
@@ -167,22 +172,59 @@ def _check_tables(processor: Processor, loaded: Sequence[Processor]) -> None:
     if name in reports or _generated(name) & {n for p in loaded for n in _generated(p.name)}:
         raise ContractError(f"processor {name!r}: jobs of another would have that name")
     for table in relations(processor):
-        if not _NAME.fullmatch(table) or table.startswith(("session_", "duckdb_", "sqlite_")):
-            raise ContractError(
-                f"processor {name!r}: {table!r} cannot name a table; see {_NAME.pattern}"
-            )
+        if why := _refused(table):
+            raise ContractError(f"processor {name!r}: {table!r} cannot name a table: {why}")
         if table in taken:
             raise ContractError(
                 f"processor {name!r}: table {table!r} belongs to another processor; rename it"
             )
     steps = [n for p in (processor, *loaded) for n in (p.name, *derived_names(p))]
-    for derived in derived_names(processor):
-        if not _NAME.fullmatch(derived) or steps.count(derived) > 1:
-            raise ContractError(f"processor {name!r}: {derived!r} cannot name what is derived")
+    _check_steps(processor, steps)
+    _check_references(processor)
     _check_reports(processor, loaded, {*relations(processor), *taken, *steps})
     for table, columns in {**tables, **extras(processor).journals}.items():
         if not re.search(r"(?:^|,)\s*session_file\s+VARCHAR\b", columns, re.IGNORECASE):
             raise ContractError(f"processor {name!r}: table {table!r} needs session_file VARCHAR")
+
+
+def _check_steps(processor: Processor, steps: Sequence[str]) -> None:
+    for derived in derived_names(processor):
+        why = None if _NAME.fullmatch(derived) else _refused(derived)
+        if steps.count(derived) > 1:
+            why = "a processor or something else that is derived has that name; rename it"
+        if why:
+            raise ContractError(
+                f"processor {processor.name!r}: {derived!r} cannot name what is derived: {why}"
+            )
+
+
+def _check_references(processor: Processor) -> None:
+    """What is said of a table that is not there would be silently nothing."""
+    more, own = extras(processor), {*relations(processor)}
+    said = {
+        "internal": (more.internal, own),
+        "quality": ([rule.table for rule in more.quality], own - {*more.internal}),
+    }
+    for d in more.derivations:
+        said[f"journals of {d.name!r}"] = (d.journals, {*more.journals})
+    for where, (names, there) in said.items():
+        for name in names:
+            if name not in there:
+                close = next(iter(get_close_matches(name, there, 1, _CLOSE)), None)
+                meant = f"; {close!r} seems to be meant" if close else ""
+                raise ContractError(
+                    f"processor {processor.name!r}: {where}: there is no {name!r}{meant}"
+                )
+
+
+def _refused(name: str) -> str | None:
+    """Why a name cannot be one of a table; None if it can."""
+    for prefix, owner in _RESERVED.items():
+        if name.startswith(prefix):
+            return f"names that begin with {prefix} belong to {owner}; rename it"
+    if _NAME.fullmatch(name):
+        return None
+    return "it takes small letters, digits and _, a letter first, 63 at most"
 
 
 def _check_reports(
@@ -194,9 +236,13 @@ def _check_reports(
     names, files = [r.name for r in everyones], [f for r in everyones for f in r.files]
     taken = {*taken, *(n for p in (processor, *loaded) for n in _generated(p.name))}
     for name in (report.name for report in own):
-        ours = name.startswith("session_")
-        if not _NAME.fullmatch(name) or ours or name in taken or names.count(name) > 1:
-            raise ContractError(f"processor {processor.name!r}: {name!r} cannot name a report")
+        why = _refused(name)
+        if name in taken or names.count(name) > 1:
+            why = "a table, job or report has that name; rename it"
+        if why:
+            raise ContractError(
+                f"processor {processor.name!r}: {name!r} cannot name a report: {why}"
+            )
     for report in own:
         if report.trigger not in report.deps or not {*report.deps} <= {*relations(processor)}:
             raise ContractError(

@@ -221,6 +221,9 @@ class Store:
             kind = type(error).__name__
             # Its message may hold the value, and the value may be a secret.
             raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from None
+        except duckdb.ProgrammingError as error:
+            said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
+            raise ContractError(said) from None
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name = datetime.now(UTC), processor.name
@@ -329,11 +332,11 @@ class Store:
 
 @contextmanager
 def _derived(what: str) -> Generator[None]:
-    """DuckDB's own message may hold values, and values may be secrets."""
+    """DuckDB's message about a row may hold values, and values may be secrets."""
     try:
         yield
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
-        raise ContractError(f"{what} cannot be refreshed ({type(error).__name__})") from None
+        raise ContractError(f"{what} cannot be refreshed: {in_words(error)}") from None
 
 
 def open_store(settings: Settings, *, looking: bool = False) -> Store:

@@ -1,8 +1,18 @@
 """What a processor declares: tables, views and roll-ups, made in a database or only tried out."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 import duckdb
 
-from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
+from session_pipeline_dagster.contract.processor import (
+    Processor,
+    derived_tables,
+    extras,
+    relations,
+)
+from session_pipeline_dagster.contract.quality import Data
+from session_pipeline_dagster.contract.report import Asked
 from session_pipeline_dagster.errors import ContractError, first_line
 from session_pipeline_dagster.store import schema, write
 
@@ -48,24 +58,88 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
         for name, sql in more.views.items():
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     except REFUSED as error:
-        raise ContractError(f"processor {processor.name!r}: {name}: {in_words(error)}") from error
+        said = in_words(error)
+        if name.upper() in _reserved(connection):
+            said = f"a reserved word of SQL cannot name a table or view; rename it ({said})"
+        raise ContractError(f"processor {processor.name!r}: {name}: {said}") from error
+
+
+def _reserved(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    found = connection.execute(
+        "SELECT upper(keyword_name) FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    )
+    return {row[0] for row in found.fetchall()}
 
 
 def check_declarations(processor: Processor) -> None:
-    """Check its DDL, views and summaries, without a row.
+    """Check its DDL and every statement that it declares, over empty tables.
 
     Raises:
         ContractError: one is not valid; says which, and what DuckDB says of it.
     """
     with _nowhere() as connection:
         create_relations(connection, processor)
-        for summary in extras(processor).summaries:
-            try:
-                connection.execute(f"EXPLAIN {summary.sql}")
-            except REFUSED as error:
-                raise ContractError(
-                    f"processor {processor.name!r}: summary {summary.title!r}: {in_words(error)}"
-                ) from error
+        # What a commit and a refresh offer to their statements.
+        connection.execute("CREATE TEMP TABLE batch (session_file VARCHAR)")
+        connection.execute("CREATE TEMP TABLE parts (part VARCHAR)")
+        for what, sql in _statements(processor):
+            _try(connection, processor, what, f"EXPLAIN {sql}")
+
+        def select(sql: str) -> list[tuple[object, ...]]:
+            return _try(connection, processor, f"quality rule {rule.name!r}", sql)
+
+        for rule in extras(processor).quality:
+            rule.measure(Data(select, lambda _: None))
+        _check_described(connection, processor)
+
+
+def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
+    """What it is that has a statement, and the statement as it will be run."""
+    more = extras(processor)
+    for rollup in more.rollups:
+        what = f"roll-up {rollup.name!r}"
+        yield f"{what}, part", f"SELECT ({rollup.part})::VARCHAR FROM {rollup.name}"
+        yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
+        yield f"{what}, refresh", f"INSERT INTO {rollup.name} {rollup.refresh}"
+    for derivation in more.derivations:
+        what = f"derivation {derivation.name!r}"
+        if derivation.changed:
+            yield f"{what}, changed", f"SELECT part FROM ({derivation.changed}) AS c(part)"
+        for name, sql in derivation.reads.items():
+            yield f"{what}, reads {name!r}", f"SELECT r FROM ({sql}) AS r"
+        for name, table in derivation.tables.items():
+            yield f"{what}, key of {name!r}", f"SELECT ({table.key})::VARCHAR FROM {name}"
+    for summary in more.summaries:
+        yield f"summary {summary.title!r}", summary.sql
+    for report in more.reports:
+        for number, sql in enumerate(report.selects(Asked(datetime.now(UTC).date())), start=1):
+            yield f"report {report.name!r}, SELECT {number}", sql
+
+
+def _try(
+    connection: duckdb.DuckDBPyConnection, processor: Processor, what: str, sql: str
+) -> list[tuple[object, ...]]:
+    try:
+        return connection.execute(sql).fetchall()
+    except REFUSED as error:
+        said = in_words(error)
+        raise ContractError(f"processor {processor.name!r}: {what}: {said}") from error
+
+
+def _check_described(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
+    """A description of what is not there would be silently nothing."""
+    found = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+    ).fetchall()
+    columns = {(table, column) for table, column in found if table in relations(processor)}
+    named = {table for table, _ in columns} | {f"*.{column}" for _, column in columns}
+    named |= {f"{table}.{column}" for table, column in columns}
+    for name in extras(processor).descriptions:
+        if name not in named:
+            raise ContractError(
+                f"processor {processor.name!r}: descriptions: there is no table, view or column "
+                f"{name!r}"
+            )
 
 
 def declared_columns(processor: Processor) -> dict[str, list[tuple[str, str]]]:
@@ -92,5 +166,6 @@ def _nowhere() -> duckdb.DuckDBPyConnection:
     """A database in memory that may do as little as the real one."""
     connection = duckdb.connect(":memory:", config={"enable_external_access": False})
     # SQL of a processor may ask which files are gone.
-    connection.execute(schema.tables())
+    for statement in schema.statements():
+        connection.execute(statement)
     return connection

@@ -54,7 +54,7 @@ def bring_up(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
         return
     if not found:
         # Also where an older version died while it made them.
-        _run(connection, (tables(), *_steps(1), f"INSERT INTO {_NAME} VALUES ({VERSION})"))
+        _run(connection, (*statements(), f"INSERT INTO {_NAME} VALUES ({VERSION})"))
         return
     version = found[0][0]
     if len(found) > 1 or not isinstance(version, int) or version < 1:
@@ -79,8 +79,12 @@ def _found(connection: duckdb.DuckDBPyConnection) -> Sequence[tuple[object, ...]
         return None
 
 
-def tables() -> str:
-    """The statements that make the store's own tables."""
+def statements() -> tuple[str, ...]:
+    """What makes the store's own tables in an empty database."""
+    return (_tables(), *_steps(1))
+
+
+def _tables() -> str:
     return Path(__file__).with_name("schema.sql").read_text("utf-8")
 
 

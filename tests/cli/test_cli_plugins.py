@@ -300,3 +300,51 @@ def test_a_key_that_no_terminal_shows_can_be_retried_as_health_says_it(
         assert answer.returncode == 0, answer.stderr
         assert "picky: al\ufffd[31mice" in answer.stdout
         picky.on(sessions, "run")
+
+
+FAILING = PICKY.replace(
+    'raise Permanent("not to my taste")', 'raise ValueError(f"odd: {session.key}")'
+).replace('if "bad" in session.key:', "if True:")
+
+
+def test_an_exception_of_a_plugin_is_shown_to_who_asks_and_counted_for_the_others(
+    cli: Cli, sessions: Path
+) -> None:
+    install(cli, "picky", FAILING, "Picky")
+    quiet = cli.on(sessions, "run", "--processor", "picky")
+    assert (quiet.returncode, quiet.stderr) == (1, "")
+    (line,) = [line for line in quiet.stdout.splitlines() if line.startswith("failed")]
+    assert line.startswith(
+        "failed picky: 2 files, the first alice/bad.jsonl: processor 'picky' raised ValueError at "
+    )
+    assert "odd: " not in quiet.stdout
+    loud = cli.on(sessions, "run", "--processor", "picky", "--full-refresh", "--debug")
+    assert loud.stderr.count("Traceback") == 1, "the same error is shown once"
+    assert "ValueError: odd: alice/" in loud.stderr
+    assert "odd: " not in loud.stdout
+    assert loud.returncode == 1
+
+
+def test_an_exception_in_a_derivation_costs_its_processor_and_says_where(
+    cli: Cli, sessions: Path
+) -> None:
+    deriving = PICKY.replace(
+        "    def process",
+        "    def compute(inputs):\n        raise KeyError(str(inputs.rows))\n\n"
+        '    derivations = (Derivation("sums", {"sums": DerivedTable("id VARCHAR", "id")}, '
+        '{"rows": "FROM picky_rows"}, compute, "SELECT session_file FROM batch"),)\n\n'
+        "    def process",
+    ).replace(
+        "class Picky",
+        "from session_pipeline_dagster.contract.derivation import Derivation, DerivedTable\n\n\n"
+        "class Picky",
+    )
+    install(cli, "picky", deriving, "Picky")
+    quiet = cli.on(sessions, "run")
+    assert quiet.returncode == 2
+    assert "derivation 'sums' raised KeyError at picky.py:" in quiet.stderr
+    assert "good.jsonl" not in quiet.stderr
+    assert "usage" in quiet.stdout, "the others went on"
+    loud = cli.on(sessions, "run", "--full-refresh", "--debug")
+    assert "KeyError" in loud.stderr
+    assert "good.jsonl" in loud.stderr
