@@ -3,9 +3,13 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from session_pipeline_dagster.errors import SettingsError
+
+E = TypeVar("E", bound=Enum)
 
 _DIGITS = 16
 _ALL = 100
@@ -34,6 +38,16 @@ def text(env: Mapping[str, str], name: str) -> str | None:
     if value is not None and not value.strip():
         raise SettingsError(f"{name} is empty; give it a value or unset it")
     return value
+
+
+def one_of(kind: type[E], given: str, name: str) -> E:
+    """A member by its value."""
+    try:
+        return kind(given.strip())
+    except ValueError:
+        *most, last = [str(member.value) for member in kind]
+        takes = f"{', '.join(most)} or {last}"
+        raise SettingsError(f"{name} is {given!r}; it takes {takes}") from None
 
 
 def remembered(file: Path) -> dict[str, str]:

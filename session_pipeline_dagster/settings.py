@@ -228,8 +228,10 @@ def read_settings(
         lock_timeout=values.seconds(env, "SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS")
         or default.lock_timeout,
         batch_bytes=values.whole(env, "SESSION_PIPELINE_BATCH_MB", 512) << 20,
-        on_delete=_on_delete(
-            values.text(env, "SESSION_PIPELINE_ON_DELETE") or default.on_delete.value
+        on_delete=values.one_of(
+            OnDelete,
+            values.text(env, "SESSION_PIPELINE_ON_DELETE") or default.on_delete.value,
+            "SESSION_PIPELINE_ON_DELETE",
         ),
         purge_after=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
@@ -258,7 +260,11 @@ def read_settings(
             env, "SESSION_PIPELINE_UNKNOWN_PERCENT", default.unknown_percent
         ),
         alert_urls=values.urls(env, "SESSION_PIPELINE_ALERT_URLS"),
-        alert_level=_level(env, "SESSION_PIPELINE_ALERT_LEVEL", default.alert_level),
+        alert_level=values.one_of(
+            AlertLevel,
+            values.text(env, "SESSION_PIPELINE_ALERT_LEVEL") or default.alert_level.value,
+            "SESSION_PIPELINE_ALERT_LEVEL",
+        ),
         alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
         ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         model=_model(env),
@@ -353,23 +359,12 @@ def parse_layout(text: str) -> Layout:
     Raises:
         SettingsError: any other text.
     """
-    try:
-        return Layout(text)
-    except ValueError:
-        raise SettingsError(f"SESSION_LAYOUT is {text!r}; it takes users or projects") from None
+    return values.one_of(Layout, text, "SESSION_LAYOUT")
 
 
 def _folder(env: Mapping[str, str], name: str) -> Path | None:
     given = values.text(env, name)
     return None if given is None else values.path(given, name)
-
-
-def _on_delete(text: str) -> OnDelete:
-    try:
-        return OnDelete(text)
-    except ValueError:
-        message = f"SESSION_PIPELINE_ON_DELETE is {text!r}; it takes keep or purge"
-        raise SettingsError(message) from None
 
 
 def _personal(text: str | None) -> frozenset[Personal]:
@@ -398,11 +393,3 @@ def _os_user(env: Mapping[str, str]) -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return env.get("USER", "me")
-
-
-def _level(env: Mapping[str, str], name: str, default: AlertLevel) -> AlertLevel:
-    value = values.text(env, name)
-    try:
-        return default if value is None else AlertLevel(value.strip())
-    except ValueError:
-        raise SettingsError(f"{name} is {value!r}; it takes info, unknown or warning") from None

@@ -8,12 +8,13 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
 from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, Status
+from session_pipeline_dagster.health.wording import clock, failed, percent, span, standing, unread
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.passes.plan import Outlook, oldest_seconds
+from session_pipeline_dagster.passes.plan import oldest_seconds
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure
 
@@ -23,9 +24,7 @@ _PLAIN = re.compile(r"[\w/.][\w/.-]*")
 _LATE_SHARE = 0.1
 _FEWEST_LINES = 100
 _WORST = 10
-_NEARLY_ALL, _NEARLY_NONE = 99.9, 0.001
 _MANY_VANISHED = 5
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -43,7 +42,7 @@ def judge(s: Snapshot, limits: Limits) -> list[Finding]:
 
 def about(limits: Limits) -> dict[str, str]:
     """What each rule makes sure of, in the order of `judge`."""
-    grace, stuck = (_span(g.total_seconds()) for g in (limits.grace, limits.stuck_grace))
+    grace, stuck = (span(g.total_seconds()) for g in (limits.grace, limits.stuck_grace))
     lines = f"lines of files written in the last {limits.window.days} days"
     passes = "Otherwise it passes, and its text begins with `info:`."
     return {
@@ -85,7 +84,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         return Finding("freshness", status, detail, numbers)
 
     if not o.files:
-        return say(Status.OK, _no_files(s) + _unread(o))
+        return say(Status.OK, _no_files(s) + unread(o))
     late = _older(s, o.pending, limits.grace)
     # A failed file from before the last success is no sign that the pipeline stands still.
     missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
@@ -94,31 +93,31 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
     if missed and (s.processed is None or lag > limits.grace.total_seconds() or forgotten):
         last = "nothing was ever processed"
         if s.processed is not None:
-            last = f"nothing was processed since {_clock(s.processed)}"
+            last = f"nothing was processed since {clock(s.processed)}"
         return say(
             Status.WARNING,
-            f"{_standing(o)}{_failed(o)}, {len(missed)} for too long (the oldest, "
-            f"{_oldest_key(missed)}, for {_span(_oldest(s, missed))}); {last}. Stage: processing. "
+            f"{standing(o)}{failed(o)}, {len(missed)} for too long (the oldest, "
+            f"{_oldest_key(missed)}, for {span(_oldest(s, missed))}); {last}. Stage: processing. "
             f"See whether `{s.sensor}` is on and what the last run of `{s.job}` says, or launch "
             f"`{s.job}`",
         )
     if o.newer:
         return say(
             Status.WARNING,
-            f"{_standing(o)}; {o.newer} of all have rows "
+            f"{standing(o)}; {o.newer} of all have rows "
             f"of a newer version of `{s.processor}`, which are left as they are. This installation "
             "is older: upgrade it",
         )
     if not o.waiting:
         if o.quarantined:
             done = f"{o.files - len(o.quarantined)} of {o.files} session files are processed"
-            return say(Status.OK, f"{done}{_failed(o)}{_unread(o)}")
-        return say(Status.OK, f"all {o.files} session files are processed{_unread(o)}")
-    when = "not yet" if s.processed is None else _clock(s.processed)
-    oldest = f", the oldest for {_span(_oldest(s, o.waiting))}"
+            return say(Status.OK, f"{done}{failed(o)}{unread(o)}")
+        return say(Status.OK, f"all {o.files} session files are processed{unread(o)}")
+    when = "not yet" if s.processed is None else clock(s.processed)
+    oldest = f", the oldest for {span(_oldest(s, o.waiting))}"
     return say(
         Status.OK,
-        f"{_standing(o)}{_failed(o)}{oldest}; last processed: {when}",
+        f"{standing(o)}{failed(o)}{oldest}; last processed: {when}",
     )
 
 
@@ -132,13 +131,13 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
         "session_files": o.files,
         "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
-    grace = _span(limits.stuck_grace.total_seconds())
+    grace = span(limits.stuck_grace.total_seconds())
     if len(late) < _FEWEST_LATE or len(late) < _LATE_SHARE * o.files:
         detail = f"{len(late)} of {o.files} session files have been pending for over {grace}"
         return Finding("backlog", Status.OK, detail, numbers)
     detail = (
-        f"{len(late)} of {o.files} session files have been pending for over {grace}{_failed(o)}; "
-        f"the oldest ({_oldest_key(late)}) for {_span(_oldest(s, late))}. Stage: processing. "
+        f"{len(late)} of {o.files} session files have been pending for over {grace}{failed(o)}; "
+        f"the oldest ({_oldest_key(late)}) for {span(_oldest(s, late))}. Stage: processing. "
         f"Launch `{s.job}`, or see in `session-pipeline status` why they fail"
     )
     return Finding("backlog", Status.WARNING, detail, numbers)
@@ -157,7 +156,7 @@ def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
     failure = s.failures.get(key)
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     detail = (
-        f"{key}{more} is being skipped: not processed for {_span(age)} while newer files were "
+        f"{key}{more} is being skipped: not processed for {span(age)} while newer files were "
         f"processed. Stage: processing. {_why(failure, key, s)}"
     )
     reason = failure.error if failure else None
@@ -171,7 +170,7 @@ def _why(failure: Failure | None, key: str, s: Snapshot) -> str:
     if failure.quarantined_at:
         return f"{what}, and was given up; {_release(key, s)}"
     if failure.next_attempt_at:
-        what += f"; next attempt {_clock(failure.next_attempt_at.timestamp())}"
+        what += f"; next attempt {clock(failure.next_attempt_at.timestamp())}"
     return f"{what}. `session-pipeline retry {as_word(key)}` tries at once"
 
 
@@ -275,16 +274,6 @@ def _most(odd: Sequence[tuple[str, int]], many: int) -> str:
     return ", ".join(f"{key} ({count:,})" for key, count in odd[:many]) + more
 
 
-def percent(count: int, whole: int) -> str:
-    """A share in percent, two digits at least; 0 and 100 are of none and all alone."""
-    share = 100 * count / whole if whole else 0.0
-    if share >= _NEARLY_ALL and count < whole:
-        return f"over {_NEARLY_ALL}"
-    if 0 < share < _NEARLY_NONE:
-        return f"under {_NEARLY_NONE}"
-    return f"{share:.2g}" if share < 1 else f"{share:.3g}"
-
-
 def vanished_files(s: Snapshot, limits: Limits) -> Finding:
     """Warns when all files of a user or a root are gone and their rows will be purged."""
     lost = sum(vanished.files for vanished in s.vanished)
@@ -297,7 +286,7 @@ def vanished_files(s: Snapshot, limits: Limits) -> Finding:
         return Finding("vanished_files", Status.OK, detail, numbers)
     named = [
         f"{v.files} file{'s' * (v.files != 1)} of {v.who} would be purged on "
-        f"{_clock(v.since + limits.purge_after.total_seconds())}"
+        f"{clock(v.since + limits.purge_after.total_seconds())}"
         for v in s.vanished[:_MANY_VANISHED]
     ]
     if len(s.vanished) > _MANY_VANISHED:
@@ -364,41 +353,3 @@ def _no_files(s: Snapshot) -> str:
     if s.processed is None:
         return "no session files"
     return "no session files, though some were processed earlier; is the right folder mounted?"
-
-
-def _unread(o: Outlook) -> str:
-    """Files that nobody reads are no sessions that were processed."""
-    if not o.unread:
-        return ""
-    return f"; {o.unread} more are left out: no reader; `session-pipeline status` lists them"
-
-
-def _standing(o: Outlook) -> str:
-    """Files that were given up wait for nothing, but they are not processed either."""
-    if o.waiting or not o.quarantined:
-        return f"{len(o.waiting)} of {o.files} session files are pending"
-    return f"{len(o.quarantined)} of {o.files} session files are not processed"
-
-
-def _failed(o: Outlook) -> str:
-    """How many of the pending files have failed before."""
-    failed, given_up = len(o.failed) + len(o.backing_off), len(o.quarantined)
-    said = [f"{failed} after a failure"] if failed else []
-    said += [f"{given_up} given up"] if given_up else []
-    return f" ({', '.join(said)})" if said else ""
-
-
-def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _span(seconds: float) -> str:
-    """Seconds in the two largest units that matter: `5 h 3 min`."""
-    left, parts = round(seconds), []
-    for size, unit in _UNITS:
-        if left >= size and len(parts) < 2:
-            parts.append(f"{left // size} {unit}")
-            left %= size
-        elif parts:
-            break
-    return " ".join(parts) or "0 s"
