@@ -117,12 +117,15 @@ def check_rows(
     """Check that all rows are rows of this file, as wide as their table.
 
     Raises:
-        ContractError: an unknown table, or a row under another file's key.
+        ContractError: an unknown table, no list, or a row under another file's key.
     """
     for name, found in rows.items():
         schema = schemas.get(name)
         if schema is None:
             raise ContractError(f"rows for {name!r}, which is not one of its tables")
+        if not isinstance(found, Collection):
+            # What can be read only once would be gone when it is to be written.
+            raise ContractError(f"{name}: rows must be a list, not {type(found).__name__}")
         widths, index = set(map(len, found)), schema.get_field_index("session_file")
         if found and widths != {len(schema)}:
             wrong = ", ".join(map(str, sorted(widths - {len(schema)})))

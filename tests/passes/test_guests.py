@@ -299,6 +299,29 @@ def test_whatever_a_plugin_raises_while_it_loads_is_listed(
     assert failure_of(raising(name))
 
 
+def test_a_plugin_that_goes_to_another_folder_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And deletes it while it is there."""
+    monkeypatch.chdir(tmp_path)
+    pipeline = make_pipeline(Path())
+    write_many(pipeline.root.absolute(), 3)
+
+    def leave(session: Session) -> None:
+        folder = tmp_path / session.key.replace("/", "-")
+        folder.mkdir()
+        os.chdir(folder)
+        folder.rmdir()
+
+    echo = EchoProcessor(leave)
+    assert numbers(pipeline.run(echo)) == (3, 3, 0, 0, 0)
+    assert pipeline.run(echo, full_refresh=True).processed == 3
+    assert pipeline.rows() == expected_rows(tmp_path / "sessions")
+    assert publish(
+        echo, echo_report(), pipeline.store, pipeline.settings.reports, Asked(date(2026, 1, 1))
+    ).paths
+
+
 # --- what is printed ---
 
 LOUD = """

@@ -79,6 +79,10 @@ ANSWERS: dict[str, Callable[[Session], object]] = {
     "rows of the state table": lambda _session: ProcessorResult(
         {"session_processor_state": [(CANARY,)]}, 1
     ),
+    "rows that can be read only once": lambda s: ProcessorResult(
+        {"echo_rows": ((s.key, n, n) for n in range(3))}, 3
+    ),
+    "rows of a map": lambda s: ProcessorResult({"echo_rows": map(tuple, [(s.key, 1, 1)])}, 1),
     "a row that is a number": lambda _session: ProcessorResult({"echo_rows": [1]}, 1),
     "a row that is text": lambda _session: ProcessorResult({"echo_rows": [CANARY[:3]]}, 1),
     "a row too narrow": of_row(KEY, 1),
