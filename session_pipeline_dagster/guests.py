@@ -12,7 +12,17 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from session_pipeline_dagster.errors import ContractError, PipelineError, is_stop, kind_of, where
+from session_pipeline_dagster.errors import (
+    ContractError,
+    Deferred,
+    Permanent,
+    PipelineError,
+    Retryable,
+    is_stop,
+    kind_of,
+    message_of,
+    where,
+)
 
 
 @contextmanager
@@ -21,11 +31,14 @@ def hosting(what: str) -> Generator[None]:
 
     Raises:
         ContractError: it raised something else than our own errors; says what, and where, and
-            nothing of its message, which may quote a transcript.
+            nothing of its message, which may quote a transcript. Or one that is said of a file,
+            which means nothing here.
     """
     try:
         with aside():
             yield
+    except (Permanent, Retryable, Deferred) as error:
+        raise ContractError(f"{what} raised {kind_of(error)}: {message_of(error)}") from None
     except PipelineError:
         raise
     except BaseException as error:

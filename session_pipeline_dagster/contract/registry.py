@@ -29,6 +29,7 @@ from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, failure_of
+from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
 from session_pipeline_dagster.transcripts.reader import installed_readers
 
@@ -266,7 +267,9 @@ def tried(registry: Registry, attempt: Callable[[Processor], object]) -> Registr
     """The registry in which those that the attempt fails with count as not loaded."""
     good, failed = [], [*registry.failed]
     for processor in registry.processors:
-        if error := failure_of(partial(attempt, processor)):
+        with aside():
+            error = failure_of(partial(attempt, processor))
+        if error:
             kind = type(processor)
             target = f"{kind.__module__}:{kind.__qualname__}"
             failed.append(FailedPlugin(processor.name, target, error))

@@ -31,7 +31,14 @@ from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.registry import ENTRY_POINT_GROUP, load_processors
 from session_pipeline_dagster.contract.report import Asked
-from session_pipeline_dagster.errors import ContractError, failure_of, is_stop
+from session_pipeline_dagster.errors import (
+    ContractError,
+    Deferred,
+    Permanent,
+    Retryable,
+    failure_of,
+    is_stop,
+)
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.passes import pool
@@ -246,6 +253,17 @@ def test_whatever_a_derivation_does_is_an_error_in_words(pipeline: Pipeline, nam
     assert "sums" in str(found.value)
     assert CANARY not in str(found.value)
     assert pipeline.rows() == expected_rows(pipeline.root)
+
+
+@pytest.mark.parametrize("kind", [Permanent, Retryable, Deferred])
+def test_what_is_said_of_a_file_means_nothing_of_a_derivation(
+    pipeline: Pipeline, kind: type[Exception]
+) -> None:
+    def fail(_inputs: object) -> Changes:
+        raise kind("the service answered 429")
+
+    with pytest.raises(ContractError, match=f"raised {kind.__name__}: the service answered 429"):
+        run_all(derived(fail), pipeline.source, pipeline.store, pipeline.settings, Options())
 
 
 @raised
