@@ -406,12 +406,17 @@ class Batch:
         """All states and rows, as far as they speak of files."""
         found: set[tuple[object, ...]] = set()
         for name in (p.name for p in self.processors):
-            if self.store.row_counts([f"{name}_rows"])[f"{name}_rows"]:
-                found |= {(*row, name) for row in self.store.query(f"FROM {name}_rows")[0][1]}
+            found |= {(*row, name) for row in self.rows(name)}
         if self.last["one"] or self.last["two"]:
             sql = "SELECT session_file, processor_name, file_hash, gone_at IS NULL"
             found |= {*self.store.query(f"{sql} FROM session_processor_state")[0][1]}
         return found
+
+    def rows(self, name: str) -> list[tuple[object, ...]]:
+        """The rows of a processor; none where a kill came before its table was made."""
+        if not self.store.row_counts([f"{name}_rows"])[f"{name}_rows"]:
+            return []
+        return self.store.query(f"FROM {name}_rows ORDER BY ALL")[0][1]
 
     def violation(self, key: str, message: str) -> Violation:
         history = int(key[1:5]) if key[1:5].isdigit() else 0
@@ -462,12 +467,9 @@ class Batch:
 
     def found(self, processor: Processor) -> dict[str, Seen]:
         """What the tables say, rows and state together; doubled rows and states show as such."""
-        (_, rows), (_, states) = self.store.query(
-            f"""SELECT session_file, line, text_bytes FROM {processor.name}_rows
-            ORDER BY ALL""",
-            f"""SELECT session_file, string_agg(file_hash, ' ') FROM session_processor_state
-            WHERE processor_name = '{processor.name}' GROUP BY 1""",
-        )
+        sql = f"""SELECT session_file, string_agg(file_hash, ' ') FROM session_processor_state
+        WHERE processor_name = '{processor.name}' GROUP BY 1"""
+        states, rows = self.store.query(sql)[0][1], self.rows(processor.name)
         lists: dict[Any, list[Any]] = {}
         for key, line, size in rows:
             lists.setdefault(key, []).append((line, size))
