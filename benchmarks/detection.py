@@ -52,8 +52,8 @@ def detections(labelled: Labelled) -> list[Detection]:
     """What the rules find in the turn."""
     turns = []
     if labelled.assistant is not None:
-        turns.append(Turn(0, ASSISTANT, labelled.assistant, "a", 1, 0, "s"))
-    turns.append(Turn(len(turns), HUMAN, labelled.user, "u", 2, 0, "s"))
+        turns.append(Turn(0, ASSISTANT, labelled.assistant, "a", "a@", 1, 0, "s"))
+    turns.append(Turn(len(turns), HUMAN, labelled.user, "u", "u@", 2, 0, "s"))
     return RulesExtractor().find(turns, 0, "labelled", Notes())
 
 

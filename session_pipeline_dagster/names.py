@@ -1,4 +1,4 @@
-"""Names are data: how a text that strangers chose is shown to people, and how long a stored one is.
+"""Names are data: how a text that strangers chose is shown or kept, and how long a stored name is.
 
 A user, a file, a tool or a model may be called anything. What is stored, compared and written as
 JSON is exact, but for the end of a name that is too long to be one; every line and page for people
@@ -27,6 +27,15 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join("\ufffd" if _acts(character) else character for character in text)
+
+
+def plain(text: str) -> str:
+    """The text without such characters: for what is kept as words, not as a name. What breaks a
+    line or is wide is a space."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = (" " if c.isspace() else "" if _acts(c) else c for c in text)
+    return "".join(kept)
 
 
 def short(name: str) -> str:

@@ -11,7 +11,7 @@ TABLES: Mapping[str, str] = {
         detection_type VARCHAR, title VARCHAR, content VARCHAR, user_quote VARCHAR, domain VARCHAR,
         entities VARCHAR[], line_uuid VARCHAR, line_number BIGINT, detected_at TIMESTAMPTZ,
         extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR,
-        file_started_at TIMESTAMPTZ, is_copy BOOLEAN""",
+        file_started_at TIMESTAMPTZ, is_copy BOOLEAN, line_key VARCHAR""",
     # One row per file and time that it was read: of a grown file a model reads the new turns only.
     "verification_readings": """
         session_file VARCHAR, extractor VARCHAR, model VARCHAR, turns BIGINT, quotes BIGINT,
@@ -48,13 +48,13 @@ DESCRIPTION = """What people corrected, confirmed and defined, in their own word
 DESCRIPTIONS: Mapping[str, str] = {
     "verifications": """One row per correction, confirmation or definition, and file.
 
-A fork or a resume repeats lines of another file: `line_uuid` names the line in all of them, so
+A fork or a resume repeats lines of another file: `line_key` names the line in all of them, so
 count by it. What matters most: `detection_type`, `content` (the fact), `user_quote` (the person's
 own words, redacted), `domain`.
 
 ```sql
 SELECT any_value(username), detection_type, any_value(content) FROM verifications
-GROUP BY line_uuid, detection_type
+GROUP BY line_key, detection_type
 ```""",
     "llm_calls": """One row per call of a language model, also of those that failed.
 
@@ -86,6 +86,8 @@ FROM llm_calls GROUP BY ALL
     "verifications.model": "the model that found it; NULL for rules",
     "verifications.file_started_at": "the file's first time, UTC; NULL in older rows",
     "verifications.is_copy": "responses after it say that it was copied from another session",
+    "verifications.line_key": "names the line by uuid, words and time: one with other words is "
+    "another person's; NULL in older rows",
     "llm_calls.called_at": "when the call began, UTC",
     "llm_calls.model": "as the provider names it",
     "llm_calls.input_tokens": "all of them, those read from a cache included",

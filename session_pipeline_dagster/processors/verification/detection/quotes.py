@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from session_pipeline_dagster.names import plain
+
 SHORTEST = 8
 _INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
 _SAME = str.maketrans({
@@ -18,8 +20,8 @@ _SPACE = re.compile(r"\s+")
 def folded(text: str) -> str:
     """The text without what people and models change when they quote: NFKC, quotes, dashes,
     white space, case."""
-    plain = unicodedata.normalize("NFKC", text).translate(_SAME)
-    return _SPACE.sub(" ", plain).strip().casefold()
+    same = plain(unicodedata.normalize("NFKC", plain(text))).translate(_SAME)
+    return _SPACE.sub(" ", same).strip().casefold()
 
 
 def stands_in(quote: str, folded_text: str) -> bool:

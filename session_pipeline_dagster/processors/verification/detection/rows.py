@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Session
+from session_pipeline_dagster.names import plain, short
 from session_pipeline_dagster.processors.copies import copied_lines, started_us
 from session_pipeline_dagster.processors.verification.detection.extractor import (
     Detection,
@@ -12,6 +13,7 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
 )
 from session_pipeline_dagster.processors.verification.detection.quotes import folded
 
+_DAY_US = 86_400 * 10**6
 LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
 
 
@@ -27,43 +29,53 @@ def rows(
     Args:
         clean: takes secrets out of a text.
     """
-    began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
+    began_us = started_us(_claimed(session), session.day)
     copied = copied_lines(session)
     found: dict[str, Row] = {}
     for detection in detections:
         turn, key = detection.turn, detection_key(detection)
         # Words of a model: what it was sent is redacted, but not what it makes of it.
-        content = _cut(clean(detection.content), LONGEST_CONTENT)
+        content = _cut(clean(plain(detection.content)), LONGEST_CONTENT)
         found.setdefault(
             key,
             (
                 session.key,
                 key,
-                turn.session_id or session.stem,
-                session.user,
+                short(turn.session_id or session.stem),
+                short(session.user),
                 detection.detection_type,
-                _cut(clean(detection.title) or content, LONGEST_TITLE),
+                _cut(clean(plain(detection.title)) or content, LONGEST_TITLE),
                 content,
-                detection.quote[:LONGEST_QUOTE],
+                plain(detection.quote[:LONGEST_QUOTE]),
                 detection.domain,
-                [clean(entity) for entity in detection.entities],
-                turn.line_uuid,
+                [clean(plain(entity)) for entity in detection.entities],
+                short(turn.line_uuid),
                 turn.line_number,
                 began_us if turn.time_us is None else turn.time_us,
                 extractor.name,
                 version,
-                session.project,
-                extractor.model,
+                session.project and short(session.project),
+                extractor.model and short(extractor.model),
                 began_us,
                 turn.line_number <= copied,
+                turn.line_key,
             ),
         )
     return list(found.values())
 
 
+def _claimed(session: Session) -> list[int]:
+    """The times of a file. A first one that is more than a day older than all others says nothing
+    of when it began: it would make the whole file the original of what it copied."""
+    times = [us for _, record in session.transcript if (us := record.time_us()) is not None]
+    alone = len(times) > 1 and min(times[1:]) - times[0] > _DAY_US
+    return times[1:] if alone else times
+
+
 def detection_key(detection: Detection) -> str:
     """The same for the same words of the same line in every copy of it."""
-    parts = (detection.turn.line_uuid, detection.detection_type, folded(detection.quote))
+    words = detection.turn.line_key.partition("@")[0]
+    parts = (words, detection.detection_type, folded(detection.quote))
     return f"vd_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 

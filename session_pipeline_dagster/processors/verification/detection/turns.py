@@ -32,6 +32,8 @@ class Turn:
         role: `human` or `assistant`.
         text: redacted.
         line_uuid: names the line in every copy of it; a hash where the line has no uuid.
+        line_key: names the line by its uuid, its words and its time: another text or time under
+            the same uuid is another line; see `line_key`.
         line_number: in the file, from 1.
         time_us: microseconds since 1970-01-01 UTC; the previous line's where it has none.
         session_id: as the line says; None where it says nothing.
@@ -41,6 +43,7 @@ class Turn:
     role: str
     text: str
     line_uuid: str
+    line_key: str
     line_number: int
     time_us: int | None
     session_id: str | None
@@ -74,8 +77,15 @@ def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> 
         index = len(found)
         named = prompt.key if prompt else record.uuid
         uuid = named or _hash(record.session_id, index, now_us, role, text)
-        found.append(Turn(index, role, text, uuid, number, time_us, record.session_id))
+        key = line_key(uuid, said, now_us)
+        found.append(Turn(index, role, text, uuid, key, number, time_us, record.session_id))
     return found
+
+
+def line_key(uuid: str, said: str, now_us: int | None) -> str:
+    """Names a line: `words@time`. Copies have the same, since they repeat the line; whoever writes
+    a known uuid over other words, or with another time, has written another line."""
+    return f"{_hash(uuid, _storable(said))}@{'' if now_us is None else now_us}"
 
 
 def digest(turns: Sequence[Turn]) -> str:

@@ -47,6 +47,7 @@ class Observation:
 
     Attributes:
         line_uuid: the person's line, the same in every copy.
+        line_key: its uuid, words and time; None in rows of before there were keys.
         detected_at: when the person wrote it.
         digest: changes if anything above does.
     """
@@ -66,6 +67,7 @@ class Observation:
     digest: str
     file_started_us: int | None = None
     is_copy: bool | None = None
+    line_key: str | None = None
 
     @property
     def copy(self) -> Copy | None:

@@ -7,7 +7,7 @@ are alike, so only the groups that a change touches are made again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from session_pipeline_dagster.processors.verification.knowledge.index import Index
@@ -65,14 +65,37 @@ def merge(observations: Iterable[Observation], known: Known, touched: Iterable[s
 
 
 def one_file_a_line(observations: Iterable[Observation]) -> Iterable[Observation]:
-    """A line that several files hold is observed in one of them: `processors/copies.py`."""
-    lines: dict[str, list[Observation]] = defaultdict(list)
-    kept: dict[tuple[str, str], Observation] = {}
-    for o in observations:
-        lines[o.line_uuid].append(o)
-        kept[o.digest, o.detection_key] = o
+    """A line that several files hold is observed in one of them: `processors/copies.py`.
+
+    Of one person's files by its uuid and words; of several people's only where the time is the
+    same, too. Whoever writes a known uuid over other words, or claims another time for the same,
+    has a line of their own and takes nobody's.
+    """
+    kept = {(o.digest, o.detection_key): o for o in observations}.values()
+    # As long as one copy of a line has no key, the rule of that time for all of them.
+    old = {o.line_uuid for o in kept if o.line_key is None}
+    return _in_one_file(_in_one_file(kept, old, _line_of_a_person), old, _line)
+
+
+def _in_one_file(
+    observations: Iterable[Observation],
+    old: Container[str],
+    name: Callable[[Observation], object],
+) -> list[Observation]:
+    names = [(o, o.line_uuid if o.line_uuid in old else name(o)) for o in observations]
+    lines: dict[object, list[Observation]] = defaultdict(list)
+    for o, line in names:
+        lines[line].append(o)
     files = {line: _whose(said) for line, said in lines.items()}
-    return [o for o in kept.values() if files[o.line_uuid] == o.session_file]
+    return [o for o, line in names if files[line] == o.session_file]
+
+
+def _line_of_a_person(o: Observation) -> object:
+    return o.username, (o.line_key or "").partition("@")[0]
+
+
+def _line(o: Observation) -> object:
+    return o.line_key
 
 
 def _whose(said: Sequence[Observation]) -> str:
@@ -278,7 +301,7 @@ def _evidence(item: str, group: Sequence[Observation]) -> Iterable[Evidence]:
     """One for each line, by the strongest thing said in it."""
     lines: dict[str, list[Observation]] = defaultdict(list)
     for o in group:
-        lines[o.line_uuid].append(o)
+        lines[o.line_key or o.line_uuid].append(o)
     for line, said in lines.items():
         best = min(said, key=lambda o: (-strength(o.detection_type), o.order))
         yield Evidence(
@@ -289,7 +312,7 @@ def _evidence(item: str, group: Sequence[Observation]) -> Iterable[Evidence]:
             source_ref=best.source_ref,
             detection_type=best.detection_type,
             user_quote=best.user_quote,
-            line_uuid=line,
+            line_uuid=best.line_uuid,
             created_at=best.detected_at,
             digests=tuple(sorted(o.digest for o in said)),
         )

@@ -10,6 +10,7 @@ import msgspec
 
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.names import plain, short
 from session_pipeline_dagster.processors.verification.knowledge import rows as rows
 from session_pipeline_dagster.processors.verification.knowledge import tables as tables
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
@@ -107,7 +108,7 @@ def suggestion(contradiction: Contradiction) -> Mapping[str, str | None]:
 
 
 def _merged(found: Contradiction, content: str | None) -> str:
-    text = (content or suggestion(found).get("merged_content") or "").strip()
+    text = plain(content or suggestion(found).get("merged_content") or "").strip()
     if not text:
         raise ContractError("nothing is suggested to merge them into; give it with --content")
     if len(text) > _LONGEST:
@@ -116,7 +117,8 @@ def _merged(found: Contradiction, content: str | None) -> str:
 
 
 def _reviewed(item: Item, status: str, by: Reviewer) -> Item:
-    return replace(item, status=status, reviewed_by=by.name, reviewed_at=by.now)
+    said = replace(item, title=plain(item.title), content=plain(item.content))
+    return replace(said, status=status, reviewed_by=short(plain(by.name)), reviewed_at=by.now)
 
 
 def _items_changed(changed: Mapping[str, Item], also: Collection[str] = ()) -> Changes:

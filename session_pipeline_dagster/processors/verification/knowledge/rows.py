@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from session_pipeline_dagster.contract.derivation import Inputs, Row
+from session_pipeline_dagster.names import plain
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     Check,
     Contradiction,
@@ -23,10 +24,11 @@ from session_pipeline_dagster.sources.snapshot import content_hash
 def observations(inputs: Inputs) -> Iterable[Observation]:
     """The rows of `verifications`, each with a digest of what is said and where."""
     for row in inputs.rows["observations"]:
-        *said, started_us, is_copy = row
-        values = (*said[:8], tuple(_words(said[8])), *said[9:])
-        digest = content_hash(repr(values).encode())[:16]
-        yield Observation(*values, digest, started_us, is_copy)  # ty: ignore[invalid-argument-type]  as the SELECT has it
+        *said, started_us, is_copy, line_key = row
+        values = (*said[:4], *map(_plain, said[4:7]), said[7], tuple(_words(said[8])), *said[9:])
+        named = values if line_key is None else (*values, line_key)
+        digest = content_hash(repr(named).encode())[:16]
+        yield Observation(*values, digest, started_us, is_copy, line_key)  # ty: ignore[invalid-argument-type]  as the SELECT has it
 
 
 def items(inputs: Inputs) -> dict[str, Item]:
@@ -73,5 +75,10 @@ def row(record: Item | Evidence | Contradiction | Check | Relation) -> Row:
     return tuple(getattr(record, field.name) for field in fields(record))
 
 
+def _plain(value: object) -> object:
+    """Rows of before may hold what acts on a terminal or a page."""
+    return plain(value) if isinstance(value, str) else value
+
+
 def _words(value: object) -> Iterable[str]:
-    return value if isinstance(value, list) else ()
+    return [plain(word) for word in value] if isinstance(value, list) else ()
