@@ -7,6 +7,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.health.alerts import quiet
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.store.database import Store, open_store
 
@@ -50,7 +51,8 @@ def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str]) -> li
         there |= known.states.keys()
     shown: dict[str, list[str]] = {}
     for key in failed:
-        shown.setdefault(printable(key), []).append(key)
+        for form in {printable(key), quiet(key)}:
+            shown.setdefault(form, []).append(key)
     found = {key: [key] if key in failed | there else shown.get(key, []) for key in keys}
     if unknown := [key for key, meant in found.items() if not meant]:
         listed = ", ".join(sorted(failed)[:_MANY]) or "nothing"

@@ -16,6 +16,15 @@ LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
 
 
+_CALLS = str.maketrans("@<>", "\uff20\u2039\u203a")
+"""`@here`, `<!channel>`, `<@U1>` and `<at>` call people in Slack, Discord, Teams and others."""
+
+
+def quiet(text: str) -> str:
+    """The text in one line that acts nowhere and calls nobody."""
+    return printable(text).translate(_CALLS)
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What a check, or the last run of a processor, says now.
@@ -57,15 +66,16 @@ class Alert:
     def title(self) -> str:
         """One line: what, where."""
         what = "resolved" if self.resolved else self.now.value
-        return printable(f"{what}: {self.processor} {', '.join(self.checks)}")
+        return quiet(f"{what}: {self.processor} {', '.join(self.checks)}")
 
     @property
     def text(self) -> str:
         """Processor, checks, was → now, detail and link."""
         where = f"{self.processor} {', '.join(self.checks)}"
-        lines = [f"{where}: {', '.join(self.was)} → {self.now}", self.detail, self.link or ""]
-        said = "\n".join(line for line in lines if line)
-        return "\n".join(map(printable, said.split("\n")))
+        lines = [f"{where}: {', '.join(self.was)} → {self.now}", *self.detail.split("\n")]
+        # The address is ours.
+        link = [printable(self.link)] if self.link else []
+        return "\n".join([*(quiet(line) for line in lines if line), *link])
 
 
 @dataclass(frozen=True, slots=True)

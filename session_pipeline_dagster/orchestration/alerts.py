@@ -15,8 +15,10 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.alerts import Alert, Memory, Sighting, decide, enqueue
 from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.health.sinks import deliver, sinks
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.checks import health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
@@ -80,14 +82,12 @@ def alert_sensor(
         left = deliver(targets, queues)
         for sink in targets:
             if sink.key in left:
-                context.log.error(
+                said = (
                     f"{len(left[sink.key])} alerts were not taken by SESSION_PIPELINE_ALERT_URLS "
                     f"{sink.label}; next try at the next tick"
                 )
-        return dg.SensorResult(
-            skip_reason=_sentence(alerts, left.values()),
-            cursor=write_cursor(Memory(told, left, seen)),
-        )
+                context.log.error(printable(said))
+        return skipping(_sentence(alerts, left.values()), write_cursor(Memory(told, left, seen)))
 
     return sensor
 

@@ -88,7 +88,7 @@ def table_assets(
         source, store = source_in(context, names), store_in(context, names)
         days = _days(context)
         report = _run(context, config, days, processor, source, store, settings)
-        context.log.info(_sentence(report))
+        context.log.info(printable(_sentence(report)))
         counts = store.row_counts(tables_of[key] for key in context.selected_asset_keys)
         _log_days(context, report, settings, days)
         for key in sorted(context.selected_asset_keys):
@@ -134,10 +134,11 @@ def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> No
     """Who launches failed days again expects their files to be tried: say that these are not."""
     for key, error in report.given_up[:_FEW]:
         context.log.warning(printable(f"{key} was given up earlier and is not tried: {error}"))
-    context.log.warning(
+    said = (
         f"{report.quarantined} given up; config retry: [KEY] or full_refresh: true tries again, "
         "new content does so by itself"
     )
+    context.log.warning(printable(said))
     context.instance.add_run_tags(context.run.run_id, {GIVEN_UP_TAG: str(report.quarantined)})
 
 

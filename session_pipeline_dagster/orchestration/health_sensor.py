@@ -14,6 +14,7 @@ from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.layout import open_checked
@@ -87,11 +88,8 @@ def health_sensor(
                     said[key] = _Said(finding.news, now.timestamp())
                 elif key in memory.said:
                     said[key] = memory.said[key]
-        return dg.SensorResult(
-            asset_events=events,
-            skip_reason=_sentence(len(events), waiting),
-            cursor=write_cursor(_Memory(said, since)),
-        )
+        cursor = write_cursor(_Memory(said, since))
+        return skipping(_sentence(len(events), waiting), cursor, asset_events=events)
 
     return sensor
 

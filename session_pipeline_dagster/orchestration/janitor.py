@@ -12,6 +12,8 @@ import psutil
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.orphans import Worker, is_gone
+from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 
@@ -33,13 +35,14 @@ def janitor_sensor(registry: Registry, names: Names = PLAIN) -> dg.SensorDefinit
         instance, said = context.instance, []
         for run in _orphans(instance, registry.processors, names):
             if end(instance, run):
-                context.log.warning(f"run {run.run_id}: its worker is gone; ended it")
+                context.log.warning(printable(f"run {run.run_id}: its worker is gone; ended it"))
                 said.append(f"ended {run.run_id}")
         for run_id in _leaked_slots(instance, registry.processors, names):
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-            context.log.warning(f"run {run_id} has ended and still held a slot; freed it")
+            freed = f"run {run_id} has ended and still held a slot; freed it"
+            context.log.warning(printable(freed))
             said.append(f"freed the slot of {run_id}")
-        return dg.SensorResult(skip_reason="; ".join(said) or "nothing was left behind")
+        return skipping("; ".join(said) or "nothing was left behind")
 
     return sensor
 

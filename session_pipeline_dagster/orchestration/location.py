@@ -11,6 +11,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.registry import Registry, tried
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.alerts import alert_sensor
 from session_pipeline_dagster.orchestration.assets import (
     rollup_asset,
@@ -92,7 +93,8 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         registry, lambda p: each.append(build_processor_definitions(p, settings, names))
     )
     for failed in registry.failed:
-        _log.warning("plugin %s (%s) is left out: %s", failed.name, failed.target, failed.error)
+        said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"
+        _log.warning(printable(said))
     shared = dg.Definitions(
         assets=[session_files_asset(settings, names)],
         asset_checks=[plugins_check(registry, names)],

@@ -14,6 +14,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
@@ -61,14 +62,12 @@ def processor_sensor(
         _limit_pool(context.instance, names.pool(processor.name))
         running = in_flight(context.instance, processor, names)
         if running:
-            return dg.SensorResult(
-                skip_reason=f"run {running} is still at work", cursor=context.cursor
-            )
+            return skipping(f"run {running} is still at work", context.cursor)
         scan, now = source.scan(), datetime.now(UTC)
         try:
             known = store.known(processor, _PATIENCE)
         except StoreBusy as error:
-            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+            return skipping(error, context.cursor)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         decision = decide(
             outlook,
@@ -103,7 +102,7 @@ def processor_sensor(
             ranges = _ranges(there, outlook, known, source, settings)
             requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
+        return skipping(decision.reason, cursor)
 
     return sensor
 
@@ -198,7 +197,7 @@ def session_files_sensor(
             try:
                 known = store.known(processor, _PATIENCE)
             except StoreBusy as error:
-                return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+                return skipping(error, context.cursor)
             outlook = look(scan.files, known.states, known.failures, processor.version, now)
             counts[f"{processor.name}_pending"] = len(outlook.waiting)
             ages[f"{processor.name}_oldest_pending_seconds"] = round(
@@ -207,21 +206,18 @@ def session_files_sensor(
         seen = f"{sorted(counts.items())} {newest} {plugins}"
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
         if memory.seen == seen and lately(memory.observed_at, at, _OBSERVE_AGAIN):
-            return dg.SensorResult(skip_reason="nothing changed", cursor=context.cursor)
+            return skipping("nothing changed", context.cursor)
         metadata: Metadata = {**counts, **ages}
         if newest is not None:
             metadata["newest_mtime"] = dg.MetadataValue.timestamp(newest / 1e9)
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
             dg.AssetObservation(names.key(SESSION_FILES), metadata=metadata)
         ]
-        said = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
-        if not said:
+        heard = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
+        if not heard:
             events.append(plugins_evaluation(registry, names))
-        kept = _Observed(seen, at, plugins, memory.said_at if said else at)
-        return dg.SensorResult(
-            skip_reason=f"observed {len(scan.files)} session files",
-            asset_events=events,
-            cursor=write_cursor(kept),
-        )
+        kept = _Observed(seen, at, plugins, memory.said_at if heard else at)
+        said = f"observed {len(scan.files)} session files"
+        return skipping(said, write_cursor(kept), asset_events=events)
 
     return sensor

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from session_pipeline_dagster.errors import WrongLayout
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.sources.local import LocalSource, open_source
@@ -66,7 +67,7 @@ def check_layout(root: Root, layout: Layout, found: Scan) -> None:
         said = "is the folder of Claude Code; its sessions are one deeper"
         raise _wrong(path, said, Layout.PROJECTS, path / _HOME)
     if layout is Layout.USERS and keys and all(map(_PROJECT.match, keys)):
-        said = f"holds projects ({keys[0].split('/')[0]}), not users"
+        said = f"holds projects ({printable(keys[0].split('/')[0])}), not users"
         raise _wrong(path, said, Layout.PROJECTS, path)
 
 

@@ -195,3 +195,21 @@ def normal(memory: Memory) -> object:
         for sink, queue in memory.queues.items()
     }
     return memory.told, queues, memory.runs_seen
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("@here", "@channel", "@everyone", "<!here>", "<@U012AB3CD>", "<!subteam^S1>"),
+        *("<#C1|x>", "<at>Ann</at>", "<users/all>", "@room", "<@&42>", "@all\x1b[2J"),
+    ],
+)
+def test_an_alert_calls_nobody_whatever_a_user_or_a_file_is_called(call: str) -> None:
+    said = Alert(
+        f"p {call}", (f"c{call}",), (Status.OK,), Status.INFO, f"{call}/x\n{call}", "http://h/a@b"
+    )
+    assert not set("@<>\x1b") & set(said.title)
+    *lines, link = said.text.splitlines()
+    assert not set("@<>\x1b") & set("".join(lines))
+    assert len(lines) == 3
+    assert link == "http://h/a@b"

@@ -261,3 +261,28 @@ def _is_broad(kind: ast.expr | None) -> bool:
 def _raises_again(handler: ast.ExceptHandler) -> bool:
     last = handler.body[-1]
     return isinstance(last, ast.Raise)
+
+
+def _is_safe(argument: ast.expr) -> bool:
+    """A text of ours, or one that is made printable."""
+    if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name):
+        return argument.func.id == "printable"
+    return isinstance(argument, ast.Constant)
+
+
+def test_what_dagster_is_given_to_show_is_made_printable() -> None:
+    """Words of a log and the reason of a skipped tick reach a terminal and a page."""
+    unsafe = []
+    for path in (PACKAGE / "orchestration").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            logs = ast.unparse(node.func) in {
+                f"{log}.{level}"
+                for log in ("context.log", "_log")
+                for level in ("debug", "info", "warning", "error")
+            }
+            reasons = [k.value for k in node.keywords if k.arg == "skip_reason"]
+            if not all(map(_is_safe, [*(node.args if logs else ()), *reasons])):
+                unsafe.append(f"{path.name}:{node.lineno}")
+    assert unsafe == []
