@@ -53,8 +53,8 @@ dev: $(STAMP) ## Dagster on http://127.0.0.1:3000 (PORT=...), sensors on
 	echo 'Port $(PORT) is taken, perhaps by another make dev, or is none. Choose one: PORT=3001 make dev' >&2; exit 1; }
 	@$(SHOW); \
 	unset DAGSTER_HOME; \
-	echo 'Dagster: http://127.0.0.1:$(PORT)'; \
-	exec $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	echo 'Starting Dagster (about 20 s) ...'; \
+	exec $(BIN)/python -m session_pipeline_dagster.orchestration.dev $(PORT)
 
 run: $(STAMP) ## process once, here, and print what was found
 	@$(SHOW); \

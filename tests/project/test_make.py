@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from helpers import write_session
 from places import ROOT
+from session_pipeline_dagster.orchestration.dev import Screen
 
 OURS = ("SESSION_", "SCHEDULER_", "DATA_DIR", "DAGSTER_")
 
@@ -26,7 +28,8 @@ def clone(tmp_path: Path) -> Path:
     (tmp_path / "constraints.txt").touch()
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.prefix) / "bin")
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (tmp_path / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     (tmp_path / ".venv" / ".runs").touch()
     return tmp_path
 
@@ -106,3 +109,94 @@ def test_a_taken_port_is_said_in_words_and_starts_no_daemon() -> None:
     assert f"Port {port} is taken" in complained
     assert "PORT=3001 make dev" in complained
     assert "Dagster" not in said
+
+
+STAMP = "2026-01-01 00:00:00 +0000 - dagster"
+DEBUG = f"{STAMP} - DEBUG"
+SENSOR = f"{STAMP}.daemon.SensorDaemon - INFO"
+NOISE = f"""\
+/x/click/core.py:911: SupersessionWarning: Function `dev_command` is superseded. Use 'dg dev'.
+  return callback(*args, **kwargs)
+\x1b[32m{STAMP} - \x1b[34mINFO\x1b[0m - Using temporary directory /x
+{STAMP} - WARNING - /x/y.py:5: BetaWarning: Parameter `z` is in beta
+{STAMP}-webserver - INFO - Serving dagster-webserver on http://h:1 in x
+{SENSOR} - Launching run for usage_sensor
+{SENSOR} - Launching run for odd_sensor
+{STAMP} - INFO - usage_job - r - usage - usage: 3 files processed, 0 failed
+{DEBUG} - usage_job - r - 1 - RUN_SUCCESS - Finished execution of run for "usage_job".
+"""
+
+
+def screened(log: str) -> list[str]:
+    found: list[str] = []
+    screen = Screen(found.append)
+    for line in log.splitlines():
+        screen.take(re.sub(r"\x1b\[[0-9;]*m", "", line))
+    return found
+
+
+def test_of_the_log_only_what_is_ours_is_shown() -> None:
+    (ready,) = screened(NOISE)
+    assert ready.startswith("Ready: http://h:1 ")
+    done = f'{DEBUG} - odd_job - r - RUN_FAILURE - Execution of run for "odd_job" failed.'
+    assert screened(NOISE + done)[1:] == [
+        "Data is in: http://h:1/assets   (usage: 3 files processed, 0 failed)"
+    ]
+    assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
+    warned = "usage_job - r - usage - alice/x.jsonl failed: not gzip data"
+    assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
+    assert screened("plugin odd (odd:Odd) is left out: ValueError: no") == [
+        "warning: plugin odd (odd:Odd) is left out: ValueError: no"
+    ]
+
+
+def of(clone: Path) -> list[str]:
+    """Processes that work in the clone."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == clone:
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_make_dev_is_calm_and_ends_with_all_its_children(
+    clone: Path, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    # As a script starts it in the background: there Ctrl-C would be ignored.
+    made = subprocess.Popen(
+        ["sh", "-c", f"trap '' INT; exec make PORT={port} dev"],
+        cwd=clone,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert made.stdout
+    said = []
+    for line in made.stdout:
+        said.append(line)
+        if line.startswith("Data is in" if number is signal.SIGTERM else "Ready"):
+            break
+    begun = time.monotonic()
+    if number is signal.SIGTERM:
+        made.send_signal(number)
+    else:
+        os.killpg(made.pid, number)
+    made.wait(60)
+    made.stdout.close()
+    while of(clone) and time.monotonic() - begun < 60:
+        time.sleep(0.2)
+    assert of(clone) == []
+    text = "".join(said)
+    assert text.count("\n") == (4 if number is signal.SIGTERM else 3), text
+    for word in ("temporary", "Supersession", "Beta", "Traceback"):
+        assert word not in text
+    assert "17 files processed" in text or number is not signal.SIGTERM
+    assert "Using temporary directory" in (clone / "var" / "dev.log").read_text()

@@ -1,0 +1,163 @@
+"""What `make dev` shows of Dagster: a line when it is ready, one when data is in, and warnings.
+
+All that Dagster says is in var/dev.log. However this ends (Ctrl-C, TERM, KILL, a closed terminal),
+every process of Dagster ends too.
+"""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from session_pipeline_dagster.names import printable
+
+LOG = Path("var/dev.log")
+_PATIENCE = 15.0
+_GUARD = "cat > /dev/null; kill -TERM -$0 2>/dev/null && sleep 3; kill -KILL -$0 2>/dev/null"
+"""Waits until this program is gone, however, and then ends what is left of a group."""
+_SHOWN_AT_DEATH = 25
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_SAID = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ - (?P<who>\S+) - (?P<level>[A-Z]+) - (.*)")
+_OF_DAGSTER_ITSELF = re.compile(r"(Supersession|Beta|Preview|Deprecation)Warning")
+_READY = re.compile(r"Serving dagster-webserver on (http://\S+)")
+_LAUNCHED = re.compile(r"Launching run for (\w+)_sensor")
+_DONE = re.compile(r'RUN_(SUCCESS|FAILURE) - .* (?:of run for )?"(\w+)_job"')
+_COUNTED = re.compile(r"- (\w+): (\d+ files processed, .* failed)")
+_LEFT_OUT = re.compile(r"plugin .+ is left out: ")
+
+
+class Screen:
+    """What of the log is for the person in front of it; a line at a time."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._running: set[str] = set()
+        self._counts: dict[str, str] = {}
+        self._address = ""
+        self._told = False
+
+    def take(self, line: str) -> None:
+        """Show the line, or what it means, or nothing."""
+        said = _SAID.match(line)
+        level = said["level"] if said else ""
+        if found := _READY.search(line):
+            self._address = found[1]
+            self._show(f"Ready: {found[1]}   (Ctrl-C ends it; all that Dagster says: {LOG})")
+        elif found := _LAUNCHED.search(line):
+            self._running.add(found[1])
+        elif found := _COUNTED.search(line):
+            self._counts[found[1]] = found[2]
+        elif found := _DONE.search(line):
+            self._running.discard(found[2])
+            self._tell()
+        elif level in ("WARNING", "ERROR", "CRITICAL") and not _OF_DAGSTER_ITSELF.search(line):
+            self._show(f"{level.lower()}: {line.split(f' - {level} - ', 1)[1]}")
+        elif not said and _LEFT_OUT.search(line):
+            self._show(f"warning: {line.strip()}")
+
+    def _tell(self) -> None:
+        if self._running or self._told or not self._counts:
+            return
+        self._told = True
+        counts = "; ".join(f"{name}: {count}" for name, count in self._counts.items())
+        self._show(f"Data is in: {self._address}/assets   ({counts})")
+
+
+def shown(text: str) -> None:
+    """A line for the person, if somebody reads."""
+    with suppress(OSError):
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
+
+
+def follow(lines: Iterable[str], screen: Screen) -> list[str]:
+    """Write all of it to the log and what matters to the screen; the last lines."""
+    last: list[str] = []
+    with LOG.open("w", encoding="utf-8", errors="backslashreplace") as log:
+        for raw in lines:
+            line = _COLOR.sub("", raw.rstrip("\n"))
+            log.write(line + "\n")
+            log.flush()
+            last = [*last, line][-_SHOWN_AT_DEATH:]
+            screen.take(line)
+    return last
+
+
+def main(port: str) -> int:
+    """Run Dagster until it ends or is to end; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    asked = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    # Set before it starts: what a script has started in the background would ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    program = Path(sys.executable).with_name("dagster")
+    dagster = subprocess.Popen(  # noqa: S603  our own program, no shell
+        [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", port],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # A group of its own, so that all of it can be ended, and Ctrl-C comes once.
+        start_new_session=True,
+    )
+    guard = subprocess.Popen(  # noqa: S603
+        ["/bin/sh", "-c", _GUARD, str(dagster.pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    last: list[str] = []
+    reader = threading.Thread(
+        target=lambda: last.extend(follow(dagster.stdout or (), Screen(shown))), daemon=True
+    )
+    reader.start()
+    while dagster.poll() is None and not asked.wait(0.2):
+        pass
+    wanted = asked.is_set()
+    if wanted:
+        shown("Ending Dagster ...")
+    end_all(dagster)
+    guard.kill()
+    reader.join(2)
+    if not wanted:
+        shown(f"Dagster has ended by itself (exit {dagster.returncode}). Its last words:")
+        for line in last:
+            shown(f"  {line}")
+    return 0 if wanted else dagster.returncode or 1
+
+
+def end_all(dagster: subprocess.Popen[str]) -> None:
+    """Ask, then insist: Dagster, its daemon, servers and runs."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        give_up = time.monotonic() + _PATIENCE
+        if not _signal(dagster.pid, number):
+            return
+        while time.monotonic() < give_up:
+            dagster.poll()
+            if not _signal(dagster.pid, 0):
+                return
+            time.sleep(0.1)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Whether anyone of the group is there to hear it."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
