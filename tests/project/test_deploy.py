@@ -387,3 +387,11 @@ def test_a_backup_holds_what_a_killed_writer_left_in_its_log(tmp_path: Path) -> 
     subprocess.run([sys.executable, DEPLOY / "backup.py", database, copy], check=True)
     with duckdb.connect(copy, read_only=True) as restored:
         assert restored.execute("FROM t").fetchall() == [(7,)]
+
+
+@pytest.mark.parametrize("file", ["dagster.yaml", "deploy/dagster.yaml"])
+def test_a_backfill_over_400_days_has_time_to_write_what_it_plans(file: str) -> None:
+    """Three assets, 0.13 s an event on a busy machine; and as much time again."""
+    monitoring = yaml.safe_load((ROOT / file).read_text("utf-8"))["run_monitoring"]
+    planned = 400 * 3 * 0.13
+    assert 2 * planned < monitoring["start_timeout_seconds"] < monitoring["max_runtime_seconds"]
