@@ -221,9 +221,6 @@ class Store:
             kind = type(error).__name__
             # Its message may hold the value, and the value may be a secret.
             raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from None
-        except duckdb.ProgrammingError as error:
-            said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
-            raise ContractError(said) from None
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now, name = datetime.now(UTC), processor.name
@@ -253,12 +250,12 @@ class Store:
         write.register(connection, "batch", written)
         # Looking for old rows means reading whole tables; a file without a state row has none.
         if write.any_known(connection, name):
-            write.note_changes(connection, processor)
+            _note_changes(connection, processor)
             write.delete_rows(connection, processor.tables, replaced)
             write.delete_records(connection, "session_processor_state", name, written)
         for table, parts in [*batch.rows.items(), *batch.journal.items()]:
             write.insert_parts(connection, table, parts)
-        write.note_changes(connection, processor)
+        _note_changes(connection, processor)
         write.insert_states(connection, processor, batch.done, now, run_id)
         write.sign(connection, processor, batch.signed)
         write.delete_records(connection, "session_processor_failures", name, settled + failed)
@@ -328,6 +325,14 @@ class Store:
         """
         with _derived(f"derivation {derivation.name!r}"):
             return derive.derive(self.connect, self.transaction, derivation, compute)
+
+
+def _note_changes(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
+    try:
+        write.note_changes(connection, processor)
+    except duckdb.ProgrammingError as error:
+        said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
+        raise ContractError(said) from None
 
 
 @contextmanager

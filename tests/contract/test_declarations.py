@@ -143,6 +143,20 @@ def test_a_rollup_that_fails_names_itself_and_quotes_nothing(pipeline: Pipeline)
 
 
 @pytest.mark.parametrize(
+    ("rollup", "said"),
+    [
+        (words(part="wrods"), "`changed` failed: Binder Error: .*wrods"),
+        (words(refresh="words, nix"), "'words' cannot be refreshed: Binder Error: .*nix"),
+    ],
+)
+def test_wrong_sql_of_a_rollup_is_said_in_the_databases_words(
+    pipeline: Pipeline, rollup: Rollup, said: str
+) -> None:
+    with pytest.raises(ContractError, match=said):
+        run(pipeline, Texts(rollup=rollup))
+
+
+@pytest.mark.parametrize(
     ("version", "options"), [(2, {}), (1, {"full_refresh": True})], ids=["version", "refresh"]
 )
 def test_a_new_version_and_a_full_refresh_try_what_was_given_up(
