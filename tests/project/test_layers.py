@@ -240,7 +240,7 @@ def test_there_are_no_postponed_annotations_where_dagster_reads_them(path: Path)
         assert "__future__" not in set(imports(path))
 
 
-def test_at_most_three_broad_excepts_swallow() -> None:
+def test_at_most_four_broad_excepts_swallow() -> None:
     """One isolates files, one plugins, one an error that cannot say what it is, one shows a bug's
     trace where the program ends; raising again, as it is or in our words, swallows nothing."""
     found = [
@@ -250,7 +250,7 @@ def test_at_most_three_broad_excepts_swallow() -> None:
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_again(node)
     ]
     assert "errors" in found
-    assert len(found) <= 3, found
+    assert len(found) <= 4, found
 
 
 def _is_broad(kind: ast.expr | None) -> bool:

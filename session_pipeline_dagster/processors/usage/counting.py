@@ -131,7 +131,7 @@ class Counted:
                 key = f"{file}#{line}"
         row = self.messages[key] = self._message_row(key, record, message, line, now_us)
         found = Response(key, row, message.id)
-        self._responses.begin(found, record, usage)
+        self._responses.start(found, record, usage)
         return found
 
     def _fold(self, found: Response, record: Record, message: Message) -> None:

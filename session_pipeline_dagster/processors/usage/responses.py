@@ -98,7 +98,7 @@ class Responses:
             return None
         return self._of_weak(found, usage)
 
-    def begin(self, response: Response, record: Record, usage: Usage | None) -> None:
+    def start(self, response: Response, record: Record, usage: Usage | None) -> None:
         """A line begins this response."""
         message_id = record.message.id if record.message else None
         name = message_id if message_id and is_strong(message_id) else _name(record)

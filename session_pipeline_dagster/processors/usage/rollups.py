@@ -133,13 +133,13 @@ VIEWS: Mapping[str, str] = {
 # Printed after every pass.
 SUMMARIES = (
     Summary(
-        "Usage (output is at least that where an estimate stands beside it)",
+        "Usage",
         f"""SELECT username AS user, any_value(had.sessions) AS sessions, sum(messages) AS messages,
             sum(input_tokens) AS input, sum(output_tokens) AS output,
             sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
             sum(partial_messages) AS partial,
             CASE WHEN sum(partial_messages) > {AT_LEAST} * sum(messages)
-                THEN sum(output_estimate) END AS estimated
+                THEN sum(output_estimate) END AS "at least, about"
         FROM usage_daily_estimated JOIN (
             SELECT username, count(DISTINCT session_id) AS sessions FROM usage_sessions
             GROUP BY username
