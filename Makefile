@@ -15,7 +15,9 @@ PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_
 SHOW = mkdir -p var; given=$$(for name in $(PLACES); do \
 	eval "value=\$$$$name"; [ -z "$$value" ] || printf '%s=%s\n' "$$name" "$$value"; done); \
 	if [ -n "$$given" ]; then printf '%s\n' "$$given" > var/make.env; \
-	elif [ ! -s var/make.env ]; then echo SESSION_DATA_DIR=examples/sessions > var/make.env; fi; \
+	elif [ ! -s var/make.env ]; then echo SESSION_DATA_DIR=examples/sessions > var/make.env; \
+	elif ! grep -qx SESSION_DATA_DIR=examples/sessions var/make.env; then \
+	echo "Going on with what was shown last (var/make.env): $$(tr '\n' ' ' < var/make.env)"; fi; \
 	grep -qx SESSION_DATA_DIR=examples/sessions var/make.env && \
 	echo 'Showing the made-up sessions in examples/. For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'
 

@@ -129,6 +129,8 @@ def test_a_plugin_with_declarations_that_do_not_work_costs_itself_only(
         assert name in answer.stdout, "the others ran, also the one after it"
     document = json.loads(picky.on(sessions, "run", "--json").stdout)
     assert "BIGINTT" in document["broken"]["awry"]
+    assert document["error"]["type"] == "ContractError"
+    assert "awry" in document["error"]["message"]
     found = picky.json(sessions, "status")["processors"]
     assert (found["picky"]["pending"], found["awry"]["pending"]) == (0, 2), "one is given up"
     listed = picky("processors")

@@ -83,6 +83,7 @@ def test_what_make_showed_last_is_gone_on_with_until_other_sessions_are_named(cl
     for command in ("make run", ".venv/bin/session-pipeline status"):
         assert str(mine) in shell(clone, command).stdout, command
     assert "(projects)" in shell(clone, ".venv/bin/session-pipeline status").stdout
+    assert "Going on with what was shown last" in shell(clone, "make run").stdout
     # All of it or nothing: a layout of other sessions would be a wrong one.
     for named in ("--sessions examples/sessions", "--database examples.duckdb"):
         shown = shell(clone, f".venv/bin/session-pipeline status {named}").stdout
