@@ -1,7 +1,8 @@
 """Merging what people said: what is one item, and that the order of reading does not matter."""
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ import pytest
 
 from knowledge_lines import FISCAL, MONTHLY, NOON, WEEKLY, applied, id_of, knowledge, only, said
 from session_pipeline_dagster.contract.derivation import Inputs, Row
+from session_pipeline_dagster.processors.verification.knowledge.contradictions import by_rules
 from session_pipeline_dagster.processors.verification.knowledge.derive import Checking
 from session_pipeline_dagster.processors.verification.knowledge.items import Observation, confidence
 from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
@@ -384,3 +386,67 @@ def test_what_has_no_time_comes_last_and_is_no_error() -> None:
     assert only(known).content == PARAPHRASE
     assert only(known).updated_at == NOON + 3 * 3_600_000_000
     assert only(knowledge([timeless])).created_at is None
+
+
+def _numbers(n: int) -> str:
+    return f"The revenue report number {n} is refreshed weekly on the finance dashboard"
+
+
+def _names(n: int) -> str:
+    name = f"{chr(65 + n % 26)}{chr(65 + n // 26 % 26)}{chr(65 + n // 676)}"
+    return f"The revenue report of team Alpha{name}x is refreshed weekly on the finance dashboard"
+
+
+def _words(n: int) -> str:
+    words = PARAPHRASE.split()
+    words.insert(n % len(words), f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}")
+    return " ".join(words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["confirmation", "correction"])
+@pytest.mark.parametrize("content", [_numbers, _names, _words])
+def test_a_thousand_alike_facts_cost_little_more_than_each(
+    content: Callable[[int], str], kind: str
+) -> None:
+    took: dict[int, float] = {}
+    for count in (250, 1000):
+        told = [
+            said(content(n), f"u{n % 9}", kind, at=n, entities=("a", "b")) for n in range(count)
+        ]
+        times = []
+        for _ in range(3):
+            begun = time.process_time()
+            known = knowledge([replace(o) for o in told])
+            times.append(time.process_time() - begun)
+        took[count] = min(times)
+        assert len(known.evidence) == count
+    # Five times the cost, and a little for what a clock does not resolve.
+    assert took[1000] < 5 * took[250] + 0.1
+
+
+@pytest.mark.slow
+def test_hundreds_of_alike_facts_are_the_same_items_however_they_arrive() -> None:
+    chooser = random.Random(3)  # noqa: S311  to be played again
+    kinds = ["confirmation", "confirmation", "correction"]
+    told = [
+        said(content(n), f"u{n % 9}", chooser.choice(kinds), at=n, entities=("a", "b")[: n % 3])
+        for n in range(150)
+        for content in (_names, _words, _numbers)
+    ]
+    at_once = knowledge(told)
+    for _ in range(3):
+        chooser.shuffle(told)
+        known, there = Known({}, {}), told[:0]
+        while len(there) < len(told):
+            there = told[: len(there) + chooser.randint(1, 60)]
+            known = applied(known, merge(there, known))
+        assert known == at_once
+
+
+def test_alike_items_have_a_bounded_number_of_contradictions() -> None:
+    items = {
+        i.id: i for i in knowledge([said(_numbers(n), at=n) for n in range(300)]).items.values()
+    }
+    assert len(items) == 300
+    assert 300 <= len(by_rules(items.values(), items)) <= 300 * 20

@@ -136,7 +136,7 @@ def by_rules(new: Iterable[Item], items: Mapping[str, Item]) -> list[Contradicti
     pairs = {
         contradiction_id(item.id, other): (item, items[other])
         for item in new
-        for other in indexes[item.domain].alike(item.statement)
+        for other in indexes[item.domain].alike(item.statement, most=MOST_CANDIDATES)
         if other != item.id and _contrary(item, items[other])
     }
     return [_by_rules(key, *pair) for key, pair in sorted(pairs.items())]

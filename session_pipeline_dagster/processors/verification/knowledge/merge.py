@@ -3,7 +3,8 @@ in which it was read.
 
 Facts are looked at in one order (reviewed items first, then by the time they were said). Each joins
 the first item it may join, else becomes one. Whom a fact can join depends only on the facts that
-are alike, so only the groups that a change touches are made again.
+are alike, so only the groups that a change touches are made again. Facts are compared with what
+begins an item, and with so many at most: a thousand that are alike cost little more than each.
 """
 
 from collections import defaultdict
@@ -106,6 +107,11 @@ def _whose(said: Sequence[Observation]) -> str:
     return min(known).key if len(known) == len(said) else min(o.session_file for o in said)
 
 
+_Kind = tuple[str | None, object]
+_MOST_LEADS = 10
+"""Items that a fact is held against: the most alike ones."""
+
+
 class _Merge:
     """One merge. A node is a fact, or a reviewed item: what facts may join."""
 
@@ -120,7 +126,7 @@ class _Merge:
             self.evidence_of[evidence.item_id].append(evidence)
             self.holder |= dict.fromkeys(evidence.digests, evidence.item_id)
         self.index = self._index()
-        self.near: dict[str, set[str]] = {}
+        self.inside: set[str] = set()
 
     def _facts(self, observations: Sequence[Observation]) -> dict[str, Fact]:
         """Facts by key; the key of one that a reviewed item words is that item's id."""
@@ -134,15 +140,17 @@ class _Merge:
             found[key].append(o)
         return {key: Fact(key, tuple(group)) for key, group in found.items()}
 
-    def _index(self) -> Mapping[str | None, Index]:
-        """Every node's statement, by domain."""
-        statements: dict[str | None, dict[str, Statement]] = defaultdict(dict)
-        for key, fact in self.facts.items():
-            if key not in self.reviewed:
-                statements[fact.domain][key] = fact.statement
-        for item in self.reviewed.values():
-            statements[item.domain][item.id] = item.statement
-        return {domain: Index(found) for domain, found in statements.items()}
+    def _index(self) -> Mapping[_Kind, Index]:
+        """Every node's statement, by domain and measures: no others can be one item."""
+        statements: dict[_Kind, dict[str, Statement]] = defaultdict(dict)
+        for node in {**self.facts, **self.reviewed}:
+            kind, statement = self._of(node)
+            statements[kind][node] = statement
+        return {kind: Index(found) for kind, found in statements.items()}
+
+    def _of(self, node: str) -> tuple[_Kind, Statement]:
+        of = self.reviewed.get(node) or self.facts[node]
+        return (of.domain, of.statement.measures), of.statement
 
     # --- what a change touches ---
 
@@ -154,12 +162,13 @@ class _Merge:
             around: set[str] = set()
             for item in todo_items:
                 around |= self._nodes_of(item)
-            todo_nodes = (todo_nodes | around) - set(self.near)
+            new = (todo_nodes | around) - self.inside
+            self.inside |= new
             holders: set[str] = set()
-            for node in todo_nodes:
-                self.near[node] = self._neighbours(node)
+            todo_nodes = set()
+            for node in new:
+                todo_nodes |= self._neighbours(node)
                 holders |= self._holders(node)
-            todo_nodes = {n for node in todo_nodes for n in self.near[node]} - set(self.near)
             todo_items = holders - items
             items |= holders
         return self._settle(items)
@@ -194,37 +203,38 @@ class _Merge:
         return held | ({node} & set(self.reviewed))
 
     def _neighbours(self, node: str) -> set[str]:
-        """Nodes that say the same in other words."""
-        item = self.reviewed.get(node)
-        statement, domain = (
-            (item.statement, item.domain)
-            if item
-            else (self.facts[node].statement, self.facts[node].domain)
-        )
-        index = self.index[domain]
-        alike = index.alike(statement) - {node}
-        return {n for n in alike if not differences(statement, index.statements[n])}
+        """Nodes that may say the same in other words and are not looked at yet."""
+        kind, statement = self._of(node)
+        index = self.index[kind]
+        if index.statements.keys() <= self.inside:
+            return set()
+        return index.alike(statement, self.inside)
 
     # --- the groups, made again ---
 
     def _settle(self, old_items: set[str]) -> Merged:
         groups: dict[str, list[Observation]] = {}
         rank: dict[str, int] = {}
+        leading = _Leading()
         leads = sorted(
-            (self.reviewed[n] for n in self.near if n in self.reviewed), key=lambda i: i.order
+            (self.reviewed[n] for n in self.inside if n in self.reviewed), key=lambda i: i.order
         )
         for item in leads:
             rank[item.id] = len(rank)
             fact = self.facts.get(item.id)
             groups[item.id] = list(fact.observations) if fact else []
-        facts = [self.facts[n] for n in self.near if n not in self.reviewed]
+            leading.add(item.id, *self._of(item.id))
+        facts = [self.facts[n] for n in self.inside if n not in self.reviewed]
         for fact in sorted(facts, key=lambda f: (when(f.created_at), f.id)):
-            joins = [n for n in self.near[fact.key] if n in rank and self._may_join(fact, n)]
+            # A correction joins nothing.
+            near = () if fact.corrects_since is not None else leading.near(*self._of(fact.key))
+            joins = [node for node in near if self._may_join(fact, node)]
             if joins:
                 groups[min(joins, key=rank.__getitem__)] += fact.observations
             else:
                 rank[fact.key] = len(rank)
                 groups[fact.key] = list(fact.observations)
+                leading.add(fact.key, *self._of(fact.key))
         items: dict[str, Item | None] = dict.fromkeys(old_items - set(self.reviewed))
         evidence: dict[str, Evidence | None] = {
             e.id: None for i in old_items for e in self.evidence_of.get(i, ())
@@ -242,9 +252,7 @@ class _Merge:
         )
 
     def _may_join(self, fact: Fact, node: str) -> bool:
-        """A correction joins nothing, and what was said before a correction is not joined to it."""
-        if fact.corrects_since is not None:
-            return False
+        """What was said before a correction is not joined to it."""
         lead = self.facts.get(node)
         corrects = corrects_since(lead.observations) if lead else None
         return corrects is None or when(fact.created_at) >= corrects
@@ -295,6 +303,22 @@ class _Merge:
                 d in self.fact_of for e in self.evidence_of.get(item.id, ()) for d in e.digests
             )
         )
+
+
+class _Leading:
+    """What begins an item, by what can be one item with it."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[_Kind, Index] = defaultdict(lambda: Index({}))
+
+    def add(self, node: str, kind: _Kind, statement: Statement) -> None:
+        self._by_kind[kind].add(node, statement)
+
+    def near(self, kind: _Kind, statement: Statement) -> list[str]:
+        """Those that say the same in other words, of the most alike ones."""
+        index = self._by_kind[kind]
+        alike = index.alike(statement, most=_MOST_LEADS)
+        return [node for node in alike if not differences(statement, index.statements[node])]
 
 
 def _evidence(item: str, group: Sequence[Observation]) -> Iterable[Evidence]:

@@ -95,6 +95,11 @@ class Statement:
         return sum(w in NEGATIONS or w.endswith("n't") or w.startswith("non-") for w in words)
 
     @cached_property
+    def measures(self) -> tuple[tuple[str, ...], frozenset[str], int]:
+        """What is the same in all texts that `differences` finds no difference in."""
+        return self.numbers, self.units, self.negations
+
+    @cached_property
     def poles(self) -> frozenset[str]:
         """Words that have an opposite, as `+axis` or `-axis`."""
         return frozenset(POLES[token] for token in self.tokens if token in POLES)
