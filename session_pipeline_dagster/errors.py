@@ -8,7 +8,8 @@ PipelineError
 │   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
 │   └── StoreUnusable   the database cannot be opened as it is: do what the message says
 ├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
-│   └── RowsRefused     the database does not take rows of a batch: find the file they are of
+│   ├── RowsRefused     the database does not take rows of a batch: find the file they are of
+│   └── StatementFailed a statement of it fails in the database, whatever the rows are
 ├── Permanent           the same bytes will fail again: quarantine the file now
 ├── Retryable           the same file may succeed later: try again, no attempt is burnt
 └── Deferred            not in this pass: leave the file pending
@@ -97,6 +98,10 @@ class Retryable(PipelineError):
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class StatementFailed(ContractError):
+    """A statement of a processor's own fails in the database, whatever the rows are."""
 
 
 class Deferred(PipelineError):

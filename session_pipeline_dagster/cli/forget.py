@@ -160,7 +160,7 @@ def command(
     if dry_run == yes and (yes or not sys.stdin.isatty()):
         raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
     settings, installed = context.settings, context.registry.processors
-    store = open_store(settings)
+    store = open_store(settings, looking=dry_run)
     keys, on_disk = find(store, installed, context.source, user, session)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
     found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports))

@@ -17,7 +17,12 @@ import duckdb
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
-from session_pipeline_dagster.errors import ContractError, RowsRefused, StoreUnusable
+from session_pipeline_dagster.errors import (
+    ContractError,
+    RowsRefused,
+    StatementFailed,
+    StoreUnusable,
+)
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import derive, forget, read, schema, write
 from session_pipeline_dagster.store.batch import Batch
@@ -211,10 +216,13 @@ class Store:
             can no longer be appended to what was there; or because they were forgotten since.
 
         Raises:
+            StatementFailed: what a roll-up or derivation has as `changed` does not work.
             RowsRefused: a table does not take a row, the store's own included; nothing was written.
         """
         try:
             return self._commit(processor, batch, run_id)
+        except StatementFailed:
+            raise
         except ContractError as error:
             raise RowsRefused(str(error)) from error
         except (duckdb.DataError, duckdb.IntegrityError) as error:
@@ -332,7 +340,7 @@ def _note_changes(connection: duckdb.DuckDBPyConnection, processor: Processor) -
         write.note_changes(connection, processor)
     except duckdb.ProgrammingError as error:
         said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
-        raise ContractError(said) from None
+        raise StatementFailed(said) from None
 
 
 @contextmanager

@@ -125,6 +125,6 @@ def test_what_is_derived_is_named_while_it_goes_on_and_its_time_is_said(cli: Cli
     assert len(re.findall(r"\+ derived +\d+\.\d+", shown)) == 2
     cli.on(cli.folder / "sessions", "run", "--full-refresh")
     document = cli.json(cli.folder / "sessions", "run", "--full-refresh")["processors"]
-    assert set(document["usage"]["derived_seconds"]) == {"usage_daily"}
+    assert set(document["usage"]["derived_seconds"]) == {"usage_daily, usage_activity_daily"}
     assert document["verification"]["derived_seconds"]["knowledge"] > 0
     assert "usage: usage_daily" not in cli.on(cli.folder / "sessions", "run").stderr
