@@ -115,7 +115,7 @@ def test_lineage_reads_from_left_to_right(page: Page) -> None:
     assets = ["session_files", "usage_messages", "usage_daily"]
     found = {asset: left(page.locator("svg").get_by_text(asset, exact=True)) for asset in assets}
     assert sorted(found, key=found.__getitem__) == assets
-    expect(page.get_by_text("7 / 7 Passed")).to_be_visible()
+    expect(page.get_by_text("8 / 8 Passed")).to_be_visible()
     picture(page, "lineage")
 
 

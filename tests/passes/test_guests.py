@@ -421,7 +421,7 @@ def test_nothing_that_a_plugin_prints_is_in_what_a_command_answers(
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "plugins")}
     env["SESSION_PIPELINE_WORKERS"] = workers
     for command in (
-        ["run", "--processor", "loud"],
+        ["run"],
         ["report", "--output", str(tmp_path)],
         ["processors"],
     ):

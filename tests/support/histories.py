@@ -137,6 +137,7 @@ class Seen:
 
 
 NOTHING = Seen()
+_BEGINS = session_line("").encode()[:10]
 
 
 def oracle(content: bytes, cache: dict[bytes, Seen]) -> Seen:
@@ -144,10 +145,18 @@ def oracle(content: bytes, cache: dict[bytes, Seen]) -> Seen:
     if content not in cache:
         end = content.rfind(b"\n") + 1
         complete = content if _size(content[end:]) is not None else content[:end]
-        sizes = enumerate(map(_size, complete.split(b"\n")), start=1)
-        rows = [(number, size) for number, size in sizes if size is not None]
+        lines = enumerate(complete.split(b"\n"), start=1)
+        rows = [(number, size) for number, line in lines for size in _sizes(line)]
         cache[content] = Seen(tuple(rows), xxhash.xxh3_128_hexdigest(complete))
     return cache[content]
+
+
+def _sizes(line: bytes) -> list[int]:
+    """The lengths of the texts of a line: of several where it has grown together of them."""
+    if (size := _size(line)) is not None:
+        return [size]
+    parts = [_BEGINS + part for part in line.split(_BEGINS)[1:]]
+    return [size for part in parts if (size := _size(part)) is not None]
 
 
 def _size(line: bytes) -> int | None:

@@ -421,7 +421,7 @@ def test_the_example_session_is_one_that_our_processors_understand(tmp_path: Pat
     (session,) = usage.rows["usage_sessions"]
     assert usage.report.unreadable_lines == 0
     kinds = {row[0] for row in pipeline.query("SELECT event_type FROM usage_events")}
-    assert kinds == {"tool_use", "subagent", "mcp_call", "slash_command"}
+    assert kinds == {"tool_use", "subagent", "mcp_call", "slash_command", "prompt"}
     assert session[0] == "alice/session.jsonl"
     assert {row[0] for row in pipeline.query("SELECT detection_type FROM verifications")} >= {
         "correction"

@@ -1,6 +1,7 @@
 """The `usage` processor: what each session cost and did, counted exactly once."""
 
 from datetime import timedelta
+from typing import Any
 
 from msgspec.structs import astuple
 
@@ -12,6 +13,7 @@ from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
+from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 
@@ -46,10 +48,19 @@ class UsageProcessor:
             for tool_id, outcome in counted.orphan_results.items()
         ]
         rows = {
-            "usage_messages": [*map(astuple, counted.messages.values())],
-            "usage_events": [*map(astuple, counted.events.values())],
             "usage_sessions": [astuple(session_row(counted, worked))],
             "usage_tool_results": results,
             "usage_activity": [*map(astuple, worked)],
+            "usage_messages": _let_go(counted.messages),
+            "usage_events": _let_go(counted.events),
         }
-        return ProcessorResult(rows, items=len(counted.messages))
+        return ProcessorResult(rows, items=len(rows["usage_messages"]))
+
+
+def _let_go(structs: dict[str, MessageRow] | dict[str, EventRow]) -> list[Row]:
+    """The rows of the structs, which are used up: a file may have 100,000s of them."""
+    rows: list[Any] = list(structs.values())
+    structs.clear()
+    for at, struct in enumerate(rows):
+        rows[at] = astuple(struct)
+    return rows

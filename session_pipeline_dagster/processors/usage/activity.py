@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from session_pipeline_dagster.names import short
 from session_pipeline_dagster.processors.usage.counting import Counted
+from session_pipeline_dagster.processors.usage.naming import evidence
 from session_pipeline_dagster.processors.usage.rows import BlockRow
 
 BLOCK_GAP_US = 600 * 1_000_000
@@ -30,7 +30,7 @@ def blocks(counted: Counted) -> Sequence[BlockRow]:
             counted.project,
             start,
             end,
-            f"{short(names[start]) or session.key}@{start}",
+            evidence(names[start] or session.key, start),
         )
         for start, end in found
     ]

@@ -5,7 +5,6 @@ The counting rules live here, in `responses.py` (which lines are one response) a
 lines come by, because building them afterwards costs as much again.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from session_pipeline_dagster.processors.usage.naming import (
     given_name,
     plugin_of,
     project_of,
+    said,
 )
 from session_pipeline_dagster.processors.usage.outcomes import (
     ERROR,
@@ -90,7 +90,7 @@ class Counted:
         self._responses = Responses()
         self._latest: dict[str, EventRow] = {}
         # Lines that stand in the file already: their tools' ids may mean other calls by now.
-        self._seen: set[tuple[str | None, ...]] = set()
+        self._seen: set[int] = set()
 
     # --- assistant lines: responses and the tools they call --------------------------------------
 
@@ -175,7 +175,7 @@ class Counted:
             file_started_at=self.first_us,
             began_at=self.started_us,
             # Copying changes neither; whoever changes what a line says has not copied it.
-            line_uuid=f"{evidence(record.uuid or key, now_us)}~{inputs_of(message.usage)}",
+            line_digest=evidence(record.uuid or key, now_us, inputs_of(message.usage)),
         )
 
     def _forget_extra(self, found: Response) -> None:
@@ -192,7 +192,7 @@ class Counted:
             extra = self.messages.get(key)
             if extra is None:
                 extra = self._message_row(key, record, message, row.line_number, row.sent_at)
-                extra.sent_at_inferred, extra.line_uuid = row.sent_at_inferred, row.line_uuid
+                extra.sent_at_inferred, extra.line_digest = row.sent_at_inferred, row.line_digest
                 extra.began_at = row.began_at
                 extra.model = cut(iteration.model) or row.model
                 self.messages[key] = extra
@@ -260,7 +260,7 @@ class Counted:
             origin_session_id=cut(record.request_session_id) or session_id,
             is_sidechain=record.is_sidechain is True,
             file_started_at=self.first_us,
-            line_uuid=evidence(record.uuid or key, now_us),
+            line_digest=evidence(record.uuid or key, now_us),
             began_at=self.started_us,
         )
 
@@ -274,7 +274,7 @@ class Counted:
             return
         results, texts = _results_and_texts(record.message.content)
         if record.uuid is not None:
-            line_again = (record.uuid, *[block.tool_use_id for block in results])
+            line_again = hash((record.uuid, *[block.tool_use_id for block in results]))
             if line_again in self._seen:
                 return
             self._seen.add(line_again)
@@ -301,8 +301,7 @@ class Counted:
             return
         event = self._event_row(key, "prompt", prompt.record, prompt.line, now_us)
         # Who writes other words under a known uuid has not copied the line.
-        said = hashlib.sha256(prompt.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        event.line_uuid = f"{event.line_uuid}~{said}"
+        event.line_digest = evidence(prompt.key, now_us, said(prompt.text))
         self.events[key] = event
         # An entry of the queue stands where it was typed, in the middle of an answer.
         if prompt.record.type == "queue-operation":
@@ -347,7 +346,8 @@ def count(session: Session) -> Counted:
     counted = Counted(session, line_us)
     now_us = counted.started_us
     starts = conversation_starts(transcript.records, line_us, now_us)
-    typed = {prompt.index: prompt for prompt in prompts(transcript)}
+    # The next one last; what was counted is let go, for a file may hold 100,000s of them.
+    typed = [*reversed(prompts(transcript))]
     assistant, user = counted.assistant, counted.user
     records = zip(transcript.numbers, transcript.records, line_us, strict=True)
     for index, (line, record, us) in enumerate(records):
@@ -366,8 +366,8 @@ def count(session: Session) -> Counted:
                 counted.nested(inner, line, now_us)
         elif kind == "tool_use_result":
             counted.result(record.tool_use_id or record.old_tool_use_id, outcome_of_line(record))
-        if index in typed:
-            counted.prompt(typed[index], now_us)
+        if typed and typed[-1].index == index:
+            counted.prompt(typed.pop(), now_us)
     return counted
 
 

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Mapping
 
+import xxhash
+
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.names import LONGEST, short
 
+NAME_LENGTH = 16
+"""Of a line's digest, the part that says its name."""
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -19,9 +23,11 @@ def project_of(session: Session) -> str | None:
     return None
 
 
-def evidence(name: str, us: int) -> str:
-    """What two users must share to hold the same line: copying changes neither name nor time."""
-    return f"{short(name)}@{us}"
+def evidence(name: str, us: int, said: object = "") -> str:
+    """What two people must share to hold the same line, as a digest: copying changes neither its
+    name nor its time, nor what it says. `NAME_LENGTH` characters of it are the name's."""
+    of_name = xxhash.xxh3_64_hexdigest(name.encode("utf-8", "surrogatepass"))
+    return of_name + xxhash.xxh3_64_hexdigest(f"{us} {said}".encode())[:8]
 
 
 def cut(name: str | None) -> str | None:
@@ -38,3 +44,8 @@ def given_name(given: Mapping[str, object], field_name: str) -> str | None:
 def plugin_of(name: str | None) -> str | None:
     """The plugin in `plugin:name`."""
     return name.partition(":")[0] if name and ":" in name else None
+
+
+def said(text: str) -> str:
+    """A digest of what a person wrote."""
+    return xxhash.xxh3_64_hexdigest(text.encode("utf-8", "surrogatepass"))

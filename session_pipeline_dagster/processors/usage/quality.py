@@ -1,18 +1,18 @@
 """What the numbers of people rest on: who holds copies of whose responses."""
 
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
+from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
 
 _MANY, _SHARE = 20, 0.01
 _NAMED = 20
-_TIME = "'@-?[0-9]+(~.*)?$'"
 
 
 def _held(thing: Thing) -> str:
     """Who holds a line of which name; whoever changed its time holds it all the same."""
     table, key = thing.table, thing.key
     return f"""SELECT '{table}' AS kind, {key} AS name, username,
-            regexp_replace(coalesce(line_uuid, {key}), {_TIME}, '') AS line,
+            coalesce(left(line_digest, {NAME_LENGTH}), {key}) AS line,
             min(row({thing.marked}, {thing.began}, session_file)) AS claim
         FROM {table} SEMI JOIN (
             SELECT hash({key}) AS hashed FROM {table} GROUP BY ALL

@@ -36,7 +36,7 @@ class MessageRow(msgspec.Struct, gc=False):
     line_number: int = 0
     sent_at_inferred: bool = False
     file_started_at: int = 0
-    line_uuid: str = ""
+    line_digest: str = ""
     output_characters: int = 0
     began_at: int = 0
 
@@ -65,7 +65,7 @@ class EventRow(msgspec.Struct, gc=False):
     origin_session_id: str | None = None
     is_sidechain: bool = False
     file_started_at: int = 0
-    line_uuid: str = ""
+    line_digest: str = ""
     outcome: str | None = None
     began_at: int = 0
 
@@ -78,7 +78,7 @@ class BlockRow(msgspec.Struct, gc=False):
     project: str | None
     started_at: int
     ended_at: int
-    line_uuid: str
+    line_digest: str
 
 
 class SessionRow(msgspec.Struct, gc=False):

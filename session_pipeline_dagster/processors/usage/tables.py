@@ -15,14 +15,14 @@ TABLES: Mapping[str, str] = {
         cache_creation_5m_tokens BIGINT, cache_creation_1h_tokens BIGINT, cache_read_tokens BIGINT,
         web_search_requests BIGINT, service_tier VARCHAR, speed VARCHAR, output_partial BOOLEAN,
         line_number BIGINT, sent_at_inferred BOOLEAN, file_started_at TIMESTAMPTZ,
-        line_uuid VARCHAR, output_characters BIGINT, began_at TIMESTAMPTZ""",
+        line_digest VARCHAR, output_characters BIGINT, began_at TIMESTAMPTZ""",
     "usage_events": """
         session_file VARCHAR, event_key VARCHAR, session_id VARCHAR, username VARCHAR,
         project VARCHAR, event_type VARCHAR, tool_name VARCHAR, skill_name VARCHAR,
         subagent_type VARCHAR, mcp_server VARCHAR, command_name VARCHAR, plugin VARCHAR,
         is_error BOOLEAN, model VARCHAR, cwd VARCHAR, occurred_at TIMESTAMPTZ,
         message_key VARCHAR, line_number BIGINT, origin_session_id VARCHAR, is_sidechain BOOLEAN,
-        file_started_at TIMESTAMPTZ, line_uuid VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ""",
+        file_started_at TIMESTAMPTZ, line_digest VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ""",
     "usage_sessions": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, project VARCHAR,
         is_subagent BOOLEAN, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, wall_seconds DOUBLE,
@@ -38,7 +38,7 @@ TABLES: Mapping[str, str] = {
         outcome VARCHAR""",
     "usage_activity": """
         session_file VARCHAR, username VARCHAR, project VARCHAR, started_at TIMESTAMPTZ,
-        ended_at TIMESTAMPTZ, line_uuid VARCHAR""",
+        ended_at TIMESTAMPTZ, line_digest VARCHAR""",
 }
 
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""
@@ -94,7 +94,7 @@ what is counted of them.""",
     "*.occurred_at": "time of the line, UTC",
     "*.is_error": "its tool result says that it failed; see outcome",
     "*.outcome": "ok, error, rejected (a person or a rule said no), cancelled, or NULL: no result",
-    "*.line_uuid": "what two people must share to hold the same line: uuid and time, what it said",
+    "*.line_digest": "of uuid, time and what the line said: what two people share who hold a copy",
     "*.output_characters": "of text, thinking and tool input, as JSON: what an estimate rests on",
     "*.partial_output_tokens": "output of the responses that are a lower bound",
     "*.partial_characters": "output_characters of these",

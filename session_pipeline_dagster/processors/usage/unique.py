@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from session_pipeline_dagster.processors.copies import rank
+from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.outcomes import ERROR, ORDER
 
 COUNTERS = (
@@ -65,14 +66,14 @@ def _differ(counter: str, which: str) -> str:
 # A proxy may give one id to responses of several sessions. A copy that was cut off says no more of
 # what went in than the whole does, and a subagent's file that repeats a line of the main thread may
 # count otherwise: it is only held apart where its request is another.
-_SPLITS = f"""count(DISTINCT split_part(line_uuid, '~', 1)) > 1 AND (
+_SPLITS = f"""count(DISTINCT left(line_digest, {NAME_LENGTH})) > 1 AND (
     coalesce({" OR ".join(_differ(c, " AND NOT is_sidechain") for c in _INPUTS)}, false)
     OR (bool_and(is_sidechain) OR count(DISTINCT request_id) > 1)
         AND coalesce({" OR ".join(_differ(c, "") for c in _INPUTS)}, false))"""
 
 MESSAGES = Thing("usage_messages", "message_key", "sent_at", splits=_SPLITS)
 EVENTS = Thing("usage_events", "event_key", "occurred_at")
-BLOCKS = Thing("usage_activity", "line_uuid", "started_at", marked="false", began="started_at")
+BLOCKS = Thing("usage_activity", "line_digest", "started_at", marked="false", began="started_at")
 
 
 def whose(thing: Thing, days: str | None = None) -> str:
@@ -98,7 +99,7 @@ def whose(thing: Thing, days: str | None = None) -> str:
             GROUP BY hashed HAVING count(*) > 1),
         away AS MATERIALIZED ({GONE}),
         light AS MATERIALIZED (
-            SELECT {key} AS name, username, coalesce(line_uuid, {key}) AS line,
+            SELECT {key} AS name, username, coalesce(line_digest, {key}) AS line,
                 row(away.session_file IS NOT NULL, {thing.marked}, {thing.began},
                     rows.session_file) AS claim
             FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed) AS rows
@@ -135,7 +136,7 @@ def _held(thing: Thing) -> str:
     table, key = thing.table, thing.key
     return f"""(
             SELECT rows.*, away.session_file IS NOT NULL AS gone,
-                CASE WHEN split.name IS NULL THEN '' ELSE coalesce(line_uuid, {key}) END AS part
+                CASE WHEN split.name IS NULL THEN '' ELSE coalesce(line_digest, {key}) END AS part
             FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed) AS rows
             LEFT JOIN away ON rows.session_file = away.session_file
             LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username)"""
@@ -221,7 +222,7 @@ def blocks(days: str) -> str:
         WITH {whose(BLOCKS, days)}
         SELECT rows.*, {BLOCKS.day} AS day
         FROM (FROM {BLOCKS.table} WHERE {BLOCKS.day} IN ({days})) AS rows
-        ANTI JOIN lost ON rows.line_uuid = lost.name AND rows.username = lost.username"""
+        ANTI JOIN lost ON rows.line_digest = lost.name AND rows.username = lost.username"""
 
 
 _MESSAGE = (
