@@ -7,7 +7,7 @@ still there, does not say itself that it is a copy, whose conversation began fir
 the lowest key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from session_pipeline_dagster.processors.copies import rank
@@ -27,9 +27,6 @@ GONE = """SELECT session_file FROM session_processor_state
 OWN_ORIGIN = "coalesce(origin_session_id, session_id)"
 _MARKED = "coalesce(origin_session_id <> session_id, false)"
 _RANK = rank(_MARKED, gone="gone")
-_ORIGIN = f"""coalesce(
-            min(origin_session_id) FILTER (origin_session_id <> session_id),
-            arg_min(session_id, {_RANK}))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Thing:
         marked: SQL over a copy, true where it says itself that it is one.
         began: SQL over a copy, when its conversation began.
         splits: SQL over the copies that one person has of a name, true where they are several
-            things after all; then the line tells them apart.
+            things after all; then the line tells them apart. Empty: they never are.
     """
 
     table: str
@@ -48,7 +45,7 @@ class Thing:
     at: str
     marked: str = _MARKED
     began: str = "coalesce(began_at, file_started_at)"
-    splits: str = "false"
+    splits: str = ""
 
     @property
     def day(self) -> str:
@@ -66,9 +63,8 @@ def _differ(counter: str, which: str) -> str:
 # A proxy may give one id to responses of several sessions. A copy that was cut off says no more of
 # what went in than the whole does, and a subagent's file that repeats a line of the main thread may
 # count otherwise: it is only held apart where its request is another.
-_SPLITS = f"""count(DISTINCT left(line_digest, {NAME_LENGTH})) > 1 AND (
-    coalesce({" OR ".join(_differ(c, " AND NOT is_sidechain") for c in _INPUTS)}, false)
-    OR (bool_and(is_sidechain) OR count(DISTINCT request_id) > 1)
+_SPLITS = f"""(coalesce({" OR ".join(_differ(c, " AND NOT is_sidechain") for c in _INPUTS)}, false)
+    OR (bool_and(is_sidechain) OR coalesce(min(request_id) <> max(request_id), false))
         AND coalesce({" OR ".join(_differ(c, "") for c in _INPUTS)}, false))"""
 
 MESSAGES = Thing("usage_messages", "message_key", "sent_at", splits=_SPLITS)
@@ -81,8 +77,9 @@ def whose(thing: Thing, days: str | None = None) -> str:
 
     `copied` are hashes of the names that several rows have: few have, and comparing them all would
     hold every row in memory. Hashes take less of it than names; two names of one hash are only
-    compared needlessly. `held` are the rows of those names, with `part`; `lost` the names and parts
-    that a person holds and another one counts.
+    compared needlessly. `lost` are the names and parts that somebody holds and that count for
+    another: a line of theirs is another's by the rule, and none that they share is their own. So
+    what somebody holds beside a line gives no right to it, and of those who share it one counts.
 
     Args:
         days: SELECT of the UTC days that matter; None = all.
@@ -98,18 +95,18 @@ def whose(thing: Thing, days: str | None = None) -> str:
             SELECT hash({key}) AS hashed FROM {table} {within}
             GROUP BY hashed HAVING count(*) > 1),
         away AS MATERIALIZED ({GONE}),
-        light AS MATERIALIZED (
-            SELECT {key} AS name, username, coalesce(line_digest, {key}) AS line,
+        several AS MATERIALIZED (
+            SELECT hash({key}) AS hashed FROM {table} SEMI JOIN copied ON hash({key}) = hashed
+            GROUP BY hashed HAVING min(username) <> max(username)),
+        split AS MATERIALIZED ({_split(thing)}),
+        parted AS MATERIALIZED (
+            SELECT rows.{key} AS name, rows.username, coalesce(line_digest, {key}) AS line,
+                CASE WHEN split.name IS NULL THEN '' ELSE line END AS part,
                 row(away.session_file IS NOT NULL, {thing.marked}, {thing.began},
                     rows.session_file) AS claim
-            FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed) AS rows
-            LEFT JOIN away ON rows.session_file = away.session_file),
-        split AS MATERIALIZED ({_split(thing)}),
-        several AS (SELECT name FROM light GROUP BY name HAVING min(username) <> max(username)),
-        parted AS MATERIALIZED (
-            SELECT light.*, CASE WHEN split.name IS NULL THEN '' ELSE line END AS part
-            FROM light SEMI JOIN several ON light.name = several.name
-            LEFT JOIN split ON light.name = split.name AND light.username = split.username),
+            FROM (FROM {table} SEMI JOIN several ON hash({key}) = hashed) AS rows
+            LEFT JOIN away ON rows.session_file = away.session_file
+            LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username),
         lines AS (
             SELECT name, username, part, line, min(claim) AS claim FROM parted GROUP BY ALL),
         best AS (
@@ -120,9 +117,18 @@ def whose(thing: Thing, days: str | None = None) -> str:
 
 
 def _split(thing: Thing) -> str:
+    """SELECT of what one person has under a name that stands for several things."""
     table, key = thing.table, thing.key
+    if not thing.splits:
+        return "SELECT '' AS name, '' AS username WHERE false"
+    # Copies nearly always have the line's uuid: the others are few, and only they are compared.
+    uuid = f"left(line_digest, {NAME_LENGTH})"
     return f"""SELECT {key} AS name, username
-            FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed)
+            FROM (FROM {table} SEMI JOIN (
+                SELECT hash({key}, username) AS other
+                FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed)
+                GROUP BY other HAVING min({uuid}) <> max({uuid})
+            ) ON hash({key}, username) = other)
             GROUP BY {key}, username HAVING {thing.splits}"""
 
 
@@ -142,9 +148,31 @@ def _held(thing: Thing) -> str:
             LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username)"""
 
 
-def _picked(columns: Sequence[str]) -> str:
-    fields = ", ".join(f"{c} := {c}" for c in columns)
-    return f"arg_min(struct_pack({fields}), {_RANK}) AS picked"
+def _together(thing: Thing, columns: Sequence[str], totals: Mapping[str, str]) -> str:
+    """SELECT of one row for what a person has of a name with copies, where it counts for them: the
+    name, the columns of the copy that says who did it, `origin`, and totals over all copies.
+
+    Windows, for they sort on disk: a GROUP BY would hold the texts of all groups in memory.
+
+    Args:
+        totals: name -> aggregate over `copies`.
+    """
+    key = thing.key
+    rest = ", ".join(column for column in columns if column != "username")
+    picked = ", ".join((*columns, "coalesce(asked_by, session_id) AS origin"))
+    summed = ", ".join(f"total_{name} AS {name}" for name in totals)
+    over = ", ".join(f"{sql} AS total_{name}" for name, sql in totals.items())
+    return f"""SELECT {key}, {picked}, {summed}
+        FROM (
+            SELECT {key}, username, part, session_id, {rest}, {over},
+                min(origin_session_id) FILTER (origin_session_id <> session_id)
+                    OVER copies AS asked_by
+            FROM {_held(thing)}
+            WINDOW copies AS (PARTITION BY {key}, username, part)
+            QUALIFY row_number() OVER (PARTITION BY {key}, username, part ORDER BY {_RANK}) = 1
+        ) AS each_one
+        ANTI JOIN lost ON each_one.{key} = lost.name
+            AND each_one.username = lost.username AND each_one.part = lost.part"""
 
 
 def messages(columns: Sequence[str], days: str | None = None) -> str:
@@ -158,57 +186,48 @@ def messages(columns: Sequence[str], days: str | None = None) -> str:
         columns: of the copy that says who did it.
         days: SELECT of the days that matter; others may come too.
     """
-    plain = ", ".join((*columns, f"{OWN_ORIGIN} AS origin", *COUNTERS))
-    picked = ", ".join((*(f"picked.{c}" for c in columns), "origin", *COUNTERS))
-    maxima = ", ".join(
-        f"coalesce(max({c}) FILTER (NOT is_sidechain), max({c})) AS {c}" for c in COUNTERS
+    totals = {
+        name: f"coalesce(max({name}) FILTER (NOT is_sidechain) OVER copies, "
+        f"max({name}) OVER copies)"
+        for name in COUNTERS
+    }
+    totals["is_sidechain"] = "bool_and(is_sidechain) OVER copies"
+    totals["output_partial"] = (
+        "coalesce(bool_and(output_partial) FILTER (NOT is_sidechain) OVER copies, "
+        "bool_and(output_partial) OVER copies)"
     )
+    plain = ", ".join((*columns, f"{OWN_ORIGIN} AS origin", *totals))
     return f"""
         WITH {whose(MESSAGES, days)}
-        SELECT message_key, {plain}, is_sidechain, output_partial, 1 AS copies
-        FROM {_alone(MESSAGES, days)}
+        SELECT message_key, {plain}, 1 AS copies FROM {_alone(MESSAGES, days)}
         UNION ALL
-        SELECT message_key, {picked}, is_sidechain, output_partial, copies
-        FROM (
-            SELECT message_key, username, part, {_picked(columns)}, {_ORIGIN} AS origin, {maxima},
-                bool_and(is_sidechain) AS is_sidechain, count(*) AS copies,
-                coalesce(bool_and(output_partial) FILTER (NOT is_sidechain),
-                    bool_and(output_partial)) AS output_partial
-            FROM {_held(MESSAGES)} GROUP BY message_key, username, part
-        ) AS each_one
-        ANTI JOIN lost ON each_one.message_key = lost.name
-            AND each_one.username = lost.username AND each_one.part = lost.part"""
+        {_together(MESSAGES, columns, {**totals, "copies": "count(*) OVER copies"})}"""
 
 
-_RANKED = f"list_position({list(ORDER)!r}, {{}})"
-_OUTCOME = f"CASE WHEN is_error THEN '{ERROR}' END"
-"""Of rows that an earlier version wrote."""
+_RANKED = f"""list_position({list(ORDER)!r},
+            coalesce(outcome, CASE WHEN is_error THEN '{ERROR}' END))"""
+"""Also of rows that an earlier version wrote."""
 
 
 def events(columns: Sequence[str], days: str | None = None) -> str:
     """SELECT of one row per tool call, subagent, MCP call, slash command and prompt: its key, the
     columns, `origin`, is_sidechain, outcome and copies. Arguments as those of `messages`."""
     plain = ", ".join((*columns, f"{OWN_ORIGIN} AS origin"))
-    picked = ", ".join((*(f"picked.{c}" for c in columns), "origin"))
-    outcome = f"coalesce(outcome, {_OUTCOME})"
+    totals = {
+        "is_sidechain": "bool_and(is_sidechain) OVER copies",
+        "came": f"max({_RANKED}) OVER copies",
+        "copies": "count(*) OVER copies",
+    }
     return f"""
         WITH {whose(EVENTS, days)},
         late AS (
-            SELECT tool_use_id, username, max({_RANKED.format(outcome)}) AS came
+            SELECT tool_use_id, username, max({_RANKED}) AS came
             FROM usage_tool_results GROUP BY ALL),
         once AS (
-            SELECT event_key, {plain}, is_sidechain, {_RANKED.format(outcome)} AS came, 1 AS copies
+            SELECT event_key, {plain}, is_sidechain, {_RANKED} AS came, 1 AS copies
             FROM {_alone(EVENTS, days)}
             UNION ALL
-            SELECT event_key, {picked}, is_sidechain, came, copies
-            FROM (
-                SELECT event_key, username, part, {_picked(columns)}, {_ORIGIN} AS origin,
-                    max({_RANKED.format(outcome)}) AS came,
-                    bool_and(is_sidechain) AS is_sidechain, count(*) AS copies
-                FROM {_held(EVENTS)} GROUP BY event_key, username, part
-            ) AS each_one
-            ANTI JOIN lost ON each_one.event_key = lost.name
-                AND each_one.username = lost.username AND each_one.part = lost.part)
+            {_together(EVENTS, columns, totals)})
         SELECT once.* EXCLUDE (came),
             {list(ORDER)!r}[greatest(once.came, late.came)] AS outcome
         FROM once LEFT JOIN late
