@@ -68,7 +68,7 @@ def _done(work: Callable[[], object], *, as_json: bool) -> int:
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
-        for line in text.getvalue().splitlines():
+        for line in text.getvalue().expandtabs(4).splitlines():
             _complain(line)
         return _document("UsageError", error.format_message(), "See --help.", as_json)
     except PipelineError as error:

@@ -161,19 +161,19 @@ def command(
         raise SettingsError("forget takes either --yes, or --dry-run to see what would go")
     settings, installed = context.settings, context.registry.processors
     store = open_store(settings, looking=dry_run)
+    store.require()
     keys, on_disk = find(store, installed, context.source, user, session)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
     found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports))
     print_found(found, "user" if user else "session")
-    something = found.is_known or bool(found.reports)
+    ended = 0 if found.is_known else _NOTHING
     # Also what nobody knows: a pass may be at work on it, and shall not write it.
-    if dry_run or not (something or yes):
-        return 0 if something else _NOTHING
+    if dry_run or not (found.is_known or found.reports or yes):
+        return ended
     # Without rows too: a report may still name who was deleted before.
     if not (yes or click.confirm("Delete these rows for good, and all reports?")):
         return 0
     lost, reports = delete(store, installed, settings, keys)
-    if something or lost or reports:
+    if found.is_known or lost or reports:
         print_deleted(lost, reports)
-        return 0
-    return _NOTHING
+    return 0 if lost else ended

@@ -26,6 +26,7 @@ def command(
     if bool(keys) == all_quarantined:
         raise SettingsError("retry takes either KEY... or --all-quarantined")
     store, chosen = open_store(context.settings), context.processors(processor)
+    store.require()
     wanted = None if all_quarantined else _meant(store, chosen, keys)
     released = 0
     for each in chosen:

@@ -85,7 +85,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
 
     if not o.files:
         return say(Status.OK, _no_files(s) + unread(o))
-    late = _older(s, o.pending, limits.grace)
+    # What was given up waits for nothing; `quarantine` speaks of it.
+    late = _older(s, o.waiting, limits.grace)
     # A failed file from before the last success is no sign that the pipeline stands still.
     missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
     # One file may have landed just after the last processing and be the last for days.

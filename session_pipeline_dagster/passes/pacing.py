@@ -104,10 +104,12 @@ def _decide_rollups(
     outlook: Outlook, memory: Memory, cadence: timedelta, now: datetime, stale: Sequence[str]
 ) -> Decision:
     """Roll-ups alone: their tables were materialized alone, or a run died between its steps."""
-    waiting = len(outlook.backing_off) + len(outlook.quarantined)
-    reason = f"nothing to do: {outlook.files} files are current"
+    waiting, given_up = len(outlook.backing_off), len(outlook.quarantined)
+    reason = f"nothing to do: {outlook.files - waiting - given_up} files are current"
     if waiting:
-        reason = f"nothing to do now: {waiting} failed files wait for their next attempt"
+        reason += f", {waiting} failed and will be tried again"
+    if given_up:
+        reason += f", {given_up} given up"
     if not stale:
         return Decision(reason, replace(memory, rollups_at=None, rollup_tries=0))
     wait = _wait(cadence, memory.rollup_tries - 1) if memory.rollup_tries else 0.0

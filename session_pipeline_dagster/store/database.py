@@ -182,6 +182,18 @@ class Store:
         there = {row[0] for row in connection.execute(RELATIONS).fetchall()}
         return read.is_newer(connection, processor) and there >= {*tables}
 
+    def require(self) -> None:
+        """Make sure that there is a database to change: a wrong path shall not make one.
+
+        Raises:
+            StoreUnusable: there is none.
+        """
+        if self.place.missing:
+            raise StoreUnusable(
+                f"there is no database {self.place.label}; `session-pipeline run` makes it, or set "
+                "SESSION_PIPELINE_DATABASE"
+            )
+
     def ready(self, processor: Processor) -> None:
         """Make sure that the processor's tables and views can be read as it declares them.
 
@@ -192,11 +204,7 @@ class Store:
         if not self.place.looking:
             self.prepare(processor)
             return
-        if self.place.missing:
-            raise StoreUnusable(
-                f"there is no database {self.place.label}; `session-pipeline run` makes it, or set "
-                "SESSION_PIPELINE_DATABASE"
-            )
+        self.require()
         with self._looking() as connection:
             made = read.digests(connection, processor.name)
             newer = read.is_newer(connection, processor)
