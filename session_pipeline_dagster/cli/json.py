@@ -30,7 +30,9 @@ class Standing:
     next_purge: datetime | None = None
 
 
-def reports_json(reports: Sequence[BatchReport], broken: Mapping[str, str]) -> str:
+def reports_json(
+    reports: Sequence[BatchReport], broken: Mapping[str, str], registry: Registry
+) -> str:
     """The run command's JSON document; `broken` says why a processor could not go on."""
     failed = dict(broken)
     for report in reports:
@@ -39,6 +41,7 @@ def reports_json(reports: Sequence[BatchReport], broken: Mapping[str, str]) -> s
     document = {
         **({"error": error_json("ContractError", said, ContractError.hint)} if failed else {}),
         "broken": broken,
+        "failed_plugins": [asdict(failed) for failed in registry.failed],
         "processors": {report.processor: _report(report) for report in reports},
         "summaries": {
             title: [dict(zip(names, row, strict=True)) for row in rows]

@@ -50,7 +50,7 @@ def command(
                 if debug:
                     show_cause(chosen.name, error)
     if as_json:
-        click.echo(reports_json(reports, broken))
+        click.echo(reports_json(reports, broken, context.registry))
     else:
         from session_pipeline_dagster.cli.output import print_reports  # noqa: PLC0415  what draws costs a quarter of a small pass
 

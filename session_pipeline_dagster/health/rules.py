@@ -25,6 +25,7 @@ _LATE_SHARE = 0.1
 _FEWEST_LINES = 100
 _WORST = 10
 _MANY_VANISHED = 5
+_SEVERAL = 3
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -85,10 +86,14 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
 
     if not o.files:
         return say(Status.OK, _no_files(s) + unread(o))
-    # What was given up waits for nothing; `quarantine` speaks of it.
-    late = _older(s, o.waiting, limits.grace)
+    late = _older(s, o.pending, limits.grace)
     # A failed file from before the last success is no sign that the pipeline stands still.
     missed = [f for f in late if s.processed is None or f.signature.mtime_ns / 1e9 > s.processed]
+    given_up = {file.key for file in o.quarantined}
+    if len(missed) < _SEVERAL:
+        # One that was given up waits for nothing, `quarantine` speaks of it; several, and no
+        # success since, are a sign.
+        missed = [file for file in missed if file.key not in given_up]
     # One file may have landed just after the last processing and be the last for days.
     forgotten = _older(s, missed, limits.stuck_grace)
     if missed and (s.processed is None or lag > limits.grace.total_seconds() or forgotten):

@@ -268,9 +268,10 @@ them: how many, how big, how new, and for each processor how many are pending an
 of them is (see "Plots" below). `session-pipeline status` lists what is pending, what failed and
 what is left out.
 
-Everything to the right of it is made from them, the tables with rows per file in daily partitions: the UTC day on which a
-session **began**. Quiet days count as done with the next day that has a session; those before the
-first session, and pauses of over a week, stay "missing", and nothing is missing.""",
+Everything to the right of it is made from them, the tables with rows per file in daily partitions:
+the UTC day on which a session **began**. Quiet days count as done with the next day that has a
+session; those before the first session, and pauses of over a week, stay "missing", and nothing is
+missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],
         metadata={

@@ -4,7 +4,7 @@ Gone is only what a scan would have found. A root that is missing is an error be
 looked at, and a root without a single session file is taken for one that is not mounted.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -98,7 +98,7 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
     purge: list[str] = []
     at = now.timestamp() * 1e6
     long_ago = at - settings.purge_after / timedelta(microseconds=1)
-    moved = _moved(scan, roots)
+    moved = _moved(scan, known.states, roots)
     for key in {**dict.fromkeys(missing(scan, roots)), **moved}:
         state = known.states.get(key)
         if state is not None and moved.get(key) in known.states:
@@ -110,11 +110,25 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
     return Unsettled(gone, purge, returned(scan, known.states))
 
 
-def _moved(scan: Scan, known: Collection[str]) -> dict[str, str]:
-    """Known keys of before colons were escaped -> what the same files are called now."""
-    formers = {former: file.key for file in scan.files if (former := former_key(file))}
+def _moved(
+    scan: Scan, states: Mapping[str, FileState], roots: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Known keys of before colons were escaped -> what the same files are called now.
+
+    A file of a named root may have the very same key, and its root may not be looked at any more:
+    then the content decides.
+    """
+    formers = {former: file for file in scan.files if (former := former_key(file))}
     present = {file.key for file in scan.files} if formers else set()
-    return {old: new for old, new in formers.items() if old in known and old not in present}
+    found: dict[str, str] = {}
+    for old, file in formers.items():
+        if old not in roots or old in present:
+            continue
+        before, now = states.get(old), states.get(file.key)
+        same = before and now and before.file_hash is not None and before.file_hash == now.file_hash
+        if roots[old] == file.root or same:
+            found[old] = file.key
+    return found
 
 
 # --- what is done about it ---

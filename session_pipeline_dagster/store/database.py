@@ -360,6 +360,10 @@ def _derived(what: str) -> Generator[None]:
         raise ContractError(f"{what} cannot be refreshed: {in_words(error)}") from None
 
 
+_PATIENCE = timedelta(seconds=5)
+"""Whoever only looks is told at once who has the database."""
+
+
 def open_store(settings: Settings, *, looking: bool = False) -> Store:
     """The store of the settings; nothing is opened yet.
 
@@ -368,7 +372,7 @@ def open_store(settings: Settings, *, looking: bool = False) -> Store:
     """
     file = DuckDBFile(
         settings.database,
-        settings.lock_timeout,
+        min(settings.lock_timeout, _PATIENCE) if looking else settings.lock_timeout,
         settings.database_memory_mb,
         settings.database_threads,
         settings.create_database_folder,

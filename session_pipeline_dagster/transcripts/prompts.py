@@ -284,7 +284,7 @@ def _is_theirs(record: Record) -> bool:
     """Whether a line in the main thread is a person's, whatever it says."""
     if record.is_meta or record.is_compact_summary or record.is_sidechain or record.agent_id:
         return False
-    return not bytes(record.plan_content) and _origin(record.origin) in (None, HUMAN)
+    return not decode_raw(record.plan_content) and _origin(record.origin) in (None, HUMAN)
 
 
 def _origin(raw: msgspec.Raw) -> object:

@@ -53,7 +53,7 @@ def process(location: HealthLocation, hook: Callable[[Session], object] | None =
 
 def refuse(key: str, error: type[Exception] = ValueError) -> Callable[[Session], object]:
     def hook(session: Session) -> None:
-        if session.key == key:
+        if session.key.startswith(key):
             raise error("SECRET of the transcript")
 
     return hook
@@ -115,8 +115,12 @@ def test_a_file_given_up_long_ago_makes_no_alarm_of_the_first_file_after_a_night
 
 def test_files_that_land_and_all_fail_are_a_warning(location: HealthLocation) -> None:
     location.processed("x/good.jsonl", age=9 * HOUR, processed=9 * HOUR)
-    location.file("x/new.jsonl", age=2 * HOUR)
-    process(location, refuse("x/new.jsonl", Permanent))
+    for number in range(2):
+        location.file(f"x/new{number}.jsonl", age=2 * HOUR)
+    process(location, refuse("x/new", Permanent))
+    assert statuses(location) == {"quarantine": "info"}, "one or two wait for nothing"
+    location.file("x/new2.jsonl", age=2 * HOUR)
+    process(location, refuse("x/new", Permanent))
     assert statuses(location)["freshness"] == "warning"
 
 

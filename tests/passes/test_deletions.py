@@ -31,7 +31,7 @@ from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.pacing import Decision, Memory, with_deletions
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.settings import OnDelete, Root, Settings
+from session_pipeline_dagster.settings import Layout, OnDelete, Root, Settings
 from session_pipeline_dagster.sources.files import LeftOut, Scan, SessionFile, Signature
 from session_pipeline_dagster.sources.local import LocalSource
 from teller import run as tell_all
@@ -557,14 +557,31 @@ def test_rows_under_a_key_with_a_colon_move_to_the_key_of_today(
                     f"UPDATE {table} SET root = ? WHERE session_file = 'a:b/s.jsonl'", [root]
                 )
     first = pipeline.run(echo)
-    assert (first.processed, first.deleted, first.purged) == (1, 1, 0)
-    assert sorted(gone(pipeline)) == ["a:b/s.jsonl"]
+    # Of a root that is not looked at, nothing is known to be gone.
+    marked = [] if root else ["a:b/s.jsonl"]
+    assert (first.processed, first.deleted, first.purged) == (1, len(marked), 0)
+    assert sorted(gone(pipeline)) == marked
     second = pipeline.run(echo)
     assert (second.processed, second.deleted, second.purged) == (0, 0, 1)
     assert sorted({row[0] for row in pipeline.rows() if ":" in row[0] or "%" in row[0]}) == [
         "a%3Ab/s.jsonl"
     ]
     assert numbers(pipeline.run(echo)) == (0, 0, 0, 0, 0)
+
+
+def test_a_key_of_a_root_that_is_not_looked_at_any_more_is_nobody_elses(pipeline: Pipeline) -> None:
+    """Of a named root `b` and of the folder `b:al` the keys are the same, but for the escape."""
+    other = pipeline.root.parent / "other"
+    echo = EchoProcessor()
+    write_session(other, "al/s.jsonl", "two", "three")
+    write_session(pipeline.root, "b:al/s.jsonl", "one")
+    both = LocalSource((Root(pipeline.root), Root(other, "b")), Layout.USERS)
+    run_all(echo, both, pipeline.store, pipeline.settings, Options())
+    before = pipeline.rows()
+    for _ in range(2):
+        report = pipeline.run(echo)
+        assert (report.deleted, report.purged) == (0, 0)
+    assert pipeline.rows() == before
 
 
 @pytest.mark.parametrize("option", ["--user", "--session"])
@@ -574,9 +591,11 @@ def test_forget_says_so_where_nothing_is_known_and_exits_with_2(
 ) -> None:
     word = option.removeprefix("--")
     said = f"nothing is known of such a {word} in the database, and there is no report\n"
-    for _ in range(2):
-        assert forget(pipeline, option, "nobody", way) == (2, said)
-        pipeline.run(EchoProcessor())
+    code, output = forget(pipeline, option, "nobody", way)
+    assert (code, "there is no database" in output) == (2, True)
+    assert not pipeline.settings.database.exists()
+    pipeline.run(EchoProcessor())
+    assert forget(pipeline, option, "nobody", way) == (2, said)
     assert pipeline.rows() == expected_rows(pipeline.root)
 
 
@@ -597,21 +616,23 @@ def test_forget_says_what_it_deleted(pipeline: Pipeline) -> None:
     )
 
 
-def test_forgetting_who_is_in_reports_alone_is_something(pipeline: Pipeline) -> None:
+def test_forgetting_who_is_in_reports_alone_takes_these_and_says_so(pipeline: Pipeline) -> None:
     """The rows of a user may have been purged before."""
     pipeline.settings.reports.mkdir()
     page = pipeline.settings.reports / "usage.html"
     page.write_text("carol")
+    pipeline.run(EchoProcessor())
     code, output = forget(pipeline, "--user", "carol", "--dry-run")
-    assert (code, page.exists()) == (0, True)
+    assert (code, page.exists()) == (2, True)
     assert "nothing is known of such a user in the database" in output
     code, output = forget(pipeline, "--user", "carol", "--yes")
-    assert (code, page.exists()) == (0, False)
+    assert (code, page.exists()) == (2, False), "a report goes all the same: it can be made again"
     assert "deleted 0 rows and 1 report\n" in output
     assert forget(pipeline, "--user", "carol", "--yes")[0] == 2
 
 
 def test_forgetting_a_file_that_was_never_processed_is_something(pipeline: Pipeline) -> None:
+    pipeline.store.prepare(EchoProcessor())
     code, output = forget(pipeline, "--user", "bob", "--yes")
     assert code == 0
     assert "1 of the files are still on disk" in output

@@ -63,8 +63,8 @@ def test_the_first_look_asks_at_once_for_whatever_can_be_done(part: str) -> None
     ("found", "reason"),
     [
         (outlook(), "0 files are current"),
-        (outlook(backing_off=files("1")), "1 failed files wait"),
-        (outlook(quarantined=files("1", "2")), "2 failed files wait"),
+        (outlook(backing_off=files("1")), "1 failed and will be tried again"),
+        (outlook(quarantined=files("1", "2")), "2 given up"),
     ],
 )
 def test_without_work_it_does_not_ask_and_says_why(found: Outlook, reason: str) -> None:

@@ -43,8 +43,15 @@ def extra_calls(usage: Usage, model: str | None) -> Iterator[tuple[int, Iteratio
     fell_back = any(iteration.type == _FALLBACK for iteration in iterations)
     for index, iteration in enumerate(iterations):
         declined = fell_back and iteration.type == "message" and iteration.model != model
-        if iteration.type in _LEFT_OUT or declined:
+        if (iteration.type in _LEFT_OUT or declined) and _says_anything(iteration):
             yield index, iteration
+
+
+def _says_anything(iteration: Iteration) -> bool:
+    created = iteration.cache_creation
+    split = created and (created.ephemeral_5m_input_tokens or created.ephemeral_1h_input_tokens)
+    cached = iteration.cache_creation_input_tokens or iteration.cache_read_input_tokens or split
+    return bool(iteration.input_tokens or iteration.output_tokens or cached)
 
 
 def usage_of(iteration: Iteration, usage: Usage) -> Usage:

@@ -218,6 +218,10 @@ class Counted:
         name = cut(block.name)
         event = self.events[key] = self._event_row(key, "tool_use", record, line, now_us, name)
         event.message_key, event.model = call.message_key, call.model
+        # A call is shared only with the response that made it.
+        event.line_digest = evidence(
+            record.uuid or key, now_us, inputs_of(record.message.usage if record.message else None)
+        )
         if name == "Skill":
             given = block.decoded_input()
             event.skill_name = given_name(given, "skill") or given_name(given, "name")

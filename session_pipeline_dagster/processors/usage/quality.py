@@ -33,7 +33,10 @@ _SHARED = f"""WITH away AS MATERIALIZED ({GONE}),
             count(DISTINCT name) FILTER (kind <> 'usage_messages') AS others
         FROM held JOIN first USING (kind, name, line) WHERE username <> owner GROUP BY ALL),
     had AS (
-        SELECT username, count(DISTINCT message_key) AS messages FROM usage_messages
+        SELECT username, sum(messages) AS messages, sum(events) AS events
+        FROM (SELECT username, count(DISTINCT message_key) AS messages, 0 AS events
+            FROM usage_messages GROUP BY ALL
+            UNION ALL SELECT username, 0, count(DISTINCT event_key) FROM usage_events GROUP BY ALL)
         WHERE username IN (SELECT owner FROM pairs UNION SELECT other FROM pairs) GROUP BY ALL),
     each_one AS (
         SELECT username, sum(responses) AS responses, sum(others) AS others
@@ -42,7 +45,8 @@ _SHARED = f"""WITH away AS MATERIALIZED ({GONE}),
     many AS (
         SELECT username FROM each_one LEFT JOIN had USING (username)
         WHERE responses >= {_MANY} OR others >= {_MANY}
-            OR responses > 0 AND responses >= {_SHARE} * coalesce(messages, 0))"""
+            OR responses > 0 AND responses >= {_SHARE} * coalesce(messages, 0)
+            OR others > 0 AND others >= {_SHARE} * coalesce(events, 0))"""
 
 
 def claimed_by_several(data: Data) -> Measured:
@@ -76,8 +80,9 @@ QUALITY = (
         "usage_messages",
         "Responses of which several people have the lines, in files that are still there; see "
         f"`docs/counting.md` for whom they count. Fails where somebody shares {_MANY} or 1 % of "
-        "theirs: look at who holds whose. A folder may have been copied, two people may share an "
-        "account, or somebody claims the work of others. Remove the files that are copies.",
+        "theirs, or so many prompts and calls: look at who holds whose. A folder may have been "
+        "copied, two people may share an account, or somebody claims the work of others. Remove "
+        "the files that are copies.",
         claimed_by_several,
     ),
 )

@@ -10,7 +10,9 @@ import pytest
 
 from lines import UsagePipeline, assistant, counted, other, result, tool, usage, user
 from places import DATA
+from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.processors.usage.quality import claimed_by_several
 
 REPRO = DATA / "repro"
 COUNTED = {
@@ -409,3 +411,38 @@ def test_without_a_whole_response_nothing_is_estimated(pipeline) -> None:
     pipeline.write("a/p/1.jsonl", answer(1, 50, 400, stop=None))
     pipeline.run()
     assert estimated(pipeline) == [(50, 50, True)]
+
+
+def test_calls_hang_on_the_response_that_made_them(pipeline) -> None:
+    """Whoever changes what went into a response has not copied it, and its calls neither."""
+
+    def lines(given: int) -> list[dict[str, object]]:
+        call = assistant("msg_1", usage(given, 2), [tool("Bash")], uuid="a1")
+        return [call, user([result()], uuid="u1")]
+
+    pipeline.write("zed/p/1.jsonl", *lines(10))
+    pipeline.write("aaa/p/1.jsonl", *lines(99))
+    pipeline.run()
+    calls = """SELECT username, count(*) FROM usage_events_unique
+        WHERE event_type = 'tool_use' GROUP BY ALL ORDER BY ALL"""
+    assert pipeline.select(calls) == [("aaa", 1), ("zed", 1)]
+
+
+def test_an_iteration_that_says_nothing_is_no_call() -> None:
+    counts = usage(100, 20) | {"iterations": [{"type": "compaction"}, {"type": "advisor_message"}]}
+    assert len(counted(assistant("msg_1", counts)).messages) == 1
+
+
+def test_prompts_alone_that_another_holds_are_seen(pipeline) -> None:
+    prompts = [user(f"do {n}", uuid=f"u{n}") for n in range(3)]
+    pipeline.write("zed/p/1.jsonl", *prompts, assistant("msg_1", usage(1, 2), uuid="a1"))
+    pipeline.write("aaa/p/1.jsonl", *prompts)
+    pipeline.run()
+    measured = claimed_by_several(Data(pipeline.select, lambda key: None))
+    assert measured.violations == 2
+    assert dict(measured.listed[0]) == {
+        "counted_for": "aaa",
+        "held_by": "zed",
+        "responses": 0,
+        "calls_and_prompts": 3,
+    }
