@@ -23,6 +23,13 @@ from session_pipeline_dagster.processors.verification.redaction.finding import S
 from session_pipeline_dagster.processors.verification.redaction.named import named
 from session_pipeline_dagster.processors.verification.redaction.names import LITERALS
 from session_pipeline_dagster.processors.verification.redaction.personal import redact_personal
+from session_pipeline_dagster.processors.verification.redaction.phrases import (
+    ANNOUNCING,
+    ANSWERS,
+    ECHO,
+    echoed,
+    pass_phrase,
+)
 from session_pipeline_dagster.processors.verification.redaction.shapes import SHAPES
 from session_pipeline_dagster.processors.verification.redaction.tokens import redact_tokens
 from session_pipeline_dagster.settings import DEFAULT_PERSONAL, Personal
@@ -31,11 +38,13 @@ _MOST_ROUNDS = 5
 # Between characters of a token they are there to hide it; in other scripts they have a meaning.
 _INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
 _HIDING = re.compile(rf"(?<=[!-~])[{_INVISIBLE}]+(?=[!-~])")
-_FORMS = (*SHAPES, *COMMANDS, *ACCOUNTS)
+_FORMS = (*SHAPES, *COMMANDS, *ACCOUNTS, *ANSWERS)
 _SEARCH = Search(
     *((literal, form.find) for form in _FORMS for literal in form.literals),
     ("@", at_host),
     (" / ", after_slash),
+    *((literal, pass_phrase) for literal in ANNOUNCING),
+    *((literal, echoed) for literal in ECHO),
     *((literal, handed_out) for literal in HANDED_OUT),
     *((literal, named) for literal in LITERALS),
     *((literal, said_before) for literal in PASSWORDS),

@@ -18,15 +18,20 @@ def _is_given(value: str) -> bool:
     return not (is_reference(value) or value.replace(":", "").isdigit())
 
 
+def _is_alone(value: str) -> bool:
+    return looks_chosen(value) and _is_given(value) and "=" not in value[:-2]
+
+
 COMMANDS: tuple[Form, ...] = (
     form("password", "mysql|mariadb", rf"(?:mysql|mariadb)[\w-]*{_ARGUMENTS}-p{_VALUE}", _is_given),
     form(
         "password",
         "sshpass|docker login|podman login|az login|registry login|oc login|skopeo login|mongo|7z"
-        "|rar |psexec|usermod|useradd",
+        "|rar |psexec|usermod|useradd|twine upload",
         rf"""
         (?:sshpass|(?:docker|podman|az|registry|oc|skopeo)[ ]login|mongo\w*|7z\w?|rar
-        |user(?:mod|add)|psexec\w*(?:\.exe)?)(?=\s){_ARGUMENTS}-h?p[ =]{{0,2}}{_VALUE}
+        |user(?:mod|add)|twine[ ]upload|psexec\w*(?:\.exe)?)
+        (?=\s){_ARGUMENTS}-h?p[ =]{{0,2}}{_VALUE}
         """,
         _is_given,
     ),
@@ -115,6 +120,42 @@ COMMANDS: tuple[Form, ...] = (
         rf"""
         (?:chpasswd\s+<<<\s+["']?[\w.-]{{1,40}}:|rabbitmqctl\s+(?:add_user|change_password)\s+\S{{1,60}}\s
         |lftp\s+-u\s+[\w.-]{{1,40}},|ldappasswd{_ARGUMENTS}-s\s){_VALUE}
+        """,
+        _is_given,
+    ),
+    form(
+        "secret",
+        "config set |npm set |config --global |config http-basic.|configure set |user-secrets set ",
+        rf"""
+        (?:(?:config[ ]|p?npm[ ])set\s(?:-\S{{1,30}}\s|\S{{1,100}}[ :])?\S{{0,100}}?
+          (?:_auth(?:token)?|_password|npmauth(?:token|ident))["']?
+        |config\s(?:--\w{{1,20}}\s)?http-basic\.\S{{1,80}}\s\S{{1,80}}
+        |config\s(?:--\w{{1,20}}\s)?\S{{1,40}}-(?:token|oauth)\.\S{{1,80}}
+        |configure\sset\s\S{{0,60}}(?:secret|token)\w{{0,20}}
+        |user-secrets\sset\s\S{{0,80}}(?:password|secret|token|key)["']?)(?:\s{{1,3}}|=){_VALUE}
+        """,
+        _is_given,
+    ),
+    form(
+        "password",
+        "sftp |ftp |ssh ",
+        r"""
+        (?<![\w./-])(?:s?ftp|ssh)\s(?:-\w{1,9}\s(?:[\w./]{1,60}\s)?){0,4}["']?[\w.-]{1,40}
+        :(?P<secret>[^\s:@/"']{4,60})@[\w.-]
+        """,
+        looks_chosen,
+    ),
+    form(
+        "token",
+        "vault login ",
+        rf"vault\slogin\s(?:-[\w-]{{1,30}}(?:=\S{{1,80}})?\s){{0,5}}(?:token=)?{_VALUE}",
+        _is_alone,
+    ),
+    form(
+        "password",
+        "snmpwalk|snmpget|snmpset|snmpbulk|snmptrap|snmptable",
+        rf"""
+        snmp\w+{_ARGUMENTS}(?:-c|-[ax](?!\s?(?:md5|sha|des|aes)))[ ]?(?!public|private){_VALUE}
         """,
         _is_given,
     ),

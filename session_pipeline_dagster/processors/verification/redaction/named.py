@@ -31,9 +31,15 @@ from session_pipeline_dagster.processors.verification.redaction.values import (
 from session_pipeline_dagster.processors.verification.redaction.vendors import vendor_token
 
 _CODE = re.compile(r"\d(?:[ -]?\d){2,7}(?![\w%]|[.,:]\d)")
+_PASS_CODE = re.compile(r"pass[ _-]?code")
+_USER_BEFORE = re.compile(
+    r"\b(?:user(?:name)?|login|account)\s?[:=]?\s[\w.@-]{1,40}[,;]?\s(?:and\s|with\s)?$",
+    re.IGNORECASE,
+)
 _CODE_ENDS = ("code", "codes", "kód", "код")
 _OPTION_BEFORE = re.compile(r"(?:^|[\s\"'`(=])(?:--?|/)[\w-]{0,30}$")
 _ELEMENT_BEFORE = re.compile(r"<[^<>\n]{0,60}$")
+_JOINED = re.compile(r"\w[./:_-]+\w")
 _WORD_BEFORE = re.compile(r"[\w-]$")
 _ASSIGNMENT = re.compile(r"[\w.-]+=")
 _NAME_BEFORE = re.compile(r"[\w-]{0,40}$")
@@ -70,10 +76,13 @@ def named(text: str, lower: str, at: int) -> Span | None:
     kind = name.lastgroup or ""
     if kind == "key" and QUALIFIED.search(lower[max(0, at - _QUALIFIER) : at]):
         kind = "secret"
+    of_digits = _PASS_CODE.fullmatch(name[0]) is not None
     for link in links(lower, name.end()):
         if ABOUT_IT.search(link.suffix) or (kind == "key" and link.kind == "beside"):
             return None
-        span = _code(text, name[0], link) if kind == "code" else _value(text, name, link, kind)
+        span = _code(text, name[0], link) if of_digits or kind == "code" else None
+        if span is None and kind != "code":
+            span = _value(text, name, link, kind)
         if span is not None:
             return span
     return None
@@ -135,6 +144,8 @@ def _is_a_verb(before: str, link: Link, value: str, *, capitals: bool) -> bool:
     """Whether "pass" is what somebody does, or what a test runner says of a test."""
     if link.kind == "equals" or _WORD_BEFORE.search(before):
         return False
+    if looks_strong(value) and (link.kind == "said" or _USER_BEFORE.search(before)):
+        return False
     if link.kind != "colon" or "\n" in link.text:
         return True
     line = before.rpartition("\n")[2].strip(" \t(*>")
@@ -158,6 +169,8 @@ def _is_password(c: _Candidate) -> bool:
         return plain and (c.quoted or (c.alone and len(c.value) > _SHORTEST))
     if c.quoted and " " not in c.value and not is_code(c.value):
         return c.link == "said" or c.constant or looks_chosen(c.value)
+    if c.link == "said" and c.value.isdigit():
+        return len(c.value) >= 6
     return looks_chosen(c.value)
 
 
@@ -166,12 +179,15 @@ def _is_secret(c: _Candidate) -> bool:
         return len(c.value) >= 6 and not (c.value.startswith("-") or c.value.isupper())
     if c.link == "equals" and c.constant and not is_code(c.value):
         return len(c.value) >= 8
+    strong = looks_strong(c.value) and not is_in_words(c.value)
     if c.link not in ("equals", "colon"):
+        if strong and (c.link == "said" or not (len(c.value) < 8 or _JOINED.search(c.value))):
+            return True
         return len(c.value) >= 12 and looks_chosen(c.value) and looks_issued(c.value)
     if c.value.isdigit():
         return len(c.value) >= 20
     if len(c.value) < 10:
-        return False
+        return strong
     return looks_issued(c.value) or looks_strong(c.value) or (c.quoted and looks_chosen(c.value))
 
 

@@ -12,6 +12,12 @@ _KEY = r"private[ ]key(?:[ ]block)?-----"
 _BREAK = r"""(?:\s|\\+[rnt]|[\\"'+,>#|])*+"""
 _HEADER = r"(?:proc-type|dek-info|version|comment|hash):[ ][^\n\\]{1,80}"
 _PAIR = r"""[\w.%!$^|~-]{1,80}=[^\s;"',\\]{1,4000}"""
+# Not into a query, nor into a second address.
+_UP_TO_HOST = r"""(?:(?!://|[?&][\w-]{1,40}=)[^\s@'"<>])"""
+_HOST = r"""
+    (?=(?:[\w-]{1,60}\.){1,8}[a-z][a-z-]{1,20}(?![\w@-])|(?:\d{1,3}\.){3}\d|\[[\da-f:]{2,45}\]
+    |[a-z][\w-]{0,60}:\d{1,5}(?!\w)|localhost(?!\w))
+"""
 _SCHEME = r"(?!bearer|basic)[\w-]{2,30}\s{1,3}"
 
 
@@ -54,6 +60,16 @@ SHAPES: tuple[Form, ...] = (
         (?:{_BREAK}(?:[a-z0-9+/=]{{16,}}|{_HEADER}))+(?:{_BREAK}[a-z0-9+/=]{{1,15}}(?![a-z0-9+/=]))?
         (?:{_BREAK}-----end[ ][a-z0-9 ]{{0,40}}{_KEY})?)
         """,
+    ),
+    # A slash and an at sign in it: to the last one that has a host behind it.
+    form(
+        "userinfo",
+        "://",
+        rf"""
+        ://(?P<secret>[^\s/:@?\#'"<>\[]{{0,200}}(?:@[^\s/:@?\#'"<>\[]{{1,100}})?
+        :(?!\d{{1,5}}(?:[/?\#]|$)){_UP_TO_HOST}{{1,200}}(?:@{_UP_TO_HOST}{{0,100}}){{1,6}})@{_HOST}
+        """,
+        _is_user_and_password,
     ),
     form(
         "userinfo",

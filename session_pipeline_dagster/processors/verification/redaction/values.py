@@ -16,6 +16,7 @@ _PLACEHOLDER = re.compile(
     | %(?:\(|[a-z]?$|\w+%$) | < | &lt; | \#?\{{ | \*{{3}} | \.{{3}} | … | x{{4,}}\W*$
     | (?:basic|bearer|token)\s+[{{<$%] | [\w+.-]*:?=?\w+:// | arn: | vault: | ref\+ | op:// | ssm:
     | file: | id= | type= | env= | [@:][a-z_]+$ | (?:\.{{0,2}}|~)/[\w.@/-]+$ | [a-z]:\\
+    | !(?:ref|sub|getatt|env\w*|secret|include\w*|importvalue|join|reference|vault)(?!\w)
     | [\w./-]+\.[a-z]{{1,5}}(?::\d+){{0,2}}$
     """,
     re.VERBOSE | re.IGNORECASE,
