@@ -26,6 +26,8 @@ NOT_RECOGNISED = [
     "deepgram 9fceb02d0ae598e95dc970b74767f19372d61af8",
     "https://api.example.org/v1/354u1g321kcqc1oad3w7/telemetry",
     "jelige: nyolc sárga zsiráf",
+    "use the password purple monkey dishwasher",
+    "heslo je fialova opice mycka",
 ]
 HOSTILE = """
 eyJ|sk-|a.|password|password=|://|://a:|-----BEGIN |SG.|1-|key |xox|token:|glpat-|bearer |AC0|&sig=
@@ -35,6 +37,8 @@ password for the x |mysql -|curl -u a|cookie: a=b;|sess=|$1$|:5432:b:c:|4111 |AB
 codes: a1|login a/|as a with |echo a |send "|/hooks/a|pin |пароль |パスワード|密码|\\n|secret{|-|=
 key="|password,|<password>|data:image/png;base64,|///|[REDACTED:|://a:b@c@|b3BlbnNzaC1rZXktdjE|/|+
 9fceb02d0ae598e95dc970b74767f19372d61af8 |mysql |-p|identified by '|[REDACTED:token]|a\u200b|a / b1
+://a:b/@|://a:/@c.|the password is red fox cat |snmpwalk -c|config set a:
+user a pass |kv put a b=|$(echo a
 """
 UNITS = [
     *HOSTILE.strip("\n").replace("\n", "|").split("|"),
@@ -166,8 +170,8 @@ def test_every_form_that_is_known_is_taken_out(form: SecretForm) -> None:
 
 def test_the_files_of_forms_and_look_alikes_are_read_whole() -> None:
     assert len(list(read_forms("forms.jsonl"))) == 124
-    assert len(list(read_forms("own_forms.jsonl"))) == 917
-    assert len(read_look_alikes()) == 236
+    assert len(list(read_forms("own_forms.jsonl"))) == 931
+    assert len(read_look_alikes()) == 245
 
 
 @pytest.mark.parametrize("text", read_look_alikes(), ids=lambda text: text[:30])

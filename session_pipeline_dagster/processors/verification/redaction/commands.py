@@ -152,6 +152,23 @@ COMMANDS: tuple[Form, ...] = (
         _is_alone,
     ),
     form(
+        "secret",
+        "kv put |vault write ",
+        rf"""
+        (?:kv[ ]put|vault[ ]write)\s(?:\S{{1,100}}\s){{1,8}}?[\w-]{{1,40}}=(?!\[redacted){_VALUE}
+        """,
+        looks_chosen,
+    ),
+    form(
+        "password",
+        "--with-token|--password-stdin|sudo -s|passwd ",
+        rf"""
+        (?:--with-token|--password-stdin|sudo\s-s|passwd\s[\w.-]{{0,40}})[^\n<|;&]{{0,60}}
+        <<<\s{{0,3}}{_VALUE}
+        """,
+        _is_given,
+    ),
+    form(
         "password",
         "snmpwalk|snmpget|snmpset|snmpbulk|snmptrap|snmptable",
         rf"""

@@ -26,6 +26,7 @@ _BEFORE_PASS = "|".join(
 _PASSWORD = rf"""
     pass[ _-]?(?:words?|wort|wd|phrase|code|ord|wrd) | p[a@][s5$]{{2}}w[o0]rd | passw{_END}
     | (?:{_WORD}|{_BEFORE_PASS})pass{_END} | pasword | psswd | pswd | pwd{_END}
+    | (?<=wifi[ ])key{_END} | (?<=wi-fi[ ])key{_END} | (?<=wlan[ ])key{_END}
     | {_WORD}(?:psw|pw|p/w|ww|mdp){_END}
     | (?<=de[ ])passe | (?<=de_)passe | (?<=palavra[ ])passe | (?<=palavra-)passe | motdepasse
     | kennw[oö]rt(?:er)? | hesl(?:o|em){_END} | has[lł](?:o|em){_END}
@@ -49,8 +50,8 @@ _SECRET = rf"""
 """
 _BEFORE_CODE = "|".join(
     f"(?<={word.replace('_', '[ ]')})codes?"
-    for word in """verification_ security_ access_ time_ unlock_ door_ alarm_ sms_ safe_ login_
-    confirmation_ bestätigungs sicherheits zugangs""".split()
+    for word in """verification_ security_ secret_ entry_ gate_ garage_ access_ time_ unlock_ door_
+    alarm_ sms_ safe_ login_ confirmation_ bestätigungs sicherheits zugangs""".split()
 )
 _CODE = rf"""
     {_WORD}(?:pin|puk|t?otp|2fa|mfa|cvv2?|cvc2?)(?:[ -]?(?:code|number|nummer|kód|kod))?{_END}

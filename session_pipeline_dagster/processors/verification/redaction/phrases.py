@@ -42,7 +42,8 @@ _WORD = r"[a-z]{3,12}"
 _PHRASE = re.compile(
     rf"""
     pass(?:word|wd|[ ]?phrase)(?:[ ](?:for|of|to|on)(?:[ ](?:the|my|our))?[ ][\w.-]{{1,20}})?
-    [ ]is(?:[ ]now)?:?[ ](?P<words>{_WORD}(?:[ ]{_WORD}){{2,11}})(?P<after>[ ]\w+|(?![\w'’(=/-]))
+    [ ]is(?:[ ]now)?:?[ ]["'`“]?
+    (?P<words>{_WORD}(?:[ -]{_WORD}){{2,11}})(?P<after>[ ]\w+|(?![\w'’(=/-]))
     """,
     re.VERBOSE,
 )
@@ -59,7 +60,7 @@ def pass_phrase(text: str, lower: str, at: int) -> Span | None:
     if found is None:
         return None
     words: list[str] = []
-    said = found["words"].split(" ")
+    said = found["words"].replace("-", " ").split(" ")
     for word in said:
         if word in _GOES_ON:
             break
@@ -101,6 +102,10 @@ def _is_answer(value: str) -> bool:
     return has_digit_or_symbol(value) and not (is_reference(value) or value.isdigit())
 
 
+def _is_name(value: str) -> bool:
+    return value[0].isupper() and not is_reference(value)
+
+
 ANSWERS: tuple[Form, ...] = (
     form(
         "secret",
@@ -121,5 +126,13 @@ ANSWERS: tuple[Form, ...] = (
         \s{0,3}["'`]?(?P<secret>[^\s"'`,;()]{4,60}[^\s"'`,;().:!?])
         """,
         _is_answer,
+    ),
+    form(
+        "secret",
+        "mother's maiden|mothers maiden|mother’s maiden",
+        r"""
+        mother['’]?s[ ]maiden[ ]name(?:\s?[:=]|[ ]is:?)\s{0,3}["'`]?(?P<secret>[^\W\d][\w'’-]{2,40})
+        """,
+        _is_name,
     ),
 )

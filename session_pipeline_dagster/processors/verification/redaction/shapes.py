@@ -71,6 +71,17 @@ SHAPES: tuple[Form, ...] = (
         """,
         _is_user_and_password,
     ),
+    # Other than pages': a host may be one word, and digits and a slash in front of it are no port.
+    form(
+        "userinfo",
+        "://",
+        rf"""
+        (?<!http)(?<!https)://(?P<secret>[^\s/:@?\#'"<>\[]{{0,200}}(?:@[^\s/:@?\#'"<>\[]{{1,100}})?
+        :(?!\d{{1,5}}(?:[/?\#][^\s@]{{0,200}},|$)){_UP_TO_HOST}{{1,200}}(?:@{_UP_TO_HOST}{{0,100}}){{0,6}})
+        @(?=[a-z][\w.-]{{0,100}}(?![\w@]))
+        """,
+        _is_user_and_password,
+    ),
     form(
         "userinfo",
         "://",
