@@ -57,10 +57,11 @@ def started_us(times_us: Iterable[int | None], day: date) -> int:
     never earlier. One that is more than a day older than every other of the file does not count: a
     clock was wrong, or somebody wants to have been first.
     """
-    times = [us for us in times_us if us is not None]
+    times = sorted(us for us in times_us if us is not None)
     if not times:
         return (day - _EPOCH_DAY).days * _DAY_US
-    return _without_lone(times)[0]
+    is_lone = len(times) > 1 and times[1] - times[0] > _DAY_US
+    return times[1] if is_lone else times[0]
 
 
 def conversation_starts(
@@ -92,12 +93,6 @@ def conversation_starts(
             last = of_session[bisect_right(of_session, max(us, first_us)) - 1]
         starts.append(last)
     return starts
-
-
-def _without_lone(times: Sequence[int]) -> Sequence[int]:
-    """In order, without a first one that is more than a day older than the next."""
-    ordered = sorted(times)
-    return ordered[1:] if len(ordered) > 1 and ordered[1] - ordered[0] > _DAY_US else ordered
 
 
 def _stretch_starts(times: Sequence[int]) -> Sequence[int]:

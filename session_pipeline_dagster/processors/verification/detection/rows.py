@@ -13,7 +13,6 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
 )
 from session_pipeline_dagster.processors.verification.detection.quotes import folded
 
-_DAY_US = 86_400 * 10**6
 LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
 
 
@@ -29,7 +28,7 @@ def rows(
     Args:
         clean: takes secrets out of a text.
     """
-    began_us = started_us(_claimed(session), session.day)
+    began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
     copied = copied_lines(session)
     found: dict[str, Row] = {}
     for detection in detections:
@@ -62,14 +61,6 @@ def rows(
             ),
         )
     return list(found.values())
-
-
-def _claimed(session: Session) -> list[int]:
-    """The times of a file. A first one that is more than a day older than all others says nothing
-    of when it began: it would make the whole file the original of what it copied."""
-    times = [us for _, record in session.transcript if (us := record.time_us()) is not None]
-    alone = len(times) > 1 and min(times[1:]) - times[0] > _DAY_US
-    return times[1:] if alone else times
 
 
 def detection_key(detection: Detection) -> str:
