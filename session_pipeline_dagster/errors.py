@@ -84,6 +84,10 @@ class RowsRefused(ContractError):
     """A table's own constraint refused a row; the message holds no value."""
 
 
+class StatementFailed(ContractError):
+    """A statement of a processor's own fails in the database, whatever the rows are."""
+
+
 class Permanent(PipelineError):
     """Raised by a processor: these bytes will fail again, spend no second attempt on them."""
 
@@ -98,10 +102,6 @@ class Retryable(PipelineError):
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class StatementFailed(ContractError):
-    """A statement of a processor's own fails in the database, whatever the rows are."""
 
 
 class Deferred(PipelineError):

@@ -44,17 +44,15 @@ def table(rows: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValue:
 
 def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
     """Files that failed: since when, why, and what becomes of them. Times are UTC."""
-    return dg.MetadataValue.table(
+    return table(
         [
-            dg.TableRecord(
-                {
-                    "session": printable(failure.session_file),
-                    "last_failed": _clock(failure.last_failed_at),
-                    "attempts": failure.attempts,
-                    "next": _next(failure),
-                    "error": printable(failure.error),
-                }
-            )
+            {
+                "session": failure.session_file,
+                "last_failed": _clock(failure.last_failed_at),
+                "attempts": failure.attempts,
+                "next": _next(failure),
+                "error": failure.error,
+            }
             for failure in failures[:_MANY]
         ]
     )
@@ -62,9 +60,7 @@ def failures_table(failures: Sequence[Failure]) -> dg.MetadataValue:
 
 def files_table(files: Sequence[tuple[str, int]]) -> dg.MetadataValue:
     """Files, and how many of their lines it is."""
-    return dg.MetadataValue.table(
-        [dg.TableRecord({"session": printable(key), "lines": count}) for key, count in files]
-    )
+    return table([{"session": key, "lines": count} for key, count in files])
 
 
 def _next(failure: Failure) -> str:
@@ -82,11 +78,8 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
     found: Metadata = {}
     # First, because a run's page cuts off what is long.
     if report.errors_detail:
-        found["failures"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({"session": printable(key), "error": printable(error)})
-                for key, error in report.errors_detail[:_MANY]
-            ]
+        found["failures"] = table(
+            [{"session": key, "error": error} for key, error in report.errors_detail[:_MANY]]
         )
     found |= {
         "files_scanned": report.scanned,
