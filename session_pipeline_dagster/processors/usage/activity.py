@@ -13,8 +13,7 @@ _DAY_US = 86_400 * 1_000_000
 
 def blocks(counted: Counted) -> Sequence[BlockRow]:
     """The stretches of a file, cut where a UTC day ends; one line alone takes no time."""
-    times = [us for us in counted.line_us if us is not None]
-    found = [part for block in _stretches(times) for part in _by_day(*block)]
+    found = [part for block in _stretches(counted.times_us) for part in _by_day(*block)]
     if not found:
         return []
     session = counted.session

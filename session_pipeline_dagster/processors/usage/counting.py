@@ -56,7 +56,7 @@ class Counted:
         messages: message key -> row of one API response.
         events: event key -> row of one tool call, subagent, MCP call, slash command or prompt.
         orphan_results: id of a call that stands in another file -> its outcome.
-        line_us: time of every record, None where it has none.
+        line_us: time of every record, None where it has none; `times_us` those that there are.
         first_us: when the file began.
         started_us: when the conversation began that the line at hand belongs to.
     """
@@ -74,15 +74,17 @@ class Counted:
         "project",
         "session",
         "started_us",
+        "times_us",
         "user_lines",
     )
 
     def __init__(self, session: Session, line_us: Sequence[int | None]) -> None:
         self.session, self.line_us = session, line_us
+        self.times_us = [us for us in line_us if us is not None]
         project = project_of(session)
         self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
-        self.first_us = self.started_us = started_us(line_us, session.day)
+        self.first_us = self.started_us = started_us(self.times_us, session.day)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
         self.orphan_results: dict[str, str] = {}
@@ -216,12 +218,11 @@ class Counted:
         if before is not None and (record.is_sidechain or not before.is_sidechain):
             return
         name = cut(block.name)
-        event = self.events[key] = self._event_row(key, "tool_use", record, line, now_us, name)
-        event.message_key, event.model = call.message_key, call.model
         # A call is shared only with the response that made it.
-        event.line_digest = evidence(
-            record.uuid or key, now_us, inputs_of(record.message.usage if record.message else None)
-        )
+        says = inputs_of(record.message.usage if record.message else None)
+        event = self._event_row(key, "tool_use", record, line, now_us, name, says)
+        self.events[key] = event
+        event.message_key, event.model = call.message_key, call.model
         if name == "Skill":
             given = block.decoded_input()
             event.skill_name = given_name(given, "skill") or given_name(given, "name")
@@ -247,6 +248,7 @@ class Counted:
         line: int,
         now_us: int,
         tool_name: str | None = None,
+        says: object = "",
     ) -> EventRow:
         session = self.session
         session_id = cut(record.session_id) or cut(session.stem) or ""
@@ -264,7 +266,7 @@ class Counted:
             origin_session_id=cut(record.request_session_id) or session_id,
             is_sidechain=record.is_sidechain is True,
             file_started_at=self.first_us,
-            line_digest=evidence(record.uuid or key, now_us),
+            line_digest=evidence(record.uuid or key, now_us, says),
             began_at=self.started_us,
         )
 
@@ -303,10 +305,9 @@ class Counted:
         key = short(prompt.key)
         if key in self.events:
             return
-        event = self._event_row(key, "prompt", prompt.record, prompt.line, now_us)
         # Who writes other words under a known uuid has not copied the line.
-        event.line_digest = evidence(prompt.key, now_us, said(prompt.text))
-        self.events[key] = event
+        who, says = (prompt.record, prompt.line), said(prompt.text)
+        self.events[key] = self._event_row(key, "prompt", *who, now_us, says=says)
         # An entry of the queue stands where it was typed, in the middle of an answer.
         if prompt.record.type == "queue-operation":
             return

@@ -40,8 +40,10 @@ def outcome_of(block: Block) -> str:
 
 def outcome_of_line(record: Record) -> str:
     """The same of a result that old versions wrote as a line of its own."""
-    text = decode_raw(record.flat_content) if record.is_error else None
-    return outcome_of_text(text if isinstance(text, str) else "") if record.is_error else OK
+    if not record.is_error:
+        return OK
+    text = decode_raw(record.flat_content)
+    return outcome_of_text(text if isinstance(text, str) else "")
 
 
 def outcome_of_text(text: str) -> str:

@@ -90,13 +90,17 @@ class Responses:
             found = self._by_line.get(record.uuid)
             if found is not None and found.id == message_id:
                 return found
-        if message_id is not None and message_id.startswith(_STRONG):
-            found = self._by_name.get(message_id)
-            return None if found is None else self._of_strong(found, record, usage)
-        found = self._by_name.get(_name(record)) if message_id else None
-        if found is None or found.epoch != self._epoch(record):
+        strong = message_id is not None and message_id.startswith(_STRONG)
+        name = message_id if strong else _name(record)
+        found = self._by_name.get(name) if message_id and name else None
+        if found is None or not (strong or found.epoch == self._epoch(record)):
             return None
-        return self._of_weak(found, usage)
+        if usage is None or usage == found.usage:
+            return found
+        now = inputs_of(usage)
+        if _alike(now, found.inputs) or (strong and not self._is_parted(found, record)):
+            return found
+        return None if found.others is None else found.others.get(now)
 
     def start(self, response: Response, record: Record, usage: Usage | None) -> None:
         """A line begins this response."""
@@ -127,31 +131,17 @@ class Responses:
             if response.others is not None:
                 response.others.setdefault(response.inputs, response)
 
-    def _of_strong(self, found: Response, record: Record, usage: Usage | None) -> Response | None:
-        if usage is None or usage == found.usage:
-            return found
-        now = inputs_of(usage)
-        if _alike(now, found.inputs):
-            return found
+    def _is_parted(self, found: Response, record: Record) -> bool:
+        """Whether something stands between a line and a response of the same `msg_...` id: a user
+        line that has no result of its tools."""
         row = found.row
         if row.is_sidechain != (record.is_sidechain is True):
             # A subagent's file repeats lines of the main thread, with other counters at times.
             asked, other = record.request_id, row.request_id
             if asked is None or other is None or asked == other:
-                return found
+                return False
         between = self._users - found.users
-        if between <= self._answered.get(found.key, 0) - found.answered:
-            return found
-        return None if found.others is None else found.others.get(now)
-
-    @staticmethod
-    def _of_weak(found: Response, usage: Usage | None) -> Response | None:
-        if usage is None or usage == found.usage:
-            return found
-        now = inputs_of(usage)
-        if _alike(now, found.inputs):
-            return found
-        return None if found.others is None else found.others.get(now)
+        return between > self._answered.get(found.key, 0) - found.answered
 
     def _epoch(self, record: Record) -> int:
         if record.is_sidechain is not True:

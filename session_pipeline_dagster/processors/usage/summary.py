@@ -13,8 +13,7 @@ from session_pipeline_dagster.transcripts.records import Transcript
 
 def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
     """The sums of one file; forks repeat their history, so they cannot be added up over files."""
-    session, transcript = counted.session, counted.session.transcript
-    times = [us for us in counted.line_us if us is not None]
+    session, times, transcript = counted.session, counted.times_us, counted.session.transcript
     calls, events = counted.messages.values(), counted.events.values()
     started, ended = (min(times), max(times)) if times else (None, None)
     kinds = [event.event_type for event in events]

@@ -100,13 +100,9 @@ def whose(thing: Thing, days: str | None = None) -> str:
             GROUP BY hashed HAVING min(username) <> max(username)),
         split AS MATERIALIZED ({_split(thing)}),
         parted AS MATERIALIZED (
-            SELECT rows.{key} AS name, rows.username, coalesce(line_digest, {key}) AS line,
-                CASE WHEN split.name IS NULL THEN '' ELSE line END AS part,
-                row(away.session_file IS NOT NULL, {thing.marked}, {thing.began},
-                    rows.session_file) AS claim
-            FROM (FROM {table} SEMI JOIN several ON hash({key}) = hashed) AS rows
-            LEFT JOIN away ON rows.session_file = away.session_file
-            LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username),
+            SELECT {key} AS name, username, coalesce(line_digest, {key}) AS line, part,
+                row(gone, {thing.marked}, {thing.began}, session_file) AS claim
+            FROM {_held(thing, "several")}),
         lines AS (
             SELECT name, username, part, line, min(claim) AS claim FROM parted GROUP BY ALL),
         best AS (
@@ -137,13 +133,17 @@ def _alone(thing: Thing, days: str | None) -> str:
     return f"(FROM {thing.table} {within}) ANTI JOIN copied ON hash({thing.key}) = hashed"
 
 
-def _held(thing: Thing) -> str:
-    """Rows of names that have copies, with `gone` and `part`."""
+def _held(thing: Thing, which: str = "copied") -> str:
+    """Rows of names that have copies, with `gone` and `part`.
+
+    Args:
+        which: the CTE with the hashes of the names.
+    """
     table, key = thing.table, thing.key
     return f"""(
             SELECT rows.*, away.session_file IS NOT NULL AS gone,
                 CASE WHEN split.name IS NULL THEN '' ELSE coalesce(line_digest, {key}) END AS part
-            FROM (FROM {table} SEMI JOIN copied ON hash({key}) = hashed) AS rows
+            FROM (FROM {table} SEMI JOIN {which} ON hash({key}) = hashed) AS rows
             LEFT JOIN away ON rows.session_file = away.session_file
             LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username)"""
 
