@@ -41,7 +41,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
         "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS": "10",
     }
     with real_location(folder, **settings) as running:
-        running.wait(lambda: running.ended(at_least=2), "the first run of each processor", 90)
+        running.wait(lambda: running.ended(at_least=2), "the first run of each processor")
         yield running
 
 
@@ -209,7 +209,7 @@ def test_a_backfill_launched_with_clicks_processes_the_week_again(
         made = [r for r in dev.ended() or [] if "dagster/backfill" in r["tags"]]
         return made[0] if made else None
 
-    made = dev.wait(run, "the run of the backfill", 90)
+    made = dev.wait(run, "the run of the backfill")
     assert made["status"] == "SUCCESS"
     again = f"SELECT count(*) FROM session_processor_state WHERE run_id = '{made['runId']}'"
     assert query(dev, again) == [(10,)], "every file of that week"
@@ -241,6 +241,6 @@ def test_a_paused_sensor_fails_a_check_until_it_is_resumed(dev: DagsterDev, page
     page.goto("/automation")
     switch(page, "usage_sensor").click()
     expect(switch(page, "usage_sensor")).to_be_checked()
-    dev.wait(lambda: query(dev, f"{processed} AND processor_name = 'usage'"), "the new file", 60)
+    dev.wait(lambda: query(dev, f"{processed} AND processor_name = 'usage'"), "the new file")
     page.goto("/assets/usage_messages?view=checks&checkDetail=freshness")
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible(timeout=60_000)

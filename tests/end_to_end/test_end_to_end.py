@@ -35,7 +35,7 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(
             "WHERE processor_name = 'usage' GROUP BY ALL ORDER BY 2",
         )
         assert [files for _, files in states] == [1, 16], "only the grown file is processed again"
-        dev.wait((tmp_path / "reports" / "usage.html").exists, "the first report", 90)
+        dev.wait((tmp_path / "reports" / "usage.html").exists, "the first report")
 
     restarted = time.time()
     with real_location(tmp_path, **often) as dev:

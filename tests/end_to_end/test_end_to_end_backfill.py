@@ -29,7 +29,7 @@ def runs_of(dev: DagsterDev, name: str, count: int = 2) -> list[dict[str, Any]]:
         over = [run for run in ours if run["status"] in ("SUCCESS", "FAILURE", "CANCELED")]
         return ours if len(over) == len(ours) == count else None
 
-    return dev.wait(ended, f"{count} runs of a backfill", 120)
+    return dev.wait(ended, f"{count} runs of a backfill")
 
 
 def processed_by(dev: DagsterDev, runs: list[dict[str, Any]]) -> int:
@@ -69,7 +69,7 @@ def test_a_backfill_over_a_week_refreshes_its_files_and_changes_no_row(tmp_path:
         assert [run["status"] for run in runs_of(dev, idle)] == ["SUCCESS", "SUCCESS"]
         assert processed_by(dev, runs_of(dev, idle)) == 0
         outdated = "SELECT 1 FROM session_processor_state WHERE processor_version = 0"
-        dev.wait(lambda: not query(dev, outdated), "the sensor finishing the rest", 90)
+        dev.wait(lambda: not query(dev, outdated), "the sensor finishing the rest")
         dev.wait(dev.ended, "end of its run")
         by_sensor = [run for run in dev.runs() if "dagster/sensor_name" in run["tags"]]
         assert processed_by(dev, by_sensor) == 7 + 6, "the other days, and the rest of these"

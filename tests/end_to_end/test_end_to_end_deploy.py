@@ -61,7 +61,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "PYTHONPATH": str(folder / "plugins"),
     }
     with postgres() as url, Deployment(folder, url, environment) as deployment:
-        deployment.wait(lambda: deployment.ended(at_least=3), "first run of each processor", 90)
+        deployment.wait(lambda: deployment.ended(at_least=3), "first run of each processor")
         yield deployment
 
 
@@ -102,7 +102,7 @@ def test_sensors_runs_rows_and_checks_work_over_postgres(team: Deployment) -> No
         said = team.check("usage_messages", "freshness")
         return bool(said) and said[0]["evaluation"]["success"]
 
-    team.wait(passed, "the health check over what was processed", 90)
+    team.wait(passed, "the health check over what was processed")
 
 
 def test_the_read_only_web_server_shows_everything_and_changes_nothing(team: Deployment) -> None:
@@ -146,7 +146,7 @@ def test_a_processor_runs_once_at_a_time_over_postgres_too(team: Deployment) -> 
         team.launch("slow_job", config),
         team.launch("__ASSET_JOB", config, ["slow_rows"], days),
     ]
-    runs = team.wait(lambda: team.ended(launched), "end of all runs", 120)
+    runs = team.wait(lambda: team.ended(launched), "end of all runs")
     assert {run["status"] for run in runs if run["runId"] in launched} == {"SUCCESS"}
     spans: dict[int, tuple[float, float]] = {}
     for note in map(json.loads, log.read_text().splitlines()):
@@ -170,11 +170,11 @@ def test_a_killed_code_server_comes_back_and_the_sensors_go_on(team: Deployment)
     (team.folder / "plugins" / "seconds").write_text("0")
     (team.folder / "sessions" / "alice" / "later.jsonl").write_text(session_line("hello"))
     team.start("code")
-    team.wait(lambda: status() == "FAILURE", "end of the run without a worker", 90)
+    team.wait(lambda: status() == "FAILURE", "end of the run without a worker")
     done = "SELECT processor_name FROM session_processor_state WHERE session_file LIKE '%later%'"
-    team.wait(lambda: ("usage",) in rows(team, done), "the new file", 90)
+    team.wait(lambda: ("usage",) in rows(team, done), "the new file")
     outdated = "SELECT 1 FROM session_processor_state WHERE processor_version = 0"
-    team.wait(lambda: not rows(team, outdated), "the rest of the killed run", 120)
+    team.wait(lambda: not rows(team, outdated), "the rest of the killed run")
 
 
 def test_no_service_writes_to_the_folder_of_its_configuration(team: Deployment) -> None:

@@ -34,7 +34,7 @@ def slow(
         day = f"2026-05-0{number + 1}"
         write_session(folder / "sessions", f"alice/{number}.jsonl", "one", "two", day=day)
     with slow_location(folder, request.param) as dev:
-        dev.wait(lambda: dev.ended(at_least=2), "the sensors' own runs", 120)
+        dev.wait(lambda: dev.ended(at_least=2), "the sensors' own runs")
         yield dev
 
 
@@ -100,12 +100,12 @@ def test_killed_run_workers_of_dagster_lose_and_double_nothing(slow: DagsterDev)
         # The sensor would come to it as well, but only after its cadence.
         known = {note["pid"] for note in notes(dev)}
         launched = dev.launch("slow_a_job")
-        pid = dev.wait(lambda known=known: run_worker(dev, known), "run at work", 60)
+        pid = dev.wait(lambda known=known: run_worker(dev, known), "run at work")
         os.kill(pid, signal.SIGKILL)
-        runs = dev.wait(lambda ids=(launched,): dev.ended(ids), "end of the killed run", 120)
+        runs = dev.wait(lambda ids=(launched,): dev.ended(ids), "end of the killed run")
         assert {run["runId"]: run["status"] for run in runs}[launched] == "FAILURE"
         again = dev.launch("slow_a_job")
-        runs = dev.wait(lambda ids=(again,): dev.ended(ids), "end of the next run", 120)
+        runs = dev.wait(lambda ids=(again,): dev.ended(ids), "end of the next run")
         assert {run["runId"]: run["status"] for run in runs}[again] == "SUCCESS"
         rows = store.query("SELECT session_file, lines FROM slow_a_rows ORDER BY ALL")[0][1]
         assert rows == [(f"alice/{number}.jsonl", 3 + kills) for number in range(FILES)]

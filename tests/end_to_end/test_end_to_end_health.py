@@ -47,12 +47,12 @@ def test_what_lands_while_the_sensor_is_off_is_told_once_and_resolved_once(tmp_p
                 latest = dev.check("usage_messages", "freshness")[0]
                 return latest["status"] == "FAILED"
 
-            dev.wait(warning, "the check to turn", 60)
+            dev.wait(warning, "the check to turn")
             latest = dev.check("usage_messages", "freshness")[0]
             assert latest["evaluation"]["severity"] == "WARN"
             assert latest["metadata"]["status"] == "warning"
             assert latest["metadata"]["lag_seconds"] > 7000
-            dev.wait(lambda: webhook.taken, "an alert", 60)
+            dev.wait(lambda: webhook.taken, "an alert")
             let_sensors_tick(dev, "alert_sensor")
             assert dev.runs() == [], "it spoke without any run"
             assert webhook.titles == ["warning: usage freshness"]
@@ -65,8 +65,8 @@ def test_what_lands_while_the_sensor_is_off_is_told_once_and_resolved_once(tmp_p
             assert webhook.titles == ["warning: usage freshness"], "a restart tells nothing again"
 
             run_id = dev.launch("usage_job")
-            (run,) = dev.wait(lambda: dev.ended([run_id]), "the run", 90)
+            (run,) = dev.wait(lambda: dev.ended([run_id]), "the run")
             assert run["status"] == "SUCCESS"
-            dev.wait(lambda: len(webhook.taken) > 1, "the all-clear", 60)
+            dev.wait(lambda: len(webhook.taken) > 1, "the all-clear")
             let_sensors_tick(dev, "alert_sensor", 3)
             assert webhook.titles[1:] == ["resolved: usage freshness"]

@@ -45,7 +45,7 @@ def at_work(dev: DagsterDev, run_id: str | None = None) -> tuple[str, int]:
         started = [run["runId"] for run in runs if run["status"] == "STARTED"]
         return (started[0], pids[-1]) if pids and run_id in (None, *started) and started else None
 
-    return dev.wait(working, "a run at work", 90)
+    return dev.wait(working, "a run at work")
 
 
 def status(dev: DagsterDev, run_id: str) -> str:
@@ -55,7 +55,7 @@ def status(dev: DagsterDev, run_id: str) -> str:
 def next_run_goes_through(dev: DagsterDev) -> None:
     config = {"ops": {"slow_a": {"config": {"max_files": 2}}}}
     run_id = dev.launch("slow_a_job", config)
-    dev.wait(lambda: status(dev, run_id) == "SUCCESS", "the next run", 90)
+    dev.wait(lambda: status(dev, run_id) == "SUCCESS", "the next run")
 
 
 def test_a_reboot_holds_up_a_processor_for_less_than_a_minute(slow: DagsterDev) -> None:

@@ -169,7 +169,7 @@ def test_both_sensors_run_side_by_side_and_fill_each_its_own_database(
         users = "SELECT DISTINCT username FROM usage_messages"
         assert store(project, instance).query(users)[0][1] == [(user,)]
         first = f"{instance}/usage_messages"
-        dev.wait(lambda a=first: dev.check(a, "freshness"), f"evaluated check of {instance}", 90)
+        dev.wait(lambda a=first: dev.check(a, "freshness"), f"evaluated check of {instance}")
     (found,) = dev.graphql(NAMES)["repositoriesOrError"]["nodes"]
     running = {s["name"] for s in found["sensors"] if s["sensorState"]["status"] == "RUNNING"}
     shared = ("health", "alert", "janitor", "session_files", "usage_report", "usage")
@@ -190,7 +190,7 @@ def test_an_asset_downstream_reads_the_table_and_the_hosts_own_assets_still_work
         found = {run["status"] for run in dev.runs() if run["runId"] in ids}
         return found if found <= {"SUCCESS", "FAILURE"} else None
 
-    assert dev.wait(ends, "end of the three runs", 120) == {"SUCCESS"}
+    assert dev.wait(ends, "end of the three runs") == {"SUCCESS"}
     assert metadata(dev, "usage_daily") == {"store": "the host's own"}
     tokens = "SELECT sum(output_tokens)::BIGINT FROM usage_daily"
     ((expected,),) = store(project, "agents").query(tokens)[0][1]
@@ -202,7 +202,7 @@ def test_an_asset_downstream_reads_the_table_and_the_hosts_own_assets_still_work
 def test_each_instance_makes_its_report(project: Path, dev: DagsterDev) -> None:
     for instance, user in USERS.items():
         page = project / "var" / instance / "reports" / "usage.html"
-        dev.wait(page.exists, f"report of {instance}", 120)
+        dev.wait(page.exists, f"report of {instance}")
         text = page.read_text("utf-8")
         assert user in text
         assert not any(other in text for other in {*USERS.values()} - {user})

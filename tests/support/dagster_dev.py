@@ -65,7 +65,7 @@ class DagsterDev:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
-            self.wait(self._answers, "the webserver", 90)
+            self.wait(self._answers, "the webserver")
         except BaseException:
             self.crash()
             self._log.close()
@@ -104,7 +104,7 @@ class DagsterDev:
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    def wait(self, until: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    def wait(self, until: Callable[[], Any], what: str, seconds: float = 180) -> Any:
         """The first true answer of `until`; fails with the log's end after so many seconds."""
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:

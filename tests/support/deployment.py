@@ -156,7 +156,7 @@ class Deployment(DagsterDev):
         try:
             for service in ("code", "daemon", "webserver", "operator"):
                 self.start(service)
-            self.wait(self._answers, "web server", 90)
+            self.wait(self._answers, "web server")
         except BaseException:
             self.__exit__()
             raise
