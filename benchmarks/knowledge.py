@@ -56,7 +56,8 @@ def said(rng: random.Random, known: Sequence[tuple[str, str | None, list[str]]],
     file = f"{user}/{n // 2}.jsonl"
     at = _START + timedelta(minutes=n)
     head = (file, f"vd_{n}", f"s{n // 2}", user, kind, content[:60], content, content, domain)
-    return (*head, entities, f"line-{n}", n, at, "rules", 1, None, None, at, False, None)
+    more = ("rules", 1, None, None, at, False, None, None, True, [])
+    return (*head, entities, f"line-{n}", n, at, *more)
 
 
 def put(store: Store, rows: Sequence[Row]) -> None:

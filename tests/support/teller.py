@@ -41,7 +41,7 @@ class Teller(VerificationProcessor):
                     *(session.key, key, session.stem, session.user, told["kind"]),
                     *(told["content"][:60], told["content"], told["content"], told["domain"]),
                     *(told["entities"], record.uuid, number, record.time_us()),
-                    *("rules", 1, None, None, began_us, False, None),
+                    *("rules", 1, None, None, began_us, False, None, None, True, []),
                 )
             )
         return ProcessorResult({"verifications": rows}, len(rows))

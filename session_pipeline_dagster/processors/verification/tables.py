@@ -11,7 +11,8 @@ TABLES: Mapping[str, str] = {
         detection_type VARCHAR, title VARCHAR, content VARCHAR, user_quote VARCHAR, domain VARCHAR,
         entities VARCHAR[], line_uuid VARCHAR, line_number BIGINT, detected_at TIMESTAMPTZ,
         extractor VARCHAR, extractor_version INTEGER, project VARCHAR, model VARCHAR,
-        file_started_at TIMESTAMPTZ, is_copy BOOLEAN, line_key VARCHAR""",
+        file_started_at TIMESTAMPTZ, is_copy BOOLEAN, line_key VARCHAR, score DOUBLE,
+        accepted BOOLEAN, reasons VARCHAR[]""",
     # One row per file and time that it was read: of a grown file a model reads the new turns only.
     "verification_readings": """
         session_file VARCHAR, extractor VARCHAR, model VARCHAR, turns BIGINT, quotes BIGINT,
@@ -88,6 +89,11 @@ FROM llm_calls GROUP BY ALL
     "verifications.is_copy": "responses after it say that it was copied from another session",
     "verifications.line_key": "names the line by uuid, words and time: one with other words is "
     "another person's; NULL in older rows",
+    "verifications.score": "0 to 1, how sure its finder is that it is a lasting fact; NULL in older "
+    "rows and where a model gives none",
+    "verifications.accepted": "true becomes an item, false waits for a person to look at it and is "
+    "never exported; NULL in older rows, which count as true",
+    "verifications.reasons": "the strongest reasons for it, in words; no text of the session",
     "llm_calls.called_at": "when the call began, UTC",
     "llm_calls.model": "as the provider names it",
     "llm_calls.input_tokens": "all of them, those read from a cache included",

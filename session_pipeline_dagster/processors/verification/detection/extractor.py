@@ -31,6 +31,9 @@ class Detection:
         domain: one of DOMAINS, or None.
         entities: names and terms in the fact.
         title: a short name of the fact; empty = its beginning.
+        score: 0 to 1, how sure it is; None where its finder does not say.
+        accepted: whether it becomes an item without being looked at.
+        reasons: the strongest ones, in words of ours.
     """
 
     turn: Turn
@@ -40,6 +43,9 @@ class Detection:
     domain: str | None = None
     entities: Sequence[str] = field(default=())
     title: str = ""
+    score: float | None = None
+    accepted: bool = True
+    reasons: Sequence[str] = field(default=())
 
 
 class Extractor(Protocol):

@@ -58,6 +58,9 @@ def rows(
                 began_us,
                 turn.line_number <= copied,
                 turn.line_key,
+                detection.score,
+                detection.accepted,
+                list(detection.reasons),
             ),
         )
     return list(found.values())

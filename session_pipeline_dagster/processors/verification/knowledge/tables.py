@@ -43,7 +43,8 @@ CHECKS = DerivedTable(
 
 READ_OBSERVATIONS = """SELECT session_file, detection_key, username, detection_type, title, content,
     user_quote, domain, entities, line_uuid, line_number, epoch_us(detected_at),
-    epoch_us(file_started_at), is_copy, line_key FROM verifications"""
+    epoch_us(file_started_at), is_copy, line_key FROM verifications
+    WHERE accepted IS NOT FALSE"""
 READ_ITEMS = """SELECT id, title, content, category, domain, entities, tags, status, confidence,
     source_type, source_user, source_ref, sensitivity, epoch_us(created_at), epoch_us(updated_at),
     rules_version, reviewed_by, epoch_us(reviewed_at) FROM knowledge_items"""
