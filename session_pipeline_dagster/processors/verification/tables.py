@@ -89,8 +89,8 @@ FROM llm_calls GROUP BY ALL
     "verifications.is_copy": "responses after it say that it was copied from another session",
     "verifications.line_key": "names the line by uuid, words and time: one with other words is "
     "another person's; NULL in older rows",
-    "verifications.score": "0 to 1, how sure its finder is that it is a lasting fact; NULL in older "
-    "rows and where a model gives none",
+    "verifications.score": "0 to 1, how sure its finder is that it is a lasting fact; NULL in "
+    "older rows and where a model gives none",
     "verifications.accepted": "true becomes an item, false waits for a person to look at it and is "
     "never exported; NULL in older rows, which count as true",
     "verifications.reasons": "the strongest reasons for it, in words; no text of the session",

@@ -234,6 +234,7 @@ _PIECES = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @example([f"sk-{'a1' * 12}9", f":AA{'b2' * 17}"])
+@example(["recovery codes: a1b2c-d3e4f g5h6i-j7k8l", "²\xad", f"sk-ant-api03-{'Q7x' * 14}"])
 @given(st.lists(_PIECES | st.text(max_size=6), max_size=12))
 def test_redacting_twice_is_redacting_once(pieces: list[str]) -> None:
     once = redact("".join(pieces))

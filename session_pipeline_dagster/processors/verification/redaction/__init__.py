@@ -53,11 +53,11 @@ _SEARCH = Search(
 
 def redact(text: str, personal: Collection[Personal] = DEFAULT_PERSONAL) -> str:
     """The text with every secret replaced that a rule knows, and personal data of these kinds."""
-    if not text.isascii() and any(character in text for character in _INVISIBLE):
-        text = _HIDING.sub("", text)
     # What one rule takes out can lay bare another secret; a text without any is read once.
     for _ in range(_MOST_ROUNDS):
         before = text
+        if not text.isascii() and any(character in text for character in _INVISIBLE):
+            text = _HIDING.sub("", text)
         text = redact_columns(redact_tokens(_SEARCH.redact(text)))
         text = redact_personal(text, personal)
         if text == before:
