@@ -1,13 +1,24 @@
 """What the rules find: the labelled set, the shape of a detection, and texts that are no prose."""
 
+import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks.detection import LABELLED, detections, read, report, score
+from benchmarks.detection import (
+    LABELLED,
+    detections,
+    hands,
+    quoted,
+    read,
+    report,
+    score,
+)
 from conversations import FACT, add, said, session, turns_of, write
 from helpers import make_pipeline
+from places import ROOT
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
@@ -43,8 +54,28 @@ def test_the_rules_reach_their_precision_and_recall(half: str) -> None:
     assert reached.recall >= 0.90, reached.missed
 
 
-def test_the_benchmark_reports_both_halves() -> None:
-    assert [line.split()[0] for line in report().splitlines()[1:]] == ["tune", "measured"]
+def test_the_benchmark_reports_both_halves_and_every_hand() -> None:
+    names = [line[:28].strip() for line in report().splitlines()[1:]]
+    assert names == ["tune", "measured", *(f"hand {name}" for name in hands())]
+
+
+def test_the_other_hands_wrote_thousands_of_turns_and_every_fact_stands_in_its_turn() -> None:
+    turns = [turn for some in hands().values() for turn in some]
+    languages = Counter(turn.language for turn in turns)
+    assert languages["en"] >= 3_000
+    assert min(languages[name] for name in ("cs", "de", "es", "fr", "pt", "ja")) >= 120
+    assert len({turn.id for turn in turns}) == len(turns)
+    assert all(fact in turn.user for turn in turns for fact in turn.facts)
+    assert sum(not turn.facts for turn in turns) >= 0.6 * len(turns)
+
+
+def test_what_the_rules_reach_on_other_hands_is_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "knowledge.md").read_text("utf-8")
+    said = re.findall(r"^\| `(\w\d)` \|.*\| \.(\d\d) \| \.(\d\d) \|$", page, re.MULTILINE)
+    reached = {name: quoted(turns) for name, turns in hands().items()}
+    assert {name: (f".{p}", f".{r}") for name, p, r in said} == {
+        name: (f"{by.precision:.2f}"[1:], f"{by.recall:.2f}"[1:]) for name, by in reached.items()
+    }
 
 
 def test_every_quote_stands_in_its_turn_and_every_content_in_its_quote() -> None:

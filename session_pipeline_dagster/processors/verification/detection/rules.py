@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection import phrases as say
@@ -19,6 +20,7 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     MOST,
     Detection,
 )
+from session_pipeline_dagster.processors.verification.detection.own_words import Said
 from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
 from session_pipeline_dagster.processors.verification.detection.statements import (
     ACRONYM,
@@ -58,13 +60,15 @@ class RulesExtractor:
     ) -> list[Detection]:
         """See `Extractor.find`."""
         found: list[Detection] = []
+        said = Said()
         before = ""
         for position, turn in enumerate(turns):
             if turn.role == ASSISTANT:
                 before = turn.text
+                said.add(before)
             elif turn.role == HUMAN:
                 if position >= seen:
-                    found += _in_turn(turn, before)
+                    found += _in_turn(turn, before, said)
                 if len(found) > MOST:
                     break
                 before = ""
@@ -80,9 +84,15 @@ class _Fact:
     last: int
 
 
-def _in_turn(turn: Turn, before: str) -> list[Detection]:
-    """The detections of one turn; `before` is what the assistant said last, "" for nothing."""
-    lines = [s for s, _ in zip(sentences(turn.text), range(_MOST_SENTENCES), strict=False)]
+def _in_turn(turn: Turn, before: str, said: Said) -> list[Detection]:
+    """The detections of one turn.
+
+    Args:
+        before: what the assistant said last, "" for nothing.
+        said: all that it has said; who repeats it has not said it.
+    """
+    own = (line for line in sentences(turn.text) if line.text not in said)
+    lines = list(islice(own, _MOST_SENTENCES))
     reader = _Reader(turn.text, lines, before)
     found: list[Detection] = []
     index = 0

@@ -1,104 +1,71 @@
-"""Prose out of what a person typed or pasted, sentence by sentence, with where each one stands.
+"""A person's own words, sentence by sentence, with where each one stands.
 
-Lines of logs, traces, code, diffs, tables and quoted mail are no prose. Time is linear.
+In any script: a letter is what Unicode calls one, and a full stop of Chinese or Japanese ends a
+sentence too. Time is linear.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from session_pipeline_dagster.processors.verification.detection.own_words import own_words
 
 LONGEST = 600
 """Characters; a longer sentence is something else."""
 
-_PASTED = re.compile(
-    r"""^\s*(?:
-      [\[(<]?\d{4}-\d\d-\d\d[T ,]\d | \[?\d\d:\d\d:\d\d                 # log lines
-    | [\[(<]?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b[\]):>\s-]
-    | \w+(?:\.\w+)*(?:Error|Exception|Warning)\b\s*: | Traceback\s\( | File\s"
-    | at\s[\w.$<>]+\s?\( | Caused\sby: | npm\s(?:ERR|WARN) | \d+\s*\| | panic:
-    | [{}\[\]()]\s*(?:["'{\[}\],]|$) | "[\w-]+"\s*: | <[/!?]?\w[^<>]*>  # JSON, XML
-    | diff\s--git | index\s[0-9a-f]{6,} | @@\s | [+-]{3}\s | [+-](?![-\s\d])\S | [+-]\s+[\s\#/"{}(]
-    | \$\s | >>>?\s | \#!\S | \#include | //\s | /\*                     # shells, code
-    | (?:SELECT|INSERT\sINTO|UPDATE|DELETE\sFROM|CREATE|ALTER|DROP|FROM|WHERE|JOIN|GROUP\sBY|WITH)\s
-    | (?:def|class|async|import|export|const|let|var|function|public|private|static|func|fn)
-      \s\w.*[:({=;]
-    | from\s[\w.]+\simport | return\b.*[;()] | (?:if|for|while)\s?\(
-    | \|.*\| | >\s                                                       # tables, quoted mail
-    | [\w./~-]*/[\w./-]+\s*$ | https?://\S+\s*$                          # a path, an address
-    )""",
-    re.VERBOSE,
-)
-_CODE_END = re.compile(r"[;{]\s*$|\)\s*:\s*$|=>\s*$")
-_FENCE = re.compile(r"^\s*(?:```|~~~)")
 # A run of marks is looked at once, from its beginning: thousands of dots would take their square.
-_BOUNDARY = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s|$)|[;\n]+")
+_BOUNDARY = re.compile(r"(?<![.!?])[.!?]++[\"')\]”’»]*+(?=\s|$)|[。！？｡]++[」』）\"']*+|[;；\n]+")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|resp|cf|incl|excl|no|nr|ca|mr|ms|dr)|\b\w)\.$", re.I
+    r"(?:\b(?:e\.g|i\.e|etc|vs|approx|resp|cf|incl|excl|no|nr|ca|mr|ms|dr|z\.b|bzw|ggf|inkl|usw|tzn|např"
+    r"|apod|atd|př|p\.ex|ej|sr|sra)|\b[^\W\d_])\.$",
+    re.I,
 )
-_WORDLIKE = re.compile(r"[A-Za-z]{2,}")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
 _ASCII = str.maketrans("‘’‚‛´“”„‟–—−‐‑", "'''''" + '""""' + "-----")
+_MARKS = " \t\r\n-*•>・"
+_ITEM = re.compile(r"\s*(?:[-*•>]\s|\(?\w{1,2}[.)]\s|\[[ xX]\])")
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence of prose: `text` is plain ASCII quotes and dashes, as long as what stands in
-    the original from `start` to `end`."""
+    """One sentence of a person.
+
+    Attributes:
+        text: with plain ASCII quotes and dashes, as long as the original from `start` to `end`.
+        start, end: where it stands in the turn's text.
+        item: it begins an item of a list.
+        piece: number of the run of lines that it stands in.
+    """
 
     text: str
     start: int
     end: int
+    item: bool = False
+    piece: int = 0
 
     @property
     def question(self) -> bool:
         """Whether it ends with a question mark."""
-        return self.text.rstrip("\"')] ").endswith("?")
+        return self.text.rstrip("\"')]» 」』").endswith(("?", "？"))
 
 
 def sentences(original: str) -> Iterator[Sentence]:
-    """The sentences of the prose in a text."""
-    text = original.translate(_ASCII)
-    for start, end in _prose(text):
-        yield from _split(text, start, end)
+    """The sentences of a person's own words in a text."""
+    text = plain_marks(original)
+    for number, piece in enumerate(own_words(text)):
+        item = bool(_ITEM.match(text, piece.start, piece.end))
+        for start, end in _split(text, piece.start, piece.end):
+            yield from _trimmed(text, start, end, item=item, piece=number)
+            item = False
 
 
-def _prose(text: str) -> Iterator[tuple[int, int]]:
-    """Runs of lines that are prose; lines that were only wrapped belong together."""
-    start: int | None = None
-    end = position = 0
-    before = ""
-    fenced = False
-    for line in text.splitlines(keepends=True):
-        here, position = position, position + len(line)
-        is_fence = bool(_FENCE.match(line))
-        fenced ^= is_fence
-        head = line[:LONGEST]
-        if is_fence or fenced or not head.strip() or not _is_prose(head):
-            if start is not None:
-                yield start, end
-            start = None
-            continue
-        if start is not None and not _wrapped(before, head):
-            yield start, end
-            start = None
-        start, end, before = here if start is None else start, position, line
-    if start is not None:
-        yield start, end
+def plain_marks(text: str) -> str:
+    """ASCII quotes and dashes in place of their typographic forms; as long as the text."""
+    return text.translate(_ASCII)
 
 
-def _is_prose(line: str) -> bool:
-    if _PASTED.match(line) or _CODE_END.search(line.rstrip("\n")):
-        return False
-    letters = sum(c.isalpha() or c.isspace() for c in line)
-    return letters >= 0.65 * len(line) or len(_WORDLIKE.findall(line)) >= 6
-
-
-def _wrapped(before: str, line: str) -> bool:
-    """Whether a line goes on where the one before was broken for its length."""
-    last = before.rstrip()
-    return len(last) > 50 and last[-1:] not in ".!?:;" and line[:1].islower()
-
-
-def _split(text: str, start: int, end: int) -> Iterator[Sentence]:
+def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     begin = start
     for match in _BOUNDARY.finditer(text, start, end):
         mark = match[0]
@@ -108,14 +75,21 @@ def _split(text: str, start: int, end: int) -> Iterator[Sentence]:
             continue
         if mark[0] == "\n" and match.end() < end:
             continue
-        yield from _trimmed(text, begin, match.end())
+        yield begin, match.end()
         begin = match.end()
-    yield from _trimmed(text, begin, end)
+    yield begin, end
 
 
-def _trimmed(text: str, start: int, end: int) -> Iterator[Sentence]:
-    piece = text[start:end]
-    start += len(piece) - len(piece.lstrip(" \t\r\n-*•>"))
-    piece = text[start:end].rstrip(" \t\r\n;")
-    if piece and len(piece) <= LONGEST and _WORDLIKE.search(piece):
-        yield Sentence(piece, start, start + len(piece))
+def _trimmed(text: str, start: int, end: int, *, item: bool, piece: int) -> Iterator[Sentence]:
+    said = text[start:end]
+    start += len(said) - len(said.lstrip(_MARKS))
+    said = text[start:end].rstrip(" \t\r\n;；")
+    if said and len(said) <= LONGEST and _is_worded(said):
+        yield Sentence(said, start, start + len(said), item, piece)
+
+
+def _is_worded(said: str) -> bool:
+    """Whether it holds a word: two letters in a row, or one of a script that needs no more."""
+    return bool(_LETTERS.search(said)) or any(
+        unicodedata.category(character) == "Lo" for character in said
+    )
