@@ -28,9 +28,11 @@ def found(*texts: str) -> list[Detection]:
     return RulesExtractor().find(turns_of(*lines), 0, "s", Notes())
 
 
-MATERIAL = {
+PLANS = {
     "a plan": f"Implement the following plan:\n\n# Lost parcels\n\n{FACT}",
     "a plan that is asked for politely": f"please execute this plan\n\n{FACT}",
+}
+PASTED = {
     "fenced code": f"```\n{FACT}\n```",
     "indented code": f"like this\n    {FACT}",
     "a pasted block": f"<pasted_content id=1>\nsome lines\n\n{FACT}\n</pasted_content>",
@@ -50,6 +52,7 @@ MATERIAL = {
     "a quote": f"> {FACT}",
     "a quote of several lines": f"> The wiki says:\n> {FACT}\nwho wrote this?",
 }
+MATERIAL = PLANS | PASTED
 
 
 @pytest.mark.parametrize("text", MATERIAL.values(), ids=MATERIAL)
@@ -58,10 +61,8 @@ def test_what_was_pasted_is_nobodys_word(text: str) -> None:
     assert not found("hello", "What is it?", text)
 
 
-@pytest.mark.parametrize("text", MATERIAL.values(), ids=MATERIAL)
+@pytest.mark.parametrize("text", PASTED.values(), ids=PASTED)
 def test_what_the_person_says_beside_it_is_still_theirs(text: str) -> None:
-    if "plan" in text:
-        return
     own = "Our carrier never delivers on Mondays."
     assert own in spoken(f"{own}\n\n{text}")
     assert own in spoken(f"{text}\n\n{own}")
@@ -107,6 +108,16 @@ def test_only_the_newest_of_what_the_assistant_said_is_remembered() -> None:
     assert "a parcel" not in remembered, "anybody says that"
     remembered.add("x" * EARLIER)
     assert FACT not in remembered
+
+
+def test_what_an_agent_says_without_an_answer_costs_its_length() -> None:
+    remembered = Said()
+    begun = time.process_time()
+    for number in range(200_000):
+        remembered.add(f"step {number} of the migration is done")
+    assert "step 199999 of the migration is done" in remembered
+    # It was put together for each text: half a minute.
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(

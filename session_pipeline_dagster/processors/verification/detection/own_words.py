@@ -67,7 +67,7 @@ _REVIEW = re.compile(
     ^\s*(?:in|on) `?[\w./-]+\.\w{1,5}`?(?: line| lines|:| around)
     ^\s*`?[\w./-]+\.(?:py|ts|tsx|js|jsx|go|rs|java|rb|kt|sql|c|h|cpp|cs|php|yml|yaml|tf|sh|md)`?
         |\s?(?::|\(|#|L|line)\s?L?\d+
-""").replace("||", "|"),
+"""),
     re.IGNORECASE,
 )
 """A review's comment; the paragraph it stands in is the reviewer's."""
@@ -97,22 +97,16 @@ _ENDORSED = re.compile(
     r"|still (?:holds|true|applies|valid)|i agree|agreed|is (?:right|correct) )",
     re.I,
 )
-_WORD = re.compile(r"[^\W\d_]{2,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_LETTER = re.compile(r"[\W_]+")
+WORD = re.compile(r"[^\W\d_]{2,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_NO_LETTER = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some lines of a turn that are the person's own.
-
-    Attributes:
-        start, end: where they stand in the text.
-        quoted: they are a quote that the person says is right.
-    """
+    """Some lines of a turn that are the person's own: where they stand in the text."""
 
     start: int
     end: int
-    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +121,33 @@ class Said:
 
     def __init__(self) -> None:
         self._letters = ""
+        self._new: list[str] = []
 
     def add(self, text: str) -> None:
-        """One more text; of all of them the newest EARLIER letters are kept."""
-        self._letters = (self._letters + " " + letters(text))[-EARLIER:]
+        """One more text."""
+        self._new.append(text)
 
     def __contains__(self, piece: str) -> bool:
-        """Whether the first LETTERS letters of a piece stand in what was said."""
-        head = letters(piece)[:LETTERS]
-        return len(head) >= FEWEST and head in self._letters
+        """Whether the first LETTERS letters of a piece stand in the newest EARLIER ones."""
+        head = _letters(piece)[:LETTERS]
+        return len(head) >= FEWEST and head in self._all()
+
+    def _all(self) -> str:
+        # Put together when somebody asks: an agent says much that no person answers.
+        if self._new:
+            said = " ".join([self._letters, *map(_letters, self._new)])
+            self._letters, self._new = said[-EARLIER:], []
+        return self._letters
 
 
-def letters(text: str) -> str:
+def _letters(text: str) -> str:
     """Letters and digits alone, case folded."""
-    return _LETTER.sub("", text).casefold()
-
-
-def is_plan(text: str) -> bool:
-    """Whether a whole turn is a plan that somebody hands over."""
-    return bool(_PLAN.match(text[:200]))
+    return _NO_LETTER.sub("", text).casefold()
 
 
 def own_words(text: str) -> Iterator[Piece]:
     """The runs of lines that are the person's own, in order."""
-    if is_plan(text):
+    if _PLAN.match(text):
         return
     for paragraph in _paragraphs(text):
         quoted = [bool(_QUOTED.match(line.text)) for line in paragraph]
@@ -162,34 +159,34 @@ def own_words(text: str) -> Iterator[Piece]:
 
 def _quote(text: str, paragraph: Sequence[_Line], quoted: Sequence[bool]) -> Iterator[Piece]:
     """Own lines beside quoted ones; the quote itself where the person says that it is right."""
-    own = [line for line, is_quoted in zip(paragraph, quoted, strict=True) if not is_quoted]
-    around = text[paragraph[-1].end : paragraph[-1].end + 200].lstrip().partition("\n")[0]
-    endorsed = any(_ENDORSED.search(line.text) for line in (*own, _Line(0, 0, around)))
+    own = [line.text for line, is_quoted in zip(paragraph, quoted, strict=True) if not is_quoted]
+    after = text[paragraph[-1].end : paragraph[-1].end + 200].lstrip().partition("\n")[0]
+    endorsed = any(_ENDORSED.search(beside) for beside in (*own, after))
     for line, is_quoted in zip(paragraph, quoted, strict=True):
         if not is_quoted:
             yield from _prose([line])
         elif endorsed and not _is_output(line.text.lstrip(" \t>")):
-            yield Piece(line.start, line.end, quoted=True)
+            yield Piece(line.start, line.end)
 
 
 def _paragraphs(text: str) -> Iterator[list[_Line]]:
     """Lines without blank ones between them; what is fenced or in a pasted block is left out."""
     found: list[_Line] = []
     position = 0
-    fenced, closing, lower = False, "", text.lower()
+    fenced, closing = False, None
     for line in text.splitlines(keepends=True):
         start, position = position, position + len(line)
         head = line[:LONGEST_LINE]
         if closing:
-            closing = "" if closing in head.lower() else closing
+            closing = None if closing.search(head) else closing
             continue
         opened = _OPENS.search(head)
         fence = bool(_FENCE.match(head))
         fenced ^= fence
         if opened:
-            mark = f"</{opened[1].lower()}"
-            ends_here = mark in head[opened.end() :].lower()
-            closing = mark if not ends_here and lower.find(mark, position) >= 0 else ""
+            end = re.compile(f"</{opened[1]}", re.I)
+            closes_later = not end.search(head, opened.end()) and end.search(text, position)
+            closing = end if closes_later else None
         if fenced or fence or opened or not head.strip():
             if found:
                 yield found
@@ -226,7 +223,7 @@ def _is_output(line: str) -> bool:
 def _is_speech(line: str) -> bool:
     if _CODE.match(line) or _CODE_END.search(line.rstrip("\n")) or _INDENTED.match(line):
         return False
-    words = len(_WORD.findall(line))
+    words = len(WORD.findall(line))
     spoken = sum(c.isalpha() or c.isspace() for c in line)
     return words > 0 and (spoken >= 0.65 * len(line) or words >= 6)
 

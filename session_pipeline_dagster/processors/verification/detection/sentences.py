@@ -5,11 +5,13 @@ sentence too. Time is linear.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from session_pipeline_dagster.processors.verification.detection.own_words import own_words
+from session_pipeline_dagster.processors.verification.detection.own_words import (
+    WORD,
+    own_words,
+)
 
 LONGEST = 600
 """Characters; a longer sentence is something else."""
@@ -21,10 +23,8 @@ _ABBREVIATION = re.compile(
     r"|apod|atd|př|p\.ex|ej|sr|sra)|\b[^\W\d_])\.$",
     re.I,
 )
-_LETTERS = re.compile(r"[^\W\d_]{2}")
 _ASCII = str.maketrans("‘’‚‛´“”„‟–—−‐‑", "'''''" + '""""' + "-----")
 _MARKS = " \t\r\n-*•>・"
-_ITEM = re.compile(r"\s*(?:[-*•>]\s|\(?\w{1,2}[.)]\s|\[[ xX]\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,11 @@ class Sentence:
     Attributes:
         text: with plain ASCII quotes and dashes, as long as the original from `start` to `end`.
         start, end: where it stands in the turn's text.
-        item: it begins an item of a list.
-        piece: number of the run of lines that it stands in.
     """
 
     text: str
     start: int
     end: int
-    item: bool = False
-    piece: int = 0
 
     @property
     def question(self) -> bool:
@@ -52,20 +48,12 @@ class Sentence:
 
 def sentences(original: str) -> Iterator[Sentence]:
     """The sentences of a person's own words in a text."""
-    text = plain_marks(original)
-    for number, piece in enumerate(own_words(text)):
-        item = bool(_ITEM.match(text, piece.start, piece.end))
-        for start, end in _split(text, piece.start, piece.end):
-            yield from _trimmed(text, start, end, item=item, piece=number)
-            item = False
+    text = original.translate(_ASCII)
+    for piece in own_words(text):
+        yield from _split(text, piece.start, piece.end)
 
 
-def plain_marks(text: str) -> str:
-    """ASCII quotes and dashes in place of their typographic forms; as long as the text."""
-    return text.translate(_ASCII)
-
-
-def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _split(text: str, start: int, end: int) -> Iterator[Sentence]:
     begin = start
     for match in _BOUNDARY.finditer(text, start, end):
         mark = match[0]
@@ -75,21 +63,14 @@ def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             continue
         if mark[0] == "\n" and match.end() < end:
             continue
-        yield begin, match.end()
+        yield from _trimmed(text, begin, match.end())
         begin = match.end()
-    yield begin, end
+    yield from _trimmed(text, begin, end)
 
 
-def _trimmed(text: str, start: int, end: int, *, item: bool, piece: int) -> Iterator[Sentence]:
+def _trimmed(text: str, start: int, end: int) -> Iterator[Sentence]:
     said = text[start:end]
     start += len(said) - len(said.lstrip(_MARKS))
     said = text[start:end].rstrip(" \t\r\n;；")
-    if said and len(said) <= LONGEST and _is_worded(said):
-        yield Sentence(said, start, start + len(said), item, piece)
-
-
-def _is_worded(said: str) -> bool:
-    """Whether it holds a word: two letters in a row, or one of a script that needs no more."""
-    return bool(_LETTERS.search(said)) or any(
-        unicodedata.category(character) == "Lo" for character in said
-    )
+    if said and len(said) <= LONGEST and WORD.search(said):
+        yield Sentence(said, start, start + len(said))
