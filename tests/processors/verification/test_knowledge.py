@@ -13,7 +13,7 @@ import pytest
 from conversations import said, write
 from helpers import Pipeline, make_pipeline
 from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
-from session_pipeline_dagster.contract.processor import extras
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session, extras
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.inspection import inspect
@@ -59,6 +59,24 @@ def decide(pipeline: Pipeline, status: str, *contents_: str) -> None:
         return review.set_status(inputs, ids, status, by)
 
     pipeline.store.derive(review.review(compute), compute)
+
+
+class Unsure(Teller):
+    """Leaves everything to be looked at."""
+
+    def process(self, session: Session) -> ProcessorResult:
+        told = super().process(session)
+        place = [column.split()[0] for column in self.tables["verifications"].split(",")]
+        at = place.index("accepted")
+        rows = [(*row[:at], False, *row[at + 1 :]) for row in told.rows["verifications"]]
+        return ProcessorResult({"verifications": rows}, told.items)
+
+
+def test_what_is_not_accepted_is_kept_and_becomes_no_item(pipeline: Pipeline) -> None:
+    tell(pipeline.root, "ann/1.jsonl", CONFIRMED)
+    run(pipeline, Unsure())
+    assert pipeline.select("SELECT content, accepted FROM verifications") == [(FISCAL, False)]
+    assert counts(pipeline) == [0, 0, 0, 0]
 
 
 def test_three_people_confirm_one_fact(pipeline: Pipeline) -> None:
