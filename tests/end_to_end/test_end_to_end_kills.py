@@ -13,7 +13,7 @@ from helpers import write_session
 from locations import NOT_OURS, OURS, slow_location
 
 FILES = 40
-"""A minute of work for slow_a, two for slow_b."""
+"""A minute of work for slow_a, five for slow_b."""
 
 pytestmark = pytest.mark.slow(seconds=120)
 

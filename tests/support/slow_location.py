@@ -37,5 +37,7 @@ class SlowProcessor:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Two slow processors over the environment's settings."""
-    registry = Registry((SlowProcessor("slow_a", 1.5), SlowProcessor("slow_b", 3.0)))
+    # A run of b's takes longer than the next one of a's needs to start on a busy machine: else it
+    # may fall between two of them and have nothing beside it.
+    registry = Registry((SlowProcessor("slow_a", 1.5), SlowProcessor("slow_b", 7.0)))
     return build_definitions(registry, read_settings())
