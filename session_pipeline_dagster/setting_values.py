@@ -50,6 +50,21 @@ def one_of(kind: type[E], given: str, name: str) -> E:
         raise SettingsError(f"{name} is {given!r}; it takes {takes}") from None
 
 
+def some_of(
+    kind: type[E], env: Mapping[str, str], name: str, default: frozenset[E]
+) -> frozenset[E]:
+    """Members by their values, separated by commas or spaces; `none` for no one."""
+    given = text(env, name)
+    if given is None:
+        return default
+    names = given.replace(",", " ").split()
+    try:
+        return frozenset() if names == ["none"] else frozenset(map(kind, names))
+    except ValueError:
+        takes = ", ".join(str(member.value) for member in kind)
+        raise SettingsError(f"{name} is {given!r}; it takes some of {takes}, or none") from None
+
+
 def remembered(file: Path) -> dict[str, str]:
     """The variables in a file of `NAME=value` lines; none where there is no such file."""
     try:
@@ -100,6 +115,20 @@ def percent(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= percent <= _ALL:
         raise SettingsError(f"{name} is {value!r}; it takes a number of percent from 0 to 100")
     return percent
+
+
+def share(env: Mapping[str, str], name: str) -> float | None:
+    """A number from 0 to 1; None where nothing is set."""
+    value = text(env, name)
+    if value is None:
+        return None
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"{name} is {value!r}; it takes a number from 0 to 1")
+    return share
 
 
 def urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:

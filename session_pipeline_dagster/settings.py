@@ -84,6 +84,17 @@ class Personal(Enum):
 DEFAULT_PERSONAL = frozenset({Personal.CARDS, Personal.IBANS})
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which score (0 to 1) on a find is kept to be looked at, and accepted without a look.
+
+    None = as whoever scores them was made for.
+    """
+
+    review: float | None = None  # SESSION_PIPELINE_REVIEW_SCORE
+    accept: float | None = None  # SESSION_PIPELINE_ACCEPT_SCORE
+
+
 class OnDelete(Enum):
     """What becomes of the rows of a deleted file.
 
@@ -161,6 +172,7 @@ class Settings:
     ui_url: str | None = None  # DAGSTER_UI_URL
     model: ModelSettings = ModelSettings()
     personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
+    thresholds: Thresholds = Thresholds()
 
     def __post_init__(self) -> None:
         roots = tuple(replace(root, path=values.absolute(root.path)) for root in self.roots)
@@ -268,7 +280,10 @@ def read_settings(
         alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
         ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         model=_model(env),
-        personal=_personal(values.text(env, "SESSION_PIPELINE_REDACT_PERSONAL")),
+        personal=values.some_of(
+            Personal, env, "SESSION_PIPELINE_REDACT_PERSONAL", DEFAULT_PERSONAL
+        ),
+        thresholds=_thresholds(env),
     )
 
 
@@ -299,12 +314,7 @@ def parse_extractor(text: str) -> Extractor:
     Raises:
         SettingsError: any other text.
     """
-    try:
-        return Extractor(text)
-    except ValueError:
-        raise SettingsError(
-            f"SESSION_PIPELINE_EXTRACTOR is {text!r}; it takes rules, anthropic or openai"
-        ) from None
+    return values.one_of(Extractor, text, "SESSION_PIPELINE_EXTRACTOR")
 
 
 def parse_roots(text: str) -> tuple[Root, ...]:
@@ -367,17 +377,12 @@ def _folder(env: Mapping[str, str], name: str) -> Path | None:
     return None if given is None else values.path(given, name)
 
 
-def _personal(text: str | None) -> frozenset[Personal]:
-    if text is None:
-        return DEFAULT_PERSONAL
-    names = text.replace(",", " ").split()
-    try:
-        return frozenset() if names == ["none"] else frozenset(map(Personal, names))
-    except ValueError:
-        raise SettingsError(
-            f"SESSION_PIPELINE_REDACT_PERSONAL is {text!r}; it takes some of cards, ibans, mail, "
-            "phones, or none"
-        ) from None
+def _thresholds(env: Mapping[str, str]) -> Thresholds:
+    review, accept = "SESSION_PIPELINE_REVIEW_SCORE", "SESSION_PIPELINE_ACCEPT_SCORE"
+    found = Thresholds(values.share(env, review), values.share(env, accept))
+    if found.review is not None and found.accept is not None and found.review > found.accept:
+        raise SettingsError(f"{review} is {found.review:g}, above {accept} ({found.accept:g})")
+    return found
 
 
 def _roots_text(env: Mapping[str, str]) -> str:

@@ -82,7 +82,7 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
         if not database.strip():
             raise SettingsError("--database is empty; give it a path")
         settings = replace(settings, database=Path(database), create_database_folder=False)
-    return Context(settings, load_processors())
+    return Context(settings, load_processors().under(settings))
 
 
 def _roots(sessions: Sequence[str]) -> tuple[Root, ...]:

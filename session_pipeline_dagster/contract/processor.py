@@ -21,7 +21,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile, session_day
 from session_pipeline_dagster.transcripts.records import Transcript
 
-AUTOMATIC, ON_REQUEST = "automatic", "on_request"
+AUTOMATIC, ON_REQUEST, UNPAID = "automatic", "on_request", "unpaid"
 
 
 @dataclass(slots=True)
@@ -144,6 +144,14 @@ class Summary:
     sql: str
 
 
+class Configurable(Protocol):
+    """A processor that declares something else as things are set."""
+
+    def under(self, settings: Settings) -> Processor:
+        """The processor as things are set; called at every start, so it has to be quick."""
+        ...
+
+
 class Beginning(Protocol):
     """A processor whose passes have a state of their own (a client, a budget)."""
 
@@ -178,7 +186,8 @@ class Extras:
             after the other, a large backlog in a few processes.
         metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
         reprocess: what a new `version` means for files that have not changed: AUTOMATIC = all are
-            processed again, ON_REQUEST = only when someone asks (it may cost money).
+            processed again, ON_REQUEST = only when someone asks (it may cost money), UNPAID = all
+            but those with a memo (what was paid for is in it).
     """
 
     description: str = ""
@@ -207,6 +216,22 @@ def asset_tables(processor: Processor) -> list[str]:
     """Names of the tables that are assets, journals last."""
     more = extras(processor)
     return [table for table in (*processor.tables, *more.journals) if table not in more.internal]
+
+
+def under(processor: Processor, settings: Settings) -> Processor:
+    """The processor as things are set: what its `under` returns, else itself.
+
+    Raises:
+        ContractError: it raised, or returned no processor.
+    """
+    method = getattr(processor, "under", None)
+    if not callable(method):
+        return processor
+    with hosting(f"processor {processor.name!r}: under(settings)"):
+        found = method(settings)
+    if getattr(found, "name", None) != processor.name:
+        raise ContractError(f"processor {processor.name!r}: under returned another one")
+    return found
 
 
 def begin(processor: Processor, settings: Settings, run_id: str | None) -> Processor:

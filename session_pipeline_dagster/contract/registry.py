@@ -18,12 +18,14 @@ from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import (
     AUTOMATIC,
     ON_REQUEST,
+    UNPAID,
     Extras,
     Processor,
     Summary,
     derived_names,
     extras,
     relations,
+    under,
 )
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
@@ -31,13 +33,14 @@ from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, failure_of
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.transcripts.reader import installed_readers
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.processors"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LATEST = 2**31 - 1
 """What the column of versions takes."""
-_METHODS = ("process", "begin")
+_METHODS = ("process", "begin", "under")
 _VALUES = ("name", "version", "cadence", "tables", *(field.name for field in fields(Extras)))
 _DECLARED_IN: Mapping[type, str] = {
     Rollup: "rollups",
@@ -71,6 +74,12 @@ class Registry:
         failed = {plugin.name for plugin in self.failed}
         chosen = [self.get(name) for name in dict.fromkeys(names) if name not in failed]
         return replace(self, processors=tuple(chosen))
+
+    def under(self, settings: Settings) -> "Registry":
+        """With the processors as things are set; one that fails at it is listed in `failed`."""
+        good: list[Processor] = []
+        found = tried(self, lambda processor: good.append(under(processor, settings)))
+        return replace(found, processors=tuple(good))
 
     def get(self, name: str) -> Processor:
         """The processor of that name.
@@ -124,8 +133,9 @@ def check_contract(processor: Processor, loaded: Sequence[Processor] = ()) -> No
     cadence = getattr(processor, "cadence", None)
     if not isinstance(cadence, timedelta) or cadence <= timedelta(0):
         raise ContractError(f"processor {name!r}: cadence must be a positive timedelta")
-    if extras(processor).reprocess not in (AUTOMATIC, ON_REQUEST):
-        raise ContractError(f"processor {name!r}: reprocess is {AUTOMATIC!r} or {ON_REQUEST!r}")
+    if extras(processor).reprocess not in (AUTOMATIC, ON_REQUEST, UNPAID):
+        takes = f"{AUTOMATIC!r}, {ON_REQUEST!r} or {UNPAID!r}"
+        raise ContractError(f"processor {name!r}: reprocess is {takes}")
     if not callable(getattr(processor, "process", None)):
         raise ContractError(f"processor {name!r}: process(session) is missing")
     _check_tables(processor, loaded)

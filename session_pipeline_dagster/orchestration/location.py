@@ -90,7 +90,8 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
     each: list[dg.Definitions] = []
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(
-        registry, lambda p: each.append(build_processor_definitions(p, settings, names))
+        registry.under(settings),
+        lambda p: each.append(build_processor_definitions(p, settings, names)),
     )
     for failed in registry.failed:
         said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"

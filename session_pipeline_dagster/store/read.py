@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from session_pipeline_dagster.contract.processor import ON_REQUEST, Processor, derived_names, extras
+from session_pipeline_dagster.contract.processor import (
+    ON_REQUEST,
+    UNPAID,
+    Processor,
+    derived_names,
+    extras,
+)
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import write
 from session_pipeline_dagster.store.states import (
@@ -85,10 +91,10 @@ def read_rows(
 def known(processor: Processor, rows: Raw) -> Known:
     """The records of what `read_rows` read; the rows of states are used up on the way."""
     states, failures, stale, made, counts, odd = rows
-    on_request = extras(processor).reprocess == ON_REQUEST
+    again = extras(processor).reprocess
     newer = any(row[8] is not None and row[8] > processor.version for row in states)
     return Known(
-        states={row[0]: _state(row, processor.version, on_request) for row in _used_up(states)},
+        states={row[0]: _state(row, processor.version, again) for row in _used_up(states)},
         failures={
             row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0, row[14])
             for row in failures
@@ -118,11 +124,12 @@ def is_newer(connection: "DuckDBPyConnection", processor: Processor) -> bool:
     return connection.execute(_NEWER, given).fetchall()[0][0]
 
 
-def _state(row: tuple[Any, ...], current: int, on_request: bool) -> FileState:
+def _state(row: tuple[Any, ...], current: int, again: str) -> FileState:
     """A row of _STATES. One without a version was imported or written by hand: it is of any."""
     version = current if row[8] is None else row[8]
     # Rows of an older version that are redone on request only, unless they are marked outdated.
-    kept = on_request and write.OUTDATED < version < current
+    asked = again == ON_REQUEST or (again == UNPAID and row[9] is not None)
+    kept = asked and write.OUTDATED < version < current
     signature = _signature(*row[4:7])
     return FileState(
         session_file=row[0],

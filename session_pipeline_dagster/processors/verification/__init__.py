@@ -7,10 +7,20 @@ Only declarations are read here, because every start of every process reads them
 from copy import copy
 from functools import partial
 
-from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import (
+    UNPAID,
+    Processor,
+    ProcessorResult,
+    Session,
+)
 from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.models.build import build_model
-from session_pipeline_dagster.settings import DEFAULT_PERSONAL, Settings
+from session_pipeline_dagster.settings import (
+    DEFAULT_PERSONAL,
+    Extractor,
+    Settings,
+    Thresholds,
+)
 
 
 class VerificationProcessor(Declared):
@@ -21,6 +31,14 @@ class VerificationProcessor(Declared):
     """
 
     _personal = DEFAULT_PERSONAL
+    _thresholds = Thresholds()
+
+    def under(self, settings: Settings) -> Processor:
+        """With rules a new version reads again whatever no model was paid for."""
+        found = copy(self)
+        if settings.model.extractor is Extractor.RULES:
+            found.reprocess = UNPAID
+        return found
 
     def begin(self, settings: Settings, run_id: str | None) -> Processor:
         """The processor of one pass: rules, or the model of the settings.
@@ -31,7 +49,7 @@ class VerificationProcessor(Declared):
         model = build_model(settings.model)
         if model is None:
             begun = copy(self)
-            begun._personal = settings.personal
+            begun._personal, begun._thresholds = settings.personal, settings.thresholds
             return begun
         from session_pipeline_dagster.processors.verification.asking_processor import (  # noqa: PLC0415  see process
             asking_processor,
@@ -47,4 +65,5 @@ class VerificationProcessor(Declared):
         from session_pipeline_dagster.processors.verification.detection.reading import read_by_rules  # noqa: PLC0415
         from session_pipeline_dagster.processors.verification.redaction import redact  # noqa: PLC0415
 
-        return read_by_rules(session, self.version, partial(redact, personal=self._personal))
+        clean = partial(redact, personal=self._personal)
+        return read_by_rules(session, self.version, clean, self._thresholds)

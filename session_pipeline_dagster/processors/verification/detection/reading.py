@@ -11,15 +11,18 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
 from session_pipeline_dagster.processors.verification.detection.rows import rows
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.detection.turns import read_turns
+from session_pipeline_dagster.settings import Thresholds
 
 
-def read_by_rules(session: Session, version: int, clean: Callable[[str], str]) -> ProcessorResult:
+def read_by_rules(
+    session: Session, version: int, clean: Callable[[str], str], thresholds: Thresholds
+) -> ProcessorResult:
     """All turns of the session, by rules.
 
     Args:
         clean: takes secrets out of a text.
     """
-    turns, extractor = read_turns(session.transcript, clean), RulesExtractor()
+    turns, extractor = read_turns(session.transcript, clean), RulesExtractor(thresholds)
     found = extractor.find(turns, 0, session.key, session.notes)
     return result(session, found, extractor, version, clean, len(turns))
 

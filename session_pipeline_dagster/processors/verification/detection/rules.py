@@ -1,59 +1,63 @@
-"""Finds what people taught by their phrases: no key, no network, the same answer every time.
+"""Finds what people taught by trained weights over phrases and words: no key, no network, the same
+answer every time.
 
-A turn is read sentence by sentence. A *sign* (a no, a yes, "we define") makes a detection only
-together with a *fact*: a statement that will still hold tomorrow (`statements.py`). The phrases of
-the signs are in `phrases.py`.
+A turn is read sentence by sentence, the person's own words only (`own_words.py`). What is so about
+a sentence (`features.py`) is weighed (`weights.py`). What is likely enough becomes an item; what
+may be one waits for a person to look at it.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection import phrases as say
-from session_pipeline_dagster.processors.verification.detection.extractor import (
-    CONFIRMATION,
-    CORRECTION,
-    DEFINITION,
-    MOST,
-    Detection,
+from session_pipeline_dagster.processors.verification.detection.extractor import MOST, Detection
+from session_pipeline_dagster.processors.verification.detection.features import (
+    Scene,
+    features,
+    language_of,
 )
 from session_pipeline_dagster.processors.verification.detection.own_words import Said
+from session_pipeline_dagster.processors.verification.detection.reasons import reasons
 from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
-from session_pipeline_dagster.processors.verification.detection.statements import (
-    ACRONYM,
-    AFTERTHOUGHT,
-    DEMAND,
-    DEPENDENT,
-    FINITE,
-    IMPERATIVE,
-    INVENTORY,
-    OURS,
-    QUESTION,
-    about_a_fault,
-    asks,
-    holds,
-    is_request,
-    lasting,
-)
-from session_pipeline_dagster.processors.verification.detection.terms import (
-    domain_of,
-    entities_of,
-    words,
-)
+from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
 from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
+from session_pipeline_dagster.processors.verification.detection.weights import (
+    Scored,
+    Weights,
+    kind_of,
+    scored,
+    weights,
+)
+from session_pipeline_dagster.settings import Thresholds
 
-_MOST_SENTENCES = 400
-_STRIP = " \t,.:;!-"
+MOST_SENTENCES = 400
+_MOST_TOGETHER = 3
+_LEAST_LEFT = 12
+"""Characters that a fact has to keep when its beginning is taken off."""
+_STRIP = " \t,.:;!-。、！"
+_ACTUALLY = re.compile(
+    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?"
+    r"(?:it's actually|it is actually)?[\s,:-]*"
+)
 
 
 class RulesExtractor:
-    """See `Extractor`. Asks nobody."""
+    """See `Extractor`. Asks nobody.
+
+    Args:
+        thresholds: what is not set is as the weights were made for.
+        known: None = the weights of this version.
+    """
 
     name = "rules"
     model = None
+
+    def __init__(self, thresholds: Thresholds | None = None, known: Weights | None = None) -> None:
+        self._known = known or weights()
+        given = thresholds or Thresholds()
+        self._review = self._known.review if given.review is None else given.review
+        self._accept = self._known.accept if given.accept is None else given.accept
 
     def find(
         self, turns: Sequence[Turn], seen: int, session_file: str, notes: Notes
@@ -68,254 +72,95 @@ class RulesExtractor:
                 said.add(before)
             elif turn.role == HUMAN:
                 if position >= seen:
-                    found += _in_turn(turn, before, said)
+                    found += self._in_turn(turn, before, said)
                 if len(found) > MOST:
                     break
                 before = ""
         return found
 
+    def _in_turn(self, turn: Turn, before: str, said: Said) -> list[Detection]:
+        """The detections of one turn; `before` is what the assistant said last, "" for nothing."""
+        scene = scene_of(turn.text, before, said)
+        likely = [self._look(scene, index) for index in range(len(scene.lines))]
+        found: list[Detection] = []
+        for group in _groups(scene, [one.score >= self._review for one in likely]):
+            best = max(group, key=lambda index: (likely[index].score, -index))
+            found.append(self._detection(turn, scene, group, best, likely[best]))
+        return found
 
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """Where a fact stands in the turn's text, and the last sentence that belongs to it."""
+    def _look(self, scene: Scene, index: int) -> Scored:
+        return scored(features(scene, index), self._known)
 
-    start: int
-    end: int
-    last: int
+    def _detection(
+        self, turn: Turn, scene: Scene, group: Sequence[int], best: int, likely: Scored
+    ) -> Detection:
+        first, last = scene.lines[group[0]], scene.lines[group[-1]]
+        sign = scene.signs.get(group[0])
+        content = turn.text[sign.start if sign else _begin(first) : last.end].strip(_STRIP)
+        return Detection(
+            turn,
+            kind_of(features(scene, best), self._known),
+            content[:1].upper() + content[1:],
+            turn.text[first.start : last.end],
+            domain_of(content, scene.before),
+            entities_of(content),
+            score=likely.score,
+            accepted=likely.score >= self._accept,
+            reasons=reasons(likely.counted),
+        )
 
 
-def _in_turn(turn: Turn, before: str, said: Said) -> list[Detection]:
-    """The detections of one turn.
+def scene_of(text: str, before: str, said: Said) -> Scene:
+    """A turn as the weights see it.
 
     Args:
         before: what the assistant said last, "" for nothing.
-        said: all that it has said; who repeats it has not said it.
+        said: all that it has said; what repeats it is not the person's.
     """
-    own = (line for line in sentences(turn.text) if line.text not in said)
-    lines = list(islice(own, _MOST_SENTENCES))
-    reader = _Reader(turn.text, lines, before)
-    found: list[Detection] = []
-    index = 0
-    while index < len(lines):
-        kind, fact = reader.look(index)
-        if fact is None:
-            index += 1
-            continue
-        content = turn.text[fact.start : fact.end].strip(_STRIP)
-        found.append(
-            Detection(
-                turn,
-                kind,
-                content[:1].upper() + content[1:],
-                turn.text[lines[index].start : fact.end],
-                domain_of(content, before),
-                entities_of(content),
-            )
-        )
-        index = fact.last + 1
-    return found
+    lines: list[Sentence] = []
+    for line in sentences(text):
+        if len(lines) == MOST_SENTENCES:
+            break
+        if line.text not in said:
+            lines.append(line)
+    return Scene(text, lines, before)
 
 
-class _Reader:
-    """Reads the sentences of one turn."""
-
-    def __init__(self, text: str, lines: Sequence[Sentence], before: str) -> None:
-        self.text, self.lines, self.before = text, lines, before
-        self.opening = True
-        self.kind = DEFINITION
-        self.claimed = words(before)
-
-    def look(self, index: int) -> tuple[str, _Fact | None]:
-        """What the sentence announces, and the fact; no fact, no detection."""
-        line = self.lines[index]
-        announced = _after(say.DEFINING, line, line.start)
-        if announced > line.start:
-            self.opening = False
-            return DEFINITION, self._fact(index, announced, strict=False)
-        kind, fact = self._unannounced(index)
-        if fact is not None:
-            self.kind = kind
-        return kind, fact
-
-    def _unannounced(self, index: int) -> tuple[str, _Fact | None]:
-        line, opening = self.lines[index], self.opening
-        start = _after(say.LEAD_IN, line, line.start)
-        answered = self._answer(index, start) if opening else None
-        if answered is not None:
-            return answered
-        body = _body(line, start)
-        if body.strip(_STRIP):
-            self.opening = False
-        defined = _after(say.DEFINING, line, start)
-        if defined > start:
-            return DEFINITION, self._fact(index, defined, strict=False)
-        if line.question or is_request(body):
-            return self.kind, None
-        if say.TURNED.search(body) and self.before:
-            return CORRECTION, self._fact(index, _after(_ACTUALLY, line, start), strict=False)
-        if self._asks(index + 1) or (about_a_fault(body) and not say.MEANING.search(body)):
-            return self.kind, None
-        if opening and self._contradicts(body):
-            return CORRECTION, self._fact(index, start, strict=False)
-        alone = (say.MEANING, say.RULE, say.UNIVERSAL)
-        if ACRONYM.match(line.text) or any(sign.search(body) for sign in alone):
-            return self.kind, self._fact(index, start, strict=True)
-        return self.kind, None
-
-    def _answer(self, index: int, start: int) -> tuple[str, _Fact | None] | None:
-        """What a no or a yes at the beginning of a turn makes of it; None without one."""
-        line = self.lines[index]
-        denied, agreed = _after(say.DENIAL, line, start), _after(say.ASSENT, line, start)
-        if not self.before and agreed > start:
-            # A yes to nothing: whatever follows is an answer to something that is not here.
-            return CONFIRMATION, None
-        if denied > start:
-            self.opening = False
-            if not self.before:
-                # A no to what the agent is doing, without a word of its own.
-                return CORRECTION, self._fact(index, _repeated(line, denied), strict=True)
-            # A no to a question answers it; a full statement corrects what it took for granted.
-            begin, asked = _repeated(line, denied), self._only_asked()
-            if asked and INVENTORY.match(_body(line, begin)):
-                return CORRECTION, None
-            return CORRECTION, self._fact(index, begin, strict=asked)
-        if agreed == start:
-            return None
-        limited = _after(_BUT, line, agreed)
-        if limited > agreed and FINITE.search(_body(line, limited)):
-            self.opening = False
-            return CORRECTION, self._fact(index, limited, strict=True)
-        self.opening = agreed >= line.end
-        return CONFIRMATION, self._repeated_fact(index, agreed)
-
-    def _contradicts(self, body: str) -> bool:
-        """Whether it speaks of what the assistant claimed; if that was a deed, it has to draw a
-        line too."""
-        if not self.claimed & words(body) or DEMAND.match(body):
-            return False
-        claim = self._claim()
-        return claim is _Claim.STATED or (claim is _Claim.DONE and _draws_a_line(body))
-
-    def _asks(self, index: int) -> bool:
-        """Whether a sentence is a question or a request: then what came before was its reason."""
-        if index >= len(self.lines):
-            return False
-        line = self.lines[index]
-        body = _body(line, _after(say.LEAD_IN, line, line.start))
-        return asks(body, question=line.question)
-
-    def _fact(self, index: int, start: int, *, strict: bool) -> _Fact | None:
-        """The fact from `start` on: in this sentence, else in one of the next two."""
-        line = self.lines[index]
-        if _holds(line, start, strict=strict):
-            return self._with_more(index, start)
-        if not _is_short(line, start):
-            return None
-        for later in range(index + 1, min(index + 3, len(self.lines))):
-            line = self.lines[later]
-            begin = _repeated(line, _after(say.LEAD_IN, line, line.start))
-            if _holds(line, begin, strict=strict):
-                return self._with_more(later, begin)
-            if not _is_short(line, begin):
-                return None
-        return None
-
-    def _repeated_fact(self, index: int, start: int) -> _Fact | None:
-        """The fact after a yes: it has to be about what the assistant said."""
-        fact = self._fact(index, start, strict=True)
-        if fact is None:
-            return None
-        return fact if self.claimed & words(self.text[fact.start : fact.end]) else None
-
-    def _with_more(self, index: int, start: int) -> _Fact:
-        """Together with sentences that go on with it."""
-        last = index
-        while last + 1 < len(self.lines) and last < index + 2:
-            line = self.lines[last + 1]
-            text = line.text.lower()
-            if not DEPENDENT.match(text) or not lasting(text, question=line.question):
-                break
-            last += 1
-        return _Fact(start, self.lines[last].end, last)
-
-    def _only_asked(self) -> bool:
-        """Whether the assistant asked something and claimed nothing."""
-        asked = any(line.question for line in sentences(self.before[-2000:]))
-        return asked and self._claim() is _Claim.NONE
-
-    def _claim(self) -> "_Claim":
-        """The strongest of what the assistant said last."""
-        found = {_claim_of(line) for line in sentences(self.before[-2000:])}
-        return next((c for c in (_Claim.STATED, _Claim.DONE) if c in found), _Claim.NONE)
+def _groups(scene: Scene, likely: Sequence[bool]) -> Iterator[list[int]]:
+    """Sentences that make one detection: all that a sign covers, else likely neighbours of a run
+    of lines, since a fact may need them all."""
+    group: list[int] = []
+    for index, one in enumerate(likely):
+        sign = scene.signs.get(index)
+        wanted = any(likely[sign.first : sign.last + 1]) if sign else one
+        room = sign or len(group) < _MOST_TOGETHER
+        if group and not (wanted and room and _joins(scene, group[-1], index)):
+            yield group
+            group = []
+        if wanted:
+            group.append(index)
+    if group:
+        yield group
 
 
-_ACTUALLY = re.compile(
-    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?"
-    r"(?:it's actually|it is actually)?[\s,:-]*"
-)
-_BUT = re.compile(r"(?:but|except(?: that| for)?|although|however|with one exception)\b[\s,:-]*")
-_PLAN = re.compile(
-    r"(?:i'll|i will|i'm (?:going|about|starting|building|adding)|i am|let me|here(?:'s| is| are)"
-    r"|shall|ready|done|okay|ok\b|thanks|understood|noted|sure)\b"
-)
-_DID = re.compile(
-    r"(?:i(?:'ve| have)?|it|that|done|both|all) ?(?:\w+ly |just |now |also )?"
-    r"(?:updated|added|created|removed|fixed|changed|renamed|moved|deleted|wrote|written|ran|built|refactored|committed|pushed|deployed"
-    r"|installed|reverted|merged|restarted|finished|reduced|increased|replaced|cleaned|made|tested)\b"
-)
+def _joins(scene: Scene, index: int, later: int) -> bool:
+    sign, other = scene.signs.get(index), scene.signs.get(later)
+    if sign or other:
+        return sign is other
+    return scene.lines[index].piece == scene.lines[later].piece
 
 
-class _Claim(Enum):
-    """What can be contradicted in what the assistant said."""
-
-    NONE = 0
-    DONE = 1  # it did something
-    STATED = 2  # it said that something is so, or went by it
-
-
-def _claim_of(line: Sentence) -> _Claim:
-    text = line.text.lower()
-    if line.question or QUESTION.match(text) or _PLAN.match(text):
-        return _Claim.NONE
-    if _DID.match(text):
-        return _Claim.DONE
-    return _Claim.STATED if len(text.split()) > 2 else _Claim.NONE
-
-
-def _draws_a_line(body: str) -> bool:
-    lines = (say.SET_AGAINST, say.NARROWING, say.RULE, say.MEANING, OURS)
-    return any(pattern.search(body) for pattern in lines)
-
-
-def _is_short(line: Sentence, start: int) -> bool:
-    """Whether a sentence says next to nothing, so that the fact may be in the one after it."""
-    body = _body(line, start).strip(_STRIP)
-    return len(body.split()) < 3 and not line.question and not IMPERATIVE.match(body)
-
-
-def _after(sign: re.Pattern[str], line: Sentence, start: int) -> int:
-    """Where a sign that stands at `start` ends in the turn's text; `start` where it does not."""
-    match = sign.match(line.text.lower(), start - line.start)
-    if match is None or match.end() == match.start():
-        return start
-    end = line.start + match.end()
-    rest = line.text[match.end() :]
-    return end + len(rest) - len(rest.lstrip(_STRIP))
-
-
-def _repeated(line: Sentence, start: int) -> int:
-    """After all noes in a row, and "actually" and the like."""
-    while True:
-        end = _after(say.DENIAL, line, _after(say.LEAD_IN, line, start))
-        end = _after(_ACTUALLY, line, end)
-        if end == start:
-            return start
-        start = end
-
-
-def _body(line: Sentence, start: int) -> str:
-    return AFTERTHOUGHT.sub("", line.text[start - line.start :].lower()).strip()
-
-
-def _holds(line: Sentence, start: int, *, strict: bool) -> bool:
-    return holds(_body(line, start), question=line.question, strict=strict)
+def _begin(line: Sentence) -> int:
+    """Where the fact begins in the turn's text: after a no, a yes, "actually" and the like."""
+    lower = line.text.lower()
+    at = 0
+    while language_of(lower) == "en":
+        end = at
+        for sign in (say.LEAD_IN, say.DENIAL, say.ASSENT, say.DEFINING, _ACTUALLY):
+            match = sign.match(lower, end)
+            end = match.end() if match else end
+            end += len(lower[end:]) - len(lower[end:].lstrip(_STRIP))
+        if end == at or len(lower) - end < _LEAST_LEFT:
+            break
+        at = end
+    return line.start + at

@@ -25,6 +25,7 @@ _ABBREVIATION = re.compile(
 )
 _ASCII = str.maketrans("‘’‚‛´“”„‟–—−‐‑", "'''''" + '""""' + "-----")
 _MARKS = " \t\r\n-*•>・"
+_ITEM = re.compile(r"\s*(?:[-*•]\s|\(?\w{1,2}[.)]\s|\[[ xX]\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,15 @@ class Sentence:
     Attributes:
         text: with plain ASCII quotes and dashes, as long as the original from `start` to `end`.
         start, end: where it stands in the turn's text.
+        item: it begins an item of a list.
+        piece: number of the run of lines that it stands in.
     """
 
     text: str
     start: int
     end: int
+    item: bool = False
+    piece: int = 0
 
     @property
     def question(self) -> bool:
@@ -49,11 +54,16 @@ class Sentence:
 def sentences(original: str) -> Iterator[Sentence]:
     """The sentences of a person's own words in a text."""
     text = original.translate(_ASCII)
-    for piece in own_words(text):
-        yield from _split(text, piece.start, piece.end)
+    for number, piece in enumerate(own_words(text)):
+        item = bool(_ITEM.match(text, piece.start, piece.end))
+        for start, end in _split(text, piece.start, piece.end):
+            line = _trimmed(text, start, end, item=item, piece=number)
+            if line:
+                yield line
+            item = False
 
 
-def _split(text: str, start: int, end: int) -> Iterator[Sentence]:
+def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     begin = start
     for match in _BOUNDARY.finditer(text, start, end):
         mark = match[0]
@@ -63,14 +73,15 @@ def _split(text: str, start: int, end: int) -> Iterator[Sentence]:
             continue
         if mark[0] == "\n" and match.end() < end:
             continue
-        yield from _trimmed(text, begin, match.end())
+        yield begin, match.end()
         begin = match.end()
-    yield from _trimmed(text, begin, end)
+    yield begin, end
 
 
-def _trimmed(text: str, start: int, end: int) -> Iterator[Sentence]:
+def _trimmed(text: str, start: int, end: int, *, item: bool, piece: int) -> Sentence | None:
     said = text[start:end]
     start += len(said) - len(said.lstrip(_MARKS))
     said = text[start:end].rstrip(" \t\r\n;；")
-    if said and len(said) <= LONGEST and WORD.search(said):
-        yield Sentence(said, start, start + len(said))
+    if not said or len(said) > LONGEST or not WORD.search(said):
+        return None
+    return Sentence(said, start, start + len(said), item, piece)

@@ -1,0 +1,1 @@
+"""Makes `weights.json` out of labelled turns; users do not install it."""
