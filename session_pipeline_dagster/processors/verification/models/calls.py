@@ -5,6 +5,7 @@ and when to give up; one deadline spans all of it. No failure ends as an answer:
 has the shape that was asked for, everything else raises.
 """
 
+import json
 import random
 import re
 import time
@@ -177,7 +178,26 @@ def _decode(text: str, answer: type[T]) -> T:
     """
     fenced = _FENCED.search(text)
     bare = fenced[1] if fenced and not text.lstrip().startswith("{") else text
-    return msgspec.json.decode(bare.strip().encode("utf-8", "replace"), type=answer)
+    encoded = bare.strip().encode("utf-8", "replace")
+    try:
+        return msgspec.json.decode(encoded, type=answer)
+    except msgspec.DecodeError:
+        return _forgiven(encoded, answer)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None
+
+
+def _forgiven(encoded: bytes, answer: type[T]) -> T:
+    """Once more for numbers that are none in JSON: NaN and Infinity are null, 1e999 is infinite.
+
+    Raises:
+        DecodeError: something else is wrong.
+    """
+    try:
+        found = json.loads(encoded, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        found = msgspec.json.decode(encoded)
+    return msgspec.convert(found, answer)
 
 
 def _again(request: Request, text: str, error: Exception) -> Sequence[tuple[str, str]]:
