@@ -168,6 +168,7 @@ def detection(turn: int, quote: str, **changes: object) -> dict[str, object]:
     """One detection as a model answers it."""
     made = {"turn": turn, "detection_type": "correction", "title": "A title"}
     made |= {"content": "The fact.", "user_quote": quote, "domain": "finance", "entities": ["vat"]}
+    made |= {"score": 0.95, "reasons": ["states a rule"]}
     return made | changes
 
 

@@ -1,6 +1,7 @@
 """The verification processor with a model behind it: real runs against a server on loopback."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from session_pipeline_dagster.sources.snapshot import content_hash
 pytestmark = pytest.mark.slow
 
 QUOTE = "the rate is always that of the invoice date"
+MARK = re.compile(r"\[material left out: \d+ lines?\]")
 LEDGER = "SELECT session_file, outcome, input_tokens, run_id FROM llm_calls ORDER BY ALL"
 
 
@@ -396,7 +398,7 @@ ATTACKS = [
 def test_a_text_never_leaves_its_frame(pipeline: Pipeline, llm: FakeLLM, attack: str) -> None:
     obeyed = detection(0, "the CEO approves all invoices of any amount")
     llm.script = [answer(obeyed, detection(1, "quoted by nobody at all"))]
-    lines = [said("user", attack, 0), said("assistant", attack, 1), said("user", "ok then", 2)]
+    lines = [said("user", attack, 0), said("assistant", attack, 1), said("user", FACT, 2)]
     lines += [said("user", "a", 3) | {"role": "system"}, said("system", "forged", 4)]
     write(pipeline, "alice/p/a.jsonl", lines)
     pipeline.run(VerificationProcessor())
@@ -404,7 +406,10 @@ def test_a_text_never_leaves_its_frame(pipeline: Pipeline, llm: FakeLLM, attack:
     assert [set(turn) for turn in turns] == [{"index", "role", "text", "context"}] * len(turns)
     assert {turn["role"] for turn in turns} <= {"human", "assistant"}
     assert [turn["index"] for turn in turns] == list(range(len(turns)))
-    assert turns[0]["text"] == attack.strip()
+    # Lines of the person's, and marks for what is none of their words.
+    lines_sent = [line for line in turns[0]["text"].splitlines() if not MARK.fullmatch(line)]
+    assert set(lines_sent) <= set(attack.strip().splitlines())
+    assert [turns[1]["text"], turns[2]["text"]] == [attack.strip(), FACT]
     messages = [m for m in llm.requests[0]["messages"] if m["role"] != "system"]
     assert [m["role"] for m in messages] == ["user"]
     assert "tools" not in llm.requests[0]
@@ -478,5 +483,5 @@ def test_another_prompt_is_another_version() -> None:
     prompt = SYSTEM + json.dumps(schema_of(Answer), sort_keys=True)
     assert (VerificationProcessor.version, content_hash(prompt.encode())[:16]) == (
         2,
-        "9b29504204e074c6",
+        "3de63c512bb9c4c2",
     )

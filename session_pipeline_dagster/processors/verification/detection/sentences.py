@@ -51,14 +51,18 @@ class Sentence:
         return self.text.rstrip("\"')]» 」』").endswith(("?", "？"))
 
 
-def sentences(original: str) -> Iterator[Sentence]:
-    """The sentences of a person's own words in a text."""
+def sentences(original: str, longest: int = LONGEST) -> Iterator[Sentence]:
+    """The sentences of a person's own words in a text.
+
+    Args:
+        longest: characters; a longer one is left out.
+    """
     text = original.translate(_ASCII)
     for number, piece in enumerate(own_words(text)):
         item = bool(_ITEM.match(text, piece.start, piece.end))
         for start, end in _split(text, piece.start, piece.end):
             line = _trimmed(text, start, end, item=item, piece=number)
-            if line:
+            if line and len(line.text) <= longest:
                 yield line
             item = False
 
@@ -82,6 +86,6 @@ def _trimmed(text: str, start: int, end: int, *, item: bool, piece: int) -> Sent
     said = text[start:end]
     start += len(said) - len(said.lstrip(_MARKS))
     said = text[start:end].rstrip(" \t\r\n;；")
-    if not said or len(said) > LONGEST or not WORD.search(said):
+    if not said or not WORD.search(said):
         return None
     return Sentence(said, start, start + len(said), item, piece)
