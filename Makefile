@@ -31,7 +31,7 @@ WORKERS ?= 6
 PYTEST = unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev run check test soak lint format bench clean
+.PHONY: help install dev run check test soak lint format bench measure clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -79,6 +79,9 @@ format: $(TOOLS) ## let ruff mend what it can
 
 bench: $(TOOLS) ## measure (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
+
+measure: $(TOOLS) ## ask the model of your settings about labelled turns (LABELS=file.jsonl TURNS=300)
+	@$(BIN)/python -m benchmarks.model $(if $(LABELS),--labels '$(LABELS)') $(if $(TURNS),--turns '$(TURNS)')
 
 clean: ## remove .venv, var and caches
 	@rm -rf .venv var build dist .pytest_cache .ruff_cache .tmp_dagster_home_* *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
