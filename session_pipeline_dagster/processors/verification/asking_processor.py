@@ -4,7 +4,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import (
+    ON_REQUEST,
+    Processor,
+    ProcessorResult,
+    Session,
+)
 from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
@@ -57,6 +62,9 @@ def asking_processor(
 
 class AskingProcessor(Declared):
     """One pass with a model: sessions side by side, within a budget of tokens."""
+
+    # What a model has read under another prompt stays read: it would be paid again.
+    reprocess = ON_REQUEST
 
     def __init__(
         self,

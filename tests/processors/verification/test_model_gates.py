@@ -20,7 +20,7 @@ from conversations import (
 )
 from fake_llm import FORMATS, FakeLLM, Step, answer, detection
 from helpers import Pipeline
-from session_pipeline_dagster.contract.processor import Notes
+from session_pipeline_dagster.contract.processor import AUTOMATIC, Notes
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
@@ -397,3 +397,16 @@ def test_an_answer_nested_without_end_is_of_no_shape(
     report = run(pipeline, said("user", FACT))
     (failure,) = pipeline.failures(VerificationProcessor()).values()
     assert (report.errors, failure.error_class, len(llm.requests)) == (1, "Permanent", 3)
+
+
+def test_a_version_that_rules_catch_up_with_by_themselves_pays_no_model_again(
+    pipeline: Pipeline, llm: FakeLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(pipeline, said("user", FACT))
+    asked = len(llm.requests)
+    monkeypatch.setattr(VerificationProcessor, "version", VerificationProcessor.version + 1)
+    monkeypatch.setattr(VerificationProcessor, "reprocess", AUTOMATIC)
+    report = pipeline.run(VerificationProcessor())
+    assert (report.processed, len(llm.requests)) == (0, asked)
+    assert pipeline.run(VerificationProcessor(), outdated=True).processed == 1
+    assert len(llm.requests) == asked + 1
