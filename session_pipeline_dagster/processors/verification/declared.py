@@ -23,7 +23,8 @@ class Declared:
     """The attributes of the contract."""
 
     name = "verification"
-    # 2: many more forms of secrets are taken out. 3: weights decide; always that of weights.json.
+    # 2: many more forms of secrets are taken out. 3: weights decide, and a model has another prompt
+    # and gates. Always that of weights.json.
     version = 3
     cadence = timedelta(seconds=900)
     tables = TABLES

@@ -478,10 +478,9 @@ def test_a_session_that_grows_gives_no_more_than_twenty_detections_in_all(tmp_pa
 
 
 def test_another_prompt_is_another_version() -> None:
-    """Raise `VerificationProcessor.version` with the prompt, then pin both here anew; 2 is of the
-    redaction."""
+    """Raise `VerificationProcessor.version` with the prompt, then pin both here anew."""
     prompt = SYSTEM + json.dumps(schema_of(Answer), sort_keys=True)
     assert (VerificationProcessor.version, content_hash(prompt.encode())[:16]) == (
-        2,
+        3,
         "3de63c512bb9c4c2",
     )
