@@ -16,6 +16,11 @@ from benchmarks import model
 from conversations import sent_turns
 from fake_llm import FakeLLM, Step, answer, detection
 from places import ROOT
+from session_pipeline_dagster.processors.verification.detection.extractor import (
+    CORRECTION,
+    Detection,
+)
+from session_pipeline_dagster.processors.verification.detection.turns import HUMAN, Turn
 from session_pipeline_dagster.settings import Extractor, Settings
 
 OURS = ("SESSION_", "ANTHROPIC_", "OPENAI_", "MAKE", "MFLAGS")
@@ -195,6 +200,23 @@ def test_a_turn_without_an_answer_counts_for_nothing_and_is_said(
     assert measured.turns == 4 - sum(ending.values())
     (name,) = ending
     assert f"no answer: {name}" in model.report("fake", measured)
+
+
+@pytest.mark.parametrize(
+    ("quote", "held"),
+    [
+        (RATE, True),
+        (f"No, {RATE}. Mend it.", True),
+        (RATE.removesuffix(" date"), True),
+        ("the rate is always", False),
+        ("Mend it.", False),
+        ("said by nobody", False),
+    ],
+)
+def test_a_detection_is_right_if_it_quotes_nearly_all_of_a_fact(quote: str, held: bool) -> None:
+    text = f"No, {RATE}. Mend it."
+    turn = Turn(0, HUMAN, text, "u", "u@", 1, 0, "s")
+    assert model.covers(text, Detection(turn, CORRECTION, "", quote), RATE) is held
 
 
 @pytest.mark.parametrize(

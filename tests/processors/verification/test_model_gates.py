@@ -24,6 +24,7 @@ from session_pipeline_dagster.contract.processor import AUTOMATIC, Notes
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import (
     MOST,
     Answer,
@@ -155,6 +156,7 @@ def test_who_dictates_without_a_full_stop_is_sent_and_believed(
 
 GLUED = [said("user", "the rate is always that", 0), said("user", "of the invoice date", 1)]
 BESIDE = said("user", f"{FACT}\n\n{LOG}\n\n{RULE}")
+TWICE = said("user", f"{FACT}\n\n{LOG}\n\n{RULE}\n\n```\n{FACT}{RULE}\n```")
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,7 @@ BESIDE = said("user", f"{FACT}\n\n{LOG}\n\n{RULE}")
         ([BESIDE], f"of the invoice date. {RULE}", "rejected_quotes"),
         ([BESIDE], f"of the invoice date. {LOG} {RULE}", "quotes_of_material"),
         ([BESIDE], "date. [material left out: 2 lines] A tariff", "rejected_quotes"),
+        ([TWICE], f"of the invoice date.{RULE}", "quotes_of_material"),
         ([BESIDE], "a tariff", "quotes_without_statement"),
         ([said("user", f"{RULE} " * 60)], f"{RULE} " * 50, "quotes_without_statement"),
         (conversation("Is a tariff valid for a month?"), "a month?", "quotes_without_statement"),
@@ -405,7 +408,7 @@ def test_a_version_that_rules_catch_up_with_by_themselves_pays_no_model_again(
     run(pipeline, said("user", FACT))
     asked = len(llm.requests)
     monkeypatch.setattr(VerificationProcessor, "version", VerificationProcessor.version + 1)
-    monkeypatch.setattr(VerificationProcessor, "reprocess", AUTOMATIC)
+    monkeypatch.setattr(Declared, "reprocess", AUTOMATIC)
     report = pipeline.run(VerificationProcessor())
     assert (report.processed, len(llm.requests)) == (0, asked)
     assert pipeline.run(VerificationProcessor(), outdated=True).processed == 1
