@@ -19,11 +19,13 @@ class Measured:
         violations: how many things break it; 0 passes.
         numbers: what is shown beside it, by name.
         listed: rows of a table that says where; no text of a transcript.
+        said: what was found in a sentence, where the number of violations does not say it.
     """
 
     violations: int
     numbers: Mapping[str, int | float] = field(default_factory=dict)
     listed: Sequence[Mapping[str, str | int | float]] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksD
         return dg.AssetCheckResult(
             passed=not found.violations,
             severity=dg.AssetCheckSeverity.WARN,
-            description=_sentence(found.violations),
+            description=printable(found.said) or _sentence(found.violations),
             metadata=_metadata(found),
         )
 

@@ -18,7 +18,7 @@ from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
 from session_pipeline_dagster.processors.verification.knowledge.items import APPROVED
-from session_pipeline_dagster.processors.verification.knowledge.review import Reviewer, _reviewed
+from session_pipeline_dagster.processors.verification.knowledge.decisions import Reviewer, reviewed
 
 ORIGINAL = conversation("hi", "By order date?", FACT, "Thanks.")
 OTHER = "No, it's actually the order date: the rate is always that of the order date."
@@ -137,7 +137,7 @@ def test_no_character_of_a_stored_fact_does_anything_but_show_itself(
 def test_what_older_rows_hold_is_lost_when_it_is_approved() -> None:
     (item,) = knowledge([said(FISCAL)]).items.values()
     hidden = replace(item, title="a\u202eb\x1b", content="c\nd\U000e0041")
-    approved = _reviewed(hidden, APPROVED, Reviewer("r" * 300, 0))
+    approved = reviewed(hidden, APPROVED, Reviewer("r" * 300, 0))
     assert (approved.title, approved.content) == ("ab", "c d")
     assert len(approved.reviewed_by or "") == LONGEST
 

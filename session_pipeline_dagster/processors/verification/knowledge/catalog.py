@@ -1,9 +1,15 @@
 """What the catalog, the command line and the checks say of knowledge."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
+from session_pipeline_dagster.contract.derivation import Inputs
 from session_pipeline_dagster.contract.processor import Summary
-from session_pipeline_dagster.contract.quality import Quality, counted
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
+from session_pipeline_dagster.processors.verification.knowledge.tables import (
+    READ_LABELS,
+    READ_OBSERVATIONS,
+)
 
 SUMMARIES: Sequence[Summary] = (
     Summary(
@@ -19,7 +25,42 @@ _MENDED = (
     "`session-pipeline run --processor verification --full-refresh` makes them right."
 )
 
+
+def knowledge_precision(data: Data) -> Measured:
+    """Hold what became an item by itself against what people decided about it."""
+    read = {
+        "labels": data.select(READ_LABELS),
+        "observations": data.select(f"{READ_OBSERVATIONS} WHERE accepted = false"),
+    }
+    rejected = data.select("SELECT id FROM knowledge_items WHERE status = 'rejected'")
+    # A declaration is read by every start; this runs in a check.
+    from session_pipeline_dagster.processors.verification.knowledge import candidates, labels, rows  # noqa: PLC0415
+
+    inputs = Inputs(frozenset(), read, datetime.now(UTC))
+    made = rows.labels(inputs)
+    found, settled = labels.precision(made), labels.Settled(made)
+    refused = {str(row[0]) for row in rejected}
+    waiting = len(candidates.waiting(rows.candidates(inputs), settled, refused))
+    numbers = {"decisions": found.decisions, "candidates_waiting": waiting}
+    share = {"precision": round(found.share, 3)} if found.decisions else {}
+    if found.decisions < labels.ENOUGH:
+        said = f"{found.decisions} decisions yet; judged from {labels.ENOUGH} on"
+    else:
+        said = f"{found.right} of the last {found.decisions} decisions said that it was right"
+    wrong = found.decisions - found.right if found.is_low else 0
+    return Measured(wrong, {**share, **numbers}, said=said)
+
+
 QUALITY: Sequence[Quality] = (
+    Quality(
+        "knowledge_precision",
+        "knowledge_items",
+        "Of the last 100 decisions of people about what became an item by itself, at least 0.8 say "
+        "that it is right: approved, edited, or the same as another. Judged from 20 decisions on. "
+        "If it fails, too much that is no fact becomes an item: look at what was rejected "
+        "(`session-pipeline knowledge labels`).",
+        knowledge_precision,
+    ),
     Quality(
         "evidence_without_item",
         "verification_evidence",
@@ -38,7 +79,8 @@ QUALITY: Sequence[Quality] = (
             """SELECT count(*) FILTER (status = 'pending' AND NOT decided),
                 count(*) FILTER (status <> 'pending')
             FROM (SELECT i.status, i.id IN (SELECT unnest([item_a_id, item_b_id])
-                FROM knowledge_contradictions WHERE resolved) AS decided
+                FROM knowledge_contradictions WHERE resolved
+                UNION SELECT item_id FROM knowledge_labels WHERE item_id IS NOT NULL) AS decided
                 FROM knowledge_items i ANTI JOIN verification_evidence e ON i.id = e.item_id)""",
             "reviewed_items_without_evidence",
         ),
@@ -101,6 +143,29 @@ SELECT a.title, b.title, severity, explanation FROM knowledge_contradictions
 JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
 WHERE NOT resolved
 ```""",
+    "knowledge_labels": """One row per decision of a person and detection that it is about.
+
+The last one about a detection counts; `skipped` is none. With the turns they are about:
+`session-pipeline knowledge labels --export FILE`.
+
+```sql
+SELECT detection_key, arg_max(decision, decided_at) FROM knowledge_labels
+WHERE decision <> 'skipped' GROUP BY detection_key
+```""",
+    "knowledge_labels.id": "`kl_` and 16 hex digits of the SHA-256 of detection, decision, "
+    "who and when",
+    "knowledge_labels.detection_key": "of `verifications`: the same in every copy of the line",
+    "knowledge_labels.session_file": "where the line stands; a copy of it, once that file was "
+    "taken out",
+    "knowledge_labels.decision": "approved, rejected, edited, same, superseded (the side of a "
+    "contradiction that was not kept) or skipped",
+    "knowledge_labels.detection_type": "as it was found, or as the person says",
+    "knowledge_labels.content": "the fact as it was decided",
+    "knowledge_labels.item_id": "the item it was put under; NULL for a candidate that was refused",
+    "knowledge_labels.score": "as it was when it was decided",
+    "knowledge_labels.accepted": "whether it had become an item by itself",
+    "knowledge_labels.decided_by": "who decided",
+    "knowledge_labels.decided_at": "when, UTC; later than what was decided before it",
     "knowledge_current": "`knowledge_items` as of now: evidence counted, confidence aged.",
     "knowledge_items.id": "`kv_` and 12 hex digits of the SHA-256 of title:content",
     "knowledge_items.category": "business_logic",

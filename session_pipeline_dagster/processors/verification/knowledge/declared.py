@@ -17,7 +17,7 @@ _SOURCE = "regexp_replace(source_ref, ':[0-9]*$', '')"
 
 
 def derivations(judge: "Judge | None" = None) -> tuple[Derivation, Derivation]:
-    """Items with their evidence and relations, then contradictions.
+    """Items with their evidence, relations and labels, then contradictions.
 
     Args:
         judge: whom to ask about contradictions; None = rules alone.
@@ -28,6 +28,7 @@ def derivations(judge: "Judge | None" = None) -> tuple[Derivation, Derivation]:
             "knowledge_items": tables.ITEMS,
             "verification_evidence": tables.EVIDENCE,
             "knowledge_relations": tables.RELATIONS,
+            "knowledge_labels": tables.LABELS,
         },
         reads={
             "observations": tables.READ_OBSERVATIONS,
@@ -35,14 +36,16 @@ def derivations(judge: "Judge | None" = None) -> tuple[Derivation, Derivation]:
             "evidence": tables.READ_EVIDENCE,
             "relations": tables.READ_RELATIONS,
             "resolved": "SELECT item_a_id, item_b_id FROM knowledge_contradictions WHERE resolved",
-            "files": f"{tables.READ_FILES} AND session_file IN "
-            f"(SELECT {_SOURCE} FROM knowledge_items)",
+            "labels": tables.READ_LABELS,
+            "files": f"{tables.READ_FILES} AND session_file IN (SELECT {_SOURCE} "
+            "FROM knowledge_items UNION ALL SELECT session_file FROM knowledge_labels)",
         },
         compute=_merge,
         # Of an item that a person reviewed, nothing but its source may be left.
         # The version is part of the declaration: with other rules all of it is due again.
         changed=f"""/* merge rules {tables.RULES_VERSION} */ SELECT '{tables.SESSIONS}'
             WHERE EXISTS (FROM verifications SEMI JOIN batch USING (session_file))
+            OR EXISTS (FROM knowledge_labels SEMI JOIN batch USING (session_file))
             OR EXISTS (FROM knowledge_items WHERE {_SOURCE} IN (FROM batch))""",
         deps=("verifications",),
     )

@@ -3,12 +3,13 @@
 Gathers records from rows, calls the rules, and phrases what they say as changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from session_pipeline_dagster.contract.derivation import Changes, Inputs, Row
 from session_pipeline_dagster.processors.verification.knowledge import rows as rows
+from session_pipeline_dagster.processors.verification.knowledge.candidates import waiting
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     BY_RULES,
     FAILED,
@@ -23,8 +24,18 @@ from session_pipeline_dagster.processors.verification.knowledge.contradictions i
     still_holds,
     unchecked,
 )
-from session_pipeline_dagster.processors.verification.knowledge.items import PENDING
+from session_pipeline_dagster.processors.verification.knowledge.items import (
+    PENDING,
+    REJECTED,
+    Item,
+)
 from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
+from session_pipeline_dagster.processors.verification.knowledge.labels import (
+    Label,
+    Settled,
+    homeless,
+    precision,
+)
 from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
 from session_pipeline_dagster.processors.verification.knowledge.relations import relations
 from session_pipeline_dagster.processors.verification.knowledge.tables import CHECKING, SESSIONS
@@ -36,15 +47,19 @@ R = TypeVar("R")
 
 
 def merge_knowledge(inputs: Inputs) -> Changes:
-    """Items, evidence and relations that change."""
+    """Items, evidence, relations and labels that change."""
+    labels = rows.labels(inputs)
+    resolved = {item for pair in inputs.rows["resolved"] for item in pair}
     known = Known(
         items=rows.items(inputs),
         evidence=rows.evidence(inputs),
-        pinned=frozenset(item for pair in inputs.rows["resolved"] for item in pair),  # ty: ignore[invalid-argument-type]  ids
+        pinned=frozenset(resolved | {label.item_id for label in Settled(labels).last}),  # ty: ignore[invalid-argument-type]  ids
         files=frozenset(row[0] for row in inputs.rows["files"]),  # ty: ignore[invalid-argument-type]  keys
     )
     touched = inputs.parts - {SESSIONS}
     merged = merge(rows.observations(inputs), known, touched)
+    seen = ((o[1], o[0], o[10]) for o in inputs.rows["observations"])
+    moved = homeless(labels, known.files, seen)  # ty: ignore[invalid-argument-type]  as the SELECT has it
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
     old, new = rows.relations(inputs), relations(now)
     edges = {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
@@ -55,19 +70,33 @@ def merge_knowledge(inputs: Inputs) -> Changes:
             "knowledge_items": _gone(known.items, merged.items),
             "verification_evidence": _gone(known.evidence, merged.evidence),
             "knowledge_relations": _gone(old, edges),
+            "knowledge_labels": sorted(moved),
         },
         added={
             "knowledge_items": _come(merged.items),
             "verification_evidence": _come(merged.evidence),
             "knowledge_relations": _come(edges),
+            "knowledge_labels": _come(moved),
         },
         notes={CHECKING: [_ITEMS]} if merged.items else {},
         numbers={
             "items_new": len(fresh),
             "items_retracted": len(gone),
             "items_pending_review": sum(i.status == PENDING for i in now.values()),
+            **_reviewing(inputs, labels, now),
         },
     )
+
+
+def _reviewing(
+    inputs: Inputs, labels: Sequence[Label], items: Mapping[str, Item]
+) -> dict[str, int]:
+    """How many candidates wait, and how right people found what became an item by itself."""
+    rejected = {key for key, item in items.items() if item.status == REJECTED}
+    open_ = len(waiting(rows.candidates(inputs), Settled(labels), rejected))
+    found = precision(labels)
+    measured = {"precision_percent": round(100 * found.share)} if found.decisions else {}
+    return {"candidates_waiting": open_, **measured}
 
 
 def _gone(old: Mapping[str, object], changes: Mapping[str, object]) -> list[str]:

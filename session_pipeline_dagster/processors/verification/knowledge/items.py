@@ -50,6 +50,7 @@ class Observation:
         line_key: its uuid, words and time; None in rows of before there were keys.
         detected_at: when the person wrote it.
         digest: changes if anything above does.
+        put, put_at: the item that a person put it under, and when; None where nobody has.
     """
 
     session_file: str
@@ -68,6 +69,8 @@ class Observation:
     file_started_us: int | None = None
     is_copy: bool | None = None
     line_key: str | None = None
+    put: str | None = None
+    put_at: int = 0
 
     @property
     def copy(self) -> Copy | None:

@@ -133,10 +133,18 @@ class _Merge:
         worded: dict[str, str] = {}
         for item in sorted(self.reviewed.values(), key=lambda i: i.order):
             worded.setdefault(item.statement.normal, item.id)
+        # What a person put under an item takes the same words of others along.
+        put = {
+            o.statement.normal: o.put
+            for o in sorted(observations, key=lambda o: (o.put_at, o.put or ""))
+            if o.put in self.reviewed
+        }
         found: dict[str, list[Observation]] = defaultdict(list)
         for o in sorted(observations, key=lambda o: o.order):
             normal = o.statement.normal
-            key = o.item_id if o.item_id in self.reviewed else worded.get(normal, f"={normal}")
+            key = o.put if o.put in self.reviewed else put.get(normal)
+            if key is None:
+                key = o.item_id if o.item_id in self.reviewed else worded.get(normal, f"={normal}")
             found[key].append(o)
         return {key: Fact(key, tuple(group)) for key, group in found.items()}
 

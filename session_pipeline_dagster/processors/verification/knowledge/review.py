@@ -1,64 +1,87 @@
-"""What a person decides about knowledge: approve, reject, resolve. Pure: rows in, changes out.
+"""What a person decides about knowledge, as derivations that nobody notes: written only if what
+they saw still holds. Approve, reject and the like are in `decisions.py`, contradictions here.
 
 A reviewed item is never changed or retracted by a run again; what is read still adds evidence.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import msgspec
 
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.names import plain, short
+from session_pipeline_dagster.processors.verification.knowledge import labels as labels
 from session_pipeline_dagster.processors.verification.knowledge import rows as rows
 from session_pipeline_dagster.processors.verification.knowledge import tables as tables
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     ACTIONS,
     Contradiction,
 )
-from session_pipeline_dagster.processors.verification.knowledge.items import (
-    APPROVED,
-    REJECTED,
-    Item,
+from session_pipeline_dagster.processors.verification.knowledge.decisions import (
+    Choice,
+    Deciding,
+    Reviewer,
+    Unknown,
+    decide,
+    words,
 )
-
-_LONGEST = 500
-
-
-class Unknown(ContractError):
-    """No item or contradiction has that id."""
+from session_pipeline_dagster.processors.verification.knowledge.items import APPROVED, REJECTED
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """Who decides, and when (microseconds since 1970-01-01 UTC)."""
+def review(compute: Compute, ids: Iterable[str] | None = None) -> Derivation:
+    """A decision as a derivation.
 
-    name: str
-    now: int
+    Args:
+        ids: what it is about; nothing else is read, so who decides about something else is not in
+            its way. None = everything.
+    """
+    written = {
+        "knowledge_items": tables.ITEMS,
+        "knowledge_contradictions": tables.CONTRADICTIONS,
+        "knowledge_labels": tables.LABELS,
+    }
+    return Derivation("knowledge_review", written, _reads(ids), compute)
 
 
-def review(decide: Compute) -> Derivation:
-    """A decision as a derivation that nobody notes: written only if what it saw still holds."""
-    return Derivation(
-        "knowledge_review",
-        {"knowledge_items": tables.ITEMS, "knowledge_contradictions": tables.CONTRADICTIONS},
-        {"items": tables.READ_ITEMS, "contradictions": tables.READ_CONTRADICTIONS},
-        decide,
-    )
+def _reads(ids: Iterable[str] | None) -> Mapping[str, str]:
+    reads = {
+        "items": tables.READ_ITEMS,
+        "observations": tables.READ_OBSERVATIONS,
+        "evidence": tables.READ_EVIDENCE,
+        "labels": tables.READ_LABELS,
+        "contradictions": tables.READ_CONTRADICTIONS,
+    }
+    if ids is None:
+        return reads
+    named = ", ".join("'" + key.replace("'", "''") + "'" for key in ids) or "''"
+    # A candidate's own item may be there already.
+    about = f"""(SELECT unnest([{named}]) UNION SELECT {tables.ITEM_ID} FROM verifications
+        WHERE detection_key IN ({named}) UNION SELECT unnest([item_a_id, item_b_id])
+        FROM knowledge_contradictions WHERE id IN ({named}))"""
+    seen = f"""detection_key IN {about} OR (session_file, line_uuid) IN (SELECT session_file,
+        line_uuid FROM verification_evidence WHERE item_id IN {about}) OR detection_key IN
+        (SELECT detection_key FROM knowledge_labels WHERE item_id IN {about})"""
+    narrowed = {
+        "items": f"id IN {about}",
+        "observations": seen,
+        "evidence": f"item_id IN {about}",
+        "labels": f"""item_id IN {about}
+            OR detection_key IN (SELECT detection_key FROM verifications WHERE {seen})
+            OR split_part(line_key, '@', 1) IN
+            (SELECT split_part(line_key, '@', 1) FROM verifications WHERE {seen})""",
+        "contradictions": f"id IN ({named})",
+    }
+    return {name: f"{sql} WHERE {narrowed[name]}" for name, sql in reads.items()}
 
 
 def set_status(inputs: Inputs, ids: Collection[str], status: str, by: Reviewer) -> Changes:
-    """Approve or reject items.
+    """Approve or reject candidates and items.
 
     Raises:
-        Unknown: one of the ids names no item; nothing is changed.
+        Unknown: one of the ids names none; nothing is changed.
     """
-    items = rows.items(inputs)
-    missing = sorted(set(ids) - items.keys())
-    if missing:
-        raise Unknown(f"no item {', '.join(missing)}; see `session-pipeline knowledge list`")
-    return _items_changed({i: _reviewed(items[i], status, by) for i in ids})
+    return decide(inputs, [Choice(key, status) for key in dict.fromkeys(ids)], by).changes
 
 
 def resolve(
@@ -84,20 +107,23 @@ def resolve(
             f"no contradiction {contradiction}; `session-pipeline knowledge list` shows them"
         )
     a, b = items[found.item_a_id], items[found.item_b_id]
-    changed: dict[str, Item] = {}
-    if action in ("kept_a", "merge"):
-        kept = replace(a, content=_merged(found, content)) if action == "merge" else a
-        changed = {a.id: _reviewed(kept, APPROVED, by), b.id: _reviewed(b, REJECTED, by)}
-    elif action == "kept_b":
-        changed = {b.id: _reviewed(b, APPROVED, by), a.id: _reviewed(a, REJECTED, by)}
+    deciding = Deciding(inputs, by)
+    if action == "merge":
+        deciding.set(replace(a, content=_merged(found, content)), APPROVED, labels.EDITED)
+        deciding.set(b, REJECTED, labels.SUPERSEDED)
+    elif action != "both_valid":
+        kept, other = (a, b) if action == "kept_a" else (b, a)
+        deciding.set(kept, APPROVED, labels.APPROVED)
+        deciding.set(other, REJECTED, labels.SUPERSEDED)
     resolved = replace(
         found, resolved=True, resolution=action, resolved_by=by.name, resolved_at=by.now
     )
-    changes = _items_changed(changed, also=(a.id, b.id))
+    changes = deciding.done().changes
     return replace(
         changes,
         removed={**changes.removed, "knowledge_contradictions": [found.id]},
         added={**changes.added, "knowledge_contradictions": [rows.row(resolved)]},
+        notes={tables.KNOWLEDGE: {a.id, b.id}},
     )
 
 
@@ -108,23 +134,5 @@ def suggestion(contradiction: Contradiction) -> Mapping[str, str | None]:
 
 
 def _merged(found: Contradiction, content: str | None) -> str:
-    text = plain(content or suggestion(found).get("merged_content") or "").strip()
-    if not text:
-        raise ContractError("nothing is suggested to merge them into; give it with --content")
-    if len(text) > _LONGEST:
-        raise ContractError(f"--content has {len(text)} characters; it takes {_LONGEST}")
-    return text
-
-
-def _reviewed(item: Item, status: str, by: Reviewer) -> Item:
-    said = replace(item, title=plain(item.title), content=plain(item.content))
-    return replace(said, status=status, reviewed_by=short(plain(by.name)), reviewed_at=by.now)
-
-
-def _items_changed(changed: Mapping[str, Item], also: Collection[str] = ()) -> Changes:
-    """The rows, and a note: who may join whom is to be looked at again."""
-    return Changes(
-        removed={"knowledge_items": list(changed)},
-        added={"knowledge_items": [rows.row(item) for item in changed.values()]},
-        notes={tables.KNOWLEDGE: {*changed, *also}},
-    )
+    suggested = content or suggestion(found).get("merged_content")
+    return words(suggested, "nothing is suggested to merge them into; give it with --content")

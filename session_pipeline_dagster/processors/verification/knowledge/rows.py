@@ -1,10 +1,11 @@
 """Rows of the knowledge tables to records and back. The rules are elsewhere."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from session_pipeline_dagster.contract.derivation import Inputs, Row
 from session_pipeline_dagster.names import plain
+from session_pipeline_dagster.processors.verification.knowledge.candidates import Detected
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     Check,
     Contradiction,
@@ -14,21 +15,53 @@ from session_pipeline_dagster.processors.verification.knowledge.items import (
     Item,
     Observation,
 )
+from session_pipeline_dagster.processors.verification.knowledge.labels import Label, Settled
 from session_pipeline_dagster.processors.verification.knowledge.relations import (
     LIKELY_DUPLICATE,
     Relation,
 )
 from session_pipeline_dagster.sources.snapshot import content_hash
 
+_ACCEPTED = 15
+"""Where a row of `verifications` says whether it becomes an item by itself."""
+
 
 def observations(inputs: Inputs) -> Iterable[Observation]:
-    """The rows of `verifications`, each with a digest of what is said and where."""
+    """What counts of `verifications`: what became an item by itself, and what a person put under
+    one; not what waits for a person, nor what one refused."""
+    settled = Settled(labels(inputs))
     for row in inputs.rows["observations"]:
-        *said, started_us, is_copy, line_key = row
-        values = (*said[:4], *map(_plain, said[4:7]), said[7], tuple(_words(said[8])), *said[9:])
-        named = values if line_key is None else (*values, line_key)
-        digest = content_hash(repr(named).encode())[:16]
-        yield Observation(*values, digest, started_us, is_copy, line_key)  # ty: ignore[invalid-argument-type]  as the SELECT has it
+        seen = _observation(row)
+        label = settled.of(seen.detection_key, seen.line_key, seen.user_quote)
+        if label and label.item_id:
+            yield replace(seen, put=label.item_id, put_at=label.decided_at)
+        elif label is None and row[_ACCEPTED]:
+            yield seen
+
+
+def candidates(inputs: Inputs) -> list[Detected]:
+    """The rows of `verifications` that do not become an item by themselves."""
+    return [_detected(row) for row in inputs.rows["observations"] if not row[_ACCEPTED]]
+
+
+def detected(inputs: Inputs) -> list[Detected]:
+    """All rows of `verifications`, whatever became of them."""
+    return [_detected(row) for row in inputs.rows["observations"]]
+
+
+def _detected(row: Row) -> Detected:
+    *_, accepted, score, extractor, version, reasons = row
+    told = tuple(_words(reasons))
+    return Detected(_observation(row), bool(accepted), score, extractor, version, told)  # ty: ignore[invalid-argument-type]  as the SELECT has it
+
+
+def _observation(row: Row) -> Observation:
+    """A row of `verifications`, with a digest of what is said and where."""
+    *said, started_us, is_copy, line_key = row[:_ACCEPTED]
+    values = (*said[:4], *map(_plain, said[4:7]), said[7], tuple(_words(said[8])), *said[9:])
+    named = values if line_key is None else (*values, line_key)
+    digest = content_hash(repr(named).encode())[:16]
+    return Observation(*values, digest, started_us, is_copy, line_key)  # ty: ignore[invalid-argument-type]  as the SELECT has it
 
 
 def items(inputs: Inputs) -> dict[str, Item]:
@@ -58,13 +91,18 @@ def contradictions(inputs: Inputs) -> dict[str, Contradiction]:
     return {row.id: row for row in found}
 
 
+def labels(inputs: Inputs) -> list[Label]:
+    """Rows of `knowledge_labels`."""
+    return [Label(*r) for r in inputs.rows["labels"]]  # ty: ignore[invalid-argument-type]  as the SELECT has it
+
+
 def checks(inputs: Inputs) -> dict[str, Check]:
     """Rows of `knowledge_checks` by item."""
     found = (Check(*r[:3], tuple(_words(r[3])), *r[4:]) for r in inputs.rows["checks"])  # ty: ignore[invalid-argument-type]  as the SELECT has it
     return {row.item_id: row for row in found}
 
 
-def row(record: Item | Evidence | Contradiction | Check | Relation) -> Row:
+def row(record: Item | Evidence | Contradiction | Check | Relation | Label) -> Row:
     """A record as a row of its table, in column order."""
     if isinstance(record, Relation):
         return (

@@ -40,11 +40,18 @@ CHECKS = DerivedTable(
     attempts INTEGER, checked_at TIMESTAMPTZ, next_attempt_at TIMESTAMPTZ, basis VARCHAR""",
     "item_id",
 )
+LABELS = DerivedTable(
+    """id VARCHAR, detection_key VARCHAR, session_file VARCHAR, line_number BIGINT,
+    line_key VARCHAR, user_quote VARCHAR, decision VARCHAR, detection_type VARCHAR,
+    content VARCHAR, item_id VARCHAR, score DOUBLE, accepted BOOLEAN, extractor VARCHAR,
+    extractor_version INTEGER, decided_by VARCHAR, decided_at TIMESTAMPTZ""",
+    "id",
+)
 
 READ_OBSERVATIONS = """SELECT session_file, detection_key, username, detection_type, title, content,
     user_quote, domain, entities, line_uuid, line_number, epoch_us(detected_at),
-    epoch_us(file_started_at), is_copy, line_key FROM verifications
-    WHERE accepted IS NOT FALSE"""
+    epoch_us(file_started_at), is_copy, line_key, accepted IS NOT FALSE, score, extractor,
+    extractor_version, reasons FROM verifications"""
 READ_ITEMS = """SELECT id, title, content, category, domain, entities, tags, status, confidence,
     source_type, source_user, source_ref, sensitivity, epoch_us(created_at), epoch_us(updated_at),
     rules_version, reviewed_by, epoch_us(reviewed_at) FROM knowledge_items"""
@@ -57,6 +64,11 @@ READ_CONTRADICTIONS = """SELECT id, item_a_id, item_b_id, explanation, severity,
     epoch_us(resolved_at) FROM knowledge_contradictions"""
 READ_CHECKS = """SELECT item_id, checked_by, outcome, candidates, attempts, epoch_us(checked_at),
     epoch_us(next_attempt_at), basis FROM knowledge_checks"""
+READ_LABELS = """SELECT id, detection_key, session_file, line_number, line_key, user_quote,
+    decision, detection_type, content, item_id, score, accepted, extractor, extractor_version,
+    decided_by, epoch_us(decided_at) FROM knowledge_labels"""
+ITEM_ID = "'kv_' || left(sha256(title || ':' || content), 12)"
+"""The id that a row of `verifications` has as an item: `items.item_id`."""
 READ_FILES = """SELECT session_file FROM session_processor_state
     WHERE processor_name = 'verification'"""
 
