@@ -1,22 +1,21 @@
 """`session-pipeline knowledge`: look at what was learned, decide about it, hand it on.
 
-What is printed is in `output.py`, what a decision does in
-`processors/verification/knowledge/review.py`.
+What is printed is in `output.py`, how a decision is written in `deciding.py`, the review at a
+terminal in `reviewing.py`, what a decision does in `processors/verification/knowledge/`.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
-from session_pipeline_dagster.cli.knowledge import output
+from session_pipeline_dagster.cli.knowledge import deciding, output
+from session_pipeline_dagster.cli.knowledge.labels import command as labels_command
 from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
-from session_pipeline_dagster.cli.progress import showing
-from session_pipeline_dagster.contract.derivation import Compute
+from session_pipeline_dagster.cli.knowledge.review import command as review_command
 from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processors.verification.knowledge import review
-from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
+from session_pipeline_dagster.processors.verification.knowledge import labels, review
+from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice
 from session_pipeline_dagster.processors.verification.knowledge.export import bundle, is_ours
 from session_pipeline_dagster.store.database import open_store
 
@@ -26,6 +25,10 @@ from session_pipeline_dagster.store.database import open_store
 )
 def command() -> None:
     """The commands."""
+
+
+command.add_command(review_command)
+command.add_command(labels_command)
 
 
 @command.command("list")
@@ -74,23 +77,44 @@ def show(context: Context, item: str, as_json: bool) -> int:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @common
 def approve(context: Context, ids: tuple[str, ...]) -> int:
-    """Let items stand as they are: no run changes or retracts them."""
-    return _decide(context, ids, "approved")
+    """Let candidates and items stand as they are: no run changes or retracts them."""
+    return _decide(context, [Choice(key, labels.APPROVED) for key in dict.fromkeys(ids)])
 
 
 @command.command("reject")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @common
 def reject(context: Context, ids: tuple[str, ...]) -> int:
-    """Refuse items: the same in other words does not come back."""
-    return _decide(context, ids, "rejected")
+    """Refuse candidates and items: the same in other words does not come back."""
+    return _decide(context, [Choice(key, labels.REJECTED) for key in dict.fromkeys(ids)])
 
 
-def _decide(context: Context, ids: tuple[str, ...], status: str) -> int:
-    by = _reviewer(context)
-    _write(context, lambda inputs: review.set_status(inputs, ids, status, by))
-    for item in dict.fromkeys(ids):
-        say(f"{item} {status}")
+@command.command("edit")
+@click.argument("name", metavar="ID")
+@click.argument("content", metavar="WORDS")
+@common
+def edit(context: Context, name: str, content: str) -> int:
+    """Approve a candidate or an item in words of your own."""
+    return _decide(context, [Choice(name, labels.EDITED, content=content)])
+
+
+@command.command("same")
+@click.argument("name", metavar="ID")
+@click.argument("other", metavar="ITEM")
+@common
+def same(context: Context, name: str, other: str) -> int:
+    """Put a candidate or an item under another item: it says the same."""
+    return _decide(context, [Choice(name, labels.SAME, other=other)])
+
+
+def _decide(context: Context, choices: list[Choice]) -> int:
+    store = deciding.writable(context)
+    done = deciding.decide(store, choices, deciding.reviewer(context))
+    deciding.merge(store)
+    for choice in choices:
+        about = done.items[choice.id]
+        put = f": {about}" if about not in (None, choice.id) else ""
+        say(f"{choice.id} {choice.decision}{put}")
     return 0
 
 
@@ -107,8 +131,13 @@ def _decide(context: Context, ids: tuple[str, ...], status: str) -> int:
 @common
 def resolve(context: Context, contradiction: str, action: str, content: str | None) -> int:
     """Decide a contradiction."""
-    by = _reviewer(context)
-    _write(context, lambda inputs: review.resolve(inputs, contradiction, action, content, by))
+    store, by = deciding.writable(context), deciding.reviewer(context)
+    deciding.write(
+        store,
+        lambda inputs: review.resolve(inputs, contradiction, action, content, by),
+        [contradiction],
+    )
+    deciding.merge(store)
     say(f"{contradiction} resolved: {action}")
     return 0
 
@@ -154,20 +183,3 @@ def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
 
 def _read(context: Context) -> Knowledge:
     return read(open_store(context.settings, looking=True))
-
-
-def _write(context: Context, decide: Compute) -> None:
-    """Write a decision, then let it take effect on what belongs together."""
-    store = open_store(context.settings)
-    if not read(store).items:
-        raise ContractError("there is no knowledge yet; `session-pipeline run` reads the sessions")
-    with showing("knowledge") as shown:
-        shown.phase("review")
-        store.derive(review.review(decide), decide)
-        shown.phase("merge")
-        store.derive(derivations()[0])
-
-
-def _reviewer(context: Context) -> review.Reviewer:
-    now = int(datetime.now(UTC).timestamp() * 1_000_000)
-    return review.Reviewer(context.settings.user, now)

@@ -1,7 +1,7 @@
 """What the knowledge commands print: tables for people, one JSON document for scripts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from session_pipeline_dagster.cli.knowledge.read import (
 )
 from session_pipeline_dagster.cli.tables import new_console, show_table
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.processors.verification.knowledge.questions import Question, Questions
 
 _MANY = 20
 
@@ -79,6 +80,45 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
 def show_json(found: OneItem) -> str:
     """The show command's JSON document."""
     return json.dumps(asdict(found), indent=1)
+
+
+def review_json(found: Questions | None, *, items: bool) -> str:
+    """The review command's JSON document."""
+    candidates = found.candidates if found else ()
+    pending = found.items if found else ()
+    document: dict[str, object] = {
+        "candidates": [_question(found, q) for q in candidates if found],
+        "items_pending": len(pending),
+    }
+    if items:
+        document["items"] = [_question(found, q) for q in pending if found]
+    return json.dumps(document, indent=1)
+
+
+def _question(found: Questions, question: Question) -> dict[str, object]:
+    o, d = question.detected.observation, question.detected
+    return {
+        "id": question.id,
+        "content": question.content,
+        "type": o.detection_type,
+        "quote": o.user_quote,
+        "score": d.score,
+        "reasons": d.reasons,
+        "user": o.username,
+        "source": o.source_ref,
+        "like": [{"id": key, "content": found.standing[key]} for key in found.like(question)],
+    }
+
+
+def print_waiting(console: Console, found: Questions | None, made: Mapping[str, int]) -> None:
+    """What was decided, and what still waits."""
+    if made:
+        console.print(", ".join(f"{number} {what}" for what, number in sorted(made.items())))
+    if found is None:
+        return
+    console.print(f"{len(found.candidates)} candidates wait, {len(found.items)} items are pending")
+    if found.items:
+        console.print("`session-pipeline knowledge review --items` asks about items, too")
 
 
 def _print_contradictions(

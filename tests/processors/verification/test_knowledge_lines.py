@@ -17,8 +17,8 @@ from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
-from session_pipeline_dagster.processors.verification.knowledge.items import APPROVED
 from session_pipeline_dagster.processors.verification.knowledge.decisions import Reviewer, reviewed
+from session_pipeline_dagster.processors.verification.knowledge.items import APPROVED
 
 ORIGINAL = conversation("hi", "By order date?", FACT, "Thanks.")
 OTHER = "No, it's actually the order date: the rate is always that of the order date."

@@ -1,0 +1,101 @@
+"""Decisions as labelled turns to train on, as in `tests/data/labelled_turns/hands`. Pure."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from session_pipeline_dagster.processors.verification.detection.extractor import DEFINITION
+from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Line
+from session_pipeline_dagster.processors.verification.knowledge.labels import (
+    JUDGED,
+    RIGHT,
+    Label,
+    Settled,
+    words_of,
+)
+
+_TYPES = {DEFINITION: "definition"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFact:
+    """A fact: its type, and the piece of the turn that covers it."""
+
+    type: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTurn:
+    """One line of such a file.
+
+    Attributes:
+        assistant: what was said before it; None for nothing.
+        user: the whole turn, or the quote alone where the turn cannot be read any more.
+        facts: what people said is right in it.
+        why: "rejected" for a turn without facts.
+    """
+
+    id: str
+    topic: str
+    voice: str
+    assistant: str | None
+    user: str
+    facts: Sequence[LabelledFact]
+    why: str
+
+
+def labelled(
+    labels: Iterable[Label], heard: Callable[[Line], Exchange | None]
+) -> tuple[list[LabelledTurn], int]:
+    """The turns, and how many of them are whole. What was decided about one turn is one line: a
+    fact of it that is missing would teach that it is none."""
+    made: list[LabelledTurn] = []
+    whole = 0
+    lines: dict[tuple[object, ...], list[Label]] = defaultdict(list)
+    for label in Settled(labels).last:
+        if label.decision in JUDGED:
+            words = words_of(label.line_key)
+            key = (words,) if words else (label.session_file, label.line_number)
+            lines[key].append(label)
+    for together in lines.values():
+        turn = next(filter(None, (heard(line_of(label)) for label in together)), None)
+        pieces = [piece(label.user_quote, turn.user) if turn else None for label in together]
+        if turn and all(pieces):
+            whole += 1
+            facts = [
+                LabelledFact(_type(label), found)
+                for label, found in zip(together, pieces, strict=True)
+                if found and label.decision in RIGHT
+            ]
+            made.append(_turn(together[0].id, turn.assistant or None, turn.user, facts))
+            continue
+        for label in together:
+            quote = label.user_quote
+            fact = [LabelledFact(_type(label), quote)] if label.decision in RIGHT else []
+            made.append(_turn(label.id, None, quote, fact))
+    return made, whole
+
+
+def line_of(label: Label) -> Line:
+    """Where its quote stands."""
+    return Line(label.session_file, label.line_number, label.line_key, label.user_quote)
+
+
+def piece(quote: str, text: str) -> str | None:
+    """The quote as it stands in the text, whatever white space; None where it does not."""
+    words = quote.split()
+    found = re.search(r"\s+".join(map(re.escape, words)), text) if words else None
+    return found.group() if found else None
+
+
+def _turn(
+    name: str, assistant: str | None, user: str, facts: Sequence[LabelledFact]
+) -> LabelledTurn:
+    why = "" if facts else "rejected"
+    return LabelledTurn(name, "reviewed", "", assistant, user, facts, why)
+
+
+def _type(label: Label) -> str:
+    return _TYPES.get(label.detection_type, label.detection_type)
