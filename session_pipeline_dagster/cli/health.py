@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -12,6 +13,7 @@ from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.tables import new_console
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
+from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.store.database import open_store
@@ -151,6 +153,9 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     chosen, settings = context.processors(processor), context.settings
     store = open_store(settings, looking=True)
     found = examine(chosen, context.source, store, settings, datetime.now(UTC))
+    if found.session_files is not None and not found.busy:
+        said = {p.name: [*found.findings[p.name], *glances(p, store)] for p in chosen}
+        found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
     # Who writes has been waited for, and is named by every check.

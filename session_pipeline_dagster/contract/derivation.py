@@ -57,7 +57,7 @@ class Changes:
     removed: Mapping[str, Collection[str]] = field(default_factory=dict)
     added: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     notes: Mapping[str, Collection[str]] = field(default_factory=dict)
-    numbers: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, int | float] = field(default_factory=dict)
 
 
 Compute = Callable[[Inputs], Changes]

@@ -51,12 +51,14 @@ class Quality:
         table: the asset it is about.
         description: Markdown; what it means if it fails, and what to do.
         measure: counts what breaks the rule. `counted` makes one of a SELECT.
+        glance: it is quick and reads no transcript, so that `session-pipeline health` says it too.
     """
 
     name: str
     table: str
     description: str
     measure: Callable[[Data], Measured]
+    glance: bool = False
 
 
 def counted(sql: str, *names: str) -> Callable[[Data], Measured]:

@@ -1,9 +1,13 @@
 """Quality rules over the store and the files: gathers what `quality.py` lets a rule look at."""
 
-from session_pipeline_dagster.contract.processor import Processor
+from collections.abc import Sequence
+
+from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
-from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.errors import ContractError, PipelineError
 from session_pipeline_dagster.guests import hosting
+from session_pipeline_dagster.health.findings import Finding, Status
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.transcripts.records import Transcript
@@ -23,6 +27,28 @@ def inspect(processor: Processor, rule: Quality, source: SessionSource, store: S
     if not isinstance(found, Measured):
         raise ContractError(f"rule {rule.name!r} found {type(found).__name__}, not a Measured")
     return found
+
+
+def glances(processor: Processor, store: Store) -> list[Finding]:
+    """What the quick rules of a processor say, for whoever only looks; none where its tables are
+    not there yet."""
+
+    def select(sql: str) -> Sequence[tuple[object, ...]]:
+        return store.query(sql)[0][1]
+
+    findings = []
+    for rule in extras(processor).quality:
+        if rule.glance:
+            try:
+                with hosting(f"rule {rule.name!r}"):
+                    found = rule.measure(Data(select, lambda _: None))
+            except PipelineError:
+                # A database that cannot be looked at is said by every other finding.
+                continue
+            status = Status.WARNING if found.violations else Status.OK
+            said = printable(found.said) or f"{found.violations} violations"
+            findings.append(Finding(rule.name, status, said, found.numbers))
+    return findings
 
 
 class _Files:

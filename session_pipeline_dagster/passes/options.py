@@ -101,7 +101,7 @@ class BatchReport:
     given_up: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int | float] = field(default_factory=dict)
     summaries: list[Summarized] = field(default_factory=list)
     broken_summaries: list[tuple[str, str]] = field(default_factory=list)
 

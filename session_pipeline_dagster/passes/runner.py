@@ -246,13 +246,13 @@ def run_all(
 
 def recompute(
     processor: Processor, store: Store, settings: Settings, run_id: str | None = None
-) -> dict[str, int]:
+) -> dict[str, int | float]:
     """Bring everything that is derived from the processor's rows up to date; what it counted.
 
     Raises:
         StoreError, SettingsError: as `derive`.
     """
-    counts: dict[str, int] = {}
+    counts: dict[str, int | float] = {}
     for step in _derived_steps(processor, store, settings, run_id).values():
         counts.update(step())
     return counts
@@ -260,15 +260,15 @@ def recompute(
 
 def _derived_steps(
     processor: Processor, store: Store, settings: Settings, run_id: str | None
-) -> dict[str, Callable[[], Mapping[str, int]]]:
+) -> dict[str, Callable[[], Mapping[str, int | float]]]:
     """What brings up to date all that is derived, in its order; each says what it counted."""
     rollups, steps = extras(processor).rollups, {}
 
-    def refresh() -> Mapping[str, int]:
+    def refresh() -> Mapping[str, int | float]:
         store.refresh(*rollups)
         return {}
 
-    def computing(name: str) -> Callable[[], Mapping[str, int]]:
+    def computing(name: str) -> Callable[[], Mapping[str, int | float]]:
         return lambda: derive(processor, name, store, settings, run_id).numbers
 
     if rollups:

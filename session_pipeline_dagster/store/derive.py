@@ -54,8 +54,13 @@ def _computed(derivation: Derivation, inputs: Inputs) -> Changes:
             {table: list(map(_text, keys)) for table, keys in changes.removed.items()},
             {table: [tuple(row) for row in rows] for table, rows in changes.added.items()},
             {name: list(map(_text, parts)) for name, parts in changes.notes.items()},
-            {name: int(number) for name, number in changes.numbers.items()},
+            dict(map(_number, changes.numbers.items())),
         )
+
+
+def _number(named: tuple[str, int | float]) -> tuple[str, int | float]:
+    name, number = named
+    return name, number if isinstance(number, float) else int(number)
 
 
 def _text(value: object) -> str:

@@ -34,7 +34,8 @@ def test_ok_is_exit_0_and_a_line_for_every_check(cli: Cli) -> None:
         "vanished_files".split()
     )
     each = [f"{processor}/{check}:" for processor in ("usage", "verification") for check in checks]
-    assert [line.split()[1] for line in lines] == [*each, "processors_loaded:"]
+    more = ["verification/knowledge_precision:", "processors_loaded:"]
+    assert [line.split()[1] for line in lines] == [*each, *more]
 
 
 def test_a_warning_is_degraded_and_exit_1(cli: Cli, tmp_path: Path) -> None:

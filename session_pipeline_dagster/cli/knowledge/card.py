@@ -44,13 +44,11 @@ def show(
     if exchange and exchange.assistant:
         _label(console, "The assistant said")
         _body(console, Text(_shortened(_line(exchange.assistant), _BEFORE)))
-    when = f", {_day(o.detected_at)}" if o.detected_at is not None else ""
-    # Names of files are as long as they like; the day and the line are in the catalog.
-    who = printable(f"{o.username}{when}, {o.session_file}:{o.line_number or 0}")
-    _label(console, who)
+    when = f" on {_day(o.detected_at)}" if o.detected_at is not None else ""
+    _label(console, printable(f"{o.username} said{when}"))
     _body(console, _quoted(_line(o.user_quote), _line(exchange.user) if exchange else ""))
-    if exchange is None:
-        _body(console, Text("(the session cannot be read any more)", "dim"))
+    gone = "" if exchange else " (cannot be read any more)"
+    _body(console, Text(printable(f"{o.source_ref}{gone}"), "dim"))
     if question.lines > 1:
         _body(console, Text(f"and {question.lines - 1} more lines that say so", "dim"))
     _label(console, "As a fact")
@@ -83,17 +81,18 @@ def show_whole(console: Console, exchange: Exchange | None) -> None:
 
 
 def show_keys(console: Console, like: int) -> None:
-    """The keys in a line or two."""
-    shown = Text()
-    for key in KEYS:
-        if key.letter == "1" and not like:
-            continue
-        letter, word = key.letter, key.word
-        if letter == "1":
-            letter, word = ("1" if like == 1 else f"1-{like}"), "same as"
-        shown.append(f" {letter} ", "bold reverse").append(f" {word}   ")
+    """The keys: a line of those that decide, a line of the others."""
+    same = "1" if like == 1 else f"1-{like}"
     console.print()
-    console.print(shown)
+    for deciding in (True, False):
+        keys = [key for key in KEYS if key.decides is deciding and (key.letter != "1" or like)]
+        shown = Text("  ").join(
+            Text.assemble(
+                (f" {same if key.letter == '1' else key.letter} ", "reverse"), " ", key.word
+            )
+            for key in keys
+        )
+        console.print(shown)
 
 
 def show_help(console: Console) -> None:

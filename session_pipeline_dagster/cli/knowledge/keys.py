@@ -18,24 +18,30 @@ _ESCAPE = "\x1b"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, the word for it where lines are read, and what it does."""
+    """A key, the word for it where lines are read, and what it does.
+
+    Attributes:
+        decides: whether the next question comes after it.
+    """
 
     letter: str
     word: str
     does: str
+    decides: bool = True
 
 
 KEYS: Sequence[Key] = (
     Key("a", "approve", "it is a fact: it becomes an approved item"),
     Key("r", "reject", "it is none, and does not come back"),
     Key("e", "edit", "it is one in other words: you write them"),
-    Key("1", "1", "the same as the first item below it; 2 and 3: the second and third"),
+    Key("1", "this", "the same as the first item like it; 2 and 3: as the second, the third"),
     Key("=", "same", "the same as another item: you give its id, or words to look for"),
-    Key("t", "type", "another type: correction, confirmation, definition"),
     Key("s", "skip", "later: it comes again after all others"),
-    Key("v", "view", "all of what was said"),
-    Key("u", "undo", "take the last decision back"),
-    Key("q", "quit", "end; what is decided is kept"),
+    Key("t", "type", "another type: correction, confirmation, definition", decides=False),
+    Key("v", "view", "all of what was said", decides=False),
+    Key("u", "undo", "take the last decision back", decides=False),
+    Key("?", "help", "what the keys do", decides=False),
+    Key("q", "quit", "end; what is decided is kept", decides=False),
 )
 _LETTERS = {key.word: key.letter for key in KEYS}
 

@@ -41,7 +41,7 @@ def command(context: Context, target: str | None, as_json: bool) -> int:
     }
     if target is not None:
         heard = Heard(lambda: context.source, context.settings.personal)
-        turns, whole = labelled(made, heard.around)
+        turns, whole = labelled(made, rows.detected(there) if there else (), heard.around)
         _write(turns, target)
         summary |= {"turns": len(turns), "whole_turns": whole}
     if as_json:

@@ -116,9 +116,9 @@ def print_waiting(console: Console, found: Questions | None, made: Mapping[str, 
         console.print(", ".join(f"{number} {what}" for what, number in sorted(made.items())))
     if found is None:
         return
-    console.print(f"{len(found.candidates)} candidates wait, {len(found.items)} items are pending")
+    console.print(f"to be looked at: {len(found.candidates)} candidates, {len(found.items)} items")
     if found.items:
-        console.print("`session-pipeline knowledge review --items` asks about items, too")
+        console.print("`session-pipeline knowledge review --items` asks about items too")
 
 
 def _print_contradictions(

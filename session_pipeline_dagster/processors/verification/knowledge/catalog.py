@@ -6,10 +6,7 @@ from datetime import UTC, datetime
 from session_pipeline_dagster.contract.derivation import Inputs
 from session_pipeline_dagster.contract.processor import Summary
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality, counted
-from session_pipeline_dagster.processors.verification.knowledge.tables import (
-    READ_LABELS,
-    READ_OBSERVATIONS,
-)
+from session_pipeline_dagster.processors.verification.knowledge.tables import READ_LABELS
 
 SUMMARIES: Sequence[Summary] = (
     Summary(
@@ -27,39 +24,40 @@ _MENDED = (
 
 
 def knowledge_precision(data: Data) -> Measured:
-    """Hold what became an item by itself against what people decided about it."""
-    read = {
-        "labels": data.select(READ_LABELS),
-        "observations": data.select(f"{READ_OBSERVATIONS} WHERE accepted = false"),
-    }
-    rejected = data.select("SELECT id FROM knowledge_items WHERE status = 'rejected'")
+    """Hold what was found against what people decided about it."""
     # A declaration is read by every start; this runs in a check.
-    from session_pipeline_dagster.processors.verification.knowledge import candidates, labels, rows  # noqa: PLC0415
+    from session_pipeline_dagster.processors.verification.knowledge import labels, rows  # noqa: PLC0415
 
-    inputs = Inputs(frozenset(), read, datetime.now(UTC))
-    made = rows.labels(inputs)
-    found, settled = labels.precision(made), labels.Settled(made)
-    refused = {str(row[0]) for row in rejected}
-    waiting = len(candidates.waiting(rows.candidates(inputs), settled, refused))
-    numbers = {"decisions": found.decisions, "candidates_waiting": waiting}
-    share = {"precision": round(found.share, 3)} if found.decisions else {}
+    read = {"labels": data.select(READ_LABELS)}
+    found = labels.precision(rows.labels(Inputs(frozenset(), read, datetime.now(UTC))))
+    numbers: dict[str, int | float] = {
+        "decisions": found.decisions,
+        "decisions_of_items": found.items,
+    }
+    if found.decisions:
+        numbers["precision"] = found.share
     if found.decisions < labels.ENOUGH:
         said = f"{found.decisions} decisions yet; judged from {labels.ENOUGH} on"
     else:
-        said = f"{found.right} of the last {found.decisions} decisions said that it was right"
+        said = (
+            f"{found.right} of the last {found.decisions} decisions said that it was right (items "
+            f"{found.right_items} of {found.items}, candidates {found.right - found.right_items} "
+            f"of {found.decisions - found.items})"
+        )
     wrong = found.decisions - found.right if found.is_low else 0
-    return Measured(wrong, {**share, **numbers}, said=said)
+    return Measured(wrong, numbers, said=said)
 
 
 QUALITY: Sequence[Quality] = (
     Quality(
         "knowledge_precision",
         "knowledge_items",
-        "Of the last 100 decisions of people about what became an item by itself, at least 0.8 say "
-        "that it is right: approved, edited, or the same as another. Judged from 20 decisions on. "
-        "If it fails, too much that is no fact becomes an item: look at what was rejected "
-        "(`session-pipeline knowledge labels`).",
+        "Of the last 100 decisions of people about what was found, at least 0.8 say that it is "
+        "right: approved, edited, or the same as another. Judged from 20 decisions on. If it fails and it "
+        "is items, too much that is no fact becomes one by itself; if it is candidates, people are "
+        "shown too much. `session-pipeline knowledge labels` counts what was decided.",
         knowledge_precision,
+        glance=True,
     ),
     Quality(
         "evidence_without_item",
@@ -157,6 +155,11 @@ WHERE decision <> 'skipped' GROUP BY detection_key
     "knowledge_labels.detection_key": "of `verifications`: the same in every copy of the line",
     "knowledge_labels.session_file": "where the line stands; a copy of it, once that file was "
     "taken out",
+    "knowledge_labels.line_number": "in that file, from 1",
+    "knowledge_labels.line_key": "of `verifications`",
+    "knowledge_labels.user_quote": "the person's own words, as they were decided about",
+    "knowledge_labels.extractor": "who had found it: rules, anthropic or openai",
+    "knowledge_labels.extractor_version": "the processor's version that had found it",
     "knowledge_labels.decision": "approved, rejected, edited, same, superseded (the side of a "
     "contradiction that was not kept) or skipped",
     "knowledge_labels.detection_type": "as it was found, or as the person says",

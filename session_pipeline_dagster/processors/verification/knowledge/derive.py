@@ -90,12 +90,12 @@ def merge_knowledge(inputs: Inputs) -> Changes:
 
 def _reviewing(
     inputs: Inputs, labels: Sequence[Label], items: Mapping[str, Item]
-) -> dict[str, int]:
-    """How many candidates wait, and how right people found what became an item by itself."""
+) -> dict[str, int | float]:
+    """How many candidates wait, and how right people found what they decided about."""
     rejected = {key for key, item in items.items() if item.status == REJECTED}
     open_ = len(waiting(rows.candidates(inputs), Settled(labels), rejected))
     found = precision(labels)
-    measured = {"precision_percent": round(100 * found.share)} if found.decisions else {}
+    measured = {"knowledge_precision": found.share} if found.decisions else {}
     return {"candidates_waiting": open_, **measured}
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from session_pipeline_dagster.processors.verification.detection.extractor import DEFINITION
+from session_pipeline_dagster.processors.verification.knowledge.candidates import Detected
 from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Line
+from session_pipeline_dagster.processors.verification.knowledge.items import Observation
 from session_pipeline_dagster.processors.verification.knowledge.labels import (
     JUDGED,
     RIGHT,
@@ -47,20 +49,26 @@ class LabelledTurn:
 
 
 def labelled(
-    labels: Iterable[Label], heard: Callable[[Line], Exchange | None]
+    labels: Sequence[Label],
+    detected: Iterable[Detected],
+    heard: Callable[[Line], Exchange | None],
 ) -> tuple[list[LabelledTurn], int]:
-    """The turns, and how many of them are whole. What was decided about one turn is one line: a
-    fact of it that is missing would teach that it is none."""
+    """The turns, and how many of them are whole.
+
+    What was decided about one turn is one line. Where something else in it waits for a decision,
+    the quote stands for the turn: what is no fact in a whole turn teaches that it is none.
+    """
+    settled = Settled(labels)
+    open_ = {_turn_of(d.observation) for d in detected if d.label(settled) is None}
     made: list[LabelledTurn] = []
     whole = 0
-    lines: dict[tuple[object, ...], list[Label]] = defaultdict(list)
-    for label in Settled(labels).last:
+    lines: dict[object, list[Label]] = defaultdict(list)
+    for label in settled.last:
         if label.decision in JUDGED:
-            words = words_of(label.line_key)
-            key = (words,) if words else (label.session_file, label.line_number)
-            lines[key].append(label)
-    for together in lines.values():
-        turn = next(filter(None, (heard(line_of(label)) for label in together)), None)
+            lines[_turn_of(label)].append(label)
+    for name, together in lines.items():
+        read = map(heard, map(line_of, together)) if name not in open_ else ()
+        turn = next(filter(None, read), None)
         pieces = [piece(label.user_quote, turn.user) if turn else None for label in together]
         if turn and all(pieces):
             whole += 1
@@ -76,6 +84,11 @@ def labelled(
             fact = [LabelledFact(_type(label), quote)] if label.decision in RIGHT else []
             made.append(_turn(label.id, None, quote, fact))
     return made, whole
+
+
+def _turn_of(said: Label | Observation) -> object:
+    """Names the turn, in every copy where it has a key."""
+    return words_of(said.line_key) or (said.session_file, said.line_number)
 
 
 def line_of(label: Label) -> Line:

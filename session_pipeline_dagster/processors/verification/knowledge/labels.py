@@ -133,29 +133,51 @@ def homeless(
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How many of the newest decisions about what became an item by itself say that it is right."""
+    """How many of the newest decisions say that it is right.
+
+    Attributes:
+        items, right_items: of these, about what had become an item by itself.
+    """
 
     decisions: int
     right: int
+    items: int
+    right_items: int
 
     @property
     def share(self) -> float:
-        return self.right / self.decisions if self.decisions else 1.0
+        return _share(self.right, self.decisions)
+
+    @property
+    def share_of_items(self) -> float:
+        return _share(self.right_items, self.items)
+
+    @property
+    def share_of_candidates(self) -> float:
+        return _share(self.right - self.right_items, self.decisions - self.items)
 
     @property
     def is_low(self) -> bool:
         return self.decisions >= ENOUGH and self.share < PRECISE
 
 
+def _share(right: int, decisions: int) -> float:
+    return round(right / decisions, 3) if decisions else 1.0
+
+
 def precision(labels: Iterable[Label]) -> Precision:
     """Over the last 100 decisions. What was decided at once about one item, however many lines
     support it, is one decision."""
-    judged = [
-        label for label in Settled(labels).last if label.accepted and label.decision in JUDGED
-    ]
-    decisions: dict[tuple[object, ...], bool] = {}
-    for label in judged:
-        about = label.item_id or label.detection_key
-        decisions[about, label.decided_by, label.decided_at] = label.decision in RIGHT
+    decisions: dict[tuple[object, ...], Label] = {}
+    for label in Settled(labels).last:
+        if label.decision in JUDGED:
+            about = label.item_id or label.detection_key
+            decisions[about, label.decided_by, label.decided_at] = label
     newest = list(decisions.values())[-MOST_RECENT:]
-    return Precision(len(newest), sum(newest))
+    right = [label for label in newest if label.decision in RIGHT]
+    return Precision(
+        len(newest),
+        len(right),
+        sum(label.accepted for label in newest),
+        sum(label.accepted for label in right),
+    )
