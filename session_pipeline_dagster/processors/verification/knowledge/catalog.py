@@ -53,9 +53,9 @@ QUALITY: Sequence[Quality] = (
         "knowledge_precision",
         "knowledge_items",
         "Of the last 100 decisions of people about what was found, at least 0.8 say that it is "
-        "right: approved, edited, or the same as another. Judged from 20 decisions on. If it fails and it "
-        "is items, too much that is no fact becomes one by itself; if it is candidates, people are "
-        "shown too much. `session-pipeline knowledge labels` counts what was decided.",
+        "right: approved, edited, or the same as another. Judged from 20 decisions on. If it fails "
+        "because of items, too much that is no fact becomes one by itself; because of candidates: "
+        "people are shown too much. `session-pipeline knowledge labels` counts what was decided.",
         knowledge_precision,
         glance=True,
     ),
