@@ -39,7 +39,7 @@ def show(
     name = printable(question.id)
     room = console.width - head.cell_len - cell_len(name)
     console.print()
-    console.print(head.append(" " * max(room, 3)).append(name, "dim"), soft_wrap=True)
+    console.print(head.append(" " * max(room, 3)).append(name, "dim"))
     console.print(Text("-" * console.width, "dim"))
     if exchange and exchange.assistant:
         _label(console, "The assistant said")
