@@ -49,16 +49,17 @@ class Reviewed(Cli):
             check=False,
         )
 
+    @property
+    def pipeline(self) -> Pipeline:
+        settings = Settings(roots=(Root(self.sessions),), database=self.database)
+        return Pipeline(self.sessions, settings)
+
     def doubt(self, *, accepted: bool = False) -> None:
         """A pass over the sessions."""
-        settings = Settings(roots=(Root(self.sessions),), database=self.database)
-        doubt(Pipeline(self.sessions, settings), Doubter(accepted=accepted))
+        doubt(self.pipeline, Doubter(accepted=accepted))
 
     def select(self, sql: str) -> list[tuple[object, ...]]:
-        import duckdb  # noqa: PLC0415  as the program left it
-
-        with duckdb.connect(str(self.database)) as connection:
-            return connection.execute(sql).fetchall()
+        return self.pipeline.select(sql)
 
     def waiting(self) -> list[str]:
         """The facts of the candidates that wait, in their order."""

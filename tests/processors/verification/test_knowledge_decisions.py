@@ -1,0 +1,213 @@
+"""What people decide about what was found: kept when files are read again, and measured."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from doubter import Doubter, claim, doubt, fact, turn, write_session
+from helpers import Pipeline, make_pipeline
+from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.contract.quality import Measured
+from session_pipeline_dagster.health.inspection import inspect
+from session_pipeline_dagster.processors.verification.knowledge.catalog import QUALITY
+
+pytestmark = pytest.mark.slow
+
+Cli = Callable[..., Result]
+(PRECISION,) = (rule for rule in QUALITY if rule.name == "knowledge_precision")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    made = make_pipeline(tmp_path)
+    for number in range(4):
+        write_session(made.root, number)
+    doubt(made)
+    return made
+
+
+@pytest.fixture
+def cli(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("SESSION_PIPELINE_DATABASE", str(pipeline.settings.database))
+    monkeypatch.setenv("SESSION_DATA_DIR", str(pipeline.root))
+    monkeypatch.setenv("SESSION_USER", "carol")
+
+    def command(*words: object, says: str = "") -> Result:
+        answer = CliRunner().invoke(main, ["knowledge", *map(str, words)], input=says)
+        assert answer.exit_code == 0, answer.output
+        return answer
+
+    return command
+
+
+def items(pipeline: Pipeline) -> dict[object, object]:
+    return {
+        row[0]: row[1] for row in pipeline.select("SELECT content, status FROM knowledge_items")
+    }
+
+
+def waiting(cli: Cli) -> list[str]:
+    document = json.loads(cli("review", "--json").output)
+    return [candidate["content"] for candidate in document["candidates"]]
+
+
+def test_a_candidate_is_no_item_before_somebody_says_so(pipeline: Pipeline, cli: Cli) -> None:
+    assert items(pipeline) == {}
+    assert waiting(cli) == [fact(n) for n in range(4)]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_decisions_stay_when_everything_is_read_again_by_another_version(
+    pipeline: Pipeline, cli: Cli, accepted: bool
+) -> None:
+    cli("review", says="a\nr\ne Sales close late\n")
+    decided = pipeline.rows("knowledge_labels")
+    known = {fact(0): "approved", "Sales close late": "approved"}
+    assert items(pipeline) == known
+    report = doubt(pipeline, Doubter(accepted=accepted, version=9), full_refresh=True)
+    assert report.processed == 4
+    assert pipeline.select("SELECT DISTINCT extractor_version FROM verifications") == [(9,)]
+    assert pipeline.rows("knowledge_labels") == decided
+    # What nobody has decided is an item as soon as its finder is sure of it.
+    assert items(pipeline) == known | ({fact(3): "pending"} if accepted else {})
+    assert waiting(cli) == ([] if accepted else [fact(3)])
+
+
+def test_a_copy_of_a_line_is_decided_with_it(pipeline: Pipeline, cli: Cli) -> None:
+    cli("review", says="r\na\n")
+    for number in range(2):
+        copy = (pipeline.root / f"alice/p/{number}.jsonl").read_bytes()
+        (pipeline.root / f"alice/p/copy{number}.jsonl").write_bytes(copy)
+    doubt(pipeline, Doubter(accepted=True))
+    assert fact(0) not in items(pipeline)
+    assert items(pipeline)[fact(1)] == "approved"
+    assert waiting(cli) == [fact(2), fact(3)]
+
+
+def test_a_reviewed_item_keeps_the_words_of_the_person(pipeline: Pipeline, cli: Cli) -> None:
+    doubt(pipeline, Doubter(accepted=True), full_refresh=True)
+    (item,) = (
+        row[0]
+        for row in pipeline.select(f"SELECT id FROM knowledge_items WHERE content = '{fact(0)}'")
+    )
+    cli("edit", item, "Cash closes on the third")
+    doubt(pipeline, Doubter(accepted=True, version=9), full_refresh=True)
+    assert items(pipeline)["Cash closes on the third"] == "approved"
+    assert fact(0) not in items(pipeline)
+    evidence = pipeline.select(
+        f"SELECT user_quote FROM verification_evidence WHERE item_id='{item}'"
+    )
+    assert [str(row[0]).casefold() for row in evidence] == [fact(0).casefold()]
+
+
+def test_decisions_go_with_the_file_that_they_are_about(pipeline: Pipeline, cli: Cli) -> None:
+    cli("review", says="a\nr\na\na\n")
+    answer = CliRunner().invoke(main, ["forget", "--session", "alice/p/0.jsonl", "--yes"])
+    assert answer.exit_code == 0, answer.output
+    assert fact(0) not in items(pipeline)
+    files = "SELECT session_file FROM knowledge_labels ORDER BY 1"
+    assert pipeline.select(files) == [(f"alice/p/{n}.jsonl",) for n in (1, 2, 3)]
+
+
+# --- labels ---
+
+
+def labelled(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_labels_go_round(pipeline: Pipeline, cli: Cli, tmp_path: Path) -> None:
+    cli("review", says="t\na\nr\ne Sales close late\ns\ns\n")
+    target = tmp_path / "labels.jsonl"
+    target.write_text("of before")
+    target.chmod(0o644)
+    summary = json.loads(cli("labels", "--export", target, "--json").output)
+    assert summary == {
+        "decisions": 3,
+        **{"approved": 1, "edited": 1, "rejected": 1, "precision": 0.667},
+        **{"turns": 3, "whole_turns": 3},
+    }
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".labels")] == []
+    made = labelled(target)
+    assert [list(line) for line in made] == [
+        ["id", "topic", "voice", "assistant", "user", "facts", "why"]
+    ] * 3
+    assert len({line["id"] for line in made}) == 3
+    assert [line["user"] for line in made] == [turn(n) for n in range(3)]
+    assert [line["assistant"] for line in made] == [claim(n) for n in range(3)]
+    kinds = [[fact["type"] for fact in line["facts"]] for line in made]
+    assert kinds == [["confirmation"], [], ["correction"]]
+    assert all(fact["quote"] in line["user"] for line in made for fact in line["facts"])
+    assert cli("labels", "--export", "-").output.splitlines() == [json.dumps(m) for m in made]
+
+
+def test_labels_of_a_session_that_is_gone_are_its_quotes(
+    pipeline: Pipeline, cli: Cli, tmp_path: Path
+) -> None:
+    cli("review", says="a\nr\n")
+    (pipeline.root / "alice/p/0.jsonl").unlink()
+    # A file that holds something else in that line by now.
+    write_session(pipeline.root, 5)
+    (pipeline.root / "alice/p/5.jsonl").rename(pipeline.root / "alice/p/1.jsonl")
+    target = tmp_path / "labels.jsonl"
+    cli("labels", "--export", target)
+    made = labelled(target)
+    quotes = [f"{fact(n)[0].lower()}{fact(n)[1:]}" for n in range(2)]
+    assert [(line["assistant"], line["user"]) for line in made] == [(None, q) for q in quotes]
+    assert [line["facts"] for line in made] == [[{"type": "correction", "quote": quotes[0]}], []]
+
+
+def test_a_turn_in_which_something_waits_is_not_said_to_hold_nothing_else(
+    pipeline: Pipeline, cli: Cli, tmp_path: Path
+) -> None:
+    path = pipeline.root / "alice/p/0.jsonl"
+    both = f"{turn(0)} And {fact(1)[0].lower()}{fact(1)[1:]}."
+    path.write_text(path.read_text("utf-8").replace(turn(0), both), "utf-8")
+    doubt(pipeline)
+    cli("review", says="a\n")
+    target = tmp_path / "labels.jsonl"
+    cli("labels", "--export", target)
+    assert [line["user"] for line in labelled(target)] == [fact(0)[0].lower() + fact(0)[1:]]
+    cli("review", says="r\nr\nr\nr\n")
+    cli("labels", "--export", target)
+    (whole,) = (line for line in labelled(target) if line["user"] == both)
+    assert len(whole["facts"]) == 1
+
+
+def test_a_file_that_cannot_be_written_is_said(pipeline: Pipeline, cli: Cli) -> None:
+    cli("review", says="a\n")
+    words = ["knowledge", "labels", "--export", str(pipeline.root / "no" / "x.jsonl")]
+    answer = CliRunner().invoke(main, words)
+    assert (answer.exit_code, "cannot be written" in answer.output) == (2, True)
+
+
+# --- precision ---
+
+
+def measured(pipeline: Pipeline) -> Measured:
+    return inspect(Doubter(), PRECISION, pipeline.source, pipeline.store)
+
+
+def test_precision_fails_when_it_is_low_and_recovers(pipeline: Pipeline, cli: Cli) -> None:
+    for number in range(4, 32):
+        write_session(pipeline.root, number)
+    doubt(pipeline)
+    cli("review", says="a\n" * 14 + "r\n" * 5)
+    assert measured(pipeline).violations == 0
+    assert measured(pipeline).said == "19 decisions yet; judged from 20 on"
+    cli("review", says="r\n")
+    low = measured(pipeline)
+    assert (low.violations, low.numbers["precision"], low.numbers["decisions"]) == (6, 0.7, 20)
+    health = CliRunner().invoke(main, ["health"]).output
+    assert "warning  verification/knowledge_precision: 14 of the last 20 decisions" in health
+    cli("review", says="a\n" * 12)
+    fine = measured(pipeline)
+    assert (fine.violations, fine.numbers["decisions"]) == (0, 32)
+    assert fine.numbers["precision"] == 0.812
+    report = doubt(pipeline, full_refresh=True)
+    assert report.counts["knowledge_precision"] == 0.812
