@@ -9,6 +9,7 @@ from test_layers import FLOORS, OLD_PATHS
 
 from places import ROOT
 from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.cli.knowledge.keys import KEYS
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "deploy/README.md")),
@@ -85,3 +86,9 @@ def test_every_module_that_a_docstring_names_is_there() -> None:
         for name in re.findall(r"`([\w/]+\.py)`", path.read_text("utf-8")):
             near = path.parent / name
             assert near.exists() or (package / name).exists(), f"{path.name} names {name}"
+
+
+def test_the_keys_of_a_review_are_those_of_the_page() -> None:
+    section = page("docs/knowledge.md").partition("## Review")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(.)` \| `(\w+)` \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(key.letter, key.word, key.does) for key in KEYS]

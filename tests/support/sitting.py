@@ -62,7 +62,7 @@ class Sitting:
 
     def press(self, keys: str) -> None:
         """Press a key once the program waits for one; a key before that is none."""
-        self.expect(" quit")
+        self.expect(" q  quit")
         end = time.monotonic() + _PATIENCE
         while termios.tcgetattr(self._theirs)[3] & termios.ICANON:
             assert time.monotonic() < end

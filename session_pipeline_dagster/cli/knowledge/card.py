@@ -82,17 +82,15 @@ def show_whole(console: Console, exchange: Exchange | None) -> None:
 
 def show_keys(console: Console, like: int) -> None:
     """The keys: a line of those that decide, a line of the others."""
-    same = "1" if like == 1 else f"1-{like}"
+    shown = {"1": ("1" if like == 1 else f"1-{like}", "same as"), "=": ("=", "same as ...")}
     console.print()
     for deciding in (True, False):
-        keys = [key for key in KEYS if key.decides is deciding and (key.letter != "1" or like)]
-        shown = Text("  ").join(
-            Text.assemble(
-                (f" {same if key.letter == '1' else key.letter} ", "reverse"), " ", key.word
-            )
-            for key in keys
-        )
-        console.print(shown)
+        line = Text()
+        for key in KEYS:
+            if key.decides is deciding and (key.letter != "1" or like):
+                letter, word = shown.get(key.letter, (key.letter, key.word))
+                line.append(f" {letter} ", "reverse").append(f" {word}  ")
+        console.print(line)
 
 
 def show_help(console: Console) -> None:
