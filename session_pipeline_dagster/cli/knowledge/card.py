@@ -89,7 +89,13 @@ def show_keys(console: Console, like: int) -> None:
         for key in KEYS:
             if key.decides is deciding and (key.letter != "1" or like):
                 letter, word = shown.get(key.letter, (key.letter, key.word))
-                line.append(f" {letter} ", "reverse").append(f" {word}  ")
+                piece = Text.assemble((f" {letter} ", "reverse"), f" {word}  ")
+                # A key and its word stay together, however narrow it is.
+                if line.cell_len + piece.cell_len > console.width + 2:
+                    console.print(line)
+                    line = Text()
+                line.append_text(piece)
+        line.rstrip()
         console.print(line)
 
 
