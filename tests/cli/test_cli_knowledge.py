@@ -143,6 +143,21 @@ def test_two_items_are_merged_into_the_words_of_a_person(cli: Cli, pipeline: Pip
     assert statuses(pipeline)[both] == "approved"
 
 
+def test_an_item_that_says_the_same_as_another_leaves_it_its_evidence_and_no_contradiction(
+    cli: Cli, pipeline: Pipeline
+) -> None:
+    assert cli("same", id_of(WEEKLY), id_of(MONTHLY)).exit_code == 0
+    run(pipeline)
+    assert statuses(pipeline) == {FISCAL: "pending", MONTHLY: "pending"}
+    assert pipeline.select("SELECT * FROM knowledge_contradictions") == []
+    held = f"SELECT source_user FROM verification_evidence WHERE item_id = '{id_of(MONTHLY)}'"
+    assert sorted(pipeline.select(held)) == [("ann",), ("bob",)]
+    run(pipeline, full_refresh=True)
+    assert statuses(pipeline) == {FISCAL: "pending", MONTHLY: "pending"}
+    itself = cli("same", id_of(MONTHLY), id_of(MONTHLY))
+    assert (itself.exit_code, "is itself" in itself.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from session_pipeline_dagster.cli.knowledge.read import (
     ContradictionShown,
+    EvidenceShown,
     ItemShown,
     Knowledge,
     OneItem,
@@ -67,7 +68,7 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
     console.print(printable(about))
     if item.entities:
         console.print("about: " + _clean(", ".join(item.entities)))
-    rows = [((e.user, e.type, e.said_on or "-"), _clean(e.quote), e.source) for e in found.evidence]
+    rows = [((e.user, e.type, e.said_on or "-"), _words(e), e.source) for e in found.evidence]
     show_table(console, "Evidence", ("who, as, on", "in their words", "where"), rows)
     _print_contradictions(console, found.contradictions, knowledge)
     contents = {i.id: i.content for i in knowledge.items}
@@ -75,6 +76,15 @@ def print_show(found: OneItem, knowledge: Knowledge) -> None:
         other = r.item_b if r.item_a == item.id else r.item_a
         words = _clean(contents.get(other, ""))
         console.print(f"{r.type} {r.score:.2f}   {other}   {words}", soft_wrap=True)
+
+
+def _words(evidence: EvidenceShown) -> tuple[str, ...]:
+    """A quote, and below it why it was found, where its finder says so."""
+    quote = _clean(evidence.quote)
+    if evidence.score is None:
+        return (quote,)
+    why = _clean("; ".join(evidence.reasons))
+    return (quote, f"score {evidence.score:.2f}{f': {why}' if why else ''}")
 
 
 def show_json(found: OneItem) -> str:

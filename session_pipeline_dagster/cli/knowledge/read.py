@@ -13,8 +13,12 @@ _ITEMS = """SELECT id, title, content, domain, entities, status, round(current_c
     source_ref, reviewed_by, strftime(reviewed_at AT TIME ZONE 'UTC', '%Y-%m-%d')
     FROM knowledge_current ORDER BY weight DESC, id"""
 _EVIDENCE = """SELECT item_id, source_user, detection_type, user_quote, source_ref,
-    strftime(created_at AT TIME ZONE 'UTC', '%Y-%m-%d')
-    FROM verification_evidence ORDER BY created_at, id"""
+    strftime(created_at AT TIME ZONE 'UTC', '%Y-%m-%d'), score, coalesce(reasons, [])[:3]
+    FROM verification_evidence LEFT JOIN (
+        SELECT session_file, line_uuid, detection_type, user_quote, max(score) AS score,
+            arg_max(reasons, coalesce(score, 0)) AS reasons
+        FROM verifications GROUP BY ALL
+    ) USING (session_file, line_uuid, detection_type, user_quote) ORDER BY created_at, id"""
 _CONTRADICTIONS = """SELECT id, item_a_id, item_b_id, explanation, severity, suggested_resolution,
     resolved, resolution, found_by FROM knowledge_contradictions ORDER BY detected_at, id"""
 _RELATIONS = """SELECT item_a_id, item_b_id, relation_type, score FROM knowledge_relations
@@ -44,7 +48,7 @@ class ItemShown:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceShown:
-    """A person's own words."""
+    """A person's own words, how sure their finder was, and its strongest reasons."""
 
     item_id: str
     user: str
@@ -52,6 +56,8 @@ class EvidenceShown:
     quote: str
     source: str
     said_on: str | None
+    score: float | None
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

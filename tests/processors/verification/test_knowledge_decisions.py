@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doubter import Doubter, claim, doubt, fact, turn, write_session
+from doubter import REASON, Doubter, claim, doubt, fact, turn, write_session
 from helpers import Pipeline, make_pipeline
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.quality import Measured
@@ -211,3 +211,14 @@ def test_precision_fails_when_it_is_low_and_recovers(pipeline: Pipeline, cli: Cl
     assert fine.numbers["precision"] == 0.812
     report = doubt(pipeline, full_refresh=True)
     assert report.counts["knowledge_precision"] == 0.812
+
+
+def test_an_item_is_shown_with_how_sure_its_finder_was_and_why(
+    pipeline: Pipeline, cli: Cli
+) -> None:
+    cli("review", says="a\n")
+    (item,) = pipeline.select("SELECT id FROM knowledge_items")[0]
+    shown = " ".join(cli("show", item).output.split())
+    assert f"score 0.90: {REASON}" in shown
+    (evidence,) = json.loads(cli("show", item, "--json").output)["evidence"]
+    assert (evidence["score"], evidence["reasons"]) == (0.9, [REASON])

@@ -171,6 +171,9 @@ class Deciding:
         }
         before = {key: self._items.get(key) for key in self._changed}
         notes = {tables.KNOWLEDGE: self._touched} if self._touched else {}
+        if gone := [key for key, item in self._changed.items() if item is None]:
+            # What contradicts them goes, too.
+            notes[tables.CHECKING] = set(gone)
         changes = Changes({"knowledge_items": sorted(self._changed)}, added, notes)
         return Done(changes, before, dict(self._changed), list(self._added), dict(self._about))
 
