@@ -236,7 +236,7 @@ def test_items_are_asked_about_after_the_candidates(cli: Reviewed, sit: Sit) -> 
 
 def test_keys_that_were_pressed_before_the_card_decide_nothing(cli: Reviewed, sit: Sit) -> None:
     sitting = sit()
-    sitting.write("rrrr")
+    sitting.write("r")
     sitting.press("q")
     assert sitting.end() == 0
     assert cli.labels() == []
@@ -267,6 +267,7 @@ def test_an_interrupt_ends_it_and_keeps_what_was_decided(cli: Reviewed, sit: Sit
     sitting.expect("2 of 4")
     sitting.press("\x03")
     assert sitting.end() == 130
+    assert sitting.shown.splitlines()[-1] == "1 approved"
     assert "Traceback" not in sitting.shown
     assert sitting.is_as_before
     assert cli.labels() == [("approved", fact(0))]

@@ -14,6 +14,7 @@ from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.quality import Measured
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification.knowledge.catalog import QUALITY
+from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Heard, Line
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +161,19 @@ def test_labels_of_a_session_that_is_gone_are_its_quotes(
     quotes = [f"{fact(n)[0].lower()}{fact(n)[1:]}" for n in range(2)]
     assert [(line["assistant"], line["user"]) for line in made] == [(None, q) for q in quotes]
     assert [line["facts"] for line in made] == [[{"type": "correction", "quote": quotes[0]}], []]
+
+
+def test_a_line_is_taken_for_the_one_that_was_decided_only_with_its_words(
+    pipeline: Pipeline, cli: Cli, tmp_path: Path
+) -> None:
+    cli("review", says="a\n")
+    path, target = pipeline.root / "alice/p/0.jsonl", tmp_path / "labels.jsonl"
+    heard = Heard(lambda: pipeline.source, ())
+    assert heard.around(Line("alice/p/0.jsonl", 3, None, fact(0))) == Exchange(claim(0), turn(0))
+    assert heard.around(Line("alice/p/0.jsonl", 3, None, fact(1))) is None
+    path.write_text(path.read_text("utf-8").replace("No, it is later", "Is it so"), "utf-8")
+    cli("labels", "--export", target)
+    assert [line["assistant"] for line in labelled(target)] == [None]
 
 
 def test_a_turn_in_which_something_waits_is_not_said_to_hold_nothing_else(
