@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 from doubter import REASON, Doubter, claim, doubt, fact, turn, write_session
 from helpers import Pipeline, make_pipeline
 from session_pipeline_dagster.cli import main
+from session_pipeline_dagster.cli.knowledge import deciding
 from session_pipeline_dagster.contract.quality import Measured
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification.knowledge.catalog import QUALITY
+from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice, Reviewer
 from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Heard, Line
 
 pytestmark = pytest.mark.slow
@@ -103,6 +105,16 @@ def test_a_reviewed_item_keeps_the_words_of_the_person(pipeline: Pipeline, cli: 
         f"SELECT user_quote FROM verification_evidence WHERE item_id='{item}'"
     )
     assert [str(row[0]).casefold() for row in evidence] == [fact(0).casefold()]
+
+
+def test_the_later_decision_counts_though_a_clock_is_behind(pipeline: Pipeline, cli: Cli) -> None:
+    (key,) = pipeline.select("SELECT min(detection_key) FROM verifications")[0]
+    for decision, now in (("rejected", 2_000), ("approved", 1_000)):
+        choice = Choice(str(key), decision)
+        deciding.decide(pipeline.store, [choice], Reviewer("carol", now))
+    doubt(pipeline, full_refresh=True)
+    assert list(items(pipeline).values()) == ["approved"]
+    assert len(pipeline.rows("verification_evidence")) == 1
 
 
 def test_decisions_go_with_the_file_that_they_are_about(pipeline: Pipeline, cli: Cli) -> None:
