@@ -38,7 +38,7 @@ from session_pipeline_dagster.processors.verification.knowledge.labels import (
 )
 from session_pipeline_dagster.processors.verification.knowledge.merge import Known, merge
 from session_pipeline_dagster.processors.verification.knowledge.relations import relations
-from session_pipeline_dagster.processors.verification.knowledge.tables import CHECKING, SESSIONS
+from session_pipeline_dagster.processors.verification.knowledge.tables import CHECKING
 from session_pipeline_dagster.processors.verification.models.model import Call
 
 _ITEMS, _WAITING = "items", "waiting"
@@ -56,8 +56,7 @@ def merge_knowledge(inputs: Inputs) -> Changes:
         pinned=frozenset(resolved | {label.item_id for label in Settled(labels).last}),  # ty: ignore[invalid-argument-type]  ids
         files=frozenset(row[0] for row in inputs.rows["files"]),  # ty: ignore[invalid-argument-type]  keys
     )
-    touched = inputs.parts - {SESSIONS}
-    merged = merge(rows.observations(inputs), known, touched)
+    merged = merge(rows.observations(inputs), known)
     seen = ((o[1], o[0], o[10]) for o in inputs.rows["observations"])
     moved = homeless(labels, known.files, seen)  # ty: ignore[invalid-argument-type]  as the SELECT has it
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}

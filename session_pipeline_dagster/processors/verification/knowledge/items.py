@@ -4,7 +4,7 @@ Records and small pure rules. What belongs together is decided in `merge.py`. Ti
 microseconds since 1970-01-01 UTC.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -99,7 +99,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Fact:
-    """Observations that say the same, letter by letter but for case and punctuation.
+    """Observations that say the same, but for the spelling.
 
     Attributes:
         key: its normal form; an id where a reviewed item has the very same words.
@@ -124,18 +124,6 @@ class Fact:
     @property
     def created_at(self) -> int | None:
         return self.observations[0].detected_at
-
-    @cached_property
-    def corrects_since(self) -> int | None:
-        """When it was first said as a correction; None if it never was."""
-        return corrects_since(self.observations)
-
-
-def corrects_since(observations: Sequence[Observation]) -> int | None:
-    """When the first correction among them was said."""
-    return min(
-        (when(o.detected_at) for o in observations if o.detection_type == CORRECTION), default=None
-    )
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,14 @@
 """Which observations are one item: a function of what was said and reviewed, never of the order
 in which it was read.
 
-Facts are looked at in one order (reviewed items first, then by the time they were said). Each joins
-the first item it may join, else becomes one. Whom a fact can join depends only on the facts that
-are alike, so only the groups that a change touches are made again. Facts are compared with what
-begins an item, and with so many at most: a thousand that are alike cost little more than each.
+Those that are equal once they are spelt in one way (`canonical.py`), and no others. What is likely
+the same in other words is a relation for a person to decide (`relations.py`).
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from session_pipeline_dagster.processors.verification.knowledge.index import Index
 from session_pipeline_dagster.processors.verification.knowledge.items import (
     PENDING,
     Evidence,
@@ -19,13 +16,10 @@ from session_pipeline_dagster.processors.verification.knowledge.items import (
     Item,
     Observation,
     confidence,
-    corrects_since,
     evidence_id,
     strength,
-    when,
 )
 from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
-from session_pipeline_dagster.processors.verification.knowledge.text import Statement, differences
 
 
 @dataclass(frozen=True)
@@ -55,14 +49,9 @@ class Merged:
     evidence: Mapping[str, Evidence | None]
 
 
-def merge(observations: Iterable[Observation], known: Known, touched: Iterable[str] = ()) -> Merged:
-    """Bring items and evidence in line with the observations.
-
-    Args:
-        observations: all of them.
-        touched: ids of items whose groups are to be made again although no observation changed.
-    """
-    return _Merge(list(one_file_a_line(observations)), known).run(touched)
+def merge(observations: Iterable[Observation], known: Known) -> Merged:
+    """Bring items and evidence in line with the observations: all of them."""
+    return _Merge(list(one_file_a_line(observations)), known).run()
 
 
 def one_file_a_line(observations: Iterable[Observation]) -> Iterable[Observation]:
@@ -107,26 +96,17 @@ def _whose(said: Sequence[Observation]) -> str:
     return min(known).key if len(known) == len(said) else min(o.session_file for o in said)
 
 
-_Kind = tuple[str | None, object]
-_MOST_LEADS = 10
-"""Items that a fact is held against: the most alike ones."""
-
-
 class _Merge:
-    """One merge. A node is a fact, or a reviewed item: what facts may join."""
+    """One merge: each fact is an item, or supports the reviewed item that has its words."""
 
     def __init__(self, observations: Sequence[Observation], known: Known) -> None:
         self.known = known
         self.reviewed = {i.id: i for i in known.items.values() if known.is_reviewed(i)}
         self.facts = self._facts(observations)
-        self.fact_of = {o.digest: key for key, f in self.facts.items() for o in f.observations}
+        self.digests = {o.digest for fact in self.facts.values() for o in fact.observations}
         self.evidence_of: dict[str, list[Evidence]] = defaultdict(list)
-        self.holder: dict[str, str] = {}
         for evidence in known.evidence.values():
             self.evidence_of[evidence.item_id].append(evidence)
-            self.holder |= dict.fromkeys(evidence.digests, evidence.item_id)
-        self.index = self._index()
-        self.inside: set[str] = set()
 
     def _facts(self, observations: Sequence[Observation]) -> dict[str, Fact]:
         """Facts by key; the key of one that a reviewed item words is that item's id."""
@@ -148,122 +128,21 @@ class _Merge:
             found[key].append(o)
         return {key: Fact(key, tuple(group)) for key, group in found.items()}
 
-    def _index(self) -> Mapping[_Kind, Index]:
-        """Every node's statement, by domain and measures: no others can be one item."""
-        statements: dict[_Kind, dict[str, Statement]] = defaultdict(dict)
-        for node in {**self.facts, **self.reviewed}:
-            kind, statement = self._of(node)
-            statements[kind][node] = statement
-        return {kind: Index(found) for kind, found in statements.items()}
-
-    def _of(self, node: str) -> tuple[_Kind, Statement]:
-        of = self.reviewed.get(node) or self.facts[node]
-        return (of.domain, of.statement.measures), of.statement
-
-    # --- what a change touches ---
-
-    def run(self, touched: Iterable[str]) -> Merged:
-        items, nodes = self._changed()
-        items |= {i for i in touched if i in self.known.items}
-        todo_items, todo_nodes = set(items), set(nodes)
-        while todo_items or todo_nodes:
-            around: set[str] = set()
-            for item in todo_items:
-                around |= self._nodes_of(item)
-            new = (todo_nodes | around) - self.inside
-            self.inside |= new
-            holders: set[str] = set()
-            todo_nodes = set()
-            for node in new:
-                todo_nodes |= self._neighbours(node)
-                holders |= self._holders(node)
-            todo_items = holders - items
-            items |= holders
-        return self._settle(items)
-
-    def _changed(self) -> tuple[set[str], set[str]]:
-        """Items that lost an observation or are of other rules, and facts that gained one."""
-        lost = {item for digest, item in self.holder.items() if digest not in self.fact_of}
-        lost |= self.evidence_of.keys() - self.known.items.keys()
-        outdated = {
-            i.id
-            for i in self.known.items.values()
-            if not self.known.is_reviewed(i)
-            and (i.rules_version != RULES_VERSION or i.id not in self.evidence_of)
-        }
-        forgotten = {i.id for i in self.reviewed.values() if self._is_forgotten(i)}
-        gained = {key for digest, key in self.fact_of.items() if digest not in self.holder}
-        return lost | outdated | forgotten, gained
-
-    def _nodes_of(self, item: str) -> set[str]:
-        digests = (d for e in self.evidence_of.get(item, ()) for d in e.digests)
-        found = {self.fact_of[d] for d in digests if d in self.fact_of}
-        return found | ({item} & set(self.reviewed))
-
-    def _holders(self, node: str) -> set[str]:
-        """The items that a node's observations support now, and the item it is itself."""
-        fact = self.facts.get(node)
-        held = (
-            {self.holder[o.digest] for o in fact.observations if o.digest in self.holder}
-            if fact
-            else set()
-        )
-        return held | ({node} & set(self.reviewed))
-
-    def _neighbours(self, node: str) -> set[str]:
-        """Nodes that may say the same in other words and are not looked at yet."""
-        kind, statement = self._of(node)
-        index = self.index[kind]
-        if index.statements.keys() <= self.inside:
-            return set()
-        return index.alike(statement, self.inside)
-
-    # --- the groups, made again ---
-
-    def _settle(self, old_items: set[str]) -> Merged:
-        groups: dict[str, list[Observation]] = {}
-        rank: dict[str, int] = {}
-        leading = _Leading()
-        leads = sorted(
-            (self.reviewed[n] for n in self.inside if n in self.reviewed), key=lambda i: i.order
-        )
-        for item in leads:
-            rank[item.id] = len(rank)
-            fact = self.facts.get(item.id)
-            groups[item.id] = list(fact.observations) if fact else []
-            leading.add(item.id, *self._of(item.id))
-        facts = [self.facts[n] for n in self.inside if n not in self.reviewed]
-        for fact in sorted(facts, key=lambda f: (when(f.created_at), f.id)):
-            # A correction joins nothing.
-            near = () if fact.corrects_since is not None else leading.near(*self._of(fact.key))
-            joins = [node for node in near if self._may_join(fact, node)]
-            if joins:
-                groups[min(joins, key=rank.__getitem__)] += fact.observations
-            else:
-                rank[fact.key] = len(rank)
-                groups[fact.key] = list(fact.observations)
-                leading.add(fact.key, *self._of(fact.key))
-        items: dict[str, Item | None] = dict.fromkeys(old_items - set(self.reviewed))
-        evidence: dict[str, Evidence | None] = {
-            e.id: None for i in old_items for e in self.evidence_of.get(i, ())
-        }
-        for key, group in groups.items():
+    def run(self) -> Merged:
+        """All of it made again; what is the same as before is left out."""
+        items: dict[str, Item | None] = dict.fromkeys(self.known.items)
+        evidence: dict[str, Evidence | None] = dict.fromkeys(self.known.evidence)
+        for key in {**self.reviewed, **self.facts}:
+            fact = self.facts.get(key)
+            group = fact.observations if fact else ()
             item = self._item(key, group)
             if item:
                 items[item.id] = item
                 evidence |= {e.id: e for e in _evidence(item.id, group)}
-            else:
-                items[key] = None
         return Merged(
             {k: v for k, v in items.items() if self.known.items.get(k) != v},
             {k: v for k, v in evidence.items() if self.known.evidence.get(k) != v},
         )
-
-    def _may_join(self, fact: Fact, node: str) -> bool:
-        """What was said before a correction is not joined to it."""
-        lead = self.facts.get(node)
-        corrects = corrects_since(lead.observations) if lead else None
-        return corrects is None or when(fact.created_at) >= corrects
 
     def _item(self, key: str, group: Sequence[Observation]) -> Item | None:
         item = self.reviewed.get(key)
@@ -308,25 +187,9 @@ class _Merge:
             item.source_file not in self.known.files
             and item.id not in self.facts
             and not any(
-                d in self.fact_of for e in self.evidence_of.get(item.id, ()) for d in e.digests
+                d in self.digests for e in self.evidence_of.get(item.id, ()) for d in e.digests
             )
         )
-
-
-class _Leading:
-    """What begins an item, by what can be one item with it."""
-
-    def __init__(self) -> None:
-        self._by_kind: dict[_Kind, Index] = defaultdict(lambda: Index({}))
-
-    def add(self, node: str, kind: _Kind, statement: Statement) -> None:
-        self._by_kind[kind].add(node, statement)
-
-    def near(self, kind: _Kind, statement: Statement) -> list[str]:
-        """Those that say the same in other words, of the most alike ones."""
-        index = self._by_kind[kind]
-        alike = index.alike(statement, most=_MOST_LEADS)
-        return [node for node in alike if not differences(statement, index.statements[node])]
 
 
 def _evidence(item: str, group: Sequence[Observation]) -> Iterable[Evidence]:

@@ -1,19 +1,22 @@
-"""Which items are likely the same thing said twice, for a person to see."""
+"""Which items likely say the same thing in other words, for a person to see.
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+Who is compared with whom is decided here: a few leads for each item, by the rare words and
+entities that it shares. Whether two are the same is in `likeness.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
-from session_pipeline_dagster.processors.verification.knowledge.index import Index
 from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
-from session_pipeline_dagster.processors.verification.knowledge.text import (
-    SHARED_ENTITIES,
-    Statement,
-)
+from session_pipeline_dagster.processors.verification.knowledge.likeness import Meaning, likeness
 
-LIKELY_DUPLICATE = "likely_duplicate"
-COMMON = 50
-"""An entity that more items of a domain name than this tells nothing of two of them."""
+LIKELY_SAME = "likely_same"
+MOST_LEADS = 12
+"""Items that one is compared with: those that share the rarest words."""
+MOST_HELD = 400
+"""Items that are looked at to find them; what more items than that have tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Relation:
     """A row of `knowledge_relations`; the lower id first, so a pair is there once.
 
     Attributes:
-        score: entities in common by entities in all (Jaccard), common ones too.
+        score: how many of the stems of both are common (Dice).
     """
 
     item_a_id: str
@@ -37,30 +40,58 @@ class Relation:
 def relations(items: Mapping[str, Item]) -> dict[str, Relation]:
     """All relations by key: a function of the items alone. Rejected items have none.
 
-    What every tenth fact names would make each of 10,000 a likely duplicate of 1,600, so pairs
-    would grow with the square of the items. They are looked for anew each time: with COMMON that is
-    a second for 10,000 items, and which entity was common before would be one more thing to keep.
+    Over domains, too: a domain is guessed from the words, and other words are the point. They are
+    looked for anew each time: what is rare changes with every item, and would have to be kept.
     """
+    meanings = {
+        key: Meaning(item.statement) for key, item in items.items() if item.status != REJECTED
+    }
     found: dict[str, Relation] = {}
-    domains: dict[str | None, dict[str, Statement]] = defaultdict(dict)
-    for item in items.values():
-        if item.status != REJECTED:
-            domains[item.domain][item.id] = item.statement
-    for statements in domains.values():
-        named = Counter(e for statement in statements.values() for e in statement.entities)
-        telling = {e for e, count in named.items() if count <= COMMON}
-        index = Index(statements)
-        for key, statement in statements.items():
-            shared = index.shared_entities(statement.entities & telling)
-            for other, count in shared.items():
-                if key < other and count >= SHARED_ENTITIES:
-                    relation = _relation(items[key], items[other])
-                    found[relation.key] = relation
+    seen: set[tuple[str, str]] = set()
+    for key, leads in _leads(meanings).items():
+        for lead in leads:
+            pair = (key, lead) if key < lead else (lead, key)
+            if pair in seen:
+                continue
+            seen.add(pair)
+            score = likeness(meanings[pair[0]], meanings[pair[1]])
+            if score:
+                relation = _relation(items[pair[0]], items[pair[1]], score)
+                found[relation.key] = relation
     return found
 
 
-def _relation(a: Item, b: Item) -> Relation:
-    shared = len(a.statement.entities & b.statement.entities)
-    union = len(a.statement.entities | b.statement.entities)
+def _leads(meanings: Mapping[str, Meaning]) -> Mapping[str, Sequence[str]]:
+    """For each item the others that share most, rare words counting more; ties by id."""
+    holders: dict[str, list[str]] = defaultdict(list)
+    traits = {key: _traits(meaning) for key, meaning in meanings.items()}
+    for key in sorted(traits):
+        for trait in traits[key]:
+            holders[trait].append(key)
+    count = len(meanings)
+    found: dict[str, Sequence[str]] = {}
+    for key, own in traits.items():
+        shared: dict[str, float] = defaultdict(float)
+        looked_at = 0
+        for trait in sorted(own, key=lambda t: (len(holders[t]), t)):
+            others = holders[trait]
+            if looked_at + len(others) > MOST_HELD:
+                break
+            looked_at += len(others)
+            rare = 1 + log(count / len(others))
+            for other in others:
+                shared[other] += rare
+        shared.pop(key, None)
+        found[key] = sorted(shared, key=lambda k: (-round(shared[k], 9), k))[:MOST_LEADS]
+    return found
+
+
+def _traits(meaning: Meaning) -> frozenset[str]:
+    """What it is found by."""
+    entities = (f"@{entity}" for entity in meaning.statement.entities)
+    return frozenset((*meaning.stems, *entities))
+
+
+def _relation(a: Item, b: Item, score: float) -> Relation:
     later = max(a, b, key=lambda i: when(i.created_at)).created_at
-    return Relation(a.id, b.id, round(shared / union, 4), later)
+    return Relation(a.id, b.id, score, later)

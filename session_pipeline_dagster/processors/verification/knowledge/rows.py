@@ -17,7 +17,7 @@ from session_pipeline_dagster.processors.verification.knowledge.items import (
 )
 from session_pipeline_dagster.processors.verification.knowledge.labels import Label, Settled
 from session_pipeline_dagster.processors.verification.knowledge.relations import (
-    LIKELY_DUPLICATE,
+    LIKELY_SAME,
     Relation,
 )
 from session_pipeline_dagster.sources.snapshot import content_hash
@@ -106,7 +106,7 @@ def row(record: Item | Evidence | Contradiction | Check | Relation | Label) -> R
     """A record as a row of its table, in column order."""
     if isinstance(record, Relation):
         return (
-            *(record.item_a_id, record.item_b_id, LIKELY_DUPLICATE),
+            *(record.item_a_id, record.item_b_id, LIKELY_SAME),
             *(record.score, record.created_at),
         )
     # Not astuple, which copies every value of every field.

@@ -8,7 +8,7 @@ KNOWLEDGE, CHECKING = "knowledge", "knowledge_contradiction_checks"
 """The names of the two derivations."""
 SESSIONS = "sessions"
 """The part of `knowledge` that is noted when session files changed."""
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Of the merge rules; a bump makes all pending items anew."""
 
 ITEMS = DerivedTable(

@@ -1,12 +1,13 @@
-"""When two statements say the same, and when they only look alike.
+"""A statement, what is compared of it, and when two of them only look alike.
 
 Pure text rules for English; a text in another language is compared by its letters, numbers and
-names alone. What is merged with what is decided in `merge.py`.
+names alone. What is merged with what is decided in `merge.py`, what is likely the same in
+`likeness.py`.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -14,10 +15,15 @@ from itertools import zip_longest
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
+from session_pipeline_dagster.processors.verification.knowledge.canonical import (
+    canonical,
+    words_of,
+)
+from session_pipeline_dagster.processors.verification.knowledge.measures import MARK
 from session_pipeline_dagster.processors.verification.knowledge.words import (
+    CALENDAR,
     COMMON,
     NEGATIONS,
-    NUMBERS,
     POLES,
     UNITS,
 )
@@ -29,13 +35,9 @@ ALIKE_WITH_ENTITIES = 65.0
 SHARED_ENTITIES = 2
 _SAME_NAME = 80.0
 _SAME_SENTENCE = 90.0
-
-_EDGES = ".,;:!?\"'()[]{}“”‘’«»`*_~…"
-_TOKEN = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
-)
-_NUMBER = re.compile(r"([<>=≤≥~+-]*)(\d+(?:[.,:/-]\d+)*)(?:(k|m|bn|b)(?![a-z]))?")
-_MULTIPLES = {"k": "000", "m": "000000", "bn": "000000000", "b": "000000000"}
+_MEASURES = frozenset({*UNITS.values(), *CALENDAR.values()})
+_ORDINAL = re.compile(r"\d+\.")
+_NUMBER = re.compile(r"[+~-]?\d")
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ class Statement:
     @cached_property
     def raw_tokens(self) -> tuple[str, ...]:
         """Its words as written, without the punctuation around them."""
-        text = unicodedata.normalize("NFKC", self.text).replace("’", "'")
-        return tuple(t for t in (found.strip(_EDGES) for found in _TOKEN.findall(text)) if t)
+        return words_of(self.text)
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -67,9 +68,14 @@ class Statement:
         return tuple(token.casefold() for token in self.raw_tokens)
 
     @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Its words in the form that does not depend on the spelling."""
+        return canonical(self.text)
+
+    @cached_property
     def normal(self) -> str:
-        """The same for texts that differ in case, spaces and punctuation only."""
-        return " ".join(self.tokens) or self.text
+        """The same for texts that are only spelt otherwise: they are one fact."""
+        return " ".join(self.words) or self.text
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -78,70 +84,48 @@ class Statement:
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:
-        """Numbers in their order, words for numbers among them."""
-        return tuple(n for token in self.tokens for n in _numbers(token))
+        """Numbers with their units, and periods, in their order."""
+        return tuple(w.removeprefix(MARK) for w in self.words if _is_number(w))
 
     @cached_property
     def units(self) -> frozenset[str]:
-        """Units, periods, months and days of the week."""
-        found = {unit for token in self.tokens for unit in _units(token)}
-        # "may" is a verb unless it is written like a month in the middle of a sentence.
-        return frozenset(found | ({"may"} if "May" in self.raw_tokens[1:] else set()))
+        """Units without a number, months and days of the week, and ordinals."""
+        return frozenset(w for w in self.words if w in _MEASURES or _ORDINAL.fullmatch(w))
 
     @cached_property
     def negations(self) -> int:
-        """How many words deny something. A "no," that only answers does not count."""
-        words = self.tokens[1:] if self.tokens[:1] == ("no",) else self.tokens
-        return sum(w in NEGATIONS or w.endswith("n't") or w.startswith("non-") for w in words)
-
-    @cached_property
-    def measures(self) -> tuple[tuple[str, ...], frozenset[str], int]:
-        """What is the same in all texts that `differences` finds no difference in."""
-        return self.numbers, self.units, self.negations
+        """How many words deny something."""
+        return sum(word in NEGATIONS for word in self.words)
 
     @cached_property
     def poles(self) -> frozenset[str]:
         """Words that have an opposite, as `+axis` or `-axis`."""
-        return frozenset(POLES[token] for token in self.tokens if token in POLES)
+        found = (POLES.get(token) for token in (*self.tokens, *self.words))
+        return frozenset(pole for pole in found if pole)
 
     @cached_property
     def masked(self) -> str:
         """The text with everything that `differences` looks at taken out."""
-        return " ".join("□" if _is_marked(token) else token for token in self.tokens)
+        return " ".join("□" if _is_marked(word) else word for word in self.words)
 
 
-def _numbers(token: str) -> Iterable[str]:
-    if token in NUMBERS:
-        return [NUMBERS[token]]
-    found = []
-    for sign, digits, multiple in _NUMBER.findall(token):
-        # 1,000 is a thousand; 2024-01-02, 1.5 and 10:30 stay as they are.
-        plain = re.sub(r",(?=\d{3}\b)", "", digits)
-        found.append(sign + plain + _MULTIPLES.get(multiple, ""))
-    return found
+def _is_number(word: str) -> bool:
+    return word.startswith(MARK) or bool(_NUMBER.match(word) and not _ORDINAL.fullmatch(word))
 
 
-def _units(token: str) -> Iterable[str]:
-    if token in UNITS:
-        return [UNITS[token]]
-    # 30s, 5%, $5
-    tail, sign = re.sub(r"^[\d.,<>=≤≥~+-]+", "", token), token[0]
-    found = [UNITS[tail]] if tail != token and tail in UNITS else []
-    return [*found, UNITS[sign]] if sign in "$€£" else found
-
-
-def _is_marked(token: str) -> bool:
+def _is_marked(word: str) -> bool:
     return bool(
-        token in NEGATIONS
-        or token in POLES
-        or token.endswith("n't")
-        or list(_numbers(token))
-        or list(_units(token))
+        word in NEGATIONS
+        or word in POLES
+        or word in _MEASURES
+        or word in UNITS
+        or _is_number(word)
+        or _ORDINAL.fullmatch(word)
     )
 
 
 def alike(a: Statement, b: Statement) -> bool:
-    """Whether two texts are near enough to be the same statement, by their letters alone."""
+    """Whether two texts are near enough to be compared word by word, by their letters alone."""
     if min(len(a.text), len(b.text)) < SHORTEST:
         return False
     shared = len(a.entities & b.entities) >= SHARED_ENTITIES
@@ -167,14 +151,19 @@ def differences(a: Statement, b: Statement) -> tuple[str, ...]:
     """
     found = []
     if a.numbers != b.numbers:
-        found.append(_phrase("numbers", a.numbers, b.numbers))
+        found.append(_phrase("numbers or periods", a.numbers, b.numbers))
     if a.units != b.units:
-        found.append(_phrase("units or periods", sorted(a.units), sorted(b.units)))
+        found.append(_phrase("units or days", sorted(a.units), sorted(b.units)))
     if a.negations != b.negations:
         found.append("one of them says not")
-    if any(_axis(a, axis) != _axis(b, axis) for axis in _axes(a) & _axes(b)):
+    if conflicts(a, b):
         found.append("words of opposite meaning")
     return (*found, *named_differently(a, b))
+
+
+def conflicts(a: Statement, b: Statement) -> frozenset[str]:
+    """Axes on which both say something, and not the same."""
+    return frozenset(x for x in _axes(a) & _axes(b) if _axis(a, x) != _axis(b, x))
 
 
 def contrary(a: Statement, b: Statement) -> bool:
@@ -205,17 +194,22 @@ def named_differently(a: Statement, b: Statement) -> tuple[str, ...]:
 
 def _names_differ(a: Statement, i: int, b: Statement, j: int) -> bool:
     mine, other = a.tokens[i], b.tokens[j]
-    if _is_marked(mine) or _is_marked(other) or fuzz.ratio(mine, other) >= _SAME_NAME:
+    if _tells_apart(mine) or _tells_apart(other) or fuzz.ratio(mine, other) >= _SAME_NAME:
         return False
     listed = (mine in a.entities - b.entities) and (other in b.entities - a.entities)
-    return listed or (_like_a_name(a, i) and _like_a_name(b, j))
+    return listed or (like_a_name(a.raw_tokens[i]) and like_a_name(b.raw_tokens[j]))
 
 
-def _like_a_name(statement: Statement, index: int) -> bool:
-    token = statement.raw_tokens[index]
-    if token.casefold() in COMMON:
+def _tells_apart(token: str) -> bool:
+    """Whether a word is compared as something else than a name."""
+    return any(map(_is_marked, canonical(token))) or token in UNITS or token in POLES
+
+
+def like_a_name(raw: str) -> bool:
+    """Whether a word as written may be a name: capitals, digits or signs in it."""
+    if raw.casefold() in COMMON:
         return False
-    return token[0].isupper() or any(c.isupper() or c.isdigit() or c in "_./@" for c in token[1:])
+    return raw[0].isupper() or any(c.isupper() or c.isdigit() or c in "_./@" for c in raw[1:])
 
 
 def _axes(statement: Statement) -> set[str]:
