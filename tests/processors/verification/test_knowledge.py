@@ -2,9 +2,7 @@
 
 import random
 import shutil
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
 from pathlib import Path
 
 import dagster as dg
@@ -20,9 +18,6 @@ from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.processors.verification.knowledge import (
-    relations as knowledge_relations,
-)
 from session_pipeline_dagster.processors.verification.knowledge import review as review
 from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
 from session_pipeline_dagster.store import write as store_write
@@ -199,7 +194,7 @@ def test_opposite_facts_stay_two_and_are_proposed_as_a_contradiction(pipeline: P
     assert report.counts["contradictions_new"] == 1
     found = """SELECT item_a_id, item_b_id, severity, resolved, found_by, explanation
         FROM knowledge_contradictions"""
-    words = "alike, but they differ in units or periods: month / week"
+    words = "alike, but they differ in numbers or periods: every 1 month / every 1 week"
     assert pipeline.select(found) == [
         (id_of(MONTHLY), id_of(WEEKLY), "soft", False, "rules", words)
     ]
@@ -212,88 +207,6 @@ def test_a_contradiction_goes_with_either_side(pipeline: Pipeline) -> None:
     tell(pipeline.root, "bob/1.jsonl", CONFIRMED)
     run(pipeline)
     assert counts(pipeline) == [2, 2, 0, 0]
-
-
-def test_relations_are_canonical_pairs_of_one_domain_with_two_shared_entities(
-    pipeline: Pipeline,
-) -> None:
-    abc, abx = "Alpha beats the others in the first quarter", "Beta is what Xenon was called before"
-    tell(pipeline.root, "ann/1.jsonl", ("confirmation", abc), entities=("a", "b", "c"))
-    tell(pipeline.root, "ann/2.jsonl", ("confirmation", abx), entities=("a", "b", "x"))
-    tell(pipeline.root, "ann/3.jsonl", ("confirmation", FISCAL), entities=("a", "y"))
-    tell(
-        *(pipeline.root, "ann/4.jsonl", ("confirmation", "Other domains have their own rules")),
-        entities=("a", "b", "c"),
-        domain="product",
-    )
-    run(pipeline)
-    a, b = sorted((id_of(abc), id_of(abx)))
-    pairs = "SELECT item_a_id, item_b_id, relation_type, score FROM knowledge_relations"
-    assert pipeline.select(pairs) == [(a, b, "likely_duplicate", 0.5)]
-    tell(pipeline.root, "bob/1.jsonl", ("confirmation", abc), entities=("a", "b", "c"))
-    run(pipeline)
-    assert pipeline.select(pairs) == [(a, b, "likely_duplicate", 0.5)]
-    decide(pipeline, "rejected", abx)
-    run(pipeline)
-    assert pipeline.select(pairs) == []
-
-
-FACTS = [
-    f"{name} keeps what {other} sends in a drawer of its own"
-    for name, other in zip("Arden Birch Cedar Dahlia Elm Fern".split(), "QRSTUV", strict=True)
-]
-
-
-def test_what_many_facts_name_makes_no_duplicate_of_any_two(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(knowledge_relations, "COMMON", 3)
-    common = ("a", "b")
-    for n in range(3):
-        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=common)
-    run(pipeline)
-    assert counts(pipeline)[2] == 3, "each with each"
-    for n in (3, 4):
-        more = (*common, "x", "y")
-        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=more)
-    run(pipeline)
-    a, b = sorted(map(id_of, FACTS[3:5]))
-    pairs = "SELECT item_a_id, item_b_id, score FROM knowledge_relations"
-    assert pipeline.select(pairs) == [(a, b, 1.0)], "the score counts common ones too"
-    for n in (2, 4):
-        tell(pipeline.root, f"ann/{n}.jsonl", ("confirmation", FACTS[n]), entities=("z",))
-    run(pipeline)
-    assert counts(pipeline)[2] == 3, "they are no longer common"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_relations_are_those_of_the_items_that_are_there_whatever_came_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr(knowledge_relations, "COMMON", 3)
-    rng = random.Random(seed)  # noqa: S311  made-up data
-    pipeline = make_pipeline(_folder(tmp_path / "long"))
-    for _ in range(6):
-        told = rng.sample(range(len(FACTS)), 3)
-        for n in told:
-            said = ("confirmation", FACTS[n])
-            tell(pipeline.root, f"ann/{n}.jsonl", said, entities=rng.sample("abcde", 3))
-        run(pipeline)
-        decide(pipeline, rng.choice(["rejected", "approved"]), FACTS[told[0]])
-        run(pipeline)
-        items = pipeline.select(
-            "SELECT id, entities FROM knowledge_items WHERE status != 'rejected' ORDER BY id"
-        )
-        sets = {key: set(entities) for key, entities in items}
-        named = Counter(entity for entities in sets.values() for entity in entities)
-        wanted = [
-            (a, b)
-            for a, b in combinations(sets, 2)
-            if sum(named[entity] <= 3 for entity in sets[a] & sets[b]) >= 2
-        ]
-        found = "SELECT item_a_id, item_b_id FROM knowledge_relations ORDER BY ALL"
-        assert pipeline.select(found) == wanted
 
 
 def test_confidence_is_aged_when_it_is_read(pipeline: Pipeline) -> None:

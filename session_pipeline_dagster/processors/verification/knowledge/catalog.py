@@ -125,8 +125,8 @@ FROM verification_evidence e JOIN knowledge_items i ON i.id = e.item_id
 ```""",
     "knowledge_relations": """Pairs of facts that are likely the same, said twice.
 
-They are of one domain and share at least two entities, without those that over 50 facts name;
-`score` says how many of all.
+In other words, so a person decides. Found by rare words and entities; numbers, days, negations,
+opposites and exchanged words keep a pair out.
 
 ```sql
 SELECT a.title, b.title, score FROM knowledge_relations
@@ -182,7 +182,7 @@ WHERE decision <> 'skipped' GROUP BY detection_key
     "verification_evidence.detection_type": "the strongest way in which the line says it",
     "knowledge_relations.item_a_id": "the lower id of the two",
     "knowledge_relations.item_b_id": "the higher id of the two",
-    "knowledge_relations.relation_type": "likely_duplicate",
+    "knowledge_relations.relation_type": "likely_same",
     "knowledge_relations.created_at": "when the later of the two was said, UTC",
     "knowledge_contradictions.id": "`kc_` and 12 hex digits of the SHA-256 of the two items",
     "knowledge_contradictions.item_a_id": "the item that was compared; for rules, the later one",
@@ -209,7 +209,7 @@ WHERE decision <> 'skipped' GROUP BY detection_key
     "verification_evidence.source_ref": "`file:line`",
     "verification_evidence.created_at": "when it was said, UTC",
     "verification_evidence.digests": "of the detections in that line that support the item",
-    "knowledge_relations.score": "entities in common by entities in all (Jaccard)",
+    "knowledge_relations.score": "how many of the stems of both are common (Dice), 0 to 1",
     "knowledge_contradictions.severity": "hard or soft; NULL where a model said something else",
     "knowledge_contradictions.suggested_resolution": "JSON: action (kept_a, kept_b, merge, "
     "both_valid), justification, merged_content; NULL where none is suggested",

@@ -36,13 +36,11 @@ _WITHOUT_MEANING = NEGATIONS | frozenset(
 _EXCEPT = frozenset({"but", "except", "besides", "other"})
 _DENIES = NEGATIONS | frozenset("forbid forbidden prohibited impossible prevent".split())
 _PASSIVE = frozenset({"be", "get", "got", "been", "being", "was", "were"})
-_ENDINGS = sorted(
-    """ications ication ations ation ifications itions ition ments ment ances ance ences ence
-    ings ing ities ity ions ion edly ables able ible ally ly als al ive ers er ed ies
-    ied""".split(),
-    key=len,
-    reverse=True,
+_ENDINGS = frozenset(
+    """ications ication ations ation ifications itions ition ments ment ances ance ences ence ings
+    ing ities ity ions ion edly ables able ible ally ly als al ive ers er ed ies ied""".split()
 )
+_LENGTHS = range(max(map(len, _ENDINGS)), 1, -1)
 _DOUBLE = re.compile(r"([bdgmnprt])\1$")
 
 
@@ -50,9 +48,9 @@ def stem(word: str) -> str:
     """What a word has in common with others of its family: approve, approval, approved."""
     if not word.isascii() or not word.isalpha():
         return word
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST:
-            word = word.removesuffix(ending)
+    for length in _LENGTHS:
+        if word[-length:] in _ENDINGS and len(word) - length >= _SHORTEST:
+            word = word[:-length]
             break
     if word.endswith("s") and not word.endswith("ss") and len(word) > _SHORTEST:
         word = word.removesuffix("s")
@@ -72,14 +70,19 @@ class Meaning:
 
     @cached_property
     def frame(self) -> tuple[str, ...]:
-        """All its words as stems; how often is as good as how long."""
+        """All its words, those with a meaning as `~stem`; how often is as good as how long."""
         words = (w.replace(EACH, MARK, 1) for w in self.statement.words)
-        return tuple(w if w in _WITHOUT_MEANING else stem(w) for w in words)
+        return tuple(w if _is_empty(w) or w.startswith(MARK) else f"~{stem(w)}" for w in words)
 
     @cached_property
     def stems(self) -> tuple[str, ...]:
         """What it speaks of, in its order."""
-        return tuple(dict.fromkeys(s for s in self.frame if s not in _WITHOUT_MEANING))
+        return tuple(dict.fromkeys(s for s in self.frame if not _is_empty(s)))
+
+    @cached_property
+    def speaks_of(self) -> frozenset[str]:
+        """The same, whatever the order."""
+        return frozenset(self.stems)
 
     @cached_property
     def measures(self) -> frozenset[str]:
@@ -125,6 +128,10 @@ class Meaning:
 _DAYS = frozenset(CALENDAR.values())
 
 
+def _is_empty(word: str) -> bool:
+    return word in _WITHOUT_MEANING
+
+
 def likeness(a: Meaning, b: Meaning) -> float:
     """How many stems of both are common, 0 to 1; nothing where something tells them apart."""
     score = overlap(a, b)
@@ -134,7 +141,7 @@ def likeness(a: Meaning, b: Meaning) -> float:
 def overlap(a: Meaning, b: Meaning) -> float:
     """Dice's coefficient of what they speak of."""
     together = len(a.stems) + len(b.stems)
-    return 2 * len({*a.stems} & {*b.stems}) / together if together else 0.0
+    return 2 * len(a.speaks_of & b.speaks_of) / together if together else 0.0
 
 
 def _told_apart(a: Meaning, b: Meaning, score: float) -> bool:
@@ -166,10 +173,12 @@ def _says_no(a: Meaning, b: Meaning, moved: bool) -> bool:
 
 
 def _exchanged(a: Meaning, b: Meaning) -> bool:
-    """The same sentence with another word in the place of one."""
+    """The same sentence with another word in the place of one, or with two that changed places."""
     steps = Levenshtein.opcodes(a.frame, b.frame)
+    longer = max(len(a.frame), len(b.frame))
     still = sum(step.src_end - step.src_start for step in steps if step.tag == "equal")
-    return still >= _FRAME * max(len(a.frame), len(b.frame)) and any(
+    in_place = [step.src_end - step.src_start for step in steps if step.tag != "equal"] == [1, 1]
+    return (still >= _FRAME * longer or (in_place and still == longer - 2)) and any(
         _another(a.frame[step.src_start : step.src_end], b.frame[step.dest_start : step.dest_end])
         for step in steps
         if step.tag == "replace"
@@ -178,8 +187,8 @@ def _exchanged(a: Meaning, b: Meaning) -> bool:
 
 def _another(mine: Sequence[str], theirs: Sequence[str]) -> bool:
     """Whether both sides speak of something here, and not of the same but for a letter."""
-    ours = [word for word in mine if word not in _WITHOUT_MEANING]
-    others = [word for word in theirs if word not in _WITHOUT_MEANING]
+    ours = [word for word in mine if not _is_empty(word)]
+    others = [word for word in theirs if not _is_empty(word)]
     return bool(ours and others) and fuzz.ratio(" ".join(ours), " ".join(others)) < _TYPO
 
 

@@ -7,6 +7,7 @@ entities that it shares. Whether two are the same is in `likeness.py`.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from math import log
 
 from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
@@ -82,7 +83,8 @@ def _leads(meanings: Mapping[str, Meaning]) -> Mapping[str, Sequence[str]]:
             for other in others:
                 shared[other] += rare
         shared.pop(key, None)
-        found[key] = sorted(shared, key=lambda k: (-round(shared[k], 9), k))[:MOST_LEADS]
+        best = nsmallest(MOST_LEADS, ((-much, other) for other, much in shared.items()))
+        found[key] = [other for _, other in best]
     return found
 
 

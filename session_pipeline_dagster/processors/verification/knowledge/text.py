@@ -19,7 +19,7 @@ from session_pipeline_dagster.processors.verification.knowledge.canonical import
     canonical,
     words_of,
 )
-from session_pipeline_dagster.processors.verification.knowledge.measures import MARK
+from session_pipeline_dagster.processors.verification.knowledge.measures import EACH, MARK
 from session_pipeline_dagster.processors.verification.knowledge.words import (
     CALENDAR,
     COMMON,
@@ -85,7 +85,8 @@ class Statement:
     @cached_property
     def numbers(self) -> tuple[str, ...]:
         """Numbers with their units, and periods, in their order."""
-        return tuple(w.removeprefix(MARK) for w in self.words if _is_number(w))
+        said = (w.replace(EACH, "every ", 1) for w in self.words if _is_number(w))
+        return tuple(word.removeprefix(MARK) for word in said)
 
     @cached_property
     def units(self) -> frozenset[str]:
