@@ -4,6 +4,7 @@ What is printed is in `output.py`, how a decision is written in `deciding.py`, t
 terminal in `reviewing.py`, what a decision does in `processors/verification/knowledge/`.
 """
 
+import json
 from pathlib import Path
 
 import click
@@ -16,8 +17,14 @@ from session_pipeline_dagster.cli.knowledge.review import command as review_comm
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification.knowledge import labels, review
 from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice
-from session_pipeline_dagster.processors.verification.knowledge.export import bundle, is_ours
+from session_pipeline_dagster.processors.verification.knowledge.export import (
+    Bundle,
+    bundle,
+    is_ours,
+)
 from session_pipeline_dagster.store.database import open_store
+
+_NAMED = 5
 
 
 @click.group(
@@ -152,15 +159,53 @@ def resolve(context: Context, contradiction: str, action: str, content: str | No
     help="Estimated tokens of all pages together.",
 )
 @click.option("--print", "to_stdout", is_flag=True, help="Print it instead.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead.")
+@click.option(
+    "--allow-imperative",
+    is_flag=True,
+    help="Also what tells its reader to do something: orders, commands, links.",
+)
 @common
-def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
+def export(
+    context: Context,
+    folder: str,
+    tokens: int,
+    to_stdout: bool,
+    as_json: bool,
+    allow_imperative: bool,
+) -> int:
     """Write approved items as Markdown, the surest and newest first (default: .claude/rules)."""
     found = _read(context)
-    made = bundle(found.exported(), tokens)
+    made = bundle(found.exported(), tokens, allow_imperative=allow_imperative)
+    _say_held(made)
+    if as_json:
+        click.echo(json.dumps(made.document(len(found.disputed)), indent=1))
+        return 0
     if to_stdout:
         click.echo("\n".join(made.pages.values()), nl=False)
         return 0
-    target = Path(folder)
+    _write_pages(Path(folder), made)
+    say(f"{len(made.facts)} approved items in {folder}, about {made.tokens} tokens")
+    if made.left_out:
+        say(f"{made.left_out} did not fit; --tokens says how much does")
+    if found.disputed:
+        say(f"{len(found.disputed)} left out: another approved item contradicts them")
+    return 0
+
+
+def _say_held(made: Bundle) -> None:
+    """On stderr, so that it is seen whatever becomes of the page."""
+    if made.held:
+        ids = ", ".join(held.id for held in made.held[:_NAMED])
+        more = f" and {len(made.held) - _NAMED} more" if len(made.held) > _NAMED else ""
+        said = (
+            f"{len(made.held)} held back, for they tell their reader to do something: {ids}{more}"
+        )
+        say(f"{said}; --allow-imperative hands them on", err=True)
+
+
+def _write_pages(target: Path, made: Bundle) -> None:
+    """Pages of an earlier export are replaced, or go; others are never touched."""
     try:
         target.mkdir(parents=True, exist_ok=True)
         for page in sorted(target.glob("knowledge-*.md")):
@@ -172,13 +217,7 @@ def export(context: Context, folder: str, tokens: int, to_stdout: bool) -> int:
                 raise ContractError(f"{page} was not written by an export; move it away")
             page.write_text(text, "utf-8")
     except OSError as error:
-        raise ContractError(f"{folder} cannot be written to ({error.strerror})") from error
-    say(f"{made.facts} approved items in {folder}, about {made.tokens} tokens")
-    if made.left_out:
-        say(f"{made.left_out} did not fit; --tokens says how much does")
-    if found.disputed:
-        say(f"{len(found.disputed)} left out: another approved item contradicts them")
-    return 0
+        raise ContractError(f"{target} cannot be written to ({error.strerror})") from error
 
 
 def _read(context: Context) -> Knowledge:

@@ -143,7 +143,10 @@ class Knowledge:
     def exported(self) -> list[Fact]:
         """What may be handed on: approved and undisputed."""
         return [
-            Fact(i.id, i.content, i.domain, i.weight, i.verifiers, i.last_verified)
+            Fact(
+                *(i.id, i.content, i.domain, i.weight, i.verifiers, i.last_verified),
+                *(i.reviewed_by, i.reviewed_on),
+            )
             for i in self.items
             if i.status == "approved" and i.id not in self.disputed
         ]

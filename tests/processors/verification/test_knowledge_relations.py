@@ -1,4 +1,4 @@
-"""Which items are likely the same in other words: found, told apart, and a function of the items."""
+"""Items that are likely the same in other words: found, told apart, a function of the items."""
 
 import random
 import time
