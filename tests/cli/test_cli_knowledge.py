@@ -72,16 +72,22 @@ def test_the_list_as_json_can_be_narrowed(cli: Cli) -> None:
     assert json.loads(cli("list", "--json", "--domain", "product").output)["items"] == []
 
 
-def test_an_item_is_shown_with_peoples_own_words_and_where_they_stand(cli: Cli) -> None:
+def test_an_item_is_shown_with_peoples_own_words_and_where_they_stand(
+    cli: Cli, pipeline: Pipeline
+) -> None:
+    reworded = "The company starts its fiscal year on the first of February"
+    tell(pipeline.root, "dan/1.jsonl", ("confirmation", reworded))
+    run(pipeline)
     answer = cli("show", id_of(FISCAL))
     assert answer.exit_code == 0, answer.output
     for word in ("ann/1.jsonl:1", "bob/1.jsonl:1", "cy/1.jsonl:1", RECENT, FISCAL):
         assert word in answer.output
     document = json.loads(cli("show", id_of(FISCAL), "--json").output)
     assert [e["user"] for e in document["evidence"]] == ["ann", "bob", "cy"]
-    related = json.loads(cli("show", id_of(WEEKLY), "--json").output)
-    assert [r["type"] for r in related["relations"]] == ["likely_duplicate"]
-    assert len(related["contradictions"]) == 1
+    assert [r["type"] for r in document["relations"]] == ["likely_same"]
+    assert f"likely_same 1.00   {id_of(reworded)}   {reworded}" in answer.output
+    disputed = json.loads(cli("show", id_of(WEEKLY), "--json").output)
+    assert len(disputed["contradictions"]) == 1
 
 
 def test_approving_and_rejecting_are_kept_with_who_and_when(cli: Cli, pipeline: Pipeline) -> None:

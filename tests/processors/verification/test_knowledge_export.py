@@ -18,12 +18,12 @@ def fact(n: int, weight: float, content: str = "", domain: str | None = "data") 
 
 def test_the_surest_and_newest_come_first_and_the_budget_holds() -> None:
     facts = [fact(n, weight=n / 100, domain=f"d{n % 3}") for n in range(100)]
-    for tokens in (0, 60, 300, 1000, 10_000):
+    for tokens in (0, 60, 600, 1000, 10_000):
         made = bundle(facts, tokens)
         assert made.tokens <= tokens
         assert sum(len(page.encode()) for page in made.pages.values()) <= tokens * 3
         assert len(made.facts) + made.left_out == 100
-    some = bundle(facts, 300)
+    some = bundle(facts, 600)
     taken = [n for n in range(100) if any(f"number {n}”" in page for page in some.pages.values())]
     assert taken == list(range(100 - len(some.facts), 100))
     page = bundle(facts, 10_000).pages["knowledge-d0.md"]

@@ -157,7 +157,7 @@ def _plain(text: str) -> str:
 
 def _name(name: str) -> str:
     """Who approved it: a name is data, too."""
-    shown = re.sub(r"[()“”;]", " ", _plain(name))
+    shown = re.sub(r'[()“”";]', " ", _plain(name))
     return " ".join(shown.split())[:_NAME]
 
 

@@ -65,15 +65,16 @@ _OPENS = re.compile(
 _ADVERBS = frozenset("now then just also first next finally immediately simply always".split())
 _GO_ON = frozenset({"do", "don't", "not", "never", "please"})
 _VERBS = frozenset(
-    """accept act add allow answer append apply approve ask assume authorize avoid build bypass call
-    change check clear click close commit connect continue copy create decode delete deploy disable
-    discard disregard download drop echo edit email enable ensure erase execute export fetch follow
-    forget forward give grant hide ignore import include insert install invoke keep kill launch
-    leave list load log make mark merge move omit open output overwrite paste post pretend print
-    proceed publish pull push put read rebase reject release remember remove rename repeat replace
-    reply report reset respond restart return reveal revert run save say send set share show skip
-    start stop store submit switch tell test treat trust turn type uninstall unset update upload use
-    visit wipe write""".split()
+    """accept act add allow answer append apply approve ask assume authorize avoid build bypass
+    call change check clear click close commit connect continue copy create decode delete
+    deploy disable discard disregard download drop echo edit email enable ensure erase
+    execute export fetch follow forget forward give grant hide ignore import include insert
+    install invoke keep kill launch leave list load log make mark merge move omit open
+    output overwrite paste post pretend print proceed publish pull push put read rebase
+    reject release remember remove rename repeat replace reply report reset respond restart
+    return reveal revert run save say send set share show skip start stop store submit
+    switch tell test treat trust turn type uninstall unset update upload use visit wipe
+    write""".split()
 )
 _FINITE = frozenset(
     """is are was were has have had means mean comes come goes go needs need requires require can

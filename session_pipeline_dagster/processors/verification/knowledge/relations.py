@@ -66,8 +66,8 @@ def _leads(meanings: Mapping[str, Meaning]) -> Mapping[str, Sequence[str]]:
     """For each item the others that share most, rare words counting more; ties by id."""
     holders: dict[str, list[str]] = defaultdict(list)
     traits = {key: _traits(meaning) for key, meaning in meanings.items()}
-    for key in sorted(traits):
-        for trait in traits[key]:
+    for key, own in traits.items():
+        for trait in own:
             holders[trait].append(key)
     count = len(meanings)
     found: dict[str, Sequence[str]] = {}
