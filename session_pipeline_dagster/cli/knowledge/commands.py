@@ -92,7 +92,7 @@ def approve(context: Context, ids: tuple[str, ...]) -> int:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @common
 def reject(context: Context, ids: tuple[str, ...]) -> int:
-    """Refuse candidates and items: the same in other words does not come back."""
+    """Refuse candidates and items: the same in another spelling does not come back."""
     return _decide(context, [Choice(key, labels.REJECTED) for key in dict.fromkeys(ids)])
 
 
