@@ -57,7 +57,8 @@ class VerificationProcessor(Declared):
         from session_pipeline_dagster.processors.verification.redaction import redact  # noqa: PLC0415  see process
 
         clean = partial(redact, personal=settings.personal)
-        return asking_processor(model, settings.model, run_id, self.version, clean)
+        given = (model, settings.model, run_id, self.version, clean, settings.thresholds)
+        return asking_processor(*given)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of one session file; items are the detections in it."""

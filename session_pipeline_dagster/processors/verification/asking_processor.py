@@ -13,7 +13,8 @@ from session_pipeline_dagster.contract.processor import (
 from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
-from session_pipeline_dagster.processors.verification.detection.reading import result
+from session_pipeline_dagster.processors.verification.detection.gates import ACCEPT, SHOW
+from session_pipeline_dagster.processors.verification.detection.reading import result, surest
 from session_pipeline_dagster.processors.verification.detection.turns import (
     Turn,
     digest,
@@ -23,7 +24,7 @@ from session_pipeline_dagster.processors.verification.knowledge.declared import 
 from session_pipeline_dagster.processors.verification.knowledge.judge import Judge
 from session_pipeline_dagster.processors.verification.models.budget import Budget
 from session_pipeline_dagster.processors.verification.models.model import Model
-from session_pipeline_dagster.settings import ModelSettings, Settings
+from session_pipeline_dagster.settings import ModelSettings, Settings, Thresholds
 
 
 class _Memo(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ def asking_processor(
     run_id: str | None,
     version: int,
     clean: Callable[[str], str],
+    thresholds: Thresholds | None = None,
 ) -> Processor:
     """One pass with this model, of the processor's version.
 
@@ -55,7 +57,11 @@ def asking_processor(
         clean: takes secrets out of a text.
     """
     at_once, budget = settings.sessions_at_once, Budget(settings.tokens_per_run)
-    extractor = ModelExtractor(settings.extractor.value, model, run_id)
+    given = thresholds or Thresholds()
+    accept = ACCEPT if given.accept is None else given.accept
+    show = SHOW if given.review is None else given.review
+    name = settings.extractor.value
+    extractor = ModelExtractor(name, model, run_id, accept=accept, show=show)
     judge = Judge(model, budget, run_id, at_once, clean)
     return AskingProcessor(extractor, judge, budget, at_once, version, clean)
 
@@ -98,7 +104,7 @@ class AskingProcessor(Declared):
         with self._budget.spending(session.notes):
             found = self._extractor.find(turns, seen, session.key, session.notes)
         # A session that talks a model into finding things may grow as often as it likes.
-        kept = found[: max(MOST - earlier, 0)]
+        kept = surest(found, max(MOST - earlier, 0))
         if len(kept) < len(found):
             session.notes.count("detections_over_limit", len(found) - len(kept))
         memo = self._memo(turns, earlier + len(kept))

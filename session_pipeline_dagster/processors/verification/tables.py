@@ -38,7 +38,7 @@ SUMMARIES: Sequence[Summary] = (
             SELECT detection_key, detection_type AS type, count(*) AS files,
                 max(detected_at) AS newest, if(count(*) = count(file_started_at),
                     arg_min({_TOLD}, {_RANK}), arg_min({_TOLD}, session_file)) AS told
-            FROM verifications GROUP BY detection_key, detection_type
+            FROM verifications WHERE accepted IS NOT FALSE GROUP BY detection_key, detection_type
         )
         ORDER BY newest DESC, detection_key LIMIT 15""",
     ),

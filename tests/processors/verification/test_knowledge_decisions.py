@@ -141,7 +141,7 @@ def test_labels_go_round(pipeline: Pipeline, cli: Cli, tmp_path: Path) -> None:
     summary = json.loads(cli("labels", "--export", target, "--json").output)
     assert summary == {
         "decisions": 3,
-        **{"approved": 1, "edited": 1, "rejected": 1, "precision": 0.667},
+        **{"approved": 1, "edited": 1, "rejected": 1, "precision": None},
         **{"turns": 3, "whole_turns": 3},
     }
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
@@ -219,24 +219,40 @@ def measured(pipeline: Pipeline) -> Measured:
     return inspect(Doubter(), PRECISION, pipeline.source, pipeline.store)
 
 
-def test_precision_fails_when_it_is_low_and_recovers(pipeline: Pipeline, cli: Cli) -> None:
+def test_precision_of_items_fails_when_it_is_low_and_recovers(pipeline: Pipeline, cli: Cli) -> None:
     for number in range(4, 32):
         write_session(pipeline.root, number)
-    doubt(pipeline)
-    cli("review", says="a\n" * 14 + "r\n" * 5)
+    sure = Doubter(accepted=True)
+    doubt(pipeline, sure, full_refresh=True)
+    cli("review", "--items", says="a\n" * 14 + "r\n" * 5)
     assert measured(pipeline).violations == 0
-    assert measured(pipeline).said == "19 decisions yet; judged from 20 on"
-    cli("review", says="r\n")
+    said = "19 decisions about items yet; judged from 20 on (candidates: 0 of 0)"
+    assert measured(pipeline).said == said
+    cli("review", "--items", says="r\n")
     low = measured(pipeline)
     assert (low.violations, low.numbers["precision"], low.numbers["decisions"]) == (6, 0.7, 20)
     health = CliRunner().invoke(main, ["health"]).output
-    assert "warning  verification/knowledge_precision: 14 of the last 20 decisions" in health
-    cli("review", says="a\n" * 12)
+    said = (
+        "warning  verification/knowledge_precision: 14 of the last 20 decisions about items: right"
+    )
+    assert said in health
+    cli("review", "--items", says="a\n" * 12)
     fine = measured(pipeline)
     assert (fine.violations, fine.numbers["decisions"]) == (0, 32)
     assert fine.numbers["precision"] == 0.812
-    report = doubt(pipeline, full_refresh=True)
+    report = doubt(pipeline, sure, full_refresh=True)
     assert report.counts["knowledge_precision"] == 0.812
+
+
+def test_refused_candidates_are_counted_and_warn_nobody(pipeline: Pipeline, cli: Cli) -> None:
+    for number in range(4, 30):
+        write_session(pipeline.root, number)
+    doubt(pipeline)
+    cli("review", says="a\n" + "r\n" * 24)
+    found = measured(pipeline)
+    assert (found.violations, found.numbers["decisions_of_candidates"]) == (0, 25)
+    said = "0 decisions about items yet; judged from 20 on (candidates: 1 of 25)"
+    assert found.said == said
 
 
 def test_an_item_is_shown_with_how_sure_its_finder_was_and_why(

@@ -8,7 +8,7 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     Detection,
     Extractor,
 )
-from session_pipeline_dagster.processors.verification.detection.rows import rows
+from session_pipeline_dagster.processors.verification.detection.rows import detection_key, rows
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.detection.turns import read_turns
 from session_pipeline_dagster.settings import Thresholds
@@ -46,7 +46,7 @@ def result(
         turns: how many were read.
         earlier: how many detections of the session there are already.
     """
-    kept = found[: max(MOST - earlier, 0)]
+    kept = surest(found, max(MOST - earlier, 0))
     if len(kept) < len(found):
         session.notes.count("detections_over_limit", len(found) - len(kept))
     made = rows(session, kept, extractor, version, clean)
@@ -54,4 +54,17 @@ def result(
     quotes, rejected = counts.get("quotes", len(found)), counts.get("rejected_quotes", 0)
     reading = (session.key, extractor.name, extractor.model, turns, quotes, rejected, len(made))
     tables = {"verifications": made, "verification_readings": [reading]}
-    return ProcessorResult(tables, len(made), memo, append)
+    items = len({detection_key(each) for each in kept if each.accepted})
+    return ProcessorResult(tables, items, memo, append)
+
+
+def surest(found: Sequence[Detection], most: int) -> Sequence[Detection]:
+    """At most so many, in their order: accepted ones before those to be looked at."""
+    if len(found) <= most:
+        return found
+
+    def doubt(place: int) -> tuple[bool, float, int]:
+        each = found[place]
+        return (not each.accepted, 0.0 if each.score is None else -each.score, place)
+
+    return [found[place] for place in sorted(sorted(range(len(found)), key=doubt)[:most])]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection import phrases as say
-from session_pipeline_dagster.processors.verification.detection.extractor import MOST, Detection
+from session_pipeline_dagster.processors.verification.detection.extractor import Detection
 from session_pipeline_dagster.processors.verification.detection.features import (
     Scene,
     features,
@@ -73,8 +73,6 @@ class RulesExtractor:
             elif turn.role == HUMAN:
                 if position >= seen:
                     found += self._in_turn(turn, before, said)
-                if len(found) > MOST:
-                    break
                 before = ""
         return found
 
@@ -99,7 +97,7 @@ class RulesExtractor:
         content = turn.text[sign.start if sign else _begin(first) : last.end].strip(_STRIP)
         return Detection(
             turn,
-            kind_of(features(scene, best), self._known),
+            sign.kind if sign else kind_of(features(scene, best), self._known),
             content[:1].upper() + content[1:],
             turn.text[first.start : last.end],
             domain_of(content, scene.before),

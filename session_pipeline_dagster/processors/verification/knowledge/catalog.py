@@ -32,18 +32,15 @@ def knowledge_precision(data: Data) -> Measured:
     found = labels.precision(rows.labels(Inputs(frozenset(), read, datetime.now(UTC))))
     numbers: dict[str, int | float] = {
         "decisions": found.decisions,
-        "decisions_of_items": found.items,
+        "decisions_of_candidates": found.candidates,
     }
     if found.decisions:
         numbers["precision"] = found.share
     if found.decisions < labels.ENOUGH:
-        said = f"{found.decisions} decisions yet; judged from {labels.ENOUGH} on"
+        said = f"{found.decisions} decisions about items yet; judged from {labels.ENOUGH} on"
     else:
-        said = (
-            f"{found.right} of the last {found.decisions} decisions said that it was right (items "
-            f"{found.right_items} of {found.items}, candidates {found.right - found.right_items} "
-            f"of {found.decisions - found.items})"
-        )
+        said = f"{found.right} of the last {found.decisions} decisions about items: right"
+    said += f" (candidates: {found.right_candidates} of {found.candidates})"
     wrong = found.decisions - found.right if found.is_low else 0
     return Measured(wrong, numbers, said=said)
 
@@ -52,10 +49,10 @@ QUALITY: Sequence[Quality] = (
     Quality(
         "knowledge_precision",
         "knowledge_items",
-        "Of the last 100 decisions of people about what was found, at least 0.8 say that it is "
-        "right: approved, edited, or the same as another. Judged from 20 decisions on. If it fails "
-        "because of items, too much that is no fact becomes one by itself; because of candidates: "
-        "people are shown too much. `session-pipeline knowledge labels` counts what was decided.",
+        "Of the last 100 decisions of people about items, at least 0.8 say that the item is right: "
+        "approved, edited, or the same as another. Judged from 20 on; candidates are doubtful by "
+        "design and only counted beside it. If it fails, too much that is no fact becomes an item: "
+        "raise `SESSION_PIPELINE_ACCEPT_SCORE`, or `make train` with your labels.",
         knowledge_precision,
         glance=True,
     ),

@@ -133,51 +133,41 @@ def homeless(
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How many of the newest decisions say that it is right.
+    """How many of the newest decisions say that what was found is right.
 
     Attributes:
-        items, right_items: of these, about what had become an item by itself.
+        decisions, right: about what had become an item by itself.
+        candidates, right_candidates: about what was only shown; they are doubtful by design.
     """
 
     decisions: int
     right: int
-    items: int
-    right_items: int
+    candidates: int
+    right_candidates: int
 
     @property
     def share(self) -> float:
-        return _share(self.right, self.decisions)
-
-    @property
-    def share_of_items(self) -> float:
-        return _share(self.right_items, self.items)
-
-    @property
-    def share_of_candidates(self) -> float:
-        return _share(self.right - self.right_items, self.decisions - self.items)
+        """Of items; 1 where none was decided about."""
+        return round(self.right / self.decisions, 3) if self.decisions else 1.0
 
     @property
     def is_low(self) -> bool:
         return self.decisions >= ENOUGH and self.share < PRECISE
 
 
-def _share(right: int, decisions: int) -> float:
-    return round(right / decisions, 3) if decisions else 1.0
-
-
 def precision(labels: Iterable[Label]) -> Precision:
-    """Over the last 100 decisions. What was decided at once about one item, however many lines
-    support it, is one decision."""
+    """Over the last 100 decisions about items, and about candidates. What was decided at once about
+    one item, however many lines support it, is one decision."""
     decisions: dict[tuple[object, ...], Label] = {}
     for label in Settled(labels).last:
         if label.decision in JUDGED:
             about = label.item_id or label.detection_key
             decisions[about, label.decided_by, label.decided_at] = label
-    newest = list(decisions.values())[-MOST_RECENT:]
-    right = [label for label in newest if label.decision in RIGHT]
+    items = [label for label in decisions.values() if label.accepted][-MOST_RECENT:]
+    shown = [label for label in decisions.values() if not label.accepted][-MOST_RECENT:]
     return Precision(
-        len(newest),
-        len(right),
-        sum(label.accepted for label in newest),
-        sum(label.accepted for label in right),
+        len(items),
+        sum(label.decision in RIGHT for label in items),
+        len(shown),
+        sum(label.decision in RIGHT for label in shown),
     )
