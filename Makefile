@@ -31,7 +31,7 @@ WORKERS ?= 6
 PYTEST = unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev run check test soak lint format bench measure clean
+.PHONY: help install dev run check test soak lint format bench measure train clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -76,6 +76,9 @@ lint: $(TOOLS) ## ruff and ty, without findings
 
 format: $(TOOLS) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+train: $(TOOLS) ## weights of the rules anew from labelled turns (LABELS=FILE: yours too)
+	@$(BIN)/python -m training $(LABELS)
 
 bench: $(TOOLS) ## measure (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks

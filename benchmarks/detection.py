@@ -1,27 +1,34 @@
-"""How well the rules find what people taught: precision and recall on labelled turns.
+"""How well what people taught is found without a model, and what each part of it is worth.
 
-`tune` and `measured` are by the hand that wrote the rules; `hands/` is by others who have not seen
-them, and says more.
+`tune` and `measured` are by the hand that wrote the signs. `hands/` is by others who saw neither
+signs nor weights; of those, the weights were never trained on `MEASURED`.
 """
 
 import json
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.labelled import HANDS, LABELLED, Labelled, Measured, read
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection.extractor import Detection
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
+from session_pipeline_dagster.processors.verification.detection.weights import Weights
+from training.turns import MEASURED
 
-LABELLED = Path(__file__).parent.parent / "tests" / "data" / "labelled_turns"
-_QUOTED = 0.8
-"""Of a fact's characters, what a detection has to quote to have found it."""
+_VARIANTS = {
+    "all": (),
+    "without letters": ("g=",),
+    "without words and letters": ("g=", "w=", "^=", "$="),
+    "without signs": ("sign",),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """One turn of a person, what the assistant said before, and what is to be found in it."""
+class Textbook:
+    """One turn by the signs' author, and the type of what is to be found in it."""
 
     id: str
     assistant: str | None
@@ -48,100 +55,87 @@ class Score:
         return len(self.right) / max(1, len(self.right) + len(self.missed))
 
 
-def read(name: str) -> list[Labelled]:
-    """A half of the labelled set: `tune` or `measured`."""
+def textbook(name: str) -> list[Textbook]:
+    """A half of the signs' author's set: `tune` or `measured`."""
     lines = (LABELLED / f"{name}.jsonl").read_text("utf-8").splitlines()
-    return [Labelled(**json.loads(line)) for line in lines]
+    return [Textbook(**json.loads(line)) for line in lines]
 
 
-@dataclass(frozen=True, slots=True)
-class ByHand:
-    """A turn by one of the other hands; `facts` are quotes of it, none for most turns."""
-
-    id: str
-    language: str
-    assistant: str | None
-    user: str
-    facts: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Quoted:
-    """Turns and facts of a hand, detections, those that quote a fact, and the facts quoted."""
-
-    turns: int
-    facts: int
-    found: int
-    right: int
-    quoted: int
-
-    @property
-    def precision(self) -> float:
-        """Of what was found, the share that quotes a fact."""
-        return self.right / max(1, self.found)
-
-    @property
-    def recall(self) -> float:
-        """Of the facts, the share that was quoted."""
-        return self.quoted / max(1, self.facts)
-
-
-def hands() -> dict[str, list[ByHand]]:
-    """The turns of each hand, by its name."""
-    return {
-        path.stem: [_by_hand(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
-        for path in sorted((LABELLED / "hands").glob("*.jsonl"))
-    }
-
-
-def _by_hand(line: dict) -> ByHand:
-    facts = tuple(fact["quote"] for fact in line["facts"])
-    return ByHand(line["id"], line.get("lang", "en"), line["assistant"], line["user"], facts)
-
-
-def quoted(turns: Sequence[ByHand]) -> Quoted:
-    """What the rules find in the turns of a hand."""
-    facts = found = right = hit = 0
-    for turn in turns:
-        quotes = [detection.quote for detection in detections(turn)]
-        facts, found = facts + len(turn.facts), found + len(quotes)
-        right += sum(any(_quotes(turn.user, quote, f) for f in turn.facts) for quote in quotes)
-        hit += sum(any(_quotes(turn.user, quote, f) for quote in quotes) for f in turn.facts)
-    return Quoted(len(turns), facts, found, right, hit)
-
-
-def _quotes(text: str, quote: str, fact: str) -> bool:
-    mine, theirs = text.find(quote), text.find(fact)
-    shared = min(mine + len(quote), theirs + len(fact)) - max(mine, theirs)
-    return shared >= _QUOTED * len(fact)
-
-
-def detections(labelled: Labelled | ByHand) -> list[Detection]:
-    """What the rules find in the turn."""
-    turns = []
-    if labelled.assistant is not None:
-        turns.append(Turn(0, ASSISTANT, labelled.assistant, "a", "a@", 1, 0, "s"))
-    turns.append(Turn(len(turns), HUMAN, labelled.user, "u", "u@", 2, 0, "s"))
-    return RulesExtractor().find(turns, 0, "labelled", Notes())
-
-
-def score(name: str) -> Score:
-    """The rules on one half."""
+def score(name: str, *, review: bool) -> Score:
+    """Items of one half; with `review` candidates too."""
     right, wrong, missed = [], [], []
-    for labelled in read(name):
-        kinds = {found.detection_type for found in detections(labelled)}
-        (right if labelled.label in kinds else missed if labelled.label else []).append(labelled.id)
-        wrong += [labelled.id for _ in kinds - {labelled.label}]
+    for turn in textbook(name):
+        found = [each for each in detections(turn) if each.accepted or review]
+        kinds = {each.detection_type for each in found}
+        (right if turn.label in kinds else missed if turn.label else []).append(turn.id)
+        wrong += [turn.id for _ in kinds - {turn.label}]
     return Score(right, wrong, missed)
 
 
+def hands() -> dict[str, list[Labelled]]:
+    """The turns of each hand, by its name."""
+    return {path.stem: [*read(path)] for path in sorted(HANDS.glob("*.jsonl"))}
+
+
+def detections(
+    turn: Textbook | Labelled, extractor: RulesExtractor | None = None
+) -> list[Detection]:
+    """What is found in the turn."""
+    turns = []
+    if turn.assistant is not None:
+        turns.append(Turn(0, ASSISTANT, turn.assistant, "a", "a@", 1, 0, "s"))
+    turns.append(Turn(len(turns), HUMAN, turn.user, "u", "u@", 2, 0, "s"))
+    return (extractor or RulesExtractor()).find(turns, 0, "labelled", Notes())
+
+
+def measured(turns: Sequence[Labelled], known: Weights | None = None) -> Measured:
+    """What is found in labelled turns, by these weights or those of this version."""
+    found, extractor = Measured(), RulesExtractor(known=known)
+    for turn in turns:
+        found.add(turn, detections(turn, extractor))
+    return found
+
+
+def row(name: str, found: Measured) -> str:
+    """A hand as a row of a Markdown table."""
+    wrong = round(1000 * found.wrong.value)
+    shares = (found.precision, found.recall, found.recall_with_review, found.typed)
+    return f"| `{name}` | {found.turns} | {' | '.join(s.short for s in shares)} | {wrong} |"
+
+
 def report() -> str:
-    """Both halves and the other hands in a table."""
-    rows = [f"{'rules on labelled turns':28}{'turns':>10}{'precision':>12}{'recall':>10}"]
+    """The signs' author's halves, and the hands that the weights were not trained on."""
+    lines = [f"{'by the author of the signs':28}{'turns':>10}{'precision':>12}{'recall':>10}"]
     for name in ("tune", "measured"):
-        found = score(name)
-        rows.append(f"{name:28}{len(read(name)):10}{found.precision:12.3f}{found.recall:10.3f}")
-    for name, turns in hands().items():
-        by = quoted(turns)
-        rows.append(f"{f'hand {name}':28}{by.turns:10}{by.precision:12.3f}{by.recall:10.3f}")
-    return "\n".join(rows)
+        for review in (False, True):
+            found, said = score(name, review=review), f"{name}, {'review' if review else 'items'}"
+            lines.append(
+                f"{said:28}{len(textbook(name)):10}{found.precision:12.3f}{found.recall:10.3f}"
+            )
+    lines.append("| hand | turns | items right | found | + review | type | wrong per 1,000 |")
+    every = hands()
+    lines += [row(name, measured(every[name])) for name in MEASURED]
+    return "\n".join(lines)
+
+
+def ablation() -> str:
+    """What weights reach without some of their features, trained on the same turns."""
+    # Only who trains has what it takes.
+    from training.__main__ import everything, made, written  # noqa: PLC0415
+    from training.fit import Plan  # noqa: PLC0415
+
+    every, turns = hands(), everything([])
+    lines = []
+    for name, without in _VARIANTS.items():
+        known = made(turns, 1, Plan(without=without))
+        begun = time.process_time()
+        found = {hand: measured(every[hand], known) for hand in MEASURED}
+        took = 1000 * (time.process_time() - begun) / sum(one.turns for one in found.values())
+        size = len(written(known)) // 1000
+        lines.append(f"{name}: {len(known.fact)} features, {size} kB, {took:.2f} ms a turn")
+        lines += [row(hand, one) for hand, one in found.items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(ablation() if "--ablation" in sys.argv else report())

@@ -5,26 +5,18 @@ through the product's own client, filters and gates; secrets are taken out first
 """
 
 import argparse
-import json
-import math
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.detection import LABELLED
+from benchmarks.labelled import HANDS, Labelled, Measured, Share, read, wilson
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.errors import Deferred, Permanent, Retryable, SettingsError
 from session_pipeline_dagster.processors.verification.detection.asking import ModelExtractor
-from session_pipeline_dagster.processors.verification.detection.extractor import (
-    DEFINITION,
-    Detection,
-)
+from session_pipeline_dagster.processors.verification.detection.extractor import Detection
 from session_pipeline_dagster.processors.verification.detection.gates import Dropped
-from session_pipeline_dagster.processors.verification.detection.quotes import folded
 from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
 from session_pipeline_dagster.processors.verification.models.budget import Budget
 from session_pipeline_dagster.processors.verification.models.build import build_model
@@ -33,118 +25,7 @@ from session_pipeline_dagster.settings import Settings, read_settings
 
 TURNS = 300
 """Turns that are asked about where nobody says how many: each one is paid for."""
-_QUOTED = 0.8
-"""Of a fact's characters, what a detection has to quote to have found it."""
-_SURE = 1.96
-"""Standard deviations on both sides that hold 95 of 100."""
 _DROPPED = (*(kind.value for kind in Dropped), "detections_unsure", "detections_repeated")
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A turn of a person, what the assistant said before it, and (type, quote) of its facts."""
-
-    id: str
-    assistant: str | None
-    user: str
-    facts: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """So many of so many."""
-
-    of: int
-    hits: int
-
-    def __str__(self) -> str:
-        if not self.of:
-            return "none"
-        low, high = wilson(self.hits, self.of)
-        return f"{self.hits / self.of:.2f} [{low:.2f}-{high:.2f}]  {self.hits} of {self.of}"
-
-
-@dataclass(slots=True)
-class Measured:
-    """What came of all turns that got an answer.
-
-    Attributes:
-        items, shown: detections that were accepted, and those left to be looked at.
-        facts: of the labels; by_items, by_all: those that are quoted.
-        endings: how the others ended.
-        counts: of the product: tokens, calls, what the gates dropped.
-    """
-
-    turns: int = 0
-    items: Counter[str] = field(default_factory=Counter)
-    shown: Counter[str] = field(default_factory=Counter)
-    facts: int = 0
-    by_items: int = 0
-    by_all: int = 0
-    endings: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def add(self, labelled: Labelled, found: Sequence[Detection]) -> None:
-        """What was found in one turn."""
-        self.turns += 1
-        self.facts += len(labelled.facts)
-        items = [one for one in found if one.accepted]
-        for one in found:
-            tally = self.items if one.accepted else self.shown
-            types = [kind for kind, fact in labelled.facts if covers(labelled.user, one, fact)]
-            tally["found"] += 1
-            tally["right"] += bool(types)
-            tally["typed"] += one.detection_type in types
-        for _, fact in labelled.facts:
-            self.by_items += any(covers(labelled.user, one, fact) for one in items)
-            self.by_all += any(covers(labelled.user, one, fact) for one in found)
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The interval that holds the true share 95 times in 100, also of few and of nearly all."""
-    share, square = hits / of, _SURE**2
-    middle = share + square / (2 * of)
-    wide = _SURE * math.sqrt(share * (1 - share) / of + square / (4 * of**2))
-    whole = 1 + square / of
-    return max(0.0, (middle - wide) / whole), min(1.0, (middle + wide) / whole)
-
-
-def covers(text: str, found: Detection, fact: str) -> bool:
-    """Whether the quote holds the fact, nearly all of it."""
-    whole, quote, wanted = folded(text), folded(found.quote), folded(fact)
-    mine, theirs = whole.find(quote), whole.find(wanted)
-    shared = min(mine + len(quote), theirs + len(wanted)) - max(mine, theirs)
-    return min(mine, theirs) >= 0 and shared >= _QUOTED * len(wanted)
-
-
-def read(path: Path) -> Iterator[Labelled]:
-    """The turns of a file, or of all files of a folder.
-
-    Raises:
-        SystemExit: it is none of that; says where.
-    """
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    for file in files:
-        try:
-            lines = file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            sys.exit(f"{file} cannot be read; LABELS is a file of labelled turns, or a folder")
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _labelled(line, f"{file}, line {number}")
-
-
-def _labelled(line: str, where: str) -> Labelled:
-    try:
-        made = json.loads(line)
-        facts = tuple((_type(fact), str(fact["quote"])) for fact in made["facts"])
-        return Labelled(str(made.get("id", "")), made.get("assistant"), made["user"], facts)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        sys.exit(f"{where}: no labelled turn; it needs user and facts (docs/knowledge.md)")
-
-
-def _type(fact: Mapping[str, object]) -> str:
-    return DEFINITION if fact.get("type") == "definition" else str(fact.get("type"))
 
 
 def spread(turns: Sequence[Labelled], most: int) -> list[Labelled]:
@@ -203,17 +84,17 @@ def _turns(labelled: Labelled, clean: partial[str]) -> list[Turn]:
 def report(model: str, measured: Measured) -> str:
     """What was measured, for a person."""
     items, shown, counts = measured.items, measured.shown, measured.counts
-    wrong = Share(measured.turns, items["found"] - items["right"])
+    wrong = measured.wrong
     low, high = wilson(wrong.hits, wrong.of) if wrong.of else (0.0, 0.0)
     per = 1000 * wrong.hits / max(1, wrong.of)
     tokens = f"{counts['llm_input_tokens']:,} in ({counts['llm_cached_tokens']:,} from a cache)"
     rows = [
         (f"{model} on labelled turns", f"{measured.turns} turns, {measured.facts} facts"),
-        ("items that are right", Share(items["found"], items["right"])),
+        ("items that are right", measured.precision),
         ("  their type too", Share(items["right"], items["typed"])),
         ("wrong items in 1,000 turns", f"{per:.0f} [{1000 * low:.0f}-{1000 * high:.0f}]"),
-        ("facts found as items", Share(measured.facts, measured.by_items)),
-        ("  or to be looked at", Share(measured.facts, measured.by_all)),
+        ("facts found as items", measured.recall),
+        ("  or to be looked at", measured.recall_with_review),
         ("to be looked at, right", Share(shown["found"], shown["right"])),
         *((f"dropped: {name}", counts[name]) for name in _DROPPED if counts[name]),
         *((f"no answer: {name}", number) for name, number in sorted(measured.endings.items())),
@@ -226,7 +107,7 @@ def report(model: str, measured: Measured) -> str:
 def main() -> None:
     """Ask, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labels", type=Path, default=LABELLED / "hands", help="file or folder")
+    parser.add_argument("--labels", type=Path, default=HANDS, help="file or folder")
     parser.add_argument("--turns", type=int, default=TURNS, help="at most, evenly spread")
     given = parser.parse_args()
     try:

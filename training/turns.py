@@ -82,21 +82,24 @@ def read(path: Path) -> list[Labelled]:
 def read_textbook(path: Path = TEXTBOOK) -> list[Labelled]:
     """Turns whose label names a kind and no quote: the fact stands where a sign of it does.
 
-    A turn whose fact no sign shows is left out, since nothing says where it is.
+    A turn whose fact no sign shows is left out, since nothing says where it is. A turn whose sign
+    is the same without what the assistant said comes without that as well: it may be gone.
     """
     found = []
     for line in map(json.loads, path.read_text("utf-8").splitlines()):
         turn = _turn(line | {"facts": []}, path.stem, 0)
-        kind = line["label"]
-        scene = turn.scene
-        facts = [
-            Fact(scene.lines[sign.first].start, sign.end, kind)
-            for sign in signs(turn.user, scene.lines, turn.assistant)
-            if sign.kind == kind
-        ]
-        if facts or kind is None:
-            found.append(replace(turn, facts=tuple(facts)))
+        said = [turn, replace(turn, assistant="")] if turn.assistant else [turn]
+        shown = (_shown(each, line["label"]) for each in said)
+        found += [each for each in shown if each.facts or line["label"] is None]
     return found
+
+
+def _shown(turn: Labelled, kind: str | None) -> Labelled:
+    """With the facts that signs of this kind show."""
+    lines = turn.scene.lines
+    found = signs(turn.user, lines, turn.assistant)
+    facts = [Fact(lines[s.first].start, s.end, s.kind) for s in found if s.kind == kind]
+    return replace(turn, facts=tuple(facts))
 
 
 def _turn(line: Mapping[str, object], hand: str, number: int) -> Labelled:

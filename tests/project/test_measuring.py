@@ -132,7 +132,7 @@ def test_the_command_of_the_page_measures_a_model_on_labels_of_one_s_own(
 @pytest.mark.slow
 def test_without_labels_the_turns_of_the_hands_are_asked_about(clone: Path, llm: FakeLLM) -> None:
     """By a model that answers with the labels: what is lost is lost at the gates."""
-    turns = [*model.read(model.LABELLED / "hands")]
+    turns = [*model.read(model.HANDS)]
     facts = [(kind, quote) for turn in turns for kind, quote in turn.facts]
 
     def knows(request: dict[str, Any]) -> Step:

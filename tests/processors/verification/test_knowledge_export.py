@@ -88,7 +88,7 @@ def test_facts_are_not_held_back() -> None:
     made = bundle(facts, 100_000)
     assert len(made.held) <= 2
     assert len(made.facts) >= 76
-    told = [fact_ for turns in detection.hands().values() for t in turns for fact_ in t.facts]
+    told = [fact_ for turns in detection.hands().values() for t in turns for _, fact_ in t.facts]
     assert len(told) > 1500
     held = bundle([fact(n, 1.0, text) for n, text in enumerate(told)], 10_000_000).held
     assert len(held) <= 0.01 * len(told)

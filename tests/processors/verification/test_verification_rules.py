@@ -1,21 +1,13 @@
 """What the rules find: the labelled set, the shape of a detection, and texts that are no prose."""
 
-import re
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks.detection import (
-    LABELLED,
-    detections,
-    hands,
-    quoted,
-    read,
-    report,
-    score,
-)
+from benchmarks.detection import detections, hands, measured, report, row, score, textbook
+from benchmarks.labelled import LABELLED
 from conversations import FACT, add, said, session, turns_of, write
 from helpers import make_pipeline
 from places import ROOT
@@ -26,6 +18,7 @@ from session_pipeline_dagster.processors.verification.detection.quotes import fo
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.detection.sentences import sentences
 from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
+from training.turns import MEASURED, read_hands
 
 KINDS = {"correction", "confirmation", "unprompted_definition", None}
 
@@ -38,53 +31,54 @@ def found(*texts: str) -> list[Detection]:
 
 
 def test_the_labelled_set_is_large_and_its_halves_share_nothing() -> None:
-    tune, measured = read("tune"), read("measured")
-    assert len(measured) >= 150
+    tune, kept = textbook("tune"), textbook("measured")
+    assert len(kept) >= 150
     assert len(tune) >= 150
-    assert {row.label for row in tune} == {row.label for row in measured} == KINDS
-    assert not {row.user for row in tune} & {row.user for row in measured}
-    assert sum(row.label is None for row in measured) >= 60
+    assert {turn.label for turn in tune} == {turn.label for turn in kept} == KINDS
+    assert not {turn.user for turn in tune} & {turn.user for turn in kept}
+    assert sum(turn.label is None for turn in kept) >= 60
     assert (LABELLED / "README.md").exists()
 
 
 @pytest.mark.parametrize("half", ["tune", "measured"])
-def test_the_rules_reach_their_precision_and_recall(half: str) -> None:
-    reached = score(half)
-    assert reached.precision >= 0.95, reached.wrong
-    assert reached.recall >= 0.90, reached.missed
+def test_clear_statements_are_items_or_at_least_shown(half: str) -> None:
+    items, shown = score(half, review=False), score(half, review=True)
+    assert items.precision >= 0.98, items.wrong
+    assert items.recall >= 0.70, items.missed
+    assert shown.precision >= 0.95, shown.wrong
+    assert shown.recall >= 0.90, shown.missed
 
 
-def test_the_benchmark_reports_both_halves_and_every_hand() -> None:
-    names = [line[:28].strip() for line in report().splitlines()[1:]]
-    assert names == ["tune", "measured", *(f"hand {name}" for name in hands())]
+def test_the_benchmark_reports_both_halves_and_the_hands_that_were_not_trained_on() -> None:
+    lines = report().splitlines()
+    assert [line.split(",")[0] for line in lines[1:5]] == ["tune", "tune", "measured", "measured"]
+    assert [line[3:5] for line in lines[6:]] == list(MEASURED)
 
 
 def test_the_other_hands_wrote_thousands_of_turns_and_every_fact_stands_in_its_turn() -> None:
     turns = [turn for some in hands().values() for turn in some]
-    languages = Counter(turn.language for turn in turns)
+    languages = Counter(turn.language for turn in read_hands(hands()))
     assert languages["en"] >= 3_000
-    assert min(languages[name] for name in ("cs", "de", "es", "fr", "pt", "ja")) >= 120
+    assert min(languages[name] for name in ("cs", "de", "es", "fr", "pt", "ja")) >= 150
     assert len({turn.id for turn in turns}) == len(turns)
-    assert all(fact in turn.user for turn in turns for fact in turn.facts)
+    assert all(fact in turn.user for turn in turns for _, fact in turn.facts)
     assert sum(not turn.facts for turn in turns) >= 0.6 * len(turns)
 
 
-def test_what_the_rules_reach_on_other_hands_is_what_the_page_says() -> None:
-    page = (ROOT / "docs" / "knowledge.md").read_text("utf-8")
-    said = re.findall(r"^\| `(\w\d)` \|.*\| \.(\d\d) \| \.(\d\d) \|$", page, re.MULTILINE)
-    reached = {name: quoted(turns) for name, turns in hands().items()}
-    assert {name: (f".{p}", f".{r}") for name, p, r in said} == {
-        name: (f"{by.precision:.2f}"[1:], f"{by.recall:.2f}"[1:]) for name, by in reached.items()
-    }
+def test_what_is_reached_on_other_hands_is_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "knowledge.md").read_text("utf-8").splitlines()
+    said = [line for line in page if line.startswith(("| `d4`", "| `k0`", "| `l2`", "| `m3`"))]
+    every = hands()
+    assert said == [row(name, measured(every[name])) for name in MEASURED]
 
 
 def test_every_quote_stands_in_its_turn_and_every_content_in_its_quote() -> None:
     count = 0
-    for row in [*read("tune"), *read("measured")]:
-        for detection in detections(row):
+    for turn in [*textbook("tune"), *textbook("measured")]:
+        for detection in detections(turn):
             count += 1
-            assert stands_in(detection.quote, folded(row.user)), row.id
-            assert folded(detection.content)[1:] in folded(detection.quote), row.id
+            assert stands_in(detection.quote, folded(turn.user)), turn.id
+            assert folded(detection.content)[1:] in folded(detection.quote), turn.id
             assert detection.domain is None or detection.domain in DOMAINS
             assert list(detection.entities) == sorted(set(detection.entities))
     assert count > 150
@@ -124,7 +118,8 @@ def test_what_the_assistant_says_teaches_nothing() -> None:
 
 
 def test_a_request_to_write_a_rule_down_is_no_rule() -> None:
-    assert not found("Add a comment: our convention is that rates are daily.")
+    said = found("Add a comment: our convention is that rates are daily.")
+    assert not any(detection.accepted for detection in said)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +162,8 @@ def test_typographic_quotes_and_dashes_are_read_and_kept() -> None:
 
 
 def test_the_same_text_gives_the_same_detections() -> None:
-    rows = read("tune")
-    assert [detections(row) for row in rows] == [detections(row) for row in rows]
+    turns = textbook("tune")
+    assert [detections(turn) for turn in turns] == [detections(turn) for turn in turns]
 
 
 @pytest.mark.parametrize(

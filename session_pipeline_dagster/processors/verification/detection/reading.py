@@ -59,12 +59,15 @@ def result(
 
 
 def surest(found: Sequence[Detection], most: int) -> Sequence[Detection]:
-    """At most so many, in their order: accepted ones before those to be looked at."""
+    """At most so many, in their order: accepted ones from the first on, then the best candidates.
+
+    A session that grows keeps the items it has.
+    """
     if len(found) <= most:
         return found
 
-    def doubt(place: int) -> tuple[bool, float, int]:
+    def doubt(place: int) -> tuple[float, int]:
         each = found[place]
-        return (not each.accepted, 0.0 if each.score is None else -each.score, place)
+        return (-2.0 if each.accepted else -(each.score or 0.0), place)
 
     return [found[place] for place in sorted(sorted(range(len(found)), key=doubt)[:most])]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 MOST = 3
 _SAYS = {
+    "sign": "a phrase says so",
     "s.denial": "it begins with a no",
     "c.no": "it denies something",
     "s.assent": "it begins with a yes",
