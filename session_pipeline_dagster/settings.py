@@ -86,10 +86,7 @@ DEFAULT_PERSONAL = frozenset({Personal.CARDS, Personal.IBANS})
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which score (0 to 1) on a find is kept to be looked at, and accepted without a look.
-
-    None = as whoever scores them was made for.
-    """
+    """From which score (0 to 1) on a find is kept, and accepted; None = as its finder has it."""
 
     review: float | None = None  # SESSION_PIPELINE_REVIEW_SCORE
     accept: float | None = None  # SESSION_PIPELINE_ACCEPT_SCORE
@@ -378,11 +375,12 @@ def _folder(env: Mapping[str, str], name: str) -> Path | None:
 
 
 def _thresholds(env: Mapping[str, str]) -> Thresholds:
-    review, accept = "SESSION_PIPELINE_REVIEW_SCORE", "SESSION_PIPELINE_ACCEPT_SCORE"
-    found = Thresholds(values.share(env, review), values.share(env, accept))
-    if found.review is not None and found.accept is not None and found.review > found.accept:
-        raise SettingsError(f"{review} is {found.review:g}, above {accept} ({found.accept:g})")
-    return found
+    review = values.share(env, "SESSION_PIPELINE_REVIEW_SCORE")
+    accept = values.share(env, "SESSION_PIPELINE_ACCEPT_SCORE")
+    if review is not None and accept is not None and review > accept:
+        said = f"SESSION_PIPELINE_REVIEW_SCORE is {review:g}, above SESSION_PIPELINE_ACCEPT_SCORE"
+        raise SettingsError(f"{said} ({accept:g})")
+    return Thresholds(review, accept)
 
 
 def _roots_text(env: Mapping[str, str]) -> str:

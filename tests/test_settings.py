@@ -117,6 +117,8 @@ SET = [
         lambda s: s.personal,
         {Personal.MAIL, Personal.CARDS},
     ),
+    ("SESSION_PIPELINE_REVIEW_SCORE", "0.1", lambda s: s.thresholds.review, 0.1),
+    ("SESSION_PIPELINE_ACCEPT_SCORE", "1", lambda s: s.thresholds.accept, 1.0),
     ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
     ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),
     ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),
@@ -155,6 +157,21 @@ def test_the_table_names_every_variable_that_is_read() -> None:
 def test_a_variable_sets_its_setting_and_changes_it(name, text, read, expected) -> None:
     assert read(read_settings({name: text})) == expected
     assert read(read_settings({})) != expected
+
+
+@pytest.mark.parametrize("name", ["SESSION_PIPELINE_REVIEW_SCORE", "SESSION_PIPELINE_ACCEPT_SCORE"])
+@pytest.mark.parametrize("text", ["high", "-0.1", "1.01", "nan", "85"])
+def test_a_score_is_a_number_from_0_to_1(name: str, text: str) -> None:
+    with pytest.raises(
+        SettingsError, match=f"{name} is '{re.escape(text)}'; it takes a number from 0 to 1"
+    ):
+        read_settings({name: text})
+
+
+def test_nothing_is_accepted_that_is_not_even_looked_at() -> None:
+    scores = {"SESSION_PIPELINE_REVIEW_SCORE": "0.5", "SESSION_PIPELINE_ACCEPT_SCORE": "0.4"}
+    with pytest.raises(SettingsError, match=r"REVIEW_SCORE is 0\.5, above SESSION_PIPELINE_ACCEPT"):
+        read_settings(scores)
 
 
 def test_the_defaults_are_those_of_the_design() -> None:

@@ -77,7 +77,8 @@ def fit(turns: Sequence[Labelled], plan: Plan) -> Fitted:
     worded = [[name for name in rows[n] if not name.startswith(_LETTERS)] for n in facts]
     kind_bias, kind = _kinds(worded, [str(kinds[n]) for n in facts], plan)
     table = _table(names, model.coef_[0])
-    table["sign"] = table.get("sign", 0) + SIGN
+    if not "sign".startswith(plan.without or ("-",)):
+        table["sign"] = table.get("sign", 0) + SIGN
     return Fitted(_whole(model.intercept_[0] + shift), table, kind_bias, kind)
 
 

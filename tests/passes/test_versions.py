@@ -24,8 +24,13 @@ from helpers import (
     write_many,
 )
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
-from session_pipeline_dagster.contract.registry import check_contract
+from session_pipeline_dagster.contract.processor import (
+    Processor,
+    ProcessorResult,
+    Session,
+    extras,
+)
+from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.health.checkup import examine
@@ -33,7 +38,7 @@ from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS, look
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
-from session_pipeline_dagster.settings import Extractor
+from session_pipeline_dagster.settings import Extractor, ModelSettings, Settings
 
 FIRST = "alice/s00.jsonl"
 
@@ -248,11 +253,75 @@ def test_a_new_version_of_verification_asks_no_model_until_it_is_told_to(
         assert (len(llm.bodies), outdated(pipeline, VerificationProcessor())) == (6, 0)
 
 
+class Half(Costly):
+    """Pays for the first two files only."""
+
+    reprocess = "unpaid"
+
+    def process(self, session: Session) -> ProcessorResult:
+        made = super().process(session)
+        return made if session.key in (FIRST, "alice/s01.jsonl") else replace(made, memo=None)
+
+
+def test_what_was_not_paid_for_is_caught_up_with_by_itself(tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path)
+    write_many(pipeline.root, 5)
+    pipeline.run(Half())
+    new = Half(2)
+    assert pipeline.run(new).processed == 3
+    assert (versions(pipeline), outdated(pipeline, new)) == ([1, 1, 2, 2, 2], 2)
+    assert pipeline.run(new, outdated=True).processed == 2
+    assert versions(pipeline) == [2] * 5
+
+
+def test_rules_read_again_what_rules_have_read_and_nothing_that_a_model_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = VerificationProcessor().under(Settings())
+    model = Settings(model=ModelSettings(extractor=Extractor.ANTHROPIC))
+    assert extras(rules).reprocess == "unpaid"
+    assert extras(VerificationProcessor().under(model)).reprocess == "on_request"
+    assert extras(VerificationProcessor()).reprocess == "on_request"
+    with FakeLLM(Extractor.OPENAI) as llm:
+        asking = pipeline_asking(tmp_path, llm.settings())
+        write(asking, "alice/p/0.jsonl", conversation(FACT))
+        assert asking.run(VerificationProcessor()).processed == 1
+        pipeline = Pipeline(asking.root, replace(asking.settings, model=ModelSettings()))
+        write(pipeline, "alice/p/1.jsonl", conversation(FACT))
+        assert pipeline.run(rules).processed == 1
+        monkeypatch.setattr(VerificationProcessor, "version", VerificationProcessor.version + 1)
+        newer = VerificationProcessor().under(Settings())
+        assert pipeline.run(newer).processed == 1
+        assert pipeline.run(newer).scanned == 0
+        assert outdated(pipeline, newer) == 1
+        assert len(llm.bodies) == 1
+
+
+def test_a_processor_may_hang_on_settings_and_one_that_fails_at_it_costs_itself() -> None:
+    class Strict(EchoProcessor):
+        def under(self, settings: Settings) -> Processor:
+            if settings.user == "bad":
+                raise RuntimeError("no")
+            return EchoProcessor(version=7)
+
+    class Other(EchoProcessor):
+        def under(self, settings: Settings) -> Processor:
+            return EchoProcessor(name="somebody_else")
+
+    registry = Registry((Strict(), EchoProcessor(name="calm")))
+    fine, bad = registry.under(Settings()), registry.under(Settings(user="bad"))
+    assert [processor.version for processor in fine.processors] == [7, 1]
+    assert [processor.name for processor in bad.processors] == ["calm"]
+    assert "RuntimeError" in bad.failed[0].error
+    (wrong,) = Registry((Other(),)).under(Settings()).failed
+    assert "under returned another one" in wrong.error
+
+
 @pytest.mark.parametrize("value", ["never", None, True])
-def test_reprocess_takes_two_words(value: object) -> None:
+def test_reprocess_takes_three_words(value: object) -> None:
     costly = Costly()
     costly.reprocess = value
-    with pytest.raises(ContractError, match="reprocess is 'automatic' or 'on_request'"):
+    with pytest.raises(ContractError, match="reprocess is 'automatic', 'on_request' or 'unpaid'"):
         check_contract(costly)
 
 
