@@ -61,11 +61,12 @@ def textbook(name: str) -> list[Textbook]:
     return [Textbook(**json.loads(line)) for line in lines]
 
 
-def score(name: str, *, review: bool) -> Score:
+def score(name: str, *, review: bool, known: Weights | None = None) -> Score:
     """Items of one half; with `review` candidates too."""
+    extractor = RulesExtractor(known=known)
     right, wrong, missed = [], [], []
     for turn in textbook(name):
-        found = [each for each in detections(turn) if each.accepted or review]
+        found = [each for each in detections(turn, extractor) if each.accepted or review]
         kinds = {each.detection_type for each in found}
         (right if turn.label in kinds else missed if turn.label else []).append(turn.id)
         wrong += [turn.id for _ in kinds - {turn.label}]
@@ -103,18 +104,25 @@ def row(name: str, found: Measured) -> str:
     return f"| `{name}` | {found.turns} | {' | '.join(s.short for s in shares)} | {wrong} |"
 
 
-def report() -> str:
-    """The signs' author's halves, and the hands that the weights were not trained on."""
+def report(known: Weights | None = None) -> str:
+    """The signs' author's halves, and the hands that the weights were not trained on.
+
+    Args:
+        known: None = the weights of this version.
+    """
     lines = [f"{'by the author of the signs':28}{'turns':>10}{'precision':>12}{'recall':>10}"]
     for name in ("tune", "measured"):
         for review in (False, True):
-            found, said = score(name, review=review), f"{name}, {'review' if review else 'items'}"
+            found, said = (
+                score(name, review=review, known=known),
+                f"{name}, {'review' if review else 'items'}",
+            )
             lines.append(
                 f"{said:28}{len(textbook(name)):10}{found.precision:12.3f}{found.recall:10.3f}"
             )
     lines.append("| hand | turns | items right | found | + review | type | wrong per 1,000 |")
     every = hands()
-    lines += [row(name, measured(every[name])) for name in MEASURED]
+    lines += [row(name, measured(every[name], known)) for name in MEASURED]
     return "\n".join(lines)
 
 

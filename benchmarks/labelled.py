@@ -150,7 +150,7 @@ def read(path: Path) -> Iterator[Labelled]:
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     for file in files:
         try:
-            lines = file.read_text("utf-8").splitlines()
+            lines = file.read_text("utf-8").split("\n")
         except (OSError, UnicodeDecodeError):
             sys.exit(f"{file} cannot be read; LABELS is a file of labelled turns, or a folder")
         for number, line in enumerate(lines, 1):

@@ -71,7 +71,9 @@ def read(path: Path) -> list[Labelled]:
         ValueError: a line is not of that shape, or a quote does not stand in its turn.
     """
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             found.append(_turn(json.loads(line), path.stem, number))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -86,7 +88,7 @@ def read_textbook(path: Path = TEXTBOOK) -> list[Labelled]:
     is the same without what the assistant said comes without that as well: it may be gone.
     """
     found = []
-    for line in map(json.loads, path.read_text("utf-8").splitlines()):
+    for line in map(json.loads, path.read_text("utf-8").strip().split("\n")):
         turn = _turn(line | {"facts": []}, path.stem, 0)
         said = [turn, replace(turn, assistant="")] if turn.assistant else [turn]
         shown = (_shown(each, line["label"]) for each in said)

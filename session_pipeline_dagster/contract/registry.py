@@ -78,8 +78,14 @@ class Registry:
     def under(self, settings: Settings) -> "Registry":
         """With the processors as things are set; one that fails at it is listed in `failed`."""
         good: list[Processor] = []
-        found = tried(self, lambda processor: good.append(under(processor, settings)))
-        return replace(found, processors=tuple(good))
+
+        def take(processor: Processor) -> None:
+            made = under(processor, settings)
+            if made is not processor:
+                check_contract(made, good)
+            good.append(made)
+
+        return replace(tried(self, take), processors=tuple(good))
 
     def get(self, name: str) -> Processor:
         """The processor of that name.

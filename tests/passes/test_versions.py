@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -313,6 +314,13 @@ def test_a_processor_may_hang_on_settings_and_one_that_fails_at_it_costs_itself(
     assert [processor.version for processor in fine.processors] == [7, 1]
     assert [processor.name for processor in bad.processors] == ["calm"]
     assert "RuntimeError" in bad.failed[0].error
+
+    class Hollow(EchoProcessor):
+        def under(self, settings: Settings) -> Processor:
+            return SimpleNamespace(name="echo")
+
+    (wrong,) = Registry((Hollow(),)).under(Settings()).failed
+    assert "version must be an int" in wrong.error
     (wrong,) = Registry((Other(),)).under(Settings()).failed
     assert "under returned another one" in wrong.error
 

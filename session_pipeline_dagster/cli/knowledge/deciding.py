@@ -7,6 +7,7 @@ from session_pipeline_dagster.cli.context import Context
 from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Inputs
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.verification.knowledge import decisions, review
 from session_pipeline_dagster.processors.verification.knowledge.decisions import (
     Choice,
@@ -73,6 +74,8 @@ def decide(store: Store, choices: Sequence[Choice], by: Reviewer) -> Done:
         return made[-1].changes
 
     named = [key for choice in choices for key in (choice.id, choice.other) if key]
+    for odd in (key for key in named if not key.isascii()):
+        raise decisions.Unknown(f"no candidate or item {printable(odd)}")
     write(store, compute, named)
     return made[-1]
 

@@ -115,7 +115,10 @@ class Lines:
 
     def key(self) -> str | None:
         """See `Answers.key`."""
-        line = sys.stdin.readline() if sys.stdin else ""
+        try:
+            line = sys.stdin.readline() if sys.stdin else ""
+        except UnicodeDecodeError:
+            return _ESCAPE
         if not line:
             return None
         first, _, self._rest = line.strip().partition(" ")

@@ -14,7 +14,7 @@ from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
 from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
 from session_pipeline_dagster.processors.verification.detection.gates import ACCEPT, SHOW
-from session_pipeline_dagster.processors.verification.detection.reading import result, surest
+from session_pipeline_dagster.processors.verification.detection.reading import result
 from session_pipeline_dagster.processors.verification.detection.turns import (
     Turn,
     digest,
@@ -59,7 +59,7 @@ def asking_processor(
     at_once, budget = settings.sessions_at_once, Budget(settings.tokens_per_run)
     given = thresholds or Thresholds()
     accept = ACCEPT if given.accept is None else given.accept
-    show = SHOW if given.review is None else given.review
+    show = min(SHOW if given.review is None else given.review, accept)
     name = settings.extractor.value
     extractor = ModelExtractor(name, model, run_id, accept=accept, show=show)
     judge = Judge(model, budget, run_id, at_once, clean)
@@ -104,7 +104,7 @@ class AskingProcessor(Declared):
         with self._budget.spending(session.notes):
             found = self._extractor.find(turns, seen, session.key, session.notes)
         # A session that talks a model into finding things may grow as often as it likes.
-        kept = surest(found, max(MOST - earlier, 0))
+        kept = found[: max(MOST - earlier, 0)]
         if len(kept) < len(found):
             session.notes.count("detections_over_limit", len(found) - len(kept))
         memo = self._memo(turns, earlier + len(kept))

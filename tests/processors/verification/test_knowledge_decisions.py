@@ -17,6 +17,12 @@ from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification.knowledge.catalog import QUALITY
 from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice, Reviewer
 from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Heard, Line
+from session_pipeline_dagster.processors.verification.knowledge.labels import (
+    Label,
+    Settled,
+    precision,
+)
+from training.turns import read
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +132,82 @@ def test_decisions_go_with_the_file_that_they_are_about(pipeline: Pipeline, cli:
     assert pipeline.select(files) == [(f"alice/p/{n}.jsonl",) for n in (1, 2, 3)]
 
 
+def test_what_was_refused_is_refused_in_another_spelling_too(pipeline: Pipeline, cli: Cli) -> None:
+    cli("review", says="r\n")
+    path = pipeline.root / "bob/p/9.jsonl"
+    write_session(pipeline.root, 9, "bob")
+    respelt = turn(0).replace("each month", "every month")
+    assert turn(9) in path.read_text("utf-8")
+    path.write_text(path.read_text("utf-8").replace(turn(9), respelt), "utf-8")
+    doubt(pipeline)
+    assert fact(0) not in items(pipeline)
+    assert len(waiting(cli)) == 3
+    doubt(pipeline, Doubter(accepted=True), full_refresh=True)
+    assert sorted(items(pipeline)) == [fact(n) for n in sorted((1, 2, 3), key=fact)]
+
+
+def test_a_decision_holds_though_its_words_are_cut_in_another_way() -> None:
+    label = Label(
+        *("kl_1", "vd_1", "alice/p/0.jsonl", 3, "words@1", "Ask bob@example.com. He counts."),
+        *("rejected", "correction", "He counts", None, 0.5, False, "rules", 3, "carol", 1),
+    )
+    settled = Settled([label])
+    for quote in ("Ask bob@example.com.", "Ask [REDACTED:mail]. He counts.", "ask bob@example.com"):
+        assert settled.of("vd_2", "words@2", quote) is label, quote
+    for quote in ("He counts.", "Nobody counts on fridays."):
+        assert settled.of("vd_2", "words@2", quote) is None, quote
+    assert settled.of("vd_2", "other@1", "Ask bob@example.com.") is None
+
+
+def test_a_session_that_grows_keeps_what_was_decided_about(pipeline: Pipeline, cli: Cli) -> None:
+    path = pipeline.root / "alice/p/0.jsonl"
+    cli("review", says="s\ns\ns\na\n")
+    (before,) = pipeline.select("SELECT session_file FROM verification_evidence")
+    lines = path.read_bytes()
+    path.write_bytes(lines + lines.replace(b"5e550000", b"5e550000"))
+    doubt(pipeline)
+    assert pipeline.select("SELECT session_file FROM verification_evidence") == [before]
+
+
+def test_what_is_no_id_is_named(pipeline: Pipeline, cli: Cli) -> None:
+    answer = CliRunner().invoke(main, ["knowledge", "approve", "vd_\udc80x"])
+    assert answer.exit_code == 2
+    assert "no candidate or item vd_" in answer.output
+
+
 # --- labels ---
+
+
+def test_a_label_is_one_line_whatever_ends_a_line_elsewhere(
+    pipeline: Pipeline, cli: Cli, tmp_path: Path
+) -> None:
+    path = pipeline.root / "alice/p/0.jsonl"
+    odd = turn(0).replace("Please", "\u2028\u2029\x85Please")
+    path.write_text(path.read_text("utf-8").replace(turn(0), odd), "utf-8")
+    doubt(pipeline)
+    cli("review", says="a\nr\nr\nr\n")
+    target = tmp_path / "labels.jsonl"
+    cli("labels", "--export", target)
+    turns = read(target)
+    assert len(turns) == 4
+    assert [len(turn.facts) for turn in turns].count(1) == 1
+
+
+def test_a_secret_that_is_one_now_is_not_in_the_labels(
+    pipeline: Pipeline, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pipeline.root / "alice/p/0.jsonl"
+    named = turn(0).replace(" report is", " bob@example.com report is")
+    path.write_text(path.read_text("utf-8").replace(turn(0), named), "utf-8")
+    doubt(pipeline)
+    cli("review", says="a\nr\nr\nr\n")
+    target = tmp_path / "labels.jsonl"
+    cli("labels", "--export", target)
+    assert "bob@example.com" in target.read_text()
+    monkeypatch.setenv("SESSION_PIPELINE_REDACT_PERSONAL", "mail")
+    cli("labels", "--export", target)
+    assert "bob@example.com" not in target.read_text()
+    assert sum(len(turn.facts) for turn in read(target)) == 1
 
 
 def labelled(path: Path) -> list[dict]:
@@ -264,3 +345,16 @@ def test_an_item_is_shown_with_how_sure_its_finder_was_and_why(
     assert f"score 0.90: {REASON}" in shown
     (evidence,) = json.loads(cli("show", item, "--json").output)["evidence"]
     assert (evidence["score"], evidence["reasons"]) == (0.9, [REASON])
+
+
+def test_an_item_with_candidates_behind_it_is_one_decision_about_an_item() -> None:
+    of_both = [
+        Label(
+            *(f"kl_{n}{accepted}", f"vd_{n}{accepted}", "a/s.jsonl", n, f"w{n}@1", "said"),
+            *("approved", "correction", "fact", f"kv_{n}", 0.5, accepted, "rules", 3, "carol", 5),
+        )
+        for n in range(6)
+        for accepted in (False, True)
+    ]
+    found = precision(of_both)
+    assert (found.decisions, found.right, found.candidates) == (6, 6, 0)

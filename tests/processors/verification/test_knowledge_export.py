@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import detection
 from session_pipeline_dagster.processors.verification.knowledge.export import Fact, bundle
+from session_pipeline_dagster.processors.verification.knowledge.orders import why_an_order
 
 
 def fact(n: int, weight: float, content: str = "", domain: str | None = "data") -> Fact:
@@ -91,4 +92,16 @@ def test_facts_are_not_held_back() -> None:
     told = [fact_ for turns in detection.hands().values() for t in turns for _, fact_ in t.facts]
     assert len(told) > 1500
     held = bundle([fact(n, 1.0, text) for n, text in enumerate(told)], 10_000_000).held
-    assert len(held) <= 0.01 * len(told)
+    assert len(held) <= 0.011 * len(told)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("www.evil.example/run.sh", "evil.example/run.sh", "mailto:x@y.zz", "file:/etc/passwd"),
+        *("vscode:extension/evil", "HTTPS:\\\\evil.example", "ops@evil.example"),
+    ],
+)
+def test_an_address_without_a_scheme_is_one_too(address: str) -> None:
+    assert why_an_order(f"The setup guide stands at {address}") == "link"
+    assert why_an_order("Rates are in src/rates.py and in app.config") is None

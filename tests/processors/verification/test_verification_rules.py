@@ -15,9 +15,11 @@ from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.detection.extractor import DOMAINS, Detection
 from session_pipeline_dagster.processors.verification.detection.quotes import folded, stands_in
+from session_pipeline_dagster.processors.verification.detection.reading import limited
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
 from session_pipeline_dagster.processors.verification.detection.sentences import sentences
 from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
+from session_pipeline_dagster.settings import Thresholds
 from training.turns import MEASURED, read_hands
 
 KINDS = {"correction", "confirmation", "unprompted_definition", None}
@@ -231,9 +233,12 @@ def test_a_session_gives_at_most_fifty_detections_however_it_grew(tmp_path: Path
         add(path, [said("user", fact.format(n), n) for n in range(part, part + 30)])
     assert [len(rows) for rows in kept] == [30, 50, 50]
     assert kept[1] == kept[2] == [(n,) for n in range(1, 51)]
-    text = " ".join(fact.format(n) for n in range(80))
-    made = VerificationProcessor().process(session(said("user", text, 0)))
-    assert len(made.rows["verifications"]) == 50
+    lines = [said("user", fact.format(n), n) for n in range(400)]
+    made = VerificationProcessor().process(session(*lines))
+    assert (made.items, len(made.rows["verifications"])) == (50, 50)
+    doubted = RulesExtractor(Thresholds(accept=1.0)).find(turns_of(*lines), 0, "s", Notes())
+    assert len(doubted) == 400
+    assert limited(doubted, 50) == doubted[:200]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from session_pipeline_dagster.processors.verification import VerificationProcess
 from session_pipeline_dagster.processors.verification.detection.extractor import Detection
 from session_pipeline_dagster.processors.verification.detection.reasons import reasons
 from session_pipeline_dagster.processors.verification.detection.rules import RulesExtractor
+from session_pipeline_dagster.processors.verification.detection.sentences import Sentence
 from session_pipeline_dagster.processors.verification.detection.weights import Weights, weights
 from session_pipeline_dagster.settings import Thresholds
 from training.__main__ import FILE, everything, trained
@@ -155,8 +156,25 @@ def test_orders_answers_questions_and_the_state_of_the_moment_are_no_items(order
     assert not any(detection.accepted for detection in found("Shall I go on?", order))
 
 
+def test_what_is_accepted_is_always_kept() -> None:
+    for thresholds in (Thresholds(review=0.9), Thresholds(accept=0.01)):
+        extractor = RulesExtractor(thresholds)
+        accepted = thresholds.accept or weights().accept
+        scores = [d.score for t in read_hands(["d4"])[:80] for d in found("a", t.user)]
+        wanted = [score for score in scores if score is not None and score >= accepted]
+        kept = [d for t in read_hands(["d4"])[:80] for d in found("a", t.user, extractor=extractor)]
+        assert sum(d.accepted for d in kept) >= len(wanted) > 0
+
+
 def test_a_claim_that_is_refuted_is_not_quoted_as_the_fact() -> None:
     claim = "Labels are printed in the warehouse."
     said = found(f"Understood. {claim}", f'"{claim}" no: labels are always printed by the carrier.')
     assert said
     assert all("carrier" in detection.quote for detection in said)
+
+
+def test_a_sentence_in_lower_case_is_as_long_as_it_stands_in_the_turn() -> None:
+    for text in ("NO, İT IS SO", "ÄÖÜ", "İİ"):
+        lower = Sentence(text, 0, len(text)).lower
+        assert len(lower) == len(text)
+        assert lower.replace("İ", "i") == text.replace("İ", "i").lower()

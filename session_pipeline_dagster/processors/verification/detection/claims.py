@@ -28,7 +28,7 @@ class Claim(Enum):
 
 def claim_of(line: Sentence) -> Claim:
     """What a sentence of the assistant claims."""
-    text = line.text.lower()
+    text = line.lower
     if line.question or QUESTION.match(text) or _PLAN.match(text):
         return Claim.NONE
     if _DID.match(text):

@@ -152,7 +152,7 @@ def features(scene: Scene, index: int) -> list[str]:
 
 def seen(line: Sentence) -> Seen:
     """What a sentence shows by itself."""
-    lower = line.text.lower()
+    lower = line.lower
     language = language_of(lower)
     lead = say.LEAD_IN.match(lower)
     body = lower[lead.end() :] if lead else lower

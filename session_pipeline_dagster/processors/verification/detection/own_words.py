@@ -57,7 +57,7 @@ _REVIEW = re.compile(
     ^\s*(?:\*\*|__|\W{0,4})(?:nit|nitpick|blocking|non-blocking|suggestion|question|issue|praise|todo
         |minor|major|critical|p[0-3]|severity|potential issue|refactor suggestion|verification agent
         |high|medium|low|bug risk|security|actionable comments?|files? changed
-        |walkthrough|summary by)\b[^\n]{0,30}?(?:\*\*|__)?\s?(?::|\||\(|—|–|-\s|$)
+        |walkthrough|summary by)(?: severity)?\b(?:[^\n:]{0,30}:|\W{0,3}[|(—–]|\W{0,3}-\s|\W{0,4}$)
     ^\s*(?:commented|reviewed|approved these changes|requested changes|left a comment|wrote:)\b
     ^\s*@?[\w.\[\]-]+ (?:commented|left a comment|reviewed|suggested|replied|requested changes
         |wrote)\b
@@ -65,8 +65,8 @@ _REVIEW = re.compile(
     ^\s*(?:comment|review|reviewer|finding|thread) ?#?\d+\s?[:(.]
     ^\s*_?(?:⚠️|🛠️|🧹|🔴|🟠|🟡|🔵|🟢|💡|✅|❌|🚨|📝|🤖)
     ^\s*(?:in|on) `?[\w./-]+\.\w{1,5}`?(?: line| lines|:| around)
-    ^\s*`?[\w./-]+\.(?:py|ts|tsx|js|jsx|go|rs|java|rb|kt|sql|c|h|cpp|cs|php|yml|yaml|tf|sh|md)`?
-        |\s?(?::|\(|#|L|line)\s?L?\d+
+    ^\s*`?[\w./-]+\.(?:py|ts|tsx|js|jsx|go|rs|java|rb|kt|sql|c|h|cpp|cs
+        |php|yml|yaml|tf|sh|md)`?\s?(?:[:(\#L]|line)\s?L?\d+
 """),
     re.IGNORECASE,
 )

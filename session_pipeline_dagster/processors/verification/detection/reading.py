@@ -13,6 +13,9 @@ from session_pipeline_dagster.processors.verification.detection.rules import Rul
 from session_pipeline_dagster.processors.verification.detection.turns import read_turns
 from session_pipeline_dagster.settings import Thresholds
 
+_CANDIDATES = 4
+"""Times as many candidates of a session are kept as items: most of them are none."""
+
 
 def read_by_rules(
     session: Session, version: int, clean: Callable[[str], str], thresholds: Thresholds
@@ -46,7 +49,7 @@ def result(
         turns: how many were read.
         earlier: how many detections of the session there are already.
     """
-    kept = surest(found, max(MOST - earlier, 0))
+    kept = limited(found, max(MOST - earlier, 0))
     if len(kept) < len(found):
         session.notes.count("detections_over_limit", len(found) - len(kept))
     made = rows(session, kept, extractor, version, clean)
@@ -58,16 +61,13 @@ def result(
     return ProcessorResult(tables, items, memo, append)
 
 
-def surest(found: Sequence[Detection], most: int) -> Sequence[Detection]:
-    """At most so many, in their order: accepted ones from the first on, then the best candidates.
-
-    A session that grows keeps the items it has.
-    """
-    if len(found) <= most:
-        return found
-
-    def doubt(place: int) -> tuple[float, int]:
-        each = found[place]
-        return (-2.0 if each.accepted else -(each.score or 0.0), place)
-
-    return [found[place] for place in sorted(sorted(range(len(found)), key=doubt)[:most])]
+def limited(found: Sequence[Detection], most: int) -> Sequence[Detection]:
+    """So many accepted ones and four times as many candidates, the first of each: what was found
+    in a session is still found when it has grown."""
+    left = {True: most, False: _CANDIDATES * most}
+    kept = []
+    for each in found:
+        if left[each.accepted] > 0:
+            left[each.accepted] -= 1
+            kept.append(each)
+    return kept

@@ -56,8 +56,9 @@ class RulesExtractor:
     def __init__(self, thresholds: Thresholds | None = None, known: Weights | None = None) -> None:
         self._known = known or weights()
         given = thresholds or Thresholds()
-        self._review = self._known.review if given.review is None else given.review
+        review = self._known.review if given.review is None else given.review
         self._accept = self._known.accept if given.accept is None else given.accept
+        self._review = min(review, self._accept)
 
     def find(
         self, turns: Sequence[Turn], seen: int, session_file: str, notes: Notes
@@ -150,7 +151,7 @@ def _joins(scene: Scene, index: int, later: int) -> bool:
 
 def _begin(line: Sentence) -> int:
     """Where the fact begins in the turn's text: after a no, a yes, "actually" and the like."""
-    lower = line.text.lower()
+    lower = line.lower
     at = 0
     while language_of(lower) == "en":
         end = at

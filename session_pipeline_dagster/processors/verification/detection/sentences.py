@@ -46,6 +46,14 @@ class Sentence:
     piece: int = 0
 
     @property
+    def lower(self) -> str:
+        """In lower case, as long as `text`: a few letters become two, and stay as they are here."""
+        lower = self.text.lower()
+        if len(lower) == len(self.text):
+            return lower
+        return "".join(c.lower() if len(c.lower()) == 1 else c for c in self.text)
+
+    @property
     def question(self) -> bool:
         """Whether it ends with a question mark."""
         return self.text.rstrip("\"')]» 」』").endswith(("?", "？"))

@@ -195,7 +195,7 @@ class _Reader:
         last = index
         while last + 1 < len(self.lines) and last < index + 2:
             line = self.lines[last + 1]
-            text = line.text.lower()
+            text = line.lower
             if not DEPENDENT.match(text) or not lasting(text, question=line.question):
                 break
             last += 1
@@ -232,7 +232,7 @@ def _is_short(line: Sentence, start: int) -> bool:
 
 def _after(sign: re.Pattern[str], line: Sentence, start: int) -> int:
     """Where a sign that stands at `start` ends in the turn's text; `start` where it does not."""
-    match = sign.match(line.text.lower(), start - line.start)
+    match = sign.match(line.lower, start - line.start)
     if match is None or match.end() == match.start():
         return start
     end = line.start + match.end()
@@ -251,7 +251,7 @@ def _repeated(line: Sentence, start: int) -> int:
 
 
 def _body(line: Sentence, start: int) -> str:
-    return AFTERTHOUGHT.sub("", line.text[start - line.start :].lower()).strip()
+    return AFTERTHOUGHT.sub("", line.lower[start - line.start :]).strip()
 
 
 def _holds(line: Sentence, start: int, *, strict: bool) -> bool:

@@ -11,6 +11,8 @@ from importlib.resources import files
 
 import msgspec
 
+from session_pipeline_dagster.errors import SettingsError
+
 _SCALE = 100.0
 """Weights are whole hundredths: the same on every machine, and short."""
 
@@ -53,8 +55,16 @@ class Scored:
 
 @cache
 def weights() -> Weights:
-    """The weights of this version; read once."""
-    return parse(files(__name__.rpartition(".")[0]).joinpath("weights.json").read_bytes())
+    """The weights of this version; read once.
+
+    Raises:
+        SettingsError: the file is not as it was made.
+    """
+    place = files(__name__.rpartition(".")[0]).joinpath("weights.json")
+    try:
+        return parse(place.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingsError(f"{place} is damaged ({error}); install this package again") from error
 
 
 def parse(content: bytes) -> Weights:

@@ -4,19 +4,24 @@ Which of them wait, in which order, and which items are like them. Pure.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rapidfuzz import fuzz, process
 
 from session_pipeline_dagster.processors.verification.detection.quotes import folded
-from session_pipeline_dagster.processors.verification.knowledge.items import Observation, when
+from session_pipeline_dagster.processors.verification.knowledge.items import (
+    Item,
+    Observation,
+    when,
+)
 from session_pipeline_dagster.processors.verification.knowledge.labels import (
     Label,
     Settled,
     words_of,
 )
 from session_pipeline_dagster.processors.verification.knowledge.merge import one_file_a_line
+from session_pipeline_dagster.processors.verification.knowledge.text import Statement
 
 MOST_SIMILAR = 3
 _SIMILAR = 55.0
@@ -68,19 +73,22 @@ def one_a_detection(detected: Iterable[Detected]) -> dict[str, Detected]:
 
 
 def waiting(
-    detected: Iterable[Detected], settled: Settled, rejected: Collection[str] = ()
+    detected: Iterable[Detected], settled: Settled, rejected: Iterable[Item] = ()
 ) -> list[Detected]:
     """The candidates that nobody has decided about, the best first; what was skipped comes last.
 
     Words that one line gives as two types are one candidate.
 
     Args:
-        rejected: ids of rejected items; what says the very same is not asked about again.
+        rejected: items; what is only spelt otherwise is not asked about again, nor what was
+            refused as a candidate.
     """
+    refused = {item.statement.normal for item in rejected}
+    refused |= {Statement(label.content).normal for label in settled.refused}
     open_ = [
         d
         for d in one_a_detection(d for d in detected if not d.accepted).values()
-        if d.observation.item_id not in rejected and d.label(settled) is None
+        if d.label(settled) is None and d.observation.statement.normal not in refused
     ]
     found: dict[object, Detected] = {}
     for each in sorted(open_, key=lambda d: d.order):

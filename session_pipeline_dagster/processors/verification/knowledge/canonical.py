@@ -23,7 +23,8 @@ _TOKEN = re.compile(
 )
 _SIGN = re.compile(r"([<>]=?|[≤≥])(.*)")
 _SIGNS = {">=": "≥", "<=": "≤"}
-_EMPHASIS = re.compile(r"(\*\*|__|[*_~])(\w(?:.*\w)?)\1")
+_EMPHASIS = re.compile(r"(\*\*|[*~])(\w(?:.*\w)?)\1")
+"""Not by `_`: that is part of names."""
 _CASE_COUNTS = re.compile(r"[\d.,]*[KMGT]b(?:ps|/s)?|[\d.,]+[MG]")
 """Mb is no MB, and 5M no 5m."""
 _ANSWER = re.compile(r"\W*(?:yes|no|yep|nope|right|correct|exactly)\s*[,.;:!–—]\s*", re.IGNORECASE)

@@ -15,6 +15,13 @@ SUMMARIES: Sequence[Summary] = (
             count(*) FILTER (verifiers > 1) AS by_several
         FROM knowledge_current GROUP BY status ORDER BY status""",
     ),
+    Summary(
+        "To be looked at: session-pipeline knowledge review",
+        """SELECT detection_type AS type, count(DISTINCT detection_key) AS candidates,
+            round(max(score), 2) AS highest_score
+        FROM verifications ANTI JOIN knowledge_labels USING (detection_key)
+        WHERE accepted IS FALSE GROUP BY ALL ORDER BY ALL""",
+    ),
 )
 
 _MENDED = (

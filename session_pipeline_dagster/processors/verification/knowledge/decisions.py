@@ -265,7 +265,8 @@ class Deciding:
 
     def _label(self, detected: Detected, decision: str, item: Item | None, kind: str) -> None:
         o, by = detected.observation, self._by
-        known = (label for label in self._labels if label.detection_key == o.detection_key)
+        made = (*self._labels, *self._added)
+        known = (label for label in made if label.detection_key == o.detection_key)
         # A clock that is behind makes no decision an earlier one.
         now = max((by.now, *(label.decided_at + 1 for label in known)))
         self._added.append(

@@ -91,7 +91,7 @@ def _reviewing(
     inputs: Inputs, labels: Sequence[Label], items: Mapping[str, Item]
 ) -> dict[str, int | float]:
     """How many candidates wait, and how right people found what they decided about."""
-    rejected = {key for key, item in items.items() if item.status == REJECTED}
+    rejected = [item for item in items.values() if item.status == REJECTED]
     open_ = len(waiting(rows.candidates(inputs), Settled(labels), rejected))
     found = precision(labels)
     measured = {"knowledge_precision": found.share} if found.decisions else {}

@@ -52,14 +52,20 @@ def labelled(
     labels: Sequence[Label],
     detected: Iterable[Detected],
     heard: Callable[[Line], Exchange | None],
+    clean: Callable[[str], str],
 ) -> tuple[list[LabelledTurn], int]:
     """The turns, and how many of them are whole.
+
+    Args:
+        clean: takes secrets out of a quote: what is one may have changed since it was decided.
 
     What was decided about one turn is one line. Where something else in it waits for a decision,
     the quote stands for the turn: what is no fact in a whole turn teaches that it is none.
     """
     settled = Settled(labels)
     open_ = {_turn_of(d.observation) for d in detected if d.label(settled) is None}
+    # It was said, but is not said to be right: nothing is known of the rest of its turn.
+    open_ |= {_turn_of(label) for label in settled.last if label.decision not in JUDGED}
     made: list[LabelledTurn] = []
     whole = 0
     lines: dict[object, list[Label]] = defaultdict(list)
@@ -69,7 +75,8 @@ def labelled(
     for name, together in lines.items():
         read = map(heard, map(line_of, together)) if name not in open_ else ()
         turn = next(filter(None, read), None)
-        pieces = [piece(label.user_quote, turn.user) if turn else None for label in together]
+        quotes = [clean(label.user_quote) for label in together]
+        pieces = [piece(quote, turn.user) if turn else None for quote in quotes]
         if turn and all(pieces):
             whole += 1
             facts = [
@@ -79,8 +86,7 @@ def labelled(
             ]
             made.append(_turn(together[0].id, turn.assistant or None, turn.user, facts))
             continue
-        for label in together:
-            quote = label.user_quote
+        for label, quote in zip(together, quotes, strict=True):
             fact = [LabelledFact(_type(label), quote)] if label.decision in RIGHT else []
             made.append(_turn(label.id, None, quote, fact))
     return made, whole

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from session_pipeline_dagster.processors.verification.detection.quotes import folded
+from session_pipeline_dagster.processors.verification.detection.quotes import (
+    folded,
+    stands_in_original,
+)
 
 APPROVED, REJECTED, EDITED, SAME = "approved", "rejected", "edited", "same"
 SUPERSEDED = "superseded"
@@ -92,15 +95,31 @@ class Settled:
         """One for each detection, the oldest decision first."""
         return sorted(self._last.values(), key=lambda label: label.order)
 
+    @property
+    def refused(self) -> Sequence[Label]:
+        """What was refused before it was an item: the same in another spelling is refused, too."""
+        return [
+            each for each in self._last.values() if each.decision == REJECTED and not each.item_id
+        ]
+
     def of(self, detection_key: str, line_key: str | None, quote: str) -> Label | None:
         """What was decided about a detection, or about its words under another type."""
         found = self._last.get(detection_key)
         beside = self._in_line.get(words_of(line_key) or "") if found is None else None
         if not beside:
             return found
-        said = folded(quote)
-        same = [label for label in beside if folded(label.user_quote) == said]
+        same = [label for label in beside if _same_words(label.user_quote, quote)]
         return max(same, key=lambda label: label.order, default=None)
+
+
+def _same_words(one: str, other: str) -> bool:
+    """Whether two quotes of one line are of the same statement: another version may cut it another
+    way, or take other secrets out of it."""
+    short, long = sorted((one, other), key=lambda quote: len(folded(quote)))
+    enough = 2 * len(folded(short)) >= len(folded(long))
+    return enough and (
+        stands_in_original(short, folded(long)) or stands_in_original(long, folded(short))
+    )
 
 
 def homeless(
@@ -158,16 +177,15 @@ class Precision:
 def precision(labels: Iterable[Label]) -> Precision:
     """Over the last 100 decisions about items, and about candidates. What was decided at once about
     one item, however many lines support it, is one decision."""
-    decisions: dict[tuple[object, ...], Label] = {}
+    decisions: dict[tuple[object, ...], list[Label]] = defaultdict(list)
     for label in Settled(labels).last:
         if label.decision in JUDGED:
             about = label.item_id or label.detection_key
-            decisions[about, label.decided_by, label.decided_at] = label
-    items = [label for label in decisions.values() if label.accepted][-MOST_RECENT:]
-    shown = [label for label in decisions.values() if not label.accepted][-MOST_RECENT:]
-    return Precision(
-        len(items),
-        sum(label.decision in RIGHT for label in items),
-        len(shown),
-        sum(label.decision in RIGHT for label in shown),
-    )
+            decisions[about, label.decided_by, label.decided_at].append(label)
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for together in decisions.values():
+        # An item may have candidates behind it as well.
+        of_item = any(label.accepted for label in together)
+        right[of_item].append(together[0].decision in RIGHT)
+    items, shown = right[True][-MOST_RECENT:], right[False][-MOST_RECENT:]
+    return Precision(len(items), sum(items), len(shown), sum(shown))

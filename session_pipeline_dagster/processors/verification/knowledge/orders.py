@@ -34,7 +34,11 @@ _SHELL = re.compile(
     |\b(?:docker|podman)\s+(?:run|exec|rm|pull)\b|\bos\.system\b|\bsubprocess\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-_LINK = re.compile(r"\b[a-z][a-z0-9+.-]*://|\b(?:javascript|data|vbscript):\S|\]\(", re.IGNORECASE)
+_LINK = re.compile(
+    r"\b[a-z][a-z0-9+.-]*:[/\\]{2}|\b(?:javascript|data|vbscript|mailto|file|vscode):\S|\]\("
+    r"|\bwww\.\w|\b(?:[\w-]+\.)+(?:com|org|net|io|dev|ai|app|co|info|example|xyz|me|link|site|cloud|eu|de|uk)/\w|\b[\w.+-]+@[\w-]+\.[a-z]{2,}",
+    re.IGNORECASE,
+)
 _ROLE = re.compile(
     r"""^\W*(?:system|assistant|user|human|developer|important|attention|instructions?|note\ to\ .*)
     \s*:|<\|?/?\s*(?:system|assistant|instructions?|user|im_start|im_end)\b|\[/?INST\]

@@ -78,7 +78,7 @@ def questions(inputs: Inputs) -> Questions:
     """Everything that nobody has decided yet."""
     items, labels = rows.items(inputs), rows.labels(inputs)
     settled = Settled(labels)
-    refused = {key for key, item in items.items() if item.status == REJECTED}
+    refused = [item for item in items.values() if item.status == REJECTED]
     open_ = waiting(rows.candidates(inputs), settled, refused)
     put_off = {
         label.item_id: label.decided_at
