@@ -149,6 +149,13 @@ def test_command_lines_beside_each_other_double_nothing_and_show_no_error(tmp_pa
     root, database = tmp_path / "sessions", tmp_path / "x.duckdb"
     for number in range(5):
         shutil.copytree(EXAMPLES, root / f"n{number}")
+    for number, said in enumerate(
+        (
+            "the stock report is closed on the third day of each month.",
+            "the stock report is always closed on the third day of each month by the accountants.",
+        )
+    ):
+        write_session(root, f"n0/said{number}.jsonl", f"FYI our convention is that {said}")
     command = [PROGRAM, "run", "--sessions", root, "--database", database]
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)
