@@ -19,9 +19,9 @@ from training.fit import KINDS, Plan, fit
 from training.turns import Labelled, read, read_hands, read_textbook
 
 REVIEW, ACCEPT = 0.02, 0.86
+"""Chosen on real conversations; docs/decisions/0013-detection.md has what they cost."""
 TEXTBOOK = 8
 """Times that the clear statements of the signs' author count: other hands wrote few such."""
-"""Chosen on real conversations; docs/decisions/0013-detection.md has what they cost."""
 FILE = Path(shipped.__file__).with_name("weights.json")
 
 

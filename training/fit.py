@@ -15,7 +15,7 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     DEFINITION,
 )
 from session_pipeline_dagster.processors.verification.detection.features import features
-from training.turns import Labelled, judged, labels
+from training.turns import Labelled, labels
 
 KINDS = (CORRECTION, CONFIRMATION, DEFINITION)
 PRIOR = 0.013
@@ -64,11 +64,8 @@ def fit(turns: Sequence[Labelled], plan: Plan) -> Fitted:
     kinds: list[str | None] = []
     for turn in turns:
         scene = turn.scene
-        known = judged(turn, scene)
-        for index, kind in enumerate(labels(turn, scene)):
-            if known[index]:
-                rows.append(_kept(features(scene, index), plan))
-                kinds.append(kind)
+        rows += (_kept(features(scene, index), plan) for index in range(len(scene.lines)))
+        kinds += labels(turn, scene)
     answers = np.array([kind is not None for kind in kinds])
     names, model = _pruned(rows, answers, plan.strength, plan.most)
     share = answers.mean()

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.labelled import HANDS, LABELLED
 from session_pipeline_dagster.processors.verification.detection.extractor import DEFINITION
 from session_pipeline_dagster.processors.verification.detection.features import Scene
 from session_pipeline_dagster.processors.verification.detection.own_words import Said
 from session_pipeline_dagster.processors.verification.detection.rules import scene_of
 from session_pipeline_dagster.processors.verification.detection.signs import signs
 
-LABELLED = Path(__file__).parent.parent / "tests" / "data" / "labelled_turns"
-HANDS = LABELLED / "hands"
 TEXTBOOK = LABELLED / "tune.jsonl"
 MEASURED = ("d4", "k0", "l2", "m3")
 """Hands that are never trained on; all others are."""
@@ -36,8 +35,6 @@ class Labelled:
         hand: who wrote it; the name of its file.
         language: `en` or another one's two letters.
         facts: what a careful reader would note; none for most turns.
-        not_facts: quotes that a reviewer refused, where nothing more is known of the turn.
-        why: of a turn without facts, the kind of it.
     """
 
     id: str
@@ -46,8 +43,6 @@ class Labelled:
     assistant: str
     user: str
     facts: Sequence[Fact]
-    not_facts: Sequence[Fact] = ()
-    why: str = ""
 
     @property
     def scene(self) -> Scene:
@@ -113,8 +108,6 @@ def _turn(line: Mapping[str, object], hand: str, number: int) -> Labelled:
         str(line.get("assistant") or ""),
         user,
         tuple(_facts(user, line["facts"])),
-        tuple(_facts(user, [{"quote": quote} for quote in _list(line.get("not_facts"))])),
-        str(line.get("why") or ""),
     )
 
 
@@ -138,14 +131,6 @@ def labels(turn: Labelled, scene: Scene) -> list[str | None]:
         next((f.kind for f in turn.facts if _covers(f, line.start, line.end)), None)
         for line in scene.lines
     ]
-
-
-def judged(turn: Labelled, scene: Scene) -> list[bool]:
-    """Of each sentence, whether anything is known of it: a reviewer saw some quotes only."""
-    if not turn.not_facts:
-        return [True] * len(scene.lines)
-    seen = (*turn.facts, *turn.not_facts)
-    return [any(_covers(f, line.start, line.end) for f in seen) for line in scene.lines]
 
 
 def _covers(fact: Fact, start: int, end: int) -> bool:
