@@ -72,8 +72,8 @@ def _write(turns: Sequence[LabelledTurn], target: str) -> None:
             with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
                 handle.writelines(lines)
             Path(name).replace(path)
-        except BaseException:
+        finally:
+            # Gone already, if it is in its place.
             Path(name).unlink(missing_ok=True)
-            raise
     except OSError as error:
         raise ContractError(f"{target} cannot be written to ({error.strerror})") from error

@@ -12,7 +12,7 @@ from session_pipeline_dagster.contract.processor import (
 )
 from session_pipeline_dagster.processors.verification.declared import Declared
 from session_pipeline_dagster.processors.verification.detection.asking import MOST, ModelExtractor
-from session_pipeline_dagster.processors.verification.detection.extractor import Extractor
+from session_pipeline_dagster.processors.verification.detection.extractor import Extractor, limits
 from session_pipeline_dagster.processors.verification.detection.gates import ACCEPT, SHOW
 from session_pipeline_dagster.processors.verification.detection.reading import result
 from session_pipeline_dagster.processors.verification.detection.turns import (
@@ -57,9 +57,7 @@ def asking_processor(
         clean: takes secrets out of a text.
     """
     at_once, budget = settings.sessions_at_once, Budget(settings.tokens_per_run)
-    given = thresholds or Thresholds()
-    accept = ACCEPT if given.accept is None else given.accept
-    show = min(SHOW if given.review is None else given.review, accept)
+    show, accept = limits(thresholds, SHOW, ACCEPT)
     name = settings.extractor.value
     extractor = ModelExtractor(name, model, run_id, accept=accept, show=show)
     judge = Judge(model, budget, run_id, at_once, clean)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection.turns import Turn
+from session_pipeline_dagster.settings import Thresholds
 
 CORRECTION = "correction"
 CONFIRMATION = "confirmation"
@@ -46,6 +47,17 @@ class Detection:
     score: float | None = None
     accepted: bool = True
     reasons: Sequence[str] = field(default=())
+
+
+def limits(given: Thresholds | None, review: float, accept: float) -> tuple[float, float]:
+    """From which scores on a find is kept, and accepted; what is accepted is always kept.
+
+    Args:
+        review, accept: where nothing is set.
+    """
+    given = given or Thresholds()
+    accept = accept if given.accept is None else given.accept
+    return min(review if given.review is None else given.review, accept), accept
 
 
 class Extractor(Protocol):

@@ -6,6 +6,7 @@ sentences only; `concepts.py` counts in all languages. No name holds more than a
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,6 +110,21 @@ class Scene:
         return {index: sign for sign in found for index in range(sign.first, sign.last + 1)}
 
     @cached_property
+    def length(self) -> int:
+        """Characters of all sentences."""
+        return sum(line.end - line.start for line in self.lines)
+
+    @cached_property
+    def items(self) -> int:
+        """How many begin an item of a list."""
+        return sum(line.item for line in self.lines)
+
+    @cached_property
+    def in_piece(self) -> Mapping[int, int]:
+        """How many stand in each run of lines."""
+        return Counter(line.piece for line in self.lines)
+
+    @cached_property
     def around(self) -> Sequence[str]:
         """What is so about the whole turn."""
         return list(_around(self))
@@ -119,13 +135,11 @@ class Seen:
     """A sentence by itself.
 
     Attributes:
-        lower: in lower case, without accents where its language is not English.
         tokens: its words.
         marks: what its neighbours are told of it.
         own: what is so about it.
     """
 
-    lower: str
     tokens: Sequence[str]
     marks: Sequence[str]
     own: Sequence[str]
@@ -196,7 +210,7 @@ def seen(line: Sentence) -> Seen:
     own += ["capital"] if line.text[:1].isupper() else []
     own += ["item"] if line.item else []
     told = [*marks, *(f"^{t}" for t in tokens[:1]), *(["item"] if line.item else [])]
-    return Seen(lower, tokens, told, own)
+    return Seen(tokens, told, own)
 
 
 def language_of(lower: str) -> str:
@@ -226,12 +240,9 @@ def _place(scene: Scene, index: int) -> Iterator[str]:
     yield f"at={min(index, 4)}"
     yield f"from_end={min(count - 1 - index, 4)}"
     yield f"of={_bucket(count)}"
-    own = sum(other.end - other.start for other in scene.lines) or 1
-    yield f"share={int(4 * (line.end - line.start) / own)}"
-    alone = sum(other.piece == line.piece for other in scene.lines) == 1
-    yield "alone" if alone else "among"
-    items = sum(other.item for other in scene.lines)
-    yield f"items={_bucket(items)}"
+    yield f"share={int(4 * (line.end - line.start) / (scene.length or 1))}"
+    yield "alone" if scene.in_piece[line.piece] == 1 else "among"
+    yield f"items={_bucket(scene.items)}"
 
 
 def _around(scene: Scene) -> Iterator[str]:
@@ -247,9 +258,8 @@ def _around(scene: Scene) -> Iterator[str]:
         if "?" in before or "？" in before:
             yield "b:asked"
         yield f"b:long={_bucket(len(before) // 60)}"
-    own = sum(line.end - line.start for line in scene.lines)
-    yield f"t:own={_bucket(own // 20)}"
-    yield f"t:rest={_bucket((len(scene.text) - own) // 60)}"
+    yield f"t:own={_bucket(scene.length // 20)}"
+    yield f"t:rest={_bucket((len(scene.text) - scene.length) // 60)}"
     if "```" in scene.text:
         yield "t:fence"
     heads = len(re.findall(r"^#{1,4} ", scene.text, re.MULTILINE))

@@ -6,12 +6,11 @@ a sentence (`features.py`) is weighed (`weights.py`). What is likely enough beco
 may be one waits for a person to look at it.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection import phrases as say
-from session_pipeline_dagster.processors.verification.detection.extractor import Detection
+from session_pipeline_dagster.processors.verification.detection.extractor import Detection, limits
 from session_pipeline_dagster.processors.verification.detection.features import (
     Scene,
     features,
@@ -20,6 +19,7 @@ from session_pipeline_dagster.processors.verification.detection.features import 
 from session_pipeline_dagster.processors.verification.detection.own_words import Said
 from session_pipeline_dagster.processors.verification.detection.reasons import reasons
 from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
+from session_pipeline_dagster.processors.verification.detection.signs import ACTUALLY
 from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
 from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
 from session_pipeline_dagster.processors.verification.detection.weights import (
@@ -36,10 +36,6 @@ _MOST_TOGETHER = 3
 _LEAST_LEFT = 12
 """Characters that a fact has to keep when its beginning is taken off."""
 _STRIP = " \t,.:;!-。、！"
-_ACTUALLY = re.compile(
-    r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?"
-    r"(?:it's actually|it is actually)?[\s,:-]*"
-)
 
 
 class RulesExtractor:
@@ -55,10 +51,7 @@ class RulesExtractor:
 
     def __init__(self, thresholds: Thresholds | None = None, known: Weights | None = None) -> None:
         self._known = known or weights()
-        given = thresholds or Thresholds()
-        review = self._known.review if given.review is None else given.review
-        self._accept = self._known.accept if given.accept is None else given.accept
-        self._review = min(review, self._accept)
+        self._review, self._accept = limits(thresholds, self._known.review, self._known.accept)
 
     def find(
         self, turns: Sequence[Turn], seen: int, session_file: str, notes: Notes
@@ -155,7 +148,7 @@ def _begin(line: Sentence) -> int:
     at = 0
     while language_of(lower) == "en":
         end = at
-        for sign in (say.LEAD_IN, say.DENIAL, say.ASSENT, say.DEFINING, _ACTUALLY):
+        for sign in (say.LEAD_IN, say.DENIAL, say.ASSENT, say.DEFINING, ACTUALLY):
             match = sign.match(lower, end)
             end = match.end() if match else end
             end += len(lower[end:]) - len(lower[end:].lstrip(_STRIP))

@@ -115,7 +115,7 @@ class _Reader:
         if line.question or is_request(body):
             return self.kind, None
         if say.TURNED.search(body) and self.before:
-            return CORRECTION, self._fact(index, _after(_ACTUALLY, line, start), strict=False)
+            return CORRECTION, self._fact(index, _after(ACTUALLY, line, start), strict=False)
         if self._asks(index + 1) or (about_a_fault(body) and not say.MEANING.search(body)):
             return self.kind, None
         if opening and self._contradicts(body):
@@ -212,7 +212,7 @@ class _Reader:
         return next((c for c in (Claim.STATED, Claim.DONE) if c in found), Claim.NONE)
 
 
-_ACTUALLY = re.compile(
+ACTUALLY = re.compile(
     r"(?:(?:actually|in fact|in reality|as a matter of fact|the truth is)[\s,:-]+)?"
     r"(?:it's actually|it is actually)?[\s,:-]*"
 )
@@ -244,7 +244,7 @@ def _repeated(line: Sentence, start: int) -> int:
     """After all noes in a row, and "actually" and the like."""
     while True:
         end = _after(say.DENIAL, line, _after(say.LEAD_IN, line, start))
-        end = _after(_ACTUALLY, line, end)
+        end = _after(ACTUALLY, line, end)
         if end == start:
             return start
         start = end

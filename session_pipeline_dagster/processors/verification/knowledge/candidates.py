@@ -72,6 +72,11 @@ def one_a_detection(detected: Iterable[Detected]) -> dict[str, Detected]:
     return found
 
 
+def refused(settled: Settled) -> set[str]:
+    """What people refused before it was an item, as it is once it is spelt in one way."""
+    return {Statement(label.content).normal for label in settled.refused}
+
+
 def waiting(
     detected: Iterable[Detected], settled: Settled, rejected: Iterable[Item] = ()
 ) -> list[Detected]:
@@ -83,12 +88,11 @@ def waiting(
         rejected: items; what is only spelt otherwise is not asked about again, nor what was
             refused as a candidate.
     """
-    refused = {item.statement.normal for item in rejected}
-    refused |= {Statement(label.content).normal for label in settled.refused}
+    closed = refused(settled) | {item.statement.normal for item in rejected}
     open_ = [
         d
         for d in one_a_detection(d for d in detected if not d.accepted).values()
-        if d.label(settled) is None and d.observation.statement.normal not in refused
+        if d.label(settled) is None and d.observation.statement.normal not in closed
     ]
     found: dict[object, Detected] = {}
     for each in sorted(open_, key=lambda d: d.order):

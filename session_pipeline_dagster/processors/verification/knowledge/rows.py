@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 from session_pipeline_dagster.contract.derivation import Inputs, Row
 from session_pipeline_dagster.names import plain
-from session_pipeline_dagster.processors.verification.knowledge.candidates import Detected
+from session_pipeline_dagster.processors.verification.knowledge.candidates import Detected, refused
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import (
     Check,
     Contradiction,
@@ -20,7 +20,6 @@ from session_pipeline_dagster.processors.verification.knowledge.relations import
     LIKELY_SAME,
     Relation,
 )
-from session_pipeline_dagster.processors.verification.knowledge.text import Statement
 from session_pipeline_dagster.sources.snapshot import content_hash
 
 _ACCEPTED = 15
@@ -31,13 +30,13 @@ def observations(inputs: Inputs) -> Iterable[Observation]:
     """What counts of `verifications`: what became an item by itself, and what a person put under
     one; not what waits for a person, nor what one refused."""
     settled = Settled(labels(inputs))
-    refused = {Statement(label.content).normal for label in settled.refused}
+    closed = refused(settled)
     for row in inputs.rows["observations"]:
         seen = _observation(row)
         label = settled.of(seen.detection_key, seen.line_key, seen.user_quote)
         if label and label.item_id:
             yield replace(seen, put=label.item_id, put_at=label.decided_at)
-        elif label is None and row[_ACCEPTED] and seen.statement.normal not in refused:
+        elif label is None and row[_ACCEPTED] and seen.statement.normal not in closed:
             yield seen
 
 
