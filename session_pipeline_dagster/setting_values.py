@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ E = TypeVar("E", bound=Enum)
 
 _DIGITS = 16
 _ALL = 100
+_AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
 
 
@@ -129,6 +131,24 @@ def share(env: Mapping[str, str], name: str) -> float | None:
     if not 0 <= share <= 1:
         raise SettingsError(f"{name} is {value!r}; it takes a number from 0 to 1")
     return share
+
+
+def word(env: Mapping[str, str], name: str, default: str) -> str:
+    """A name of small letters, digits, `-` and `_`."""
+    value = text(env, name)
+    if value is not None and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value.strip()):
+        raise SettingsError(f"{name} is {value!r}; it takes a name like anthropic, aws or google")
+    return default if value is None else value.strip()
+
+
+def amount(env: Mapping[str, str], name: str, default: Decimal) -> Decimal:
+    """An amount of money of at least 0, in USD."""
+    value = text(env, name)
+    if value is None:
+        return default
+    if not _AMOUNT.fullmatch(value.strip()):
+        raise SettingsError(f"{name} is {value!r}; it takes an amount like 20 or 0.5")
+    return Decimal(value.strip())
 
 
 def urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -6,11 +6,25 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from enum import Enum
 from pathlib import Path
 
 from session_pipeline_dagster import setting_values as values
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.setting_records import (
+    DEFAULT_MODELS,
+    DEFAULT_PERSONAL,
+    AlertLevel,
+    CostMode,
+    Extractor,
+    Layout,
+    Limits,
+    ModelSettings,
+    MoneySettings,
+    OnDelete,
+    Personal,
+    Root,
+    Thresholds,
+)
 
 _MOST_DAYS = 36_500
 _ROOTS = "SESSION_DATA_DIR or --sessions"
@@ -20,108 +34,6 @@ _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
 PLACES = (*_SESSIONS, "SESSION_PIPELINE_DATABASE")
 """Which sessions it is about, and where their rows are."""
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-class Layout(Enum):
-    """What the first folder below a root says.
-
-    USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
-    """
-
-    USERS = "users"
-    PROJECTS = "projects"
-
-
-class AlertLevel(Enum):
-    """The mildest finding that alerts speak of; unknown = it was not possible to look."""
-
-    INFO = "info"
-    UNKNOWN = "unknown"
-    WARNING = "warning"
-
-
-class Extractor(Enum):
-    """Who reads what people said: phrases alone, or a model of a provider."""
-
-    RULES = "rules"
-    ANTHROPIC = "anthropic"
-    OPENAI = "openai"
-
-
-DEFAULT_MODELS = {Extractor.ANTHROPIC: "claude-haiku-4-5", Extractor.OPENAI: "gpt-5-mini"}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """Which language model is asked, if any, and how much. Keys are never shown.
-
-    Attributes:
-        deadline: for one answer, retries and waiting included.
-        sessions_at_once: sessions of a pass that wait for an answer at the same time.
-        tokens_per_run: input and output tokens after which a pass begins no further session.
-    """
-
-    extractor: Extractor = Extractor.RULES  # SESSION_PIPELINE_EXTRACTOR
-    model: str = ""  # SESSION_PIPELINE_MODEL
-    anthropic_api_key: str | None = field(default=None, repr=False)  # ANTHROPIC_API_KEY
-    anthropic_base_url: str | None = None  # ANTHROPIC_BASE_URL
-    openai_api_key: str | None = field(default=None, repr=False)  # OPENAI_API_KEY
-    openai_base_url: str | None = None  # OPENAI_BASE_URL
-    deadline: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_MODEL_DEADLINE_SECONDS
-    sessions_at_once: int = 4  # SESSION_PIPELINE_MODEL_SESSIONS
-    tokens_per_run: int | None = None  # SESSION_PIPELINE_TOKENS_PER_RUN
-
-
-class Personal(Enum):
-    """Personal data that can be taken out of what people said, as secrets are."""
-
-    CARDS = "cards"
-    IBANS = "ibans"
-    MAIL = "mail"
-    PHONES = "phones"
-
-
-DEFAULT_PERSONAL = frozenset({Personal.CARDS, Personal.IBANS})
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """From which score (0 to 1) on a find is kept, and accepted; None = as its finder has it."""
-
-    review: float | None = None  # SESSION_PIPELINE_REVIEW_SCORE
-    accept: float | None = None  # SESSION_PIPELINE_ACCEPT_SCORE
-
-
-class OnDelete(Enum):
-    """What becomes of the rows of a deleted file.
-
-    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere, once it
-    has been gone for `purge_after`.
-    """
-
-    KEEP = "keep"
-    PURGE = "purge"
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """One place with session files; a name, if any, prefixes its keys (`name:alice/x.jsonl`)."""
-
-    path: Path
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of one file is taken into memory, in bytes.
-
-    Attributes:
-        line: the longest line that is read; a longer one counts as unreadable.
-        unpacked: the most that a file may hold, packed or not.
-    """
-
-    line: int = 16 << 20  # SESSION_PIPELINE_LINE_MB
-    unpacked: int = 256 << 20  # SESSION_PIPELINE_UNPACKED_MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +63,7 @@ class Settings:
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
     database_threads: int = 1  # SESSION_PIPELINE_DATABASE_THREADS
@@ -167,9 +79,10 @@ class Settings:
     # SESSION_PIPELINE_ALERT_DELAY_SECONDS; None = the processor's cadence
     alert_delay: timedelta | None = None
     ui_url: str | None = None  # DAGSTER_UI_URL
-    model: ModelSettings = ModelSettings()
+    model: ModelSettings = field(default_factory=ModelSettings)
     personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    money: MoneySettings = field(default_factory=MoneySettings)
 
     def __post_init__(self) -> None:
         roots = tuple(replace(root, path=values.absolute(root.path)) for root in self.roots)
@@ -177,6 +90,9 @@ class Settings:
         object.__setattr__(self, "database", values.absolute(self.database))
         if self.report_dir is not None:
             object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
+        files = {name: getattr(self.money, name) for name in ("prices", "budgets", "seats")}
+        given = {name: values.absolute(path) for name, path in files.items() if path}
+        object.__setattr__(self, "money", replace(self.money, **given))
 
     @property
     def reports(self) -> Path:
@@ -223,7 +139,7 @@ def read_settings(
             "SESSION_PIPELINE_DATABASE",
         ),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
-        report_dir=_folder(env, "SESSION_PIPELINE_REPORT_DIR"),
+        report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
         report_url=values.web_address(env, "SESSION_PIPELINE_REPORT_URL"),
         start_date=values.day(env, "SESSION_PIPELINE_START_DATE", default.start_date),
         cadences={name: value for name, value in given.items() if value is not None},
@@ -281,6 +197,7 @@ def read_settings(
             Personal, env, "SESSION_PIPELINE_REDACT_PERSONAL", DEFAULT_PERSONAL
         ),
         thresholds=_thresholds(env),
+        money=_money(env),
     )
 
 
@@ -302,6 +219,22 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
             env, "SESSION_PIPELINE_MODEL_SESSIONS", default.sessions_at_once
         ),
         tokens_per_run=budget or None,
+    )
+
+
+def _money(env: Mapping[str, str]) -> MoneySettings:
+    default = MoneySettings()
+    return MoneySettings(
+        prices=_place(env, "SESSION_PIPELINE_PRICES"),
+        provider=values.word(env, "SESSION_PIPELINE_PROVIDER", default.provider),
+        mode=values.one_of(
+            CostMode,
+            values.text(env, "SESSION_PIPELINE_COST_MODE") or default.mode.value,
+            "SESSION_PIPELINE_COST_MODE",
+        ),
+        budgets=_place(env, "SESSION_PIPELINE_BUDGETS"),
+        seats=_place(env, "SESSION_PIPELINE_SEATS"),
+        spike=values.amount(env, "SESSION_PIPELINE_SPIKE_USD", default.spike),
     )
 
 
@@ -369,7 +302,7 @@ def parse_layout(text: str) -> Layout:
     return values.one_of(Layout, text, "SESSION_LAYOUT")
 
 
-def _folder(env: Mapping[str, str], name: str) -> Path | None:
+def _place(env: Mapping[str, str], name: str) -> Path | None:
     given = values.text(env, name)
     return None if given is None else values.path(given, name)
 

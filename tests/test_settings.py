@@ -4,6 +4,7 @@ import ast
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.settings import (
     AlertLevel,
+    CostMode,
     Extractor,
     Layout,
     OnDelete,
@@ -119,6 +121,12 @@ SET = [
     ),
     ("SESSION_PIPELINE_REVIEW_SCORE", "0.1", lambda s: s.thresholds.review, 0.1),
     ("SESSION_PIPELINE_ACCEPT_SCORE", "1", lambda s: s.thresholds.accept, 1.0),
+    ("SESSION_PIPELINE_PRICES", "/p.toml", lambda s: s.money.prices, Path("/p.toml")),
+    ("SESSION_PIPELINE_PROVIDER", "aws", lambda s: s.money.provider, "aws"),
+    ("SESSION_PIPELINE_COST_MODE", "auto", lambda s: s.money.mode, CostMode.AUTO),
+    ("SESSION_PIPELINE_BUDGETS", "/b.toml", lambda s: s.money.budgets, Path("/b.toml")),
+    ("SESSION_PIPELINE_SEATS", "/s.toml", lambda s: s.money.seats, Path("/s.toml")),
+    ("SESSION_PIPELINE_SPIKE_USD", "0.5", lambda s: s.money.spike, Decimal("0.5")),
     ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
     ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),
     ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),
@@ -172,6 +180,20 @@ def test_nothing_is_accepted_that_is_not_even_looked_at() -> None:
     scores = {"SESSION_PIPELINE_REVIEW_SCORE": "0.5", "SESSION_PIPELINE_ACCEPT_SCORE": "0.4"}
     with pytest.raises(SettingsError, match=r"REVIEW_SCORE is 0\.5, above SESSION_PIPELINE_ACCEPT"):
         read_settings(scores)
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "1e3", "nan", "1,5", "inf", "."])
+def test_an_amount_is_written_in_digits(text: str) -> None:
+    name = "SESSION_PIPELINE_SPIKE_USD"
+    with pytest.raises(SettingsError, match=f"{name} is .*; it takes an amount like 20 or 0.5"):
+        read_settings({name: text})
+
+
+@pytest.mark.parametrize("text", ["AWS", "a b", "../x", "-"])
+def test_a_provider_is_a_name_of_the_price_library(text: str) -> None:
+    name = "SESSION_PIPELINE_PROVIDER"
+    with pytest.raises(SettingsError, match=f"{name} is .*; it takes a name like anthropic"):
+        read_settings({name: text})
 
 
 def test_the_defaults_are_those_of_the_design() -> None:

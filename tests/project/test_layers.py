@@ -33,7 +33,7 @@ FLOORS = (
     "sources",
     "transcripts",
     "settings",
-    "setting_values plugins",
+    "setting_records setting_values plugins",
     "guests",
     "errors names",
 )

@@ -1,0 +1,141 @@
+"""The records that settings are made of: what each says, its default and its variable.
+
+`settings.py` fills them in; it is the only reader of the environment.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+
+
+class Layout(Enum):
+    """What the first folder below a root says.
+
+    USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
+    """
+
+    USERS = "users"
+    PROJECTS = "projects"
+
+
+class AlertLevel(Enum):
+    """The mildest finding that alerts speak of; unknown = it was not possible to look."""
+
+    INFO = "info"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+
+
+class Extractor(Enum):
+    """Who reads what people said: phrases alone, or a model of a provider."""
+
+    RULES = "rules"
+    ANTHROPIC = "anthropic"
+    OPENAI = "openai"
+
+
+DEFAULT_MODELS = {Extractor.ANTHROPIC: "claude-haiku-4-5", Extractor.OPENAI: "gpt-5-mini"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which language model is asked, if any, and how much. Keys are never shown.
+
+    Attributes:
+        deadline: for one answer, retries and waiting included.
+        sessions_at_once: sessions of a pass that wait for an answer at the same time.
+        tokens_per_run: input and output tokens after which a pass begins no further session.
+    """
+
+    extractor: Extractor = Extractor.RULES  # SESSION_PIPELINE_EXTRACTOR
+    model: str = ""  # SESSION_PIPELINE_MODEL
+    anthropic_api_key: str | None = field(default=None, repr=False)  # ANTHROPIC_API_KEY
+    anthropic_base_url: str | None = None  # ANTHROPIC_BASE_URL
+    openai_api_key: str | None = field(default=None, repr=False)  # OPENAI_API_KEY
+    openai_base_url: str | None = None  # OPENAI_BASE_URL
+    deadline: timedelta = timedelta(seconds=120)  # SESSION_PIPELINE_MODEL_DEADLINE_SECONDS
+    sessions_at_once: int = 4  # SESSION_PIPELINE_MODEL_SESSIONS
+    tokens_per_run: int | None = None  # SESSION_PIPELINE_TOKENS_PER_RUN
+
+
+class Personal(Enum):
+    """Personal data that can be taken out of what people said, as secrets are."""
+
+    CARDS = "cards"
+    IBANS = "ibans"
+    MAIL = "mail"
+    PHONES = "phones"
+
+
+DEFAULT_PERSONAL = frozenset({Personal.CARDS, Personal.IBANS})
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which score (0 to 1) on a find is kept, and accepted; None = as its finder has it."""
+
+    review: float | None = None  # SESSION_PIPELINE_REVIEW_SCORE
+    accept: float | None = None  # SESSION_PIPELINE_ACCEPT_SCORE
+
+
+class OnDelete(Enum):
+    """What becomes of the rows of a deleted file.
+
+    KEEP: they stay, and its state says since when it is gone. PURGE: they go, everywhere, once it
+    has been gone for `purge_after`.
+    """
+
+    KEEP = "keep"
+    PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One place with session files; a name, if any, prefixes its keys (`name:alice/x.jsonl`)."""
+
+    path: Path
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one file is taken into memory, in bytes.
+
+    Attributes:
+        line: the longest line that is read; a longer one counts as unreadable.
+        unpacked: the most that a file may hold, packed or not.
+    """
+
+    line: int = 16 << 20  # SESSION_PIPELINE_LINE_MB
+    unpacked: int = 256 << 20  # SESSION_PIPELINE_UNPACKED_MB
+
+
+class CostMode(Enum):
+    """Where the cost of a response comes from, as ccusage means these words.
+
+    CALCULATE: tokens times price. AUTO: what the line recorded, else calculated. DISPLAY: only what
+    the line recorded.
+    """
+
+    CALCULATE = "calculate"
+    AUTO = "auto"
+    DISPLAY = "display"
+
+
+@dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """What responses cost, and what is said of it.
+
+    Attributes:
+        provider: who served a response whose id does not say it; the price library's id.
+        spike: the cost of an hour of one session, in USD, below which it is no spike.
+    """
+
+    prices: Path | None = None  # SESSION_PIPELINE_PRICES
+    provider: str = "anthropic"  # SESSION_PIPELINE_PROVIDER
+    mode: CostMode = CostMode.CALCULATE  # SESSION_PIPELINE_COST_MODE
+    budgets: Path | None = None  # SESSION_PIPELINE_BUDGETS
+    seats: Path | None = None  # SESSION_PIPELINE_SEATS
+    spike: Decimal = Decimal(20)  # SESSION_PIPELINE_SPIKE_USD
