@@ -18,7 +18,9 @@ from session_pipeline_dagster.transcripts.head import BOM, TopLevel, lines_of, t
 from session_pipeline_dagster.transcripts.looks import foreign
 from session_pipeline_dagster.transcripts.odd_lines import read_progress
 from session_pipeline_dagster.transcripts.records import (
+    ASIDES,
     DECODE_ERRORS,
+    Aside,
     ProgressData,
     Record,
     Transcript,
@@ -226,7 +228,32 @@ class _Found:
         unknown = self.empty
         if {*kinds} - KNOWN_TYPES:
             unknown += sum([kind not in KNOWN_TYPES for kind in kinds])
-        return Transcript(self.records, self.numbers, self.unreadable, unknown, self.empty)
+        asides = {
+            kind: _asides(self._content, kind, kinds, self.numbers)
+            for kind in ASIDES
+            if kind in kinds
+        }
+        return Transcript(
+            self.records, self.numbers, self.unreadable, unknown, self.empty, asides=asides
+        )
+
+
+def _asides(
+    content: bytes, kind: str, kinds: Sequence[str | None], numbers: Sequence[int]
+) -> list[Aside]:
+    """The lines of a type, found by its name: most lines need not be looked at for it. One whose
+    type is spelt with escapes is left out."""
+    lines: dict[int, tuple[int, int]] = {}
+    line, counted, name = 1, 0, kind.encode()
+    place = content.find(name)
+    while place >= 0:
+        line += content.count(b"\n", counted, place)
+        end = content.find(b"\n", place)
+        end = len(content) if end < 0 else end
+        lines[line] = content.rfind(b"\n", 0, place) + 1, end
+        counted, place = place, content.find(name, end)
+    places = [at for at, other in enumerate(kinds) if other == kind and numbers[at] in lines]
+    return [Aside(at, numbers[at], content[slice(*lines[numbers[at]])]) for at in places]
 
 
 def _skip(content: bytes, start: int, end: int) -> Record | None:

@@ -6,7 +6,7 @@ is left out and listed, never counted as an empty session.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
@@ -76,7 +76,12 @@ class Readers:
     def parse(self, key: str, content: bytes) -> Transcript | None:
         """What its reader makes of the file; None where no reader claims it."""
         reader = self.reader_of(key, content)
-        return None if reader is None else reader.parse(content)
+        if reader is None:
+            return None
+        transcript = reader.parse(content)
+        # Whoever returns something else is found out by who asked.
+        is_one = isinstance(transcript, Transcript)
+        return replace(transcript, agent=reader.agent) if is_one else transcript
 
 
 def why_left_out(content: bytes) -> str:

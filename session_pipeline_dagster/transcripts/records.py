@@ -5,7 +5,7 @@ is most of a file. Texts and tool inputs stay undecoded bytes until someone asks
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,6 +20,9 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _LAST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+
+ASIDES = ("cost-state", "pr-link", "custom-title", "ai-title")
+"""Types of lines whose bytes a transcript keeps."""
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)] | None
 """A token count of one API response; null is absent, a negative or larger number is no count."""
@@ -38,6 +41,12 @@ class ServerToolUse(msgspec.Struct, frozen=True, gc=False):
     """Tools that ran on the API's side."""
 
     web_search_requests: Tokens = 0
+
+
+class OutputDetails(msgspec.Struct, frozen=True, gc=False):
+    """What the output was made of."""
+
+    thinking_tokens: Tokens = 0
 
 
 class Iteration(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +70,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cache_read_input_tokens: Tokens = 0
     cache_creation: CacheCreation | None = None
     server_tool_use: ServerToolUse | None = None
+    output_tokens_details: OutputDetails | None = None
     service_tier: str | None = None
     speed: str | None = None
     iterations: list[Iteration] | None = None
@@ -127,6 +137,16 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     is_compact_summary: bool | None = None
     request_id: str | None = None
     request_session_id: str | None = None
+    git_branch: str | None = None
+    version: str | None = None
+    entrypoint: str | None = None
+    effort: str | None = None
+    attribution_skill: str | None = None
+    attribution_agent: str | None = None
+    attribution_plugin: str | None = None
+    attribution_mcp_server: str | None = None
+    recorded_cost: msgspec.Raw = msgspec.field(default=_NOTHING, name="costUSD")
+    permission_decision: msgspec.Raw = _NOTHING
     message: Message | None = None
     origin: msgspec.Raw = _NOTHING
     data: msgspec.Raw = _NOTHING
@@ -181,6 +201,21 @@ class ProgressData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """A line beside the conversation that only few look at, as it stands in the file.
+
+    Attributes:
+        at: its place in the records.
+        number: its line, from 1.
+        line: its bytes; hold any JSON, or none.
+    """
+
+    at: int
+    number: int
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """Everything that could be read of one file, in line order.
 
@@ -188,7 +223,9 @@ class Transcript:
     several, and count as unreadable for the rest of it. Lines that carry nothing
     for any processor (`api-request*`, `attachment` but for a `queued_command`) are records with a
     type and a time only, unless the file begins without them. Lines with nothing that is known of
-    (`{}`) are no records, only counted: in `empty_lines`, and in `unknown_lines`.
+    (`{}`) are no records, only counted: in `empty_lines`, and in `unknown_lines`. `agent` is who
+    reads such files, as its reader is called. `asides` has the bytes of the lines of a few types
+    (`ASIDES`), by type: records hold little of them.
     """
 
     records: Sequence[Record] = ()
@@ -196,6 +233,8 @@ class Transcript:
     unreadable_lines: int = 0
     unknown_lines: int = 0
     empty_lines: int = 0
+    agent: str = "claude-code"
+    asides: Mapping[str, Sequence[Aside]] = field(default_factory=dict)
 
     @property
     def lines(self) -> int:

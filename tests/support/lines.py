@@ -1,6 +1,7 @@
 """Lines of session files for tests: what Claude Code writes, with only the fields that matter."""
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -105,7 +106,7 @@ class Rows:
 
 
 def columns(ddl: str) -> list[str]:
-    return [part.split()[0] for part in ddl.split(",")]
+    return [part.split()[0] for part in re.split(r",(?![^(]*\))", ddl)]
 
 
 class UsagePipeline:

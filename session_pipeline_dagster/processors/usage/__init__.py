@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.activity import blocks
+from session_pipeline_dagster.processors.usage.beside import pull_requests
 from session_pipeline_dagster.processors.usage.counting import count
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.quality import QUALITY
@@ -16,6 +17,7 @@ from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
 from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
+from session_pipeline_dagster.settings import MoneySettings, Settings
 
 
 class UsageProcessor:
@@ -26,7 +28,7 @@ class UsageProcessor:
     """
 
     name = "usage"
-    version = 2
+    version = 3
     cadence = timedelta(seconds=600)
     tables = TABLES
     views = VIEWS
@@ -39,16 +41,25 @@ class UsageProcessor:
     owners = ("team:session-pipeline",)
     internal = ("usage_tool_results", "usage_activity")
 
+    def __init__(self, money: MoneySettings | None = None) -> None:
+        self._provider = (money or MoneySettings()).provider
+
+    def under(self, settings: Settings) -> "UsageProcessor":
+        """The processor as money is set."""
+        return UsageProcessor(settings.money)
+
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
-        counted = count(session)
+        counted = count(session, self._provider)
         worked = blocks(counted)
+        summary = session_row(counted, worked)
         results: list[Row] = [
             (session.key, tool_id, outcome == ERROR, session.user, outcome)
             for tool_id, outcome in counted.orphan_results.items()
         ]
         rows = {
-            "usage_sessions": [astuple(session_row(counted, worked))],
+            "usage_sessions": [astuple(summary)],
+            "usage_pull_requests": [*map(astuple, pull_requests(session, summary.session_id))],
             "usage_tool_results": results,
             "usage_activity": [*map(astuple, worked)],
             "usage_messages": _let_go(counted.messages),

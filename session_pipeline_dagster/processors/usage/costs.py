@@ -1,6 +1,10 @@
 """What a line of a response says it cost: its counters, and calls that they leave out."""
 
+import re
 from collections.abc import Iterator
+from decimal import Decimal
+
+from msgspec import Raw
 
 from session_pipeline_dagster.processors.usage.rows import MessageRow
 from session_pipeline_dagster.transcripts.records import Iteration, Usage
@@ -8,6 +12,9 @@ from session_pipeline_dagster.transcripts.records import Iteration, Usage
 ADVISOR = "advisor_message"
 _LEFT_OUT = frozenset({ADVISOR, "compaction"})
 _FALLBACK = "fallback_message"
+_NUMBER = re.compile(rb"[0-9]{1,20}(?:\.[0-9]{1,60})?(?:[eE][+-]?[0-9]{1,2})?")
+_SMALLEST, _MOST = Decimal("1e-12"), Decimal(10) ** 6
+"""What the column takes."""
 
 
 def absorb(row: MessageRow, usage: Usage) -> None:
@@ -28,6 +35,17 @@ def absorb(row: MessageRow, usage: Usage) -> None:
     if server := usage.server_tool_use:
         row.web_search_requests = max(row.web_search_requests, server.web_search_requests or 0)
     row.service_tier, row.speed = usage.service_tier, usage.speed
+    if details := usage.output_tokens_details:
+        row.thinking_tokens = max(row.thinking_tokens, details.thinking_tokens or 0)
+
+
+def recorded(raw: Raw) -> Decimal | None:
+    """What a line says that it cost, in USD; None where it says nothing that can be a cost."""
+    text = bytes(raw)
+    if not _NUMBER.fullmatch(text):
+        return None
+    cost = Decimal(text.decode())
+    return cost.quantize(_SMALLEST) if cost < _MOST else None
 
 
 def extra_calls(usage: Usage, model: str | None) -> Iterator[tuple[int, Iteration]]:

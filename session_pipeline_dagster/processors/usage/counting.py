@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.processors.copies import conversation_starts, started_us
-from session_pipeline_dagster.processors.usage.costs import ADVISOR, absorb, extra_calls, usage_of
+from session_pipeline_dagster.processors.usage.costs import (
+    ADVISOR,
+    absorb,
+    extra_calls,
+    recorded,
+    usage_of,
+)
+from session_pipeline_dagster.processors.usage.envelope import Facts, event_row, message_row
 from session_pipeline_dagster.processors.usage.naming import (
     cut,
-    evidence,
     given_name,
     plugin_of,
     project_of,
@@ -40,6 +46,7 @@ from session_pipeline_dagster.transcripts.records import (
     Message,
     Record,
     Usage,
+    decode_raw,
     epoch_us,
     times_us,
 )
@@ -57,7 +64,8 @@ class Counted:
         events: event key -> row of one tool call, subagent, MCP call, slash command or prompt.
         orphan_results: id of a call that stands in another file -> its outcome.
         line_us: time of every record, None where it has none; `times_us` those that there are.
-        first_us: when the file began.
+        file: what holds for every row of the file.
+        first_us: when it began.
         started_us: when the conversation began that the line at hand belongs to.
     """
 
@@ -67,6 +75,7 @@ class Counted:
         "_seen",
         "api_errors",
         "events",
+        "file",
         "first_us",
         "line_us",
         "messages",
@@ -78,13 +87,14 @@ class Counted:
         "user_lines",
     )
 
-    def __init__(self, session: Session, line_us: Sequence[int | None]) -> None:
+    def __init__(self, session: Session, line_us: Sequence[int | None], provider: str) -> None:
         self.session, self.line_us = session, line_us
         self.times_us = [us for us in line_us if us is not None]
         project = project_of(session)
         self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
         self.first_us = self.started_us = started_us(self.times_us, session.day)
+        self.file = Facts(session, self.project, provider, self.first_us)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
         self.orphan_results: dict[str, str] = {}
@@ -148,6 +158,8 @@ class Counted:
                 if isinstance(block, Block):
                     row.output_characters += len(block.text) + len(block.thinking)
                     row.output_characters += len(block.input)
+        if record.recorded_cost and (cost := recorded(record.recorded_cost)) is not None:
+            row.recorded_cost = max(cost, row.recorded_cost or cost)
         if usage is not None and usage != found.usage:
             found.usage = usage
             absorb(row, usage)
@@ -157,28 +169,7 @@ class Counted:
     def _message_row(
         self, key: str, record: Record, message: Message, line: int, now_us: int
     ) -> MessageRow:
-        session = self.session
-        session_id = cut(record.session_id) or cut(session.stem) or ""
-        return MessageRow(
-            session.key,
-            key,
-            cut(message.id),
-            cut(record.request_id),
-            session_id,
-            cut(record.request_session_id) or session_id,
-            session.user,
-            self.project,
-            cut(record.agent_id),
-            record.is_sidechain is True,
-            cut(message.model),
-            now_us,
-            line_number=line,
-            sent_at_inferred=record.timestamp is None,
-            file_started_at=self.first_us,
-            began_at=self.started_us,
-            # Copying changes neither; whoever changes what a line says has not copied it.
-            line_digest=evidence(record.uuid or key, now_us, inputs_of(message.usage)),
-        )
+        return message_row(self.file, self.started_us, key, record, message, line, now_us)
 
     def _forget_extra(self, found: Response) -> None:
         for row in found.extra:
@@ -250,25 +241,8 @@ class Counted:
         tool_name: str | None = None,
         says: object = "",
     ) -> EventRow:
-        session = self.session
-        session_id = cut(record.session_id) or cut(session.stem) or ""
-        return EventRow(
-            session.key,
-            key,
-            session_id,
-            session.user,
-            self.project,
-            event_type,
-            tool_name,
-            cwd=cut(record.cwd),
-            occurred_at=now_us,
-            line_number=line,
-            origin_session_id=cut(record.request_session_id) or session_id,
-            is_sidechain=record.is_sidechain is True,
-            file_started_at=self.first_us,
-            line_digest=evidence(record.uuid or key, now_us, says),
-            began_at=self.started_us,
-        )
+        given = (key, event_type, record, line, now_us, tool_name, says)
+        return event_row(self.file, self.started_us, *given)
 
     # --- user lines: commands and the results of tools -------------------------------------------
 
@@ -286,10 +260,21 @@ class Counted:
             self._seen.add(line_again)
         answered = [self.result(block.tool_use_id, outcome_of(block)) for block in results]
         self._responses.said(answered)
+        if record.permission_decision and results:
+            self._permitted(record, results)
         if record.is_sidechain and record.agent_id and not results and not record.is_meta:
             self._responses.prompted(record.agent_id)
         if any("<command-name>" in text for text in texts):
             self._commands(record, texts, line, now_us)
+
+    def _permitted(self, record: Record, results: Sequence[Block]) -> None:
+        said = decode_raw(record.permission_decision)
+        if not isinstance(said, dict):
+            return
+        for block in results:
+            if event := self._latest.get(cut(block.tool_use_id) or ""):
+                event.permission_decision = given_name(said, "decision")
+                event.permission_source = given_name(said, "source")
 
     def _commands(self, record: Record, texts: Sequence[str], line: int, now_us: int) -> None:
         names = [short(match[1]) for text in texts for match in _COMMAND.finditer(text)]
@@ -344,11 +329,15 @@ class Counted:
                     self.result(block.tool_use_id, outcome_of(block))
 
 
-def count(session: Session) -> Counted:
-    """Fold the records of one session, in line order."""
+def count(session: Session, provider: str) -> Counted:
+    """Fold the records of one session, in line order.
+
+    Args:
+        provider: who served a response whose id does not say it.
+    """
     transcript = session.transcript
     line_us = times_us(transcript.records)
-    counted = Counted(session, line_us)
+    counted = Counted(session, line_us, provider)
     now_us = counted.started_us
     starts = conversation_starts(transcript.records, line_us, now_us)
     # The next one last; what was counted is let go, for a file may hold 100,000s of them.

@@ -10,6 +10,7 @@ from session_pipeline_dagster.names import LONGEST, short
 
 NAME_LENGTH = 16
 """Of a line's digest, the part that says its name."""
+_PROVIDERS: Mapping[str, str] = {"msg_bdrk_": "aws", "msg_vrtx_": "google"}
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -21,6 +22,15 @@ def project_of(session: Session) -> str | None:
         if record.cwd is not None and record.session_id:
             return _NOT_IN_A_FOLDER_NAME.sub("-", record.cwd) if record.cwd else None
     return None
+
+
+def provider_of(message_id: str | None, default: str) -> str:
+    """Who served a response, as the price library calls them."""
+    if message_id is not None:
+        for mark, provider in _PROVIDERS.items():
+            if message_id.startswith(mark):
+                return provider
+    return default
 
 
 def evidence(name: str, us: int, said: object = "") -> str:

@@ -5,6 +5,8 @@ and tool call ever made: filling one in costs a third of a dataclass, and it tur
 itself. What goes into them is `counting.py`; what one file adds up to is `summary.py`.
 """
 
+from decimal import Decimal
+
 import msgspec
 
 
@@ -39,6 +41,18 @@ class MessageRow(msgspec.Struct, gc=False):
     line_digest: str = ""
     output_characters: int = 0
     began_at: int = 0
+    agent: str = ""
+    provider: str = ""
+    git_branch: str | None = None
+    client_version: str | None = None
+    entrypoint: str | None = None
+    effort: str | None = None
+    attribution_skill: str | None = None
+    attribution_agent: str | None = None
+    attribution_plugin: str | None = None
+    attribution_mcp_server: str | None = None
+    recorded_cost: Decimal | None = None
+    thinking_tokens: int = 0
 
 
 class EventRow(msgspec.Struct, gc=False):
@@ -68,6 +82,8 @@ class EventRow(msgspec.Struct, gc=False):
     line_digest: str = ""
     outcome: str | None = None
     began_at: int = 0
+    permission_decision: str | None = None
+    permission_source: str | None = None
 
 
 class BlockRow(msgspec.Struct, gc=False):
@@ -116,3 +132,17 @@ class SessionRow(msgspec.Struct, gc=False):
     api_errors: int
     tool_rejections: int
     tool_cancellations: int
+    repository: str | None
+    title: str | None
+
+
+class PullRequestRow(msgspec.Struct, gc=False):
+    """A pull request that a session was linked to."""
+
+    session_file: str
+    session_id: str
+    username: str
+    url: str | None
+    repository: str | None
+    number: int | None
+    linked_at: int | None

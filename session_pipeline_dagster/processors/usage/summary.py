@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.processors.usage.activity import seconds
+from session_pipeline_dagster.processors.usage.beside import repository_of, title_of
 from session_pipeline_dagster.processors.usage.counting import Counted
 from session_pipeline_dagster.processors.usage.outcomes import CANCELLED, REJECTED
 from session_pipeline_dagster.processors.usage.rows import BlockRow, SessionRow
@@ -54,6 +55,8 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         api_errors=counted.api_errors,
         tool_rejections=outcomes.count(REJECTED),
         tool_cancellations=outcomes.count(CANCELLED),
+        repository=repository_of(transcript),
+        title=title_of(transcript),
     )
 
 

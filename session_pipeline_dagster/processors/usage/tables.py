@@ -15,14 +15,19 @@ TABLES: Mapping[str, str] = {
         cache_creation_5m_tokens BIGINT, cache_creation_1h_tokens BIGINT, cache_read_tokens BIGINT,
         web_search_requests BIGINT, service_tier VARCHAR, speed VARCHAR, output_partial BOOLEAN,
         line_number BIGINT, sent_at_inferred BOOLEAN, file_started_at TIMESTAMPTZ,
-        line_digest VARCHAR, output_characters BIGINT, began_at TIMESTAMPTZ""",
+        line_digest VARCHAR, output_characters BIGINT, began_at TIMESTAMPTZ, agent VARCHAR,
+        provider VARCHAR, git_branch VARCHAR, client_version VARCHAR, entrypoint VARCHAR,
+        effort VARCHAR, attribution_skill VARCHAR, attribution_agent VARCHAR,
+        attribution_plugin VARCHAR, attribution_mcp_server VARCHAR,
+        recorded_cost DECIMAL(18, 12), thinking_tokens BIGINT""",
     "usage_events": """
         session_file VARCHAR, event_key VARCHAR, session_id VARCHAR, username VARCHAR,
         project VARCHAR, event_type VARCHAR, tool_name VARCHAR, skill_name VARCHAR,
         subagent_type VARCHAR, mcp_server VARCHAR, command_name VARCHAR, plugin VARCHAR,
         is_error BOOLEAN, model VARCHAR, cwd VARCHAR, occurred_at TIMESTAMPTZ,
         message_key VARCHAR, line_number BIGINT, origin_session_id VARCHAR, is_sidechain BOOLEAN,
-        file_started_at TIMESTAMPTZ, line_digest VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ""",
+        file_started_at TIMESTAMPTZ, line_digest VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ,
+        permission_decision VARCHAR, permission_source VARCHAR""",
     "usage_sessions": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, project VARCHAR,
         is_subagent BOOLEAN, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, wall_seconds DOUBLE,
@@ -32,7 +37,10 @@ TABLES: Mapping[str, str] = {
         distinct_skills BIGINT, primary_model VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
         cache_creation_tokens BIGINT, cache_read_tokens BIGINT, partial_messages BIGINT,
         lines BIGINT, unreadable_lines BIGINT, unknown_lines BIGINT, api_errors BIGINT,
-        tool_rejections BIGINT, tool_cancellations BIGINT""",
+        tool_rejections BIGINT, tool_cancellations BIGINT, repository VARCHAR, title VARCHAR""",
+    "usage_pull_requests": """
+        session_file VARCHAR, session_id VARCHAR, username VARCHAR, url VARCHAR,
+        repository VARCHAR, number BIGINT, linked_at TIMESTAMPTZ""",
     "usage_tool_results": """
         session_file VARCHAR, tool_use_id VARCHAR, is_error BOOLEAN, username VARCHAR,
         outcome VARCHAR""",
@@ -78,6 +86,14 @@ FROM usage_sessions WHERE NOT is_subagent ORDER BY started_at DESC LIMIT 20
 `usage_events_unique` brings them together.""",
     "usage_activity": """Stretches of a file without a long pause; `usage_activity_daily` adds up
 what is counted of them.""",
+    "usage_pull_requests": """Pull requests that sessions were linked to.
+
+Forks repeat the lines of their history. What matters most: `repository` and `number`.
+
+```sql
+SELECT repository, number, count(DISTINCT session_id) AS sessions
+FROM usage_pull_requests GROUP BY ALL ORDER BY sessions DESC
+```""",
     "*.session_file": "the file's key: its path below its root",
     "*.session_id": "the session the line says it belongs to; without one, the file's name",
     "*.username": "who the file belongs to",
@@ -150,4 +166,21 @@ what is counted of them.""",
     "usage_sessions.api_errors": "assistant lines that report a failed API call",
     "usage_sessions.unknown_lines": "lines of a type this version does not know",
     "*.day": "UTC",
+    "*.agent": "the coding agent, as its reader is called",
+    "*.provider": "who served the response: by its id, else SESSION_PIPELINE_PROVIDER",
+    "*.git_branch": "branch that the working folder was on",
+    "*.client_version": "version of the coding agent",
+    "*.entrypoint": "how the coding agent was started",
+    "*.effort": "effort that was asked for",
+    "*.attribution_skill": "the skill at work",
+    "*.attribution_agent": "the kind of subagent at work",
+    "*.attribution_plugin": "the plugin at work",
+    "*.attribution_mcp_server": "the MCP server whose result was answered",
+    "*.recorded_cost": "USD that old versions wrote beside the response (costUSD)",
+    "*.thinking_tokens": "part of output_tokens",
+    "*.permission_decision": "whether the call was allowed, where the line says it",
+    "*.permission_source": "who decided: a rule, a hook, a person",
+    "*.repository": "last part of the working folder; of a pull request as the line says it",
+    "usage_sessions.title": "as a person named it, else as the agent did; secrets taken out",
+    "usage_pull_requests.linked_at": "UTC",
 }
