@@ -49,8 +49,8 @@ class Changes:
     Attributes:
         removed: table -> keys of the rows that go; a row that changes is removed and added.
         added: table -> rows, in column order.
-        notes: derivation -> parts it is to look at next time. A derivation's own notes are used
-            up by its computation; name here those that are still to be done.
+        notes: roll-up or derivation -> parts it is to look at next time. A derivation's own notes
+            are used up by its computation; name here those that are still to be done.
         numbers: for the metadata and the report.
     """
 
@@ -75,6 +75,9 @@ class Derivation:
         changed: SELECT of the parts (one VARCHAR column) that the files in `batch(session_file)`
             touch, run in a commit like that of a `Rollup`. Empty: only other derivations note.
         deps: tables that it reads, for the lineage.
+        first: it is computed before the roll-ups, which read its tables.
+        basis: names what else it is computed from (a file, a package, a day), quickly and without
+            raising; where that is another than last time, it is computed again.
         journals: journal tables of the processor that it may add rows to.
     """
 
@@ -85,3 +88,5 @@ class Derivation:
     changed: str = ""
     deps: Sequence[str] = ()
     journals: Sequence[str] = ()
+    first: bool = False
+    basis: Callable[[], str] | None = None

@@ -227,7 +227,7 @@ def rollup_asset(
 
     @dg.asset(
         key=names.key(name),
-        deps=[names.key(table) for table in asset_tables(processor)],
+        deps=[names.key(table) for table in rollup.deps or asset_tables(processor)],
         group_name=names.other(processor.name),
         description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},
@@ -242,7 +242,7 @@ def rollup_asset(
         begun, store = time.monotonic(), store_in(context, names)
         with failing_in_words():
             store.prepare(processor)
-            parts = store.refresh(rollup)
+            parts = sorted({*store.refresh(*_with_sources(rollup, more.rollups))})
             rows = store.row_counts([name])[name]
         found: Metadata = {
             "dagster/row_count": rows,
@@ -254,6 +254,12 @@ def rollup_asset(
         return dg.MaterializeResult(metadata=found)
 
     return table
+
+
+def _with_sources(rollup: Rollup, rollups: Sequence[Rollup]) -> list[Rollup]:
+    """The roll-up behind those that it reads: alone, it would miss what waits for them."""
+    sources = [other for other in rollups if other.name in rollup.deps]
+    return [*(more for source in sources for more in _with_sources(source, rollups)), rollup]
 
 
 def session_files_asset(settings: Settings, names: Names) -> dg.AssetSpec:

@@ -262,7 +262,8 @@ def _derived_steps(
     processor: Processor, store: Store, settings: Settings, run_id: str | None
 ) -> dict[str, Callable[[], Mapping[str, int | float]]]:
     """What brings up to date all that is derived, in its order; each says what it counted."""
-    rollups, steps = extras(processor).rollups, {}
+    more, steps = extras(processor), {}
+    rollups = more.rollups
 
     def refresh() -> Mapping[str, int | float]:
         store.refresh(*rollups)
@@ -271,10 +272,11 @@ def _derived_steps(
     def computing(name: str) -> Callable[[], Mapping[str, int | float]]:
         return lambda: derive(processor, name, store, settings, run_id).numbers
 
+    steps |= {d.name: computing(d.name) for d in more.derivations if d.first}
     if rollups:
         # All in one transaction: files that nobody holds are opened once.
         steps[", ".join(rollup.name for rollup in rollups)] = refresh
-    return steps | {d.name: computing(d.name) for d in extras(processor).derivations}
+    return steps | {d.name: computing(d.name) for d in more.derivations if not d.first}
 
 
 def derive(

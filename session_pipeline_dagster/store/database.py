@@ -109,7 +109,7 @@ class Store:
         """
         with self._looking(timeout) as connection:
             now = datetime.now(UTC)
-            rows = read.read_rows(connection, processor.name, lines_since, now)
+            rows = read.read_rows(connection, processor, lines_since, now)
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:

@@ -35,13 +35,19 @@ def derive(
     """See `Store.derive`."""
     for _ in range(_TRIES):
         with connect() as connection:
-            if compute is None and not _has_parts(connection, derivation):
+            if compute is None and not (
+                _has_parts(connection, derivation) or is_of_another_basis(connection, derivation)
+            ):
                 return Changes()
             reading = _read(connection, derivation)
+        # As it was before: what changes meanwhile is another basis next time.
+        basis = None if compute else basis_of(derivation)
         changes = compute(reading.inputs) if compute else _computed(derivation, reading.inputs)
         with transaction() as connection:
             if _fingerprints(connection, derivation) == reading.prints:
                 _write(connection, derivation, changes)
+                if basis is not None:
+                    _note_basis(connection, derivation, basis)
                 return changes
     raise StoreBusy(f"{derivation.name!r}: others keep writing to what it reads; try again")
 
@@ -82,6 +88,31 @@ def _read(connection: "DuckDBPyConnection", derivation: Derivation) -> Reading:
 def _has_parts(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
     """Whether anything waits for the derivation."""
     return bool(connection.execute(f"{_PARTS} LIMIT 1", [derivation.name]).fetchall())
+
+
+def basis_of(derivation: Derivation) -> str | None:
+    """What it is computed from beside rows; None where there is nothing."""
+    if derivation.basis is None:
+        return None
+    with hosting(f"derivation {derivation.name!r}: its basis"):
+        return _text(derivation.basis())
+
+
+def is_of_another_basis(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
+    """Whether it was last computed from something else."""
+    basis = basis_of(derivation)
+    if basis is None:
+        return False
+    found = connection.execute(
+        "SELECT basis FROM session_derivation_bases WHERE derivation = ?", [derivation.name]
+    ).fetchall()
+    return found != [(basis,)]
+
+
+def _note_basis(connection: "DuckDBPyConnection", derivation: Derivation, basis: str) -> None:
+    name = derivation.name
+    connection.execute("DELETE FROM session_derivation_bases WHERE derivation = ?", [name])
+    connection.execute("INSERT INTO session_derivation_bases VALUES (?, ?)", [name, basis])
 
 
 def _fingerprints(connection: "DuckDBPyConnection", derivation: Derivation) -> Mapping[str, object]:

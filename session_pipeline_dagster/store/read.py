@@ -12,7 +12,7 @@ from session_pipeline_dagster.contract.processor import (
     extras,
 )
 from session_pipeline_dagster.sources.files import Signature
-from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store import derive, write
 from session_pipeline_dagster.store.states import (
     LONGEST_WAIT,
     Failure,
@@ -67,22 +67,25 @@ Raw = tuple[list[tuple[Any, ...]], ...]
 
 
 def read_rows(
-    connection: "DuckDBPyConnection", processor: str, lines_since: datetime | None, now: datetime
+    connection: "DuckDBPyConnection",
+    processor: Processor,
+    lines_since: datetime | None,
+    now: datetime,
 ) -> Raw:
     """Everything of a processor, as rows: making records of them needs no connection."""
-    times = (_EPOCH, now + _SKEW)
+    name, times = processor.name, (_EPOCH, now + _SKEW)
     longest = now + _SKEW + LONGEST_WAIT
     counts: list[tuple[Any, ...]] = [(0, 0, 0)]
     odd: list[tuple[Any, ...]] = []
     if lines_since is not None:
-        since = [processor, int(lines_since.timestamp()) * 10**9]
+        since = [name, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
         odd = connection.execute(_ODD, since).fetchall()
     return (
-        connection.execute(_STATES, [processor, *times]).fetchall(),
-        connection.execute(_FAILURES, [processor, *times, longest]).fetchall(),
-        connection.execute(_CHANGES).fetchall(),
-        digests(connection, processor),
+        connection.execute(_STATES, [name, *times]).fetchall(),
+        connection.execute(_FAILURES, [name, *times, longest]).fetchall(),
+        _stale(connection, processor),
+        digests(connection, name),
         counts,
         odd,
     )
@@ -99,11 +102,29 @@ def known(processor: Processor, rows: Raw) -> Known:
             row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0, row[14])
             for row in failures
         },
-        stale_rollups=sorted({row[0] for row in stale} & {*derived_names(processor)}),
+        stale_rollups=sorted(_fed({row[0] for row in stale}, processor)),
         # What a newer version has declared is not declared anew: it would do the same in its turn.
         prepared=made == [(write.declaration_digest(processor),)] or newer,
         lines=LineCounts(*counts[0], [OddLines(row[0], *(n or 0 for n in row[1:])) for row in odd]),
     )
+
+
+def _stale(connection: "DuckDBPyConnection", processor: Processor) -> list[tuple[Any, ...]]:
+    """Names of what is derived and waits: something noted it, or it has another basis."""
+    found = connection.execute(_CHANGES).fetchall()
+    derivations = extras(processor).derivations
+    return found + [(d.name,) for d in derivations if derive.is_of_another_basis(connection, d)]
+
+
+def _fed(stale: set[str], processor: Processor) -> set[str]:
+    """Those of the processor's, and what they note in their turn."""
+    more = extras(processor)
+    rollups = more.rollups
+    first = {t for d in more.derivations if d.first and d.name in stale for t in d.tables}
+    stale |= {rollup.name for rollup in rollups if first & {*rollup.deps}}
+    for _ in rollups:
+        stale |= {fed for rollup in rollups if rollup.name in stale for fed in rollup.feeds}
+    return stale & {*derived_names(processor)}
 
 
 def _used_up(rows: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ import duckdb
 from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.store.place import Place
 
-VERSION = 3
+VERSION = 4
 _ROOT_OF_KEY = "regexp_extract(session_file, '^([A-Za-z0-9_.-]+):', 1)"
 STEPS: Mapping[int, Sequence[str]] = {
     1: ("ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS gone_at TIMESTAMPTZ",),
@@ -29,6 +29,10 @@ STEPS: Mapping[int, Sequence[str]] = {
         # Files of other agents were "processed, 0 messages"; they are looked at once more.
         """UPDATE session_processor_state SET processor_version = 0
         WHERE lines > 0 AND unknown_lines = lines""",
+    ),
+    3: (
+        """CREATE TABLE IF NOT EXISTS session_derivation_bases
+        (derivation VARCHAR, basis VARCHAR)""",
     ),
 }
 """Version -> what makes the next one of it."""

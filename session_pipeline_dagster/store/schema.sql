@@ -54,5 +54,8 @@ CREATE TABLE IF NOT EXISTS session_processor_declarations (processor_name VARCHA
 -- written after it.
 CREATE TABLE IF NOT EXISTS session_forgotten (key_digest VARCHAR, forgotten_at TIMESTAMPTZ);
 
+-- What a derivation was last made from beside rows: a file, the version of a package, a day.
+CREATE TABLE IF NOT EXISTS session_derivation_bases (derivation VARCHAR, basis VARCHAR);
+
 -- Parts of roll-ups that commits have touched and no refresh has seen yet.
 CREATE TABLE IF NOT EXISTS session_rollup_changes (rollup VARCHAR, part VARCHAR);

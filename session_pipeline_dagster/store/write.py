@@ -91,7 +91,10 @@ def add_columns(connection: "DuckDBPyConnection", table: str, columns: str) -> N
 def declaration_digest(processor: Processor) -> str:
     """Names what the tables, views and roll-ups of a processor are made from."""
     more = extras(processor)
-    rollups = [(r.name, r.columns, r.part, r.changed, r.refresh) for r in more.rollups]
+    rollups = [
+        (r.name, r.columns, r.part, r.changed, r.refresh, *([[*r.feeds]] if r.feeds else []))
+        for r in more.rollups
+    ]
     derived = [(d.name, sorted(d.reads.items()), d.changed) for d in more.derivations]
     parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
     if more.journals:
@@ -358,5 +361,11 @@ def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
         )
         connection.execute(f"INSERT INTO {rollup.name} {rollup.refresh}")
         connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
+        for fed in rollup.feeds:
+            connection.execute(
+                """INSERT INTO session_rollup_changes SELECT ?, part FROM parts WHERE part NOT IN
+                (SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
+                [fed, fed],
+            )
     connection.execute("DROP TABLE parts")
     return parts

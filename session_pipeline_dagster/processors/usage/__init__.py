@@ -1,15 +1,17 @@
 """The `usage` processor: what each session cost and did, counted exactly once."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import astuple
 
-from session_pipeline_dagster.contract.derivation import Row
+from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.beside import pull_requests
 from session_pipeline_dagster.processors.usage.counting import count
+from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
@@ -33,24 +35,29 @@ class UsageProcessor:
     tables = TABLES
     views = VIEWS
     rollups = ROLLUPS
+    internal = ("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen")
     summaries = SUMMARIES
     reports = REPORTS
     quality = QUALITY
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
-    internal = ("usage_tool_results", "usage_activity")
 
     def __init__(self, money: MoneySettings | None = None) -> None:
-        self._provider = (money or MoneySettings()).provider
+        self._money = money or MoneySettings()
 
     def under(self, settings: Settings) -> "UsageProcessor":
         """The processor as money is set."""
         return UsageProcessor(settings.money)
 
+    @property
+    def derivations(self) -> Sequence[Derivation]:
+        """What is derived in Python: the price table."""
+        return (price_derivation(self._money),)
+
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
-        counted = count(session, self._provider)
+        counted = count(session, self._money.provider)
         worked = blocks(counted)
         summary = session_row(counted, worked)
         results: list[Row] = [

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from session_pipeline_dagster.contract.processor import Summary
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
+from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
 
 _DAYS = "SELECT part::DATE FROM parts"
@@ -19,39 +20,91 @@ def _touched(thing: Thing) -> str:
             SELECT {thing.key} FROM {thing.table} SEMI JOIN batch USING (session_file))"""
 
 
+_SUMS = (
+    "messages input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
+    "cache_creation_1h_tokens cache_read_tokens web_search_requests partial_messages "
+    "partial_output_tokens partial_characters final_characters unpriced_messages "
+    "assumed_messages"
+).split()
+_ASKED = "username project agent model provider speed git_branch session_file".split()
+_SLOT_US = 15 * 60 * 1_000_000
+"""Every time zone's days, and every hour of theirs, are whole quarters of an hour."""
+
+USAGE_SLOTS = Rollup(
+    name="usage_slots",
+    columns=f"""day DATE, slot TIMESTAMPTZ, username VARCHAR, project VARCHAR, repository VARCHAR,
+        session_id VARCHAR, agent VARCHAR, model VARCHAR, provider VARCHAR, speed VARCHAR,
+        git_branch VARCHAR, {", ".join(f"{name} BIGINT" for name in _SUMS)},
+        cost DECIMAL(38, 12)""",
+    part="day",
+    changed=f"SELECT DISTINCT day::VARCHAR FROM ({_touched(MESSAGES)})",
+    refresh=f"""
+        SELECT day, to_timestamp(epoch_us(sent_at) // {_SLOT_US} * {_SLOT_US // 10**6}) AS slot,
+            username, project, repository, origin, agent, model, provider, speed, git_branch,
+            count(*), sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
+            sum(cache_creation_tokens)::BIGINT, sum(cache_creation_5m_tokens)::BIGINT,
+            sum(cache_creation_1h_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
+            sum(web_search_requests)::BIGINT, count(*) FILTER (output_partial),
+            coalesce(sum(output_tokens) FILTER (output_partial), 0)::BIGINT,
+            coalesce(sum(output_characters) FILTER (output_partial), 0)::BIGINT,
+            coalesce(sum(output_characters) FILTER (NOT output_partial), 0)::BIGINT,
+            count(*) FILTER (cost IS NULL), count(*) FILTER (price_assumed), sum(cost)
+        FROM ({priced(_ASKED, _DAYS)}) AS responses
+        LEFT JOIN (SELECT session_file, any_value(repository) AS repository FROM usage_sessions
+            GROUP BY ALL) AS places USING (session_file)
+        GROUP BY ALL""",
+    description="""Tokens, messages and cost per quarter of an hour, session, model and branch.
+
+What other sums are made from: every API response **once** over all files, with its cost at list
+price. `slot` is where the quarter of an hour begins, `day` its UTC day. Days of another time zone
+are whole slots, too. `session_id` is the session that made the call.
+
+```sql
+SELECT session_id, git_branch, sum(messages), sum(cost), sum(unpriced_messages)
+FROM usage_slots GROUP BY ALL ORDER BY sum(cost) DESC LIMIT 20
+```""",
+    deps=("usage_messages", "usage_sessions", "model_prices"),
+    feeds=("usage_daily", "usage_activity_daily"),
+)
+
 USAGE_DAILY = Rollup(
     name="usage_daily",
     columns="""day DATE, username VARCHAR, project VARCHAR, model VARCHAR, messages BIGINT,
         input_tokens BIGINT, output_tokens BIGINT, cache_creation_tokens BIGINT,
         cache_read_tokens BIGINT, partial_messages BIGINT, cache_creation_5m_tokens BIGINT,
         cache_creation_1h_tokens BIGINT, web_search_requests BIGINT, sessions BIGINT,
-        partial_output_tokens BIGINT, partial_characters BIGINT, final_characters BIGINT""",
+        partial_output_tokens BIGINT, partial_characters BIGINT, final_characters BIGINT,
+        agent VARCHAR, provider VARCHAR, speed VARCHAR, cost DECIMAL(38, 12),
+        unpriced_messages BIGINT, assumed_messages BIGINT""",
     part="day",
-    changed=f"SELECT DISTINCT day::VARCHAR FROM ({_touched(MESSAGES)})",
+    changed="",
     refresh=f"""
-        SELECT {MESSAGES.day} AS day, username, project, model, count(*),
+        SELECT day, username, project, model, sum(messages)::BIGINT,
             sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
             sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
-            count(*) FILTER (output_partial), sum(cache_creation_5m_tokens)::BIGINT,
+            sum(partial_messages)::BIGINT, sum(cache_creation_5m_tokens)::BIGINT,
             sum(cache_creation_1h_tokens)::BIGINT, sum(web_search_requests)::BIGINT,
-            count(DISTINCT origin),
-            coalesce(sum(output_tokens) FILTER (output_partial), 0)::BIGINT,
-            coalesce(sum(output_characters) FILTER (output_partial), 0)::BIGINT,
-            coalesce(sum(output_characters) FILTER (NOT output_partial), 0)::BIGINT
-        FROM ({unique.messages(("username", "project", "model", "sent_at"), _DAYS)})
-        WHERE {MESSAGES.day} IN ({_DAYS})
-        GROUP BY ALL""",
-    description="""Tokens and messages per UTC day, user, project and model.
+            count(DISTINCT session_id), sum(partial_output_tokens)::BIGINT,
+            sum(partial_characters)::BIGINT, sum(final_characters)::BIGINT,
+            agent, provider, speed, sum(cost), sum(unpriced_messages)::BIGINT,
+            sum(assumed_messages)::BIGINT
+        FROM usage_slots WHERE day IN ({_DAYS})
+        GROUP BY day, username, project, model, agent, provider, speed""",
+    description="""Tokens, messages and cost per UTC day, user, project and model.
 
 Every API response is counted **once** over all files: these are the numbers that are true.
 `partial_messages` had no final line when the session ended: their output is a lower bound. Where
 they are more than 5 % of a day, read its output as "at least"; `usage_daily_estimated` has an
 estimate beside it.
 
+`cost` is in USD at API list price, **not an invoice** (docs/money.md). It leaves out
+`unpriced_messages`, whose model has no known price: where there are any, it is NULL or "at least".
+
 ```sql
-SELECT day, username, sum(messages), sum(output_tokens)
+SELECT day, username, sum(messages), sum(output_tokens), sum(cost), sum(unpriced_messages)
 FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
 ```""",
+    deps=("usage_slots",),
 )
 
 _CALLS = ("username", "project", "occurred_at", "event_type")
@@ -62,7 +115,7 @@ USAGE_ACTIVITY_DAILY = Rollup(
         tool_calls BIGINT, tool_errors BIGINT, tool_rejections BIGINT, active_seconds DOUBLE""",
     part="day",
     changed=f"""SELECT DISTINCT day::VARCHAR FROM (
-        {_touched(MESSAGES)} UNION ALL {_touched(EVENTS)} UNION ALL {_touched(BLOCKS)}
+        {_touched(EVENTS)} UNION ALL {_touched(BLOCKS)}
         UNION ALL SELECT {EVENTS.day} FROM usage_events WHERE event_key IN (
             SELECT tool_use_id FROM usage_tool_results SEMI JOIN batch USING (session_file)))""",
     # Where stretches overlap, the time belongs to the one that was begun first.
@@ -72,9 +125,8 @@ USAGE_ACTIVITY_DAILY = Rollup(
                 coalesce(outcome, '') AS came
             FROM ({unique.events(_CALLS, _DAYS)}) WHERE {EVENTS.day} IN ({_DAYS})
             UNION ALL
-            SELECT {MESSAGES.day}, username, project, origin, 'response', ''
-            FROM ({unique.messages(("username", "project", "sent_at"), _DAYS)})
-            WHERE {MESSAGES.day} IN ({_DAYS})),
+            SELECT day, username, project, session_id, 'response', ''
+            FROM usage_slots WHERE day IN ({_DAYS})),
         counts AS (
             SELECT day, username, project, count(DISTINCT origin) AS sessions,
                 count(*) FILTER (event_type = 'prompt') AS prompts,
@@ -110,14 +162,16 @@ do not add `sessions` up.
 SELECT username, sum(prompts) AS prompts, sum(active_seconds) / 3600 AS hours
 FROM usage_activity_daily GROUP BY ALL ORDER BY hours DESC
 ```""",
+    deps=("usage_events", "usage_activity", "usage_slots"),
 )
 
-ROLLUPS = (USAGE_DAILY, USAGE_ACTIVITY_DAILY)
+ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_ACTIVITY_DAILY)
 
 _RATE = """sum(output_tokens - partial_output_tokens) / nullif(sum(final_characters), 0)"""
 
 VIEWS: Mapping[str, str] = {
     **unique.VIEWS,
+    "usage_costs": USAGE_COSTS,
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
         overall AS (SELECT {_RATE} AS rate FROM usage_daily)

@@ -16,7 +16,8 @@ from session_pipeline_dagster.processors.usage.outcomes import ERROR, ORDER
 
 COUNTERS = (
     "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
-    "cache_creation_1h_tokens cache_read_tokens web_search_requests output_characters"
+    "cache_creation_1h_tokens cache_read_tokens web_search_requests output_characters "
+    "thinking_tokens recorded_cost"
 ).split()
 _INPUTS = ("input_tokens", "cache_read_tokens", "cache_creation_tokens")
 
@@ -246,23 +247,27 @@ def blocks(days: str) -> str:
 
 _MESSAGE = (
     "session_file message_id request_id username project agent_id model sent_at service_tier speed "
-    "line_number sent_at_inferred file_started_at"
+    "line_number sent_at_inferred file_started_at agent provider git_branch client_version "
+    "entrypoint effort attribution_skill attribution_agent attribution_plugin "
+    "attribution_mcp_server"
 ).split()
 _EVENT = (
     "session_file username project event_type tool_name skill_name subagent_type mcp_server "
-    "command_name plugin model cwd occurred_at message_key line_number file_started_at"
+    "command_name plugin model cwd occurred_at message_key line_number file_started_at "
+    "permission_decision permission_source"
 ).split()
 
 VIEWS = {
     "usage_messages_unique": f"""SELECT message_key, session_file, message_id, request_id,
         origin AS session_id, origin AS origin_session_id, username, project, agent_id,
-        is_sidechain, model, sent_at, {", ".join(COUNTERS[:-1])}, service_tier, speed,
-        output_partial, line_number, sent_at_inferred, copies, output_characters
+        is_sidechain, model, sent_at, {", ".join(COUNTERS[:7])}, service_tier, speed,
+        output_partial, line_number, sent_at_inferred, copies, {", ".join(COUNTERS[7:])},
+        {", ".join(_MESSAGE[_MESSAGE.index("agent") :])}
         FROM ({messages(_MESSAGE)})""",
     "usage_events_unique": f"""SELECT event_key, session_file, origin AS session_id,
         origin AS origin_session_id, username, project, event_type, tool_name, skill_name,
         subagent_type, mcp_server, command_name, plugin,
         coalesce(outcome = '{ERROR}', false) AS is_error, model, cwd, occurred_at, message_key,
-        line_number, is_sidechain, copies, outcome
+        line_number, is_sidechain, copies, outcome, permission_decision, permission_source
         FROM ({events(_EVENT)})""",
 }

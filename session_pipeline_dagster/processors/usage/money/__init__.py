@@ -1,0 +1,1 @@
+"""What usage costs, what was billed, and what a budget says."""

@@ -1,0 +1,90 @@
+"""SQL that prices responses: a join with the price table, exact to the last digit.
+
+A rate is DECIMAL USD per token, and a count is a whole number: nothing here is ever divided, for
+that would make floating point of it.
+"""
+
+from collections.abc import Sequence
+
+from session_pipeline_dagster.processors.usage import unique
+from session_pipeline_dagster.processors.usage.unique import MESSAGES
+
+_MONEY = "DECIMAL(38, 12)"
+_FOR_5M = "cache_creation_tokens - cache_creation_1h_tokens"
+_TOTAL = "input_tokens + cache_creation_tokens + cache_read_tokens"
+_VARIANT = """CASE WHEN service_tier = 'batch' THEN 'batch' WHEN speed = 'fast' THEN 'fast'
+                ELSE 'standard' END"""
+NEEDS = ("provider", "model", "sent_at", "speed", "service_tier")
+"""What a response must have to be priced, beside its counters."""
+
+
+def _part(tokens: str, rate: str) -> str:
+    return f"(({tokens}) * {rate})::{_MONEY}"
+
+
+PARTS = {
+    "cost_input": _part("input_tokens", "input"),
+    "cost_output": _part("output_tokens", "output"),
+    # A total without its parts is for five minutes.
+    "cost_cache_write": _part(_FOR_5M, "cache_write_5m")
+    + " + "
+    + _part("cache_creation_1h_tokens", "cache_write_1h"),
+    "cost_cache_read": _part("cache_read_tokens", "cache_read"),
+    "cost_search": _part("web_search_requests", "web_search"),
+}
+
+
+def priced(columns: Sequence[str], days: str | None = None) -> str:
+    """SELECT of one row per API response with what it costs: `unique.messages` and day, table of
+    prices, model and variant of the price, the parts of the cost, `cost`, its basis, and whether
+    another variant's price stands in.
+
+    Args:
+        columns: as those of `unique.messages`; `NEEDS` come too.
+        days: SELECT of the days whose responses are wanted; None = all.
+    """
+    wanted = list(dict.fromkeys((*columns, *NEEDS)))
+    within = f"WHERE {MESSAGES.day} IN ({days})" if days else ""
+    parts = ",\n            ".join(
+        f"CASE WHEN is_calculated THEN {sql} END AS {name}" for name, sql in PARTS.items()
+    )
+    calculated = " + ".join(PARTS)
+    return f"""
+        WITH responses AS (
+            SELECT *, {MESSAGES.day} AS day, {_TOTAL} AS total, {_VARIANT} AS wanted
+            FROM ({unique.messages(wanted, days)}) {within}),
+        with_rates AS (
+            SELECT responses.*, rates.price_model, rates.variant, rates.input, rates.output,
+                rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.web_search,
+                rates.source, coalesce(rates.price_table, in_force.price_table) AS price_table,
+                coalesce(rates.assumed, false) OR (wanted = 'batch' AND speed = 'fast') AS assumed,
+                coalesce(in_force.cost_mode, 'calculate') AS mode,
+                CASE WHEN mode <> 'calculate' THEN recorded_cost END AS recorded,
+                rates.input IS NOT NULL AND recorded IS NULL AND mode <> 'display' AS is_calculated
+            FROM responses
+            LEFT JOIN model_prices AS rates
+                ON responses.provider = rates.provider AND responses.model = rates.model
+                AND responses.wanted = rates.variant
+                AND responses.day >= coalesce(rates.valid_from, DATE '0001-01-01')
+                AND responses.day <= coalesce(rates.valid_to, DATE '9999-12-31')
+                AND (responses.total > rates.over_input OR rates.over_input = 0)
+                AND (responses.total <= rates.upto_input OR rates.upto_input IS NULL)
+            LEFT JOIN usage_pricing AS in_force
+                ON responses.day >= coalesce(in_force.valid_from, DATE '0001-01-01')
+                AND responses.day <= coalesce(in_force.valid_to, DATE '9999-12-31')),
+        with_parts AS (
+            SELECT *, {parts}
+            FROM with_rates)
+        SELECT * EXCLUDE (wanted, is_calculated, recorded, mode, total, source),
+            CASE WHEN is_calculated THEN ({calculated})::{_MONEY}
+                ELSE recorded::{_MONEY} END AS cost,
+            CASE WHEN recorded IS NOT NULL THEN 'recorded' WHEN is_calculated THEN source
+                ELSE 'unpriced' END AS cost_basis,
+            is_calculated AND assumed AS price_assumed
+        FROM with_parts"""
+
+
+USAGE_COSTS = f"""SELECT message_key, provider, price_table, price_model, variant,
+        {", ".join(PARTS)}, cost, cost_basis, price_assumed, origin AS session_id, username,
+        project, model, sent_at, day
+        FROM ({priced(("username", "project"))})"""
