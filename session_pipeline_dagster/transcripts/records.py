@@ -126,28 +126,30 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     A `session_id` may stand beside `sessionId` and differ; only `sessionId` is read.
     """
 
-    type: str | None = None
-    uuid: str | None = None
-    timestamp: datetime | None = None
-    session_id: str | None = None
-    cwd: str | None = None
+    # In the order in which lines have them: a decoder that finds the next one at once is a tenth
+    # faster.
     is_sidechain: bool | None = None
     agent_id: str | None = None
-    is_meta: bool | None = None
-    is_compact_summary: bool | None = None
+    message: Message | None = None
     request_id: str | None = None
-    request_session_id: str | None = None
-    git_branch: str | None = None
-    version: str | None = None
-    entrypoint: str | None = None
-    effort: str | None = None
     attribution_skill: str | None = None
     attribution_agent: str | None = None
     attribution_plugin: str | None = None
     attribution_mcp_server: str | None = None
+    type: str | None = None
+    uuid: str | None = None
+    timestamp: datetime | None = None
+    effort: str | None = None
+    entrypoint: str | None = None
+    cwd: str | None = None
+    session_id: str | None = None
+    version: str | None = None
+    git_branch: str | None = None
+    request_session_id: str | None = None
+    is_meta: bool | None = None
+    is_compact_summary: bool | None = None
     recorded_cost: msgspec.Raw = msgspec.field(default=_NOTHING, name="costUSD")
     permission_decision: msgspec.Raw = _NOTHING
-    message: Message | None = None
     origin: msgspec.Raw = _NOTHING
     data: msgspec.Raw = _NOTHING
     attachment: Attachment | None = None
