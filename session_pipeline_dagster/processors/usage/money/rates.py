@@ -108,12 +108,17 @@ class PriceRow:
             self.web_search,
         )
 
+    def is_valid_on(self, day: date) -> bool:
+        """Whether the row is of a day."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
+
     def holds(self, day: date, variant: str, total_input: int) -> bool:
         """Whether the row is the one for such a response: the rule of the join in SQL."""
         return (
             self.variant == variant
-            and (self.valid_from is None or self.valid_from <= day)
-            and (self.valid_to is None or day <= self.valid_to)
+            and self.is_valid_on(day)
             and Band(self.over_input, self.upto_input, self.rates).holds(total_input)
         )
 
