@@ -99,7 +99,8 @@ def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
     for rollup in more.rollups:
         what = f"roll-up {rollup.name!r}"
         yield f"{what}, part", f"SELECT ({rollup.part})::VARCHAR FROM {rollup.name}"
-        yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
+        if rollup.changed:
+            yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
         yield f"{what}, refresh", f"INSERT INTO {rollup.name} {rollup.refresh}"
     for derivation in more.derivations:
         what = f"derivation {derivation.name!r}"
