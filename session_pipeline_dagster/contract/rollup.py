@@ -19,6 +19,7 @@ class Rollup:
         description: Markdown for the catalog.
         deps: tables and roll-ups that it reads; of roll-ups and derivations, those declared before
             it are up to date when it is refreshed. Empty: the processor's tables.
+        numbers: SELECT of one row: what is shown beside it, and plotted; the columns are the names.
         feeds: roll-ups and derivations for which the same parts are noted when it is refreshed.
     """
 
@@ -30,3 +31,4 @@ class Rollup:
     description: str = ""
     deps: Sequence[str] = ()
     feeds: Sequence[str] = ()
+    numbers: str = ""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import dagster as dg
 
@@ -244,6 +245,7 @@ def rollup_asset(
             store.prepare(processor)
             parts = sorted({*store.refresh(*_with_sources(rollup, more.rollups))})
             rows = store.row_counts([name])[name]
+            shown = store.query(rollup.numbers)[0] if rollup.numbers else ([], [])
         found: Metadata = {
             "dagster/row_count": rows,
             "parts_refreshed": len(parts),
@@ -251,9 +253,20 @@ def rollup_asset(
         }
         if parts:
             found |= {"first_part": parts[0], "last_part": parts[-1]}
+        found |= _numbers(*shown)
         return dg.MaterializeResult(metadata=found)
 
     return table
+
+
+def _numbers(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Metadata:
+    """What a SELECT of one row says, as numbers that Dagster plots; what is NULL is left out."""
+    pairs = [pair for row in rows[:1] for pair in zip(names, row, strict=True)]
+    return {
+        name: float(value) if isinstance(value, Decimal) else value
+        for name, value in pairs
+        if isinstance(value, int | float | Decimal)
+    }
 
 
 def _with_sources(rollup: Rollup, rollups: Sequence[Rollup]) -> list[Rollup]:

@@ -13,6 +13,7 @@ from session_pipeline_dagster.contract.processor import (
 )
 from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.contract.report import Asked
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, first_line
 from session_pipeline_dagster.store import schema, write
 
@@ -97,11 +98,7 @@ def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
     """What it is that has a statement, and the statement as it will be run."""
     more = extras(processor)
     for rollup in more.rollups:
-        what = f"roll-up {rollup.name!r}"
-        yield f"{what}, part", f"SELECT ({rollup.part})::VARCHAR FROM {rollup.name}"
-        if rollup.changed:
-            yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
-        yield f"{what}, refresh", f"INSERT INTO {rollup.name} {rollup.refresh}"
+        yield from _of_rollup(rollup)
     for derivation in more.derivations:
         what = f"derivation {derivation.name!r}"
         if derivation.changed:
@@ -115,6 +112,16 @@ def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
     for report in more.reports:
         for number, sql in enumerate(report.selects(Asked(datetime.now(UTC).date())), start=1):
             yield f"report {report.name!r}, SELECT {number}", sql
+
+
+def _of_rollup(rollup: Rollup) -> Iterator[tuple[str, str]]:
+    what = f"roll-up {rollup.name!r}"
+    yield f"{what}, part", f"SELECT ({rollup.part})::VARCHAR FROM {rollup.name}"
+    if rollup.changed:
+        yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
+    if rollup.numbers:
+        yield f"{what}, numbers", rollup.numbers
+    yield f"{what}, refresh", f"INSERT INTO {rollup.name} {rollup.refresh}"
 
 
 def _try(

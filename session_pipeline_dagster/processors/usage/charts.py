@@ -32,6 +32,7 @@ _TEXT = "#222222"
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BILLIONS = "replace(format(datum.value, '~s'), 'G', 'B')"
 _AXIS = alt.Axis(labelExpr=_BILLIONS, tickCount=5, tickMinStep=1)
+_MONEY_AXIS = alt.Axis(format=",~f", tickCount=5)
 _MOST_LABELS = 6
 _COLUMNS, _GAP = 3, 24
 
@@ -50,6 +51,7 @@ def charts(figures: Figures) -> list[Chart]:
     """Every chart of the report, in the order in which they are shown."""
     unit = figures.unit
     return [
+        _by_user(figures, f"Cost per {unit}, by user (USD, list price)", "cost"),
         _by_user(figures, f"Output tokens per {unit}, by user", "output_tokens"),
         _by_user(figures, f"Messages per {unit}, by user", "messages"),
         _by_kind(figures, f"All tokens per {unit}"),
@@ -102,11 +104,12 @@ def _by_user(figures: Figures, title: str, column: str) -> Chart:
         + ([f"{len(users) - TOP_USERS:,} more"] if len(users) > TOP_USERS else [])
     )
     values = [
-        (bar.start, names[bar.rank - 1], bar.rank, getattr(bar.sums, column))
+        (bar.start, names[bar.rank - 1], bar.rank, float(getattr(bar.sums, column)))
         for bar in figures.bars
     ]
     colours = dict(zip(names, (*_COLOURS, _GREY), strict=False))
-    return Chart(title, _stacked(figures, values, colours, 3), empty="No usage.")
+    axis = _MONEY_AXIS if column == "cost" else _AXIS
+    return Chart(title, _stacked(figures, values, colours, 3, axis), empty="No usage.")
 
 
 def _by_kind(figures: Figures, title: str) -> Chart:
@@ -122,7 +125,7 @@ def _by_kind(figures: Figures, title: str) -> Chart:
         for rank, (name, column) in enumerate(kinds)
     ]
     colours = dict(zip((name for name, _ in kinds), _COLOURS, strict=False))
-    return Chart(title, _stacked(figures, values, colours, 4), empty="No usage.")
+    return Chart(title, _stacked(figures, values, colours, 4, _AXIS), empty="No usage.")
 
 
 def sums_by_start(figures: Figures) -> dict[date, Sums]:
@@ -135,9 +138,10 @@ def sums_by_start(figures: Figures) -> dict[date, Sums]:
 
 def _stacked(
     figures: Figures,
-    values: Sequence[tuple[date, str, int, int]],
+    values: Sequence[tuple[date, str, int, float]],
     colours: Mapping[str, str],
     columns: int,
+    axis: alt.Axis,
 ) -> str:
     if not values:
         return ""
@@ -150,7 +154,7 @@ def _stacked(
     return _svg(
         chart.encode(
             x=_when([*labels.values()]),
-            y=alt.Y("much:Q", title=None, axis=_AXIS),
+            y=alt.Y("much:Q", title=None, axis=axis),
             color=alt.Color(
                 "who:N",
                 scale=alt.Scale(domain=[*colours], range=[*colours.values()]),

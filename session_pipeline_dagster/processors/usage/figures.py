@@ -7,6 +7,7 @@ of tools) is the top few and the rest as one, decided in SQL.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from decimal import Decimal
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.report import Asked
@@ -27,15 +28,17 @@ _DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
 
 _SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
     sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
-    sum(partial_messages)::BIGINT, sum(output_estimate)::BIGINT"""
+    sum(partial_messages)::BIGINT, sum(output_estimate)::BIGINT,
+    sum(unpriced_messages)::BIGINT, coalesce(sum(cost), 0)"""
 # The UTC day and hour whatever the connection's time zone.
 _SENT, _OCCURRED = "make_timestamp(epoch_us(sent_at))", "make_timestamp(epoch_us(occurred_at))"
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """API responses and tokens; `partial` of the responses had no final line. `estimate` is the
-    output with what those probably lack: never added to anything exact."""
+    """API responses, tokens and cost; `partial` of the responses had no final line. `estimate` is
+    the output with what those probably lack: never added to anything exact. `cost` is in USD at
+    list price, that of `unpriced` responses left out."""
 
     messages: int = 0
     input_tokens: int = 0
@@ -44,6 +47,8 @@ class Sums:
     cache_read_tokens: int = 0
     partial: int = 0
     estimate: int = 0
+    unpriced: int = 0
+    cost: Decimal = Decimal(0)
 
     @property
     def at_least(self) -> bool:
@@ -54,6 +59,11 @@ class Sums:
     def partial_share(self) -> float:
         """From 0 to 1."""
         return self.partial / self.messages if self.messages else 0.0
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Whether nothing of it has a price."""
+        return 0 < self.messages == self.unpriced
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +150,9 @@ class Figures:
 
 def add(several: Iterable[Sums]) -> Sums:
     """The sum of sums."""
-    rows = [tuple(getattr(sums, f.name) for f in fields(Sums)) for sums in several]
-    return Sums(*map(sum, zip(*rows, strict=True)))
+    found, names = [*several], [f.name for f in fields(Sums) if f.name != "cost"]
+    counts = {name: sum(getattr(sums, name) for sums in found) for name in names}
+    return Sums(**counts, cost=sum((sums.cost for sums in found), Decimal(0)))
 
 
 def _truncated(day: date, unit: str) -> date:
@@ -211,10 +222,10 @@ def figures(answers: Sequence[Sequence[Row]]) -> Figures:
         first=first if isinstance(first, date) else None,
         last=last if isinstance(last, date) else None,
         unit=str(unit),
-        users=[Part(str(name or "(no name)"), Sums(*map(_n, sums))) for name, *sums in users],
-        models=[Part(str(name or "(no name)"), Sums(*map(_n, sums))) for name, *sums in models],
+        users=[Part(str(name or "(no name)"), _sums(sums)) for name, *sums in users],
+        models=[Part(str(name or "(no name)"), _sums(sums)) for name, *sums in models],
         bars=[
-            Bar(start, _n(rank), Sums(*map(_n, sums)))
+            Bar(start, _n(rank), _sums(sums))
             for start, rank, *sums in bars
             if isinstance(start, date)
         ],
@@ -223,6 +234,11 @@ def figures(answers: Sequence[Sequence[Row]]) -> Figures:
         called=by_kind,
         undated=_n(undated),
     )
+
+
+def _sums(values: Sequence[object]) -> Sums:
+    *counts, cost = values
+    return Sums(*map(_n, counts), cost=cost if isinstance(cost, Decimal) else Decimal(0))
 
 
 def _n(value: object) -> int:

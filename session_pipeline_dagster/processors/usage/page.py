@@ -10,7 +10,7 @@ from session_pipeline_dagster.contract.report import Rendered
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage import charts
 from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sums, add
-from session_pipeline_dagster.processors.usage.wording import label, output, percent
+from session_pipeline_dagster.processors.usage.wording import label, money, output, percent
 
 _MOST_PARTS = 20
 _KINDS = {
@@ -44,6 +44,7 @@ def render(found: Figures) -> Rendered:
         called={_KINDS[kind]: called for kind, called in found.called.items() if called},
         percent=percent,
         output=output,
+        money=money,
         low=_low(found),
         printable=printable,
     )
@@ -80,6 +81,8 @@ def _lines(found: Figures) -> list[str]:
         return ["No usage yet: no session was processed, or none holds a response of a model."]
     calls, errors = sum(c.calls for c in tools), sum(c.errors for c in tools)
     return [
+        f"{money(total)} USD at API list price, not an invoice"
+        + (f"; {_many(total.unpriced, 'message')} without a known price" if total.unpriced else ""),
         f"{_many(total.messages, 'message')} in {_many(found.sessions, 'session')} of "
         f"{_many(len(found.users), 'user')}",
         f"{output(total, at_least=_low(found))} output tokens, {total.input_tokens:,} input, "
@@ -101,6 +104,11 @@ def _many(number: int, what: str) -> str:
 def _notes(found: Figures) -> list[str]:
     """What the numbers leave out."""
     notes = []
+    if found.total.unpriced:
+        notes.append(
+            f"{_many(found.total.unpriced, 'message')} of models without a known price: their cost "
+            "is left out. `session-pipeline prices list` names them; a prices.toml gives them one."
+        )
     if found.unit != "day":
         notes.append(f"The first and the last {found.unit} may be shorter than the others.")
     if found.undated:
@@ -145,4 +153,6 @@ def _numbers(found: Figures) -> dict[str, int | float]:
         "partial_messages": total.partial,
         "tool_calls": sum(called.calls for called in tools),
         "tool_errors": sum(called.errors for called in tools),
+        "cost_usd": float(total.cost),
+        "unpriced_messages": total.unpriced,
     }

@@ -5,7 +5,7 @@ from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
 
 _MANY, _SHARE = 20, 0.01
-_NAMED = 20
+_NAMED, _FEW = 20, 5
 
 
 def _held(thing: Thing) -> str:
@@ -74,7 +74,50 @@ def claimed_by_several(data: Data) -> Measured:
     )
 
 
+def _unpriced(data: Data) -> Measured:
+    """Models whose responses have no price."""
+    found = data.select(
+        """SELECT provider, model, sum(unpriced_messages)::BIGINT AS messages, min(day), max(day)
+        FROM usage_slots WHERE unpriced_messages > 0 GROUP BY provider, model
+        ORDER BY messages DESC, provider, model"""
+    )
+    rows = [
+        (str(p), str(m or "(no model)"), int(str(n)), str(a), str(b)) for p, m, n, a, b in found
+    ]
+    names = ("provider", "model", "messages", "first_day", "last_day")
+    messages = sum(row[2] for row in rows)
+    named = ", ".join(model for _, model, *_ in rows[:_FEW]) + (", ..." if rows[_FEW:] else "")
+    said = f"{messages} messages have no price: {named}; give them one in a prices.toml"
+    listed = [dict(zip(names, row, strict=True)) for row in rows[:_NAMED]]
+    return Measured(len(rows), {"unpriced_messages": messages}, listed, said if rows else "")
+
+
+def _prices_file(data: Data) -> Measured:
+    """Whether the file of own prices is in use."""
+    found = data.select("SELECT DISTINCT problem FROM usage_pricing WHERE problem IS NOT NULL")
+    said = "; ".join(str(problem) for (problem,) in found)
+    return Measured(len(found), said=f"{said}; the last good prices stay in use" if said else "")
+
+
 QUALITY = (
+    Quality(
+        "unpriced_models",
+        "usage_daily",
+        "Responses of models without a known price: their cost is left out of every sum, never "
+        "guessed. Upgrade genai-prices, or write the price in the file that "
+        "`SESSION_PIPELINE_PRICES` names; `session-pipeline prices explain MODEL` says what was "
+        "tried.",
+        _unpriced,
+        glance=True,
+    ),
+    Quality(
+        "prices_file",
+        "usage_daily",
+        "The file that `SESSION_PIPELINE_PRICES` names can be read and makes sense. While it does "
+        "not, costs stay with the last good prices.",
+        _prices_file,
+        glance=True,
+    ),
     Quality(
         "claimed_by_several",
         "usage_messages",

@@ -105,6 +105,11 @@ SELECT day, username, sum(messages), sum(output_tokens), sum(cost), sum(unpriced
 FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
 ```""",
     deps=("usage_slots",),
+    numbers="""SELECT sum(cost) AS cost_usd, sum(unpriced_messages)::BIGINT AS unpriced_messages,
+            sum(cost) FILTER (day = last) AS cost_usd_last_day,
+            sum(cost) FILTER (day > last - 7) AS cost_usd_last_7_days,
+            sum(messages)::BIGINT AS messages, count(DISTINCT username) AS users
+        FROM usage_daily, (SELECT max(day) AS last FROM usage_daily)""",
 )
 
 _CALLS = ("username", "project", "occurred_at", "event_type")

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage.figures import Called, Sums
+
+_CENTS = Decimal("0.01")
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -41,6 +44,21 @@ def output(sums: Sums, *, at_least: bool | None = None) -> str:
     if not (sums.at_least if at_least is None else at_least):
         return f"{sums.output_tokens:,}"
     return f"at least {sums.output_tokens:,} (about {sums.estimate:,})"
+
+
+def usd(cost: Decimal) -> str:
+    """`1,234.56`; less than a dollar with as many digits as say something: `0.0123`."""
+    if cost and abs(cost) < 1:
+        digits = 4 if abs(cost) >= _CENTS else 6
+        return f"{cost:,.{digits}f}"
+    return f"{cost:,.2f}"
+
+
+def money(sums: Sums) -> str:
+    """`1.23`, `at least 1.23` where some responses have no price, `unpriced` where none has."""
+    if sums.is_unpriced:
+        return "unpriced"
+    return f"at least {usd(sums.cost)}" if sums.unpriced else usd(sums.cost)
 
 
 def percent(share: float) -> str:
