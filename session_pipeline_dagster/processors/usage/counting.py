@@ -122,7 +122,9 @@ class Counted:
             if found.row.is_sidechain and not sidechain:
                 # The main thread's lines win over a subagent's copy of the same call.
                 self._forget_extra(found)
-                found.row = self._message_row(found.key, record, message, line, now_us)
+                found.row = message_row(
+                    self.file, self.started_us, found.key, record, message, line, now_us
+                )
                 self.messages[found.key] = found.row
                 found.usage = None
             self._responses.joined(found, record, usage)
@@ -141,7 +143,9 @@ class Counted:
             key = key_of(record, False, file, line)
             if key in self.messages:
                 key = f"{file}#{line}"
-        row = self.messages[key] = self._message_row(key, record, message, line, now_us)
+        row = self.messages[key] = message_row(
+            self.file, self.started_us, key, record, message, line, now_us
+        )
         found = Response(key, row, message.id)
         self._responses.start(found, record, usage)
         return found
@@ -166,11 +170,6 @@ class Counted:
             if usage.iterations:
                 self._add_extra(found, record, message, usage)
 
-    def _message_row(
-        self, key: str, record: Record, message: Message, line: int, now_us: int
-    ) -> MessageRow:
-        return message_row(self.file, self.started_us, key, record, message, line, now_us)
-
     def _forget_extra(self, found: Response) -> None:
         for row in found.extra:
             self.messages.pop(row.message_key, None)
@@ -184,7 +183,9 @@ class Counted:
             key = f"{row.message_key}:{kind}:{index}"
             extra = self.messages.get(key)
             if extra is None:
-                extra = self._message_row(key, record, message, row.line_number, row.sent_at)
+                extra = message_row(
+                    self.file, self.started_us, key, record, message, row.line_number, row.sent_at
+                )
                 extra.sent_at_inferred, extra.line_digest = row.sent_at_inferred, row.line_digest
                 extra.began_at = row.began_at
                 extra.model = cut(iteration.model) or row.model
@@ -211,7 +212,9 @@ class Counted:
         name = cut(block.name)
         # A call is shared only with the response that made it.
         says = inputs_of(record.message.usage if record.message else None)
-        event = self._event_row(key, "tool_use", record, line, now_us, name, says)
+        event = event_row(
+            self.file, self.started_us, key, "tool_use", record, line, now_us, name, says
+        )
         self.events[key] = event
         event.message_key, event.model = call.message_key, call.model
         if name == "Skill":
@@ -230,19 +233,6 @@ class Counted:
             _came(event, self.orphan_results.pop(tool_id, None))
         if before is not None:
             _came(event, before.outcome)
-
-    def _event_row(
-        self,
-        key: str,
-        event_type: str,
-        record: Record,
-        line: int,
-        now_us: int,
-        tool_name: str | None = None,
-        says: object = "",
-    ) -> EventRow:
-        given = (key, event_type, record, line, now_us, tool_name, says)
-        return event_row(self.file, self.started_us, *given)
 
     # --- user lines: commands and the results of tools -------------------------------------------
 
@@ -281,7 +271,9 @@ class Counted:
         for number, name in enumerate(names):
             key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:command:{number}"
             if key not in self.events:
-                event = self._event_row(key, "slash_command", record, line, now_us)
+                event = event_row(
+                    self.file, self.started_us, key, "slash_command", record, line, now_us
+                )
                 event.command_name, event.plugin = name, plugin_of(name)
                 self.events[key] = event
 
@@ -292,7 +284,9 @@ class Counted:
             return
         # Who writes other words under a known uuid has not copied the line.
         who, says = (prompt.record, prompt.line), said(prompt.text)
-        self.events[key] = self._event_row(key, "prompt", *who, now_us, says=says)
+        self.events[key] = event_row(
+            self.file, self.started_us, key, "prompt", *who, now_us, says=says
+        )
         # An entry of the queue stands where it was typed, in the middle of an answer.
         if prompt.record.type == "queue-operation":
             return

@@ -40,8 +40,8 @@ def message_row(
         began_us: when its conversation began.
         now_us: the time of the line.
     """
-    session = file.session
-    session_id = cut(record.session_id) or cut(session.stem) or ""
+    session, given = file.session, record.session_id
+    session_id = (cut(given) if given else cut(session.stem)) or ""
     return MessageRow(
         session.key,
         key,
@@ -82,8 +82,8 @@ def event_row(
     record: Record,
     line: int,
     now_us: int,
-    tool_name: str | None,
-    says: object,
+    tool_name: str | None = None,
+    says: object = "",
 ) -> EventRow:
     """A tool call, command or prompt that stands on this line.
 

@@ -11,6 +11,7 @@ from session_pipeline_dagster.names import LONGEST, short
 NAME_LENGTH = 16
 """Of a line's digest, the part that says its name."""
 _PROVIDERS: Mapping[str, str] = {"msg_bdrk_": "aws", "msg_vrtx_": "google"}
+_MARK = 9
 _NOT_IN_A_FOLDER_NAME = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -26,11 +27,7 @@ def project_of(session: Session) -> str | None:
 
 def provider_of(message_id: str | None, default: str) -> str:
     """Who served a response, as the price library calls them."""
-    if message_id is not None:
-        for mark, provider in _PROVIDERS.items():
-            if message_id.startswith(mark):
-                return provider
-    return default
+    return default if message_id is None else _PROVIDERS.get(message_id[:_MARK], default)
 
 
 def evidence(name: str, us: int, said: object = "") -> str:

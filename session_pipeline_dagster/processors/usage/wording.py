@@ -7,7 +7,7 @@ from decimal import Decimal
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage.figures import Called, Sums
 
-_CENTS = Decimal("0.01")
+_CENTS, _MUCH = Decimal("0.01"), Decimal(100)
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -47,11 +47,10 @@ def output(sums: Sums, *, at_least: bool | None = None) -> str:
 
 
 def usd(cost: Decimal) -> str:
-    """`1,234.56`; less than a dollar with as many digits as say something: `0.0123`."""
-    if cost and abs(cost) < 1:
-        digits = 4 if abs(cost) >= _CENTS else 6
-        return f"{cost:,.{digits}f}"
-    return f"{cost:,.2f}"
+    """`1,234.56`; of less than 100 with as many digits as say something: `1.2346`, `0.000455`."""
+    if not cost or abs(cost) >= _MUCH:
+        return f"{cost:,.2f}"
+    return f"{cost:,.4f}" if abs(cost) >= _CENTS else f"{cost:,.6f}"
 
 
 def money(sums: Sums) -> str:
