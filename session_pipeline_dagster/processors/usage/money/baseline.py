@@ -100,8 +100,8 @@ def own_billed(family: Sequence[Trailed]) -> Sequence[OwnBilled]:
     A file that only repeats another of its session (a copy, a renamed one, the copy that somebody
     else holds) has none and changes none.
     """
-    # Whoever comes first can be the parent of whoever comes later. The history a session goes on
-    # from names fewer sessions, and had cost-states where a copy has none.
+    # Whoever comes first can be the parent of whoever comes later. The history that a fork goes on
+    # from began no later, names fewer sessions, and has cost-states where a copy has none.
     ordered = sorted(family, key=_seniority)
     trails = [_Trail(file) for file in ordered]
     sessions = {file.session_id for file in ordered}
@@ -122,10 +122,10 @@ def own_billed(family: Sequence[Trailed]) -> Sequence[OwnBilled]:
     return [_together(found) for _, found in sorted(shares.items())]
 
 
-def _seniority(file: Trailed) -> tuple[int, float, bool, int, str]:
+def _seniority(file: Trailed) -> tuple[int, int, float, bool, str]:
     named = len({*file.asked_by} - {file.session_id})
     first_state = file.states[0].after if file.states else float("inf")
-    return named, first_state, file.gone, file.began_us, file.session_file
+    return file.began_us, named, first_state, file.gone, file.session_file
 
 
 def _same_bill(file: Trailed, other: Trailed) -> bool:

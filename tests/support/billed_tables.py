@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 import duckdb
+import pyarrow as pa
 
 from session_pipeline_dagster.processors.usage.money.baseline import OwnBilled
 from session_pipeline_dagster.processors.usage.money.reconciled import (
@@ -38,7 +39,7 @@ def price(model: str, per_million: Iterable[str], **given: object) -> tuple[obje
     return (*row.values(), *rates, Decimal("0.01"), "list", False)
 
 
-OPUS = price("claude-opus-5-5", ("4", "20", "0.40", "5", "8"))
+OPUS = price("claude-opus-5-5", ("4", "20", "0.20", "5", "8"))
 
 
 def store(prices: Iterable[tuple[object, ...]] = (OPUS,)) -> duckdb.DuckDBPyConnection:
@@ -58,10 +59,10 @@ def insert(
     """Adds rows, all columns in their order."""
     rows = list(rows)
     if rows:
-        marks = ", ".join("?" * len(rows[0]))
-        connection.begin()
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-        connection.commit()
+        columns = {f"c{at}": pa.array(values) for at, values in enumerate(zip(*rows, strict=True))}
+        connection.register("added", pa.table(columns))
+        connection.execute(f"INSERT INTO {table} SELECT * FROM added")
+        connection.unregister("added")
 
 
 def write(connection: duckdb.DuckDBPyConnection, own: Iterable[OwnBilled]) -> None:
