@@ -70,7 +70,8 @@ class Truth:
             lines left out, of recorded processes.
         lost: a process went without a cost-state, or has not ended.
         unknown: why nothing can be said, as far as the files show.
-        ambiguous: the files do not tell what was billed twice or anew.
+        ambiguous: the files do not tell; "went past": a sum that began anew, or beside another,
+            is larger in everything than the last one; "brothers": whose fork it is.
     """
 
     recorded: dict[str, Tally] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Truth:
     states: int = 0
     lost: bool = False
     unknown: bool = False
-    ambiguous: bool = False
+    ambiguous: str = ""
     last_day: date | None = None
     start_day: date | None = None
 
@@ -102,9 +103,7 @@ class Sum:
         return all(
             a >= b
             for model, tally in other.models.items()
-            for a, b in zip(
-                self.models.get(model, Tally()).counts, tally.counts, strict=True
-            )
+            for a, b in zip(self.models.get(model, Tally()).counts, tally.counts, strict=True)
         )
 
 
@@ -273,7 +272,7 @@ class History:
                 truth.unlogged.setdefault(model, Tally()).add(counts, cost)
             truth.cut[model] = truth.cut.get(model, 0) + cut
         if last is not None and counted.holds(last) and expected.models != last.models:
-            truth.ambiguous = True
+            truth.ambiguous = truth.ambiguous or "went past"
         saved = counted.copy()
         file.lines.append(Line(self._cost_state(file, saved), state=saved))
 
@@ -456,9 +455,7 @@ class History:
             return
         gone = self.random.choice(sorted(parents))
         # Only where the forks' lines say whose history they begin with.
-        if any(
-            file.newest_named() != gone for file in self.files.values() if file.parent == gone
-        ):
+        if any(file.newest_named() != gone for file in self.files.values() if file.parent == gone):
             return
         self.kinds.add("missing parent")
         self.files[gone].deleted = True
@@ -468,6 +465,15 @@ class History:
         named = file.newest_named()
         missing = named is not None and self.files[named].deleted
         truth.unknown = not truth.states or missing
+        if file.parent and self.files[file.parent].parent:
+            # It copied nothing that was the parent's own, and could be its brother.
+            of_parent = self.files[file.parent]
+            grandparent = {line.uuid for line in self.files[str(of_parent.parent)].lines}
+            if of_parent.lines[file.cut].uuid in grandparent:
+                truth.ambiguous = "brothers"
+        if file.parent and named is None and file.inherited is None:
+            # It copied a prompt and nothing more: the parent could as well be a fork of it.
+            self.truth[file.parent].ambiguous = truth.ambiguous = "brothers"
         # The parent was resumed, billed, and wrote no line: nothing says that it was later.
         states = file.states()
         later = self.files[file.parent].lines if file.parent else []
@@ -475,6 +481,6 @@ class History:
             if line.uuid:
                 break
             if at >= file.known and line.state and states and states[0].holds(line.state):
-                truth.ambiguous = True
+                truth.ambiguous = truth.ambiguous or "went past"
         for line in file.lines:
             line.data.pop("own", None)

@@ -100,9 +100,7 @@ def own_billed(family: Sequence[Trailed]) -> Sequence[OwnBilled]:
     A file that only repeats another of its session (a copy, a renamed one, the copy that somebody
     else holds) has none and changes none.
     """
-    # Whoever comes first can be the parent of whoever comes later. The history that a fork goes on
-    # from began no later, names fewer sessions, and has cost-states where a copy has none.
-    ordered = sorted(family, key=_seniority)
+    ordered = _by_seniority(family)
     trails = [_Trail(file) for file in ordered]
     sessions = {file.session_id for file in ordered}
     holders: dict[bytes, int] = {}
@@ -110,7 +108,7 @@ def own_billed(family: Sequence[Trailed]) -> Sequence[OwnBilled]:
     for place, trail in enumerate(trails):
         file = trail.file
         # Itself and the younger are not in `holders` yet.
-        if not trail.lines and any(_same_bill(file, other) for other in ordered[:place]):
+        if not trail.lines and any(_says_all_of(other, file) for other in ordered):
             continue
         sharers, copied = _longest_run(trail.lines, holders)
         parent = _parent(file, [trails[i] for i in _bits(sharers)])
@@ -122,29 +120,57 @@ def own_billed(family: Sequence[Trailed]) -> Sequence[OwnBilled]:
     return [_together(found) for _, found in sorted(shares.items())]
 
 
-def _seniority(file: Trailed) -> tuple[int, int, float, bool, str]:
-    named = len({*file.asked_by} - {file.session_id})
-    first_state = file.states[0].after if file.states else float("inf")
-    return file.began_us, named, first_state, file.gone, file.session_file
+def _by_seniority(family: Sequence[Trailed]) -> list[Trailed]:
+    """Files in an order in which whoever comes first can be the parent of whoever comes later.
+
+    The history that a fork goes on from began no later, names fewer sessions, and has cost-states
+    where a copy has none. Copies of one session stand together, and of several people it is the one
+    whose response it is by the rule of `copies.py`, whose files say where.
+    """
+    copies: dict[tuple[str, bytes], list[Trailed]] = {}
+    for file in sorted(family, key=lambda file: (file.gone, file.began_us, file.session_file)):
+        copies.setdefault((file.session_id, file.digests[:DIGEST_BYTES]), []).append(file)
+    return [file for files in sorted(copies.values(), key=_seniority) for file in files]
 
 
-def _same_bill(file: Trailed, other: Trailed) -> bool:
-    """Whether a file without lines repeats another of its session."""
-    return file.session_id == other.session_id and (
-        [state.billed for state in file.states] == [state.billed for state in other.states]
+def _seniority(copies: Sequence[Trailed]) -> tuple[int, int, float, Decimal, str]:
+    files = [file for file in copies if file.username == copies[0].username]
+    session = files[0].session_id
+    named = len({name for file in files for name in file.asked_by} - {session})
+    first = min(
+        ((file.states[0].after, file.states[0].billed.total_cost) for file in files if file.states),
+        default=(float("inf"), Decimal(0)),
+    )
+    return min(file.began_us for file in files), named, *first, copies[0].session_file
+
+
+def _says_all_of(other: Trailed, file: Trailed) -> bool:
+    """Whether a file without lines adds nothing to another one of its session."""
+    if other is file or other.session_id != file.session_id:
+        return False
+    said = [state.billed for state in other.states]
+    same = not other.digests and len(said) == len(file.states)
+    return all(state.billed in said for state in file.states) and (
+        not same or other.session_file < file.session_file
     )
 
 
 class _Trail:
-    """A file with its lines as digests, and where in it each of them stands."""
+    """A file with its lines as digests, and where in it each of them stands.
 
-    __slots__ = ("file", "lines", "positions")
+    `inherited` and `blocked` are what its copies need to know: the cost-states it goes on from, and
+    why nothing can be said of it.
+    """
+
+    __slots__ = ("blocked", "file", "inherited", "lines", "positions")
 
     def __init__(self, file: Trailed) -> None:
         self.file = file
         whole = range(0, len(file.digests) - DIGEST_BYTES + 1, DIGEST_BYTES)
         self.lines = [file.digests[at : at + DIGEST_BYTES] for at in whole]
         self.positions = {line: at for at, line in enumerate(self.lines)}
+        self.inherited: list[Billed] = []
+        self.blocked: Unknown | None = None
 
 
 def _longest_run(lines: Sequence[bytes], holders: Mapping[bytes, int]) -> tuple[int, int]:
@@ -168,12 +194,17 @@ def _bits(mask: int) -> Iterable[int]:
 
 
 def _parent(file: Trailed, sharers: Sequence[_Trail]) -> _Trail | None:
-    """Of those that share the longest run: the same session, the newest one named, the oldest."""
-    for session in (file.session_id, *file.asked_by):
-        for trail in sharers:
-            if trail.file.session_id == session:
-                return trail
-    return sharers[0] if sharers else None
+    """Of those that share the longest run: the same session, the newest one named, the oldest.
+
+    Of its copies, the one with the most cost-states; but nobody else's than those of who was first.
+    """
+    held = {trail.file.session_id: trail.file.username for trail in reversed(sharers)}
+    for session in (file.session_id, *file.asked_by, *(t.file.session_id for t in sharers)):
+        if session in held:
+            whose = (session, held[session])
+            copies = [t for t in sharers if (t.file.session_id, t.file.username) == whose]
+            return max(copies, key=lambda trail: len(trail.file.states))
+    return None
 
 
 def _share(
@@ -200,25 +231,51 @@ def _share(
         known = {state.billed for state in parent.file.states}
         # A fork copies no cost-states, a copied file has them all.
         own = [state for state in own if state.after > copied or state.billed not in known]
-        if repeats and not own and copied == len(trail.lines):
+    if parent is not None and repeats:
+        if not own and copied == len(trail.lines):
+            trail.inherited, trail.blocked = parent.inherited, parent.blocked
             return None
-    named = [session for session in file.asked_by if session != file.session_id]
+        before = [*parent.inherited, *before]
+        trail.inherited = parent.inherited
+    before, blocked = _inherited(file, parent is not None, before, trails, sessions)
+    trail.blocked = parent.blocked if parent is not None and repeats and parent.blocked else blocked
+    if not repeats:
+        trail.inherited = before
     if not file.states:
         return _Share(file, Unknown.NO_COST_STATE)
-    if named and not repeats:
-        if named[0] not in sessions:
-            return _Share(file, Unknown.NO_PARENT)
-        first = file.states[0].billed.start_us
-        if parent is None:
-            # Copied with new uuids: a sum that goes on keeps the time it was begun at.
-            states = [s for t in trails if t.file.session_id == named[0] for s in t.file.states]
-            before = [s.billed for s in states if first and s.billed.start_us == first]
-        if not before and first is not None and first <= file.began_us:
-            # Begun before the first line it copied, by a process that recorded nothing there.
-            return _Share(file, Unknown.NOT_RECORDED)
-    if not all(state.billed.split for state in (*own, *(CostState(0, b) for b in before[-1:]))):
+    if trail.blocked:
+        return _Share(file, trail.blocked)
+    if not all(billed.split for billed in (*(state.billed for state in own), *before[-1:])):
         return _Share(file, Unknown.NO_MODELS)
     return _added(file, before, [state.billed for state in own])
+
+
+def _inherited(
+    file: Trailed,
+    found: bool,
+    before: list[Billed],
+    trails: Sequence[_Trail],
+    sessions: Collection[str],
+) -> tuple[list[Billed], Unknown | None]:
+    """The cost-states that a fork may go on from, or why they are not known.
+
+    Args:
+        found: a file shares its first lines, with `before` up to where it was left.
+    """
+    named = [session for session in file.asked_by if session != file.session_id]
+    if not named:
+        return before, None
+    if named[0] not in sessions:
+        return [], Unknown.NO_PARENT
+    start = file.states[0].billed.start_us if file.states else None
+    if not found:
+        # Copied with new uuids: a sum that goes on keeps the time it was begun at.
+        states = [s for t in trails if t.file.session_id == named[0] for s in t.file.states]
+        before = [s.billed for s in states if start and s.billed.start_us == start]
+    if not before and start is not None and start <= file.began_us:
+        # Begun before the first line it copied, by a process that recorded nothing there.
+        return [], Unknown.NOT_RECORDED
+    return before, None
 
 
 def _added(file: Trailed, before: Sequence[Billed], own: Sequence[Billed]) -> _Share:

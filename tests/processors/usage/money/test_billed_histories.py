@@ -172,10 +172,10 @@ def test_what_has_no_line_is_what_the_simulator_billed_without_one(histories, fo
                 assert row["completed_output_tokens"] == completed
 
 
-def test_the_bill_of_ambiguous_sessions_is_never_larger_than_it_was(histories, found):
+def test_a_sum_that_went_past_the_last_one_is_never_billed_twice(histories, found):
     for history in histories:
         for name, truth in on_disk(history).items():
-            if truth.ambiguous and not truth.unknown:
+            if truth.ambiguous == "went past" and not truth.unknown:
                 billed = sum((t.cost for t in truth.recorded.values()), Decimal(0))
                 assert sum(row["billed_cost"] for row in found[name]) <= billed
 
@@ -196,8 +196,8 @@ def test_every_kind_of_history_is_among_them(histories, found):
     assert all(kinds[kind] >= 50 for kind in wanted), kinds
     statuses = Counter(rows[0]["status"] for rows in found.values())
     assert all(statuses[s] >= 50 for s in ("ok", "unlogged", "contract", "conflict", "unknown"))
-    ambiguous = sum(t.ambiguous for h in histories for t in h.truth.values())
-    assert ambiguous < 0.05 * sum(len(h.truth) for h in histories)
+    ambiguous = sum(t.ambiguous != "" for h in histories for t in h.truth.values())
+    assert ambiguous < 0.15 * sum(len(h.truth) for h in histories)
     assert len(NAMES) == len(COLUMNS)
 
 
@@ -215,12 +215,12 @@ def test_copies_change_nobodys_numbers(histories, found):
             whole = file.text()
             part = b"".join(lines[: random.randrange(1, len(lines) + 1)])
             content = random.choice((whole, part))
-            user = random.choice(("dev", "zed", "zoe"))
-            files.append(trailed(f"{user}/renamed-{name}.jsonl", name, content))
+            key = random.choice(("dev/0-", "dev/renamed-", "zed/", "zoe/"))
+            files.append(trailed(f"{key}{name}.jsonl", name, content))
         random.shuffle(files)
         own += own_billed(files)
     again = view_of(some, own)
-    assert again == {name: found[name] for name in again}
+    assert {name: rows for name, rows in again.items() if rows != found[name]} == {}
     assert again.keys() == {name for history in some for name in on_disk(history)}
 
 
