@@ -15,7 +15,7 @@ from uuid import UUID
 OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-4-5-20251001"
 NAMES = ("input", "output", "5m", "1h", "read", "searches")
 RISE = date(2026, 6, 10)
-"""From this day on opus costs twice as much; haiku costs five times as much over 1,000 tokens in."""
+"""From this day on opus costs twice as much; haiku costs five times as much over `BAND` in."""
 BAND = 1_000
 # USD per million: input, output, 5m, 1h, read; per thousand searches.
 RATES = {OPUS: (4, 20, 5, 8, "0.2", 10), HAIKU: (1, 5, "1.25", 2, "0.1", 10)}

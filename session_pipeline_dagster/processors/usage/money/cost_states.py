@@ -110,7 +110,7 @@ def _models(usage: object) -> tuple[BilledModel, ...]:
 
 
 def _model(name: object, values: object) -> BilledModel:
-    if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise ValueError("not a model's name")
     if not isinstance(values, dict):
         raise ValueError("not the usage of a model")

@@ -192,8 +192,8 @@ def view(default_provider: str = "anthropic") -> str:
                 {_priced("completed_output_tokens", "output")} AS completed_cost,
                 CASE WHEN NOT unpriced
                     THEN logged_cost + unlogged_cost + completed_cost END AS expected
-            FROM missing LEFT JOIN rates ON rates.seller = missing.seller AND rates.model = missing.model
-                AND rates.day = missing.day),
+            FROM missing LEFT JOIN rates ON rates.seller = missing.seller
+                AND rates.model = missing.model AND rates.day = missing.day),
         judged AS (
             SELECT session_id, username,
                 CASE WHEN bool_or({conflict}) THEN 'conflict'
