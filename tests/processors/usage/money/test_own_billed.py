@@ -227,7 +227,7 @@ def test_a_thousand_forks_of_a_long_session_are_settled_quickly():
     assert [found[f"fork{n}"] for n in range(1_000)] == [1 + n for n in range(1_000)]
 
 
-# --- real sessions ---------------------------------------------------------------------------------
+# --- real sessions -----------------------------------------------------------------------------
 
 
 def lines_of(folder: Path) -> list[tuple[object, ...]]:

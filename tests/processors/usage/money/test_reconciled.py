@@ -167,7 +167,7 @@ def test_unlogged_tokens_cost_what_they_do_on_the_last_day_of_the_session():
 
 def test_unlogged_tokens_cost_what_the_sessions_provider_takes():
     aws = price(MODEL, ("40", "20", "0.2", "5", "8"), provider="aws")
-    more = own(bill((1_100, *LINES[1:])))
+    more = own(bill((1_100, *LINES[1:]), cost(LINES) + Decimal("0.004")))
     (row,) = rows(more, logged(LINES, provider="aws"), prices=(OPUS, aws))
     assert row["unlogged_cost"] == Decimal("0.004")
 
