@@ -1,0 +1,97 @@
+"""Which rows are spent of a budget: one SELECT for each, and its rows as spendings."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from session_pipeline_dagster.processors.usage.money.budget_status import Spending
+from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget, Scope, ScopeKind
+
+_DAYS = "day BETWEEN DATE '1970-01-02' AND DATE '9998-12-01'"
+"""What a calendar in Python can take, time zones included."""
+
+_COVERED = """username IN (SELECT person FROM seats
+            WHERE date_trunc('month', usage_slots.day) BETWEEN date_trunc('month', valid_from)
+                AND coalesce(valid_to, DATE '9999-12-31'))"""
+"""By the UTC month, as `usage_seats` has it."""
+
+COLUMNS = ("at_us", "cost", "unpriced_messages", "unpriced_models", "fixed")
+"""Of the SELECT: microseconds since 1970-01-01 UTC, USD or NULL, how many, which, a seat or not."""
+
+
+def spendings_sql(budget: Budget) -> str:
+    """SELECT of what was spent in the budget's scope: a row for each UTC day, or for each quarter
+    of an hour where its periods begin in another zone. Columns are `COLUMNS`.
+
+    Reads `usage_slots`; with the basis `list+unlogged` also `usage_reconciled`, with `seat` also
+    `seats` and `usage_seats`.
+    """
+    where = f"{_DAYS} AND {_scope(budget.scope)}"
+    if budget.basis is Basis.SEAT:
+        return f"{_slots(budget, f'{where} AND NOT {_COVERED}')} UNION ALL {_seats(budget)}"
+    if budget.basis is Basis.UNLOGGED:
+        return f"{_slots(budget, where)} UNION ALL {_unlogged(budget)}"
+    return _slots(budget, where)
+
+
+def spendings(rows: Iterable[Sequence[object]]) -> list[Spending]:
+    """The rows of such a SELECT."""
+    return [
+        Spending(
+            datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(str(at_us))),
+            None if cost is None else Decimal(str(cost)),
+            int(str(unpriced)),
+            tuple(map(str, models)) if isinstance(models, list) else (),
+            fixed is True,
+        )
+        for at_us, cost, unpriced, models, fixed in rows
+    ]
+
+
+def _scope(scope: Scope) -> str:
+    name = _quoted(scope.name)
+    if scope.kind is ScopeKind.PERSON:
+        return f"username = {name}"
+    if scope.kind is ScopeKind.PROJECT:
+        return f"(repository = {name} OR project = {name})"
+    return "true"
+
+
+def _slots(budget: Budget, where: str) -> str:
+    at = "day::TIMESTAMP" if budget.timezone == "UTC" else "slot"
+    return f"""
+        SELECT epoch_us({at}) AS at_us, sum(cost)::DECIMAL(38,12) AS cost,
+            sum(unpriced_messages)::BIGINT AS unpriced_messages,
+            coalesce(list(DISTINCT model ORDER BY model)
+                FILTER (unpriced_messages > 0 AND model IS NOT NULL), []) AS unpriced_models,
+            false AS fixed
+        FROM usage_slots WHERE {where} GROUP BY {at}"""
+
+
+def _unlogged(budget: Budget) -> str:
+    """What was billed beyond the lines, where that is known; it has a day, so it counts at noon."""
+    scope = _scope(budget.scope)
+    if budget.scope.kind is ScopeKind.PROJECT:
+        name = _quoted(budget.scope.name)
+        scope = f"""(project = {name} OR session_id IN (
+            SELECT session_id FROM usage_slots WHERE repository = {name}))"""
+    return f"""
+        SELECT epoch_us(day::TIMESTAMP + INTERVAL 12 HOUR), sum(unlogged_cost)::DECIMAL(38,12), 0,
+            [], false
+        FROM usage_reconciled
+        WHERE unlogged_cost IS NOT NULL AND {_DAYS} AND {scope} GROUP BY day"""
+
+
+def _seats(budget: Budget) -> str:
+    """In the middle of the month, which is in that month in every time zone."""
+    person = "true"
+    if budget.scope.kind is ScopeKind.PERSON:
+        person = f"person = {_quoted(budget.scope.name)}"
+    return f"""
+        SELECT epoch_us(month::TIMESTAMP + INTERVAL 14 DAY), sum(seat_cost)::DECIMAL(38,12), 0, [],
+            true
+        FROM usage_seats WHERE {person} GROUP BY month"""
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
