@@ -117,7 +117,7 @@ def _sentence(found: Sequence[Spike]) -> str:
         for spike in found[:_NAMED]
     )
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    sessions = "1 session" if len(found) == 1 else f"{len(found)} sessions"
-    return (
-        f"{sessions} with an hour above its limit: {named}{more}; API list price, not an invoice."
-    )
+    who = "1 session with an hour above its limit"
+    if len(found) > 1:
+        who = f"{len(found)} sessions with an hour above their limit"
+    return f"{who}: {named}{more}; API list price, not an invoice."

@@ -173,11 +173,10 @@ def test_it_is_said_with_its_limit_and_without_names() -> None:
     found = [Spike(f"s{n}", "bob", hour, Decimal(25), Decimal(20)) for n in range(5)]
     said = spike_verdict(found)
     assert said.status == "info"
+    one = "25.00 USD (limit 20.00) at 2026-05-20 12:00 UTC in session"
     assert said.sentence == (
-        "5 sessions with an hour above their limit: 25.00 USD (limit 20.00) at 2026-05-20 12:00 UTC "
-        "in session s0; 25.00 USD (limit 20.00) at 2026-05-20 12:00 UTC in session s1; 25.00 USD "
-        "(limit 20.00) at 2026-05-20 12:00 UTC in session s2; and 2 more; API list price, not an "
-        "invoice."
+        f"5 sessions with an hour above their limit: {one} s0; {one} s1; {one} s2; and 2 more; "
+        "API list price, not an invoice."
     )
     assert "bob" not in said.sentence
     assert said.occasions == {f"s{n}": "info" for n in range(5)}
