@@ -6,7 +6,7 @@ What a check says of it is `verdict.py`; which rows are spent is `budget_sql.py`
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
 from session_pipeline_dagster.processors.usage.money.budgets import Budget
@@ -20,7 +20,6 @@ from session_pipeline_dagster.processors.usage.money.periods import (
 
 _EXACT = Context(prec=80)
 _USD = Decimal(1).scaleb(-12)
-_PERCENT = Decimal(1).scaleb(-4)
 _MOST_PERCENT = Decimal(10) ** 14 - 1
 _FORECAST_FROM = timedelta(days=2)
 """From the third day of a period on: before, one busy morning would be a forecast."""
@@ -66,7 +65,7 @@ class BudgetStatus:
     Attributes:
         spent: USD; a lower bound where responses are unpriced.
         forecast: USD at the end of the period; None before its third day.
-        percent: `spent` of `amount`, rounded down: 100 is never shown before it is reached.
+        percent: `spent` of `amount`.
         threshold: the highest percent of `warn` that is reached; None: none is.
         unpriced_models: at most five names, with commas.
     """
@@ -125,7 +124,7 @@ def _status(budget: Budget, start: date, total: _Sum, now: datetime) -> BudgetSt
         budget.name,
         _EXACT.quantize(total.spent, _USD),
         _forecast(budget, start, total, now),
-        min(share, _MOST_PERCENT).quantize(_PERCENT, ROUND_DOWN, _EXACT),
+        rounded(min(share, _MOST_PERCENT), 4, budget),
         level,
         total.unpriced,
         _EXACT.quantize(budget.amount, _USD),
@@ -137,6 +136,15 @@ def _status(budget: Budget, start: date, total: _Sum, now: datetime) -> BudgetSt
 def _reached(spent: Decimal, budget: Budget, percent: int) -> bool:
     # By products: a share that was rounded is not the amount.
     return _EXACT.multiply(spent, Decimal(100)) >= _EXACT.multiply(budget.amount, Decimal(percent))
+
+
+def rounded(percent: Decimal, digits: int, budget: Budget) -> Decimal:
+    """A percent as it is shown: 100, and each percent of `warn`, not before it is reached."""
+    unit = Decimal(1).scaleb(-digits)
+    found = percent.quantize(unit, ROUND_HALF_UP, _EXACT)
+    if any(percent < mark <= found for mark in (*budget.warn, 100)):
+        return percent.quantize(unit, ROUND_DOWN, _EXACT)
+    return found
 
 
 def _forecast(budget: Budget, start: date, total: _Sum, now: datetime) -> Decimal | None:

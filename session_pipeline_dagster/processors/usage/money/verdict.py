@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Literal
 
 from session_pipeline_dagster.processors.usage.money.budget_status import (
     BudgetStatus,
     Level,
+    rounded,
     without_spending,
 )
 from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget
@@ -116,7 +117,7 @@ def _numbers(row: BudgetStatus) -> Mapping[str, int | float]:
 def _sentence(budget: Budget, row: BudgetStatus, *, running: bool) -> str:
     """`2026-05: 0.49 of 0.50 USD (98.6 %), API list price, not an invoice; forecast 0.61.`"""
     least = "at least " if row.unpriced_messages else ""
-    share = row.percent.quantize(Decimal("0.1"), ROUND_DOWN)
+    share = rounded(row.percent, 1, budget)
     when = name_of(row.period_start, budget.period)
     parts = [
         f"{when}: {least}{usd(row.spent)} of {usd(row.amount)} USD ({least}{share} %), "

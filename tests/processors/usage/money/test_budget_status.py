@@ -199,8 +199,9 @@ def test_every_row_is_what_a_slow_reading_says(
         total = sum((Fraction(s.cost) for s in its if s.cost is not None), Fraction(0))
         assert Fraction(row.spent) == total
         share = total / Fraction(of.amount)
-        assert 0 <= 100 * share - Fraction(row.percent) < Fraction(1, 10**4)
         reached = [p for p in of.warn if 100 * share >= p]
+        assert abs(100 * share - Fraction(row.percent)) < Fraction(1, 10**4)
+        assert all((row.percent >= p) == (p in reached) for p in of.warn)
         assert row.threshold == (reached[-1] if reached else None)
         unpriced = sum(s.unpriced_messages for s in its)
         expected = "ok"
