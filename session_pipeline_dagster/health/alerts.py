@@ -1,8 +1,9 @@
 """When an alert goes out, and what it says: pure decisions from what checks say and what was told.
 
 Level-triggered: an alert is the difference between what a check says and what was last told of it,
-once that has lasted for a while. Sending is `sinks.py`; gathering is
-`orchestration/alerts.py`.
+once that has lasted for a while. A check may also name occasions (a threshold of a budget in this
+month, a session): each is told once for ever, whatever its status does between. Sending is
+`sinks.py`; gathering is `orchestration/alerts.py`.
 """
 
 from collections import Counter
@@ -15,6 +16,8 @@ from session_pipeline_dagster.names import printable
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
 
+MOST_OCCASIONS = 50
+"""Of a check, remembered although it does not name them now. Then the oldest is forgotten."""
 
 _CALLS = str.maketrans("@<>", "\uff20\u2039\u203a")
 """`@here`, `<!channel>`, `<@U1>` and `<at>` call people in Slack, Discord, Teams and others."""
@@ -25,6 +28,9 @@ def quiet(text: str) -> str:
     return printable(text).translate(_CALLS)
 
 
+_MILD = (Status.OK, Status.INFO)
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What a check, or the last run of a processor, says now.
@@ -33,6 +39,8 @@ class Sighting:
         subject: names it in the memory.
         at: when it said so, in seconds since the epoch.
         delay: how many seconds a change must last before it is told.
+        occasions: what it is about, and how bad each is; None: the status alone is told, as it is
+            of a check that names none though it is not ok.
     """
 
     subject: str
@@ -43,6 +51,7 @@ class Sighting:
     at: float
     delay: float = 0.0
     link: str | None = None
+    occasions: Mapping[str, Status] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,12 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was last told of a subject, and since when it says something else."""
+    """What was last told of a subject, since when it says something else, and of which occasions
+    was told, the oldest first."""
 
     status: Status = Status.OK
     differs_since: float | None = None
+    occasions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +125,66 @@ def decide(
     alerts: list[Alert] = []
     for seen in sightings:
         last = after.get(seen.subject, Told())
-        if _heard(seen.status, level) is _heard(last.status, level):
-            after[seen.subject] = Told(last.status)
+        news = _news(seen, last, level)
+        if not news and not _differs(seen, last, level):
+            after[seen.subject] = replace(
+                last, status=_carried(seen, last, level), differs_since=None
+            )
             continue
         since = min(seen.at, now) if last.differs_since is None else last.differs_since
         # A clock that was set back must not keep an alert for ever.
         if 0 <= now - since < seen.delay:
             after[seen.subject] = replace(last, differs_since=since)
             continue
-        after[seen.subject] = Told(seen.status)
+        says = worst((seen.status, *news.values()))
+        # The occasion may be of a month that is over: then the check is ok, and stays as told.
+        status = last.status if news and seen.status is Status.OK else says
+        after[seen.subject] = Told(status, occasions=_remembered(seen, last, level))
         alerts.append(
             Alert(
                 seen.processor,
                 (seen.check,),
                 (last.status,),
-                seen.status,
+                says,
                 seen.detail,
                 seen.link,
-                resolved=_heard(seen.status, level) is Status.OK,
+                resolved=_heard(says, level) is Status.OK,
             )
         )
     return _together(alerts), after
+
+
+def _news(seen: Sighting, last: Told, level: Status) -> Mapping[str, Status]:
+    """The occasions to hear of that nobody was told of."""
+    found = seen.occasions or {}
+    return {
+        name: status
+        for name, status in found.items()
+        if name not in last.occasions and at_least(status, level)
+    }
+
+
+def _differs(seen: Sighting, last: Told, level: Status) -> bool:
+    """Whether the status alone is worth telling: of a check with occasions only that what was told
+    is over, if it was more than information. Not being able to look is no end."""
+    heard, was = _heard(seen.status, level), _heard(last.status, level)
+    if seen.occasions is None or (not seen.occasions and heard is not Status.OK):
+        return heard is not was
+    return was not in _MILD and heard is Status.OK and seen.status in _MILD
+
+
+def _carried(seen: Sighting, last: Told, level: Status) -> Status:
+    """What counts as told where there is nothing to tell. Whoever was told ok, and not of this
+    occasion again, is not told either when it is over."""
+    unheard = seen.status is not Status.OK and not at_least(seen.status, level)
+    return last.status if unheard or _heard(last.status, level) is Status.OK else seen.status
+
+
+def _remembered(seen: Sighting, last: Told, level: Status) -> tuple[str, ...]:
+    named = seen.occasions or {}
+    now = [name for name, status in named.items() if at_least(status, level)]
+    before = [name for name in last.occasions if name not in now]
+    return (*before[-MOST_OCCASIONS:], *now)
 
 
 def _heard(status: Status, level: Status) -> Status:

@@ -141,6 +141,7 @@ def _sighting(
         at,
         delay.total_seconds(),
         _link(settings, link),
+        _occasions(said.evaluation),
     )
 
 
@@ -150,6 +151,15 @@ def _status(evaluation: dg.AssetCheckEvaluation) -> Status:
     if said is not None and said.value in list(Status):
         return Status(said.value)
     return Status.OK if evaluation.passed else Status.WARNING
+
+
+def _occasions(evaluation: dg.AssetCheckEvaluation) -> dict[str, Status] | None:
+    """What a check of ours names to be told once; other people's may call anything so."""
+    said = evaluation.metadata.get("occasions")
+    named = said.value if isinstance(said, dg.JsonMetadataValue) else None
+    if not isinstance(named, dict) or not all(status in list(Status) for status in named.values()):
+        return None
+    return {str(name): Status(status) for name, status in named.items()}
 
 
 def _ended_runs(

@@ -175,7 +175,9 @@ def test_a_queue_keeps_the_latest() -> None:
 
 def test_the_memory_survives_a_restart() -> None:
     memory = Memory(
-        {"x": Told(Status.WARNING, T0)}, {"sink": [alert_of("1")]}, runs_seen={"usage": T0}
+        {"x": Told(Status.WARNING, T0, ("2026-05 80 %",))},
+        {"sink": [alert_of("1")]},
+        runs_seen={"usage": T0},
     )
     assert normal(read_cursor(Memory, write_cursor(memory))) == normal(memory)
 

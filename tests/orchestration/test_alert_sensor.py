@@ -53,7 +53,13 @@ class Alarm:
         self.cursor = result.cursor
         return str(result.skip_reason.skip_message)
 
-    def say(self, status: str, detail: str = "3 files wait", check: str = "freshness") -> None:
+    def say(
+        self,
+        status: str,
+        detail: str = "3 files wait",
+        check: str = "freshness",
+        occasions: object = None,
+    ) -> None:
         """As health_sensor would."""
         evaluation = dg.AssetCheckEvaluation(
             asset_key=FRESHNESS.asset_key,
@@ -61,7 +67,7 @@ class Alarm:
             passed=status in ("ok", "info"),
             severity=dg.AssetCheckSeverity.WARN,
             description=f"info: {detail}" if status == "info" else detail,
-            metadata={"status": status},
+            metadata={"status": status} | ({} if occasions is None else {"occasions": occasions}),
         )
         self.instance.report_runless_asset_event(evaluation)
 
@@ -117,6 +123,45 @@ def test_a_warning_is_told_once_and_once_more_when_it_is_resolved(alarm, webhook
     assert len(webhook.taken) == 2
     assert webhook.taken[1]["title"] == "resolved: verification freshness"
     assert webhook.taken[1]["type"] == "success"
+
+
+def test_an_occasion_is_told_once_and_the_next_one_too_though_the_status_stays(
+    alarm, webhook
+) -> None:
+    some, more = (
+        {"2026-05 80 %": "warning"},
+        {"2026-05 80 %": "warning", "2026-05 100 %": "warning"},
+    )
+    steps = [
+        ("ok", "0.30", {}),
+        ("warning", "0.49", some),
+        ("warning", "0.49", some),
+        ("warning", "0.56", more),
+        ("warning", "0.57", more),
+        ("ok", "0.30", {}),
+        ("warning", "0.49", some),
+    ]
+    for status, detail, occasions in steps:
+        alarm.say(status, detail, occasions=occasions)
+        alarm.tick()
+        alarm.tick()
+    assert [message["message"].splitlines()[1] for message in webhook.taken] == [
+        "0.49",
+        "0.56",
+        "0.30",
+    ]
+    assert [title.partition(":")[0] for title in webhook.titles] == [
+        "warning",
+        "warning",
+        "resolved",
+    ]
+
+
+@pytest.mark.parametrize("occasions", ["2026-05", 5, ["a"], {"a": "bad"}, {"a": ["ok"]}, {}])
+def test_what_other_checks_call_occasions_breaks_nothing(alarm, webhook, occasions) -> None:
+    alarm.say("warning", occasions=occasions)
+    alarm.tick()
+    assert len(webhook.taken) == 1
 
 
 @pytest.mark.parametrize(("status", "kind"), [("info", "info"), ("unknown", "warning")])
