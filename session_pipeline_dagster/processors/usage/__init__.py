@@ -10,13 +10,18 @@ from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.beside import pull_requests
-from session_pipeline_dagster.processors.usage.counting import count
+from session_pipeline_dagster.processors.usage.counting import Counted, count
+from session_pipeline_dagster.processors.usage.money.billing import (
+    OWN_BILLED,
+    TRAILS,
+    billed_rows,
+)
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
-from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
+from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow, SessionRow
 from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.settings import MoneySettings, Settings
@@ -35,7 +40,10 @@ class UsageProcessor:
     tables = TABLES
     views = VIEWS
     rollups = ROLLUPS
-    internal = ("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen")
+    internal = (
+        *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
+        *(*TRAILS, "usage_own_billed"),
+    )
     summaries = SUMMARIES
     reports = REPORTS
     quality = QUALITY
@@ -53,7 +61,7 @@ class UsageProcessor:
     @property
     def derivations(self) -> Sequence[Derivation]:
         """What is derived in Python: the price table."""
-        return (price_derivation(self._money),)
+        return (price_derivation(self._money), OWN_BILLED)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
@@ -68,11 +76,20 @@ class UsageProcessor:
             "usage_sessions": [astuple(summary)],
             "usage_pull_requests": [*map(astuple, pull_requests(session, summary.session_id))],
             "usage_tool_results": results,
+            **_billed(counted, summary),
             "usage_activity": [*map(astuple, worked)],
             "usage_messages": _let_go(counted.messages),
             "usage_events": _let_go(counted.events),
         }
         return ProcessorResult(rows, items=len(rows["usage_messages"]))
+
+
+def _billed(counted: Counted, summary: SessionRow) -> dict[str, list[Row]]:
+    """What was billed is said in the file of a main thread."""
+    if summary.is_subagent:
+        return {}
+    session = counted.session
+    return billed_rows(session, summary.session_id, counted.project, counted.first_us)
 
 
 def _let_go(structs: dict[str, MessageRow] | dict[str, EventRow]) -> list[Row]:

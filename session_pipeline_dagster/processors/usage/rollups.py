@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from session_pipeline_dagster.contract.processor import Summary
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
+from session_pipeline_dagster.processors.usage.money import reconciled
 from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
 
@@ -177,6 +178,7 @@ _RATE = """sum(output_tokens - partial_output_tokens) / nullif(sum(final_charact
 VIEWS: Mapping[str, str] = {
     **unique.VIEWS,
     "usage_costs": USAGE_COSTS,
+    "usage_reconciled": reconciled.view(),
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
         overall AS (SELECT {_RATE} AS rate FROM usage_daily)

@@ -6,6 +6,8 @@ what is added up per day in `rollups.py`.
 
 from collections.abc import Mapping
 
+from session_pipeline_dagster.processors.usage.money import billing
+
 TABLES: Mapping[str, str] = {
     "usage_messages": """
         session_file VARCHAR, message_key VARCHAR, message_id VARCHAR, request_id VARCHAR,
@@ -41,23 +43,13 @@ TABLES: Mapping[str, str] = {
     "usage_pull_requests": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, url VARCHAR,
         repository VARCHAR, number BIGINT, linked_at TIMESTAMPTZ""",
-    "usage_billed": """
-        session_file VARCHAR, session_id VARCHAR, username VARCHAR, line_number BIGINT,
-        start_time TIMESTAMPTZ, total_cost DECIMAL(38, 12), has_unknown_model_cost BOOLEAN,
-        lines_added BIGINT, lines_removed BIGINT, api_duration_ms BIGINT, duration_ms BIGINT,
-        tool_duration_ms BIGINT""",
-    "usage_billed_models": """
-        session_file VARCHAR, session_id VARCHAR, line_number BIGINT, model VARCHAR,
-        input_tokens BIGINT, output_tokens BIGINT, thinking_tokens BIGINT,
-        cache_creation_tokens BIGINT, cache_creation_5m_tokens BIGINT,
-        cache_creation_1h_tokens BIGINT, cache_read_tokens BIGINT, web_search_requests BIGINT,
-        cost DECIMAL(38, 12)""",
     "usage_tool_results": """
         session_file VARCHAR, tool_use_id VARCHAR, is_error BOOLEAN, username VARCHAR,
         outcome VARCHAR""",
     "usage_activity": """
         session_file VARCHAR, username VARCHAR, project VARCHAR, started_at TIMESTAMPTZ,
         ended_at TIMESTAMPTZ, line_digest VARCHAR""",
+    **billing.TABLES,
 }
 
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""

@@ -42,7 +42,8 @@ _PRICES = DerivedTable(
     _key("provider", "model", "variant", "valid_from", "over_input"),
 )
 _PRICING = DerivedTable(
-    """price_table VARCHAR, cost_mode VARCHAR, valid_from DATE, valid_to DATE, problem VARCHAR""",
+    """price_table VARCHAR, cost_mode VARCHAR, valid_from DATE, valid_to DATE, problem VARCHAR,
+        provider VARCHAR""",
     _key("valid_from"),
 )
 _MODELS = DerivedTable("provider VARCHAR, model VARCHAR", _key("provider", "model"))
@@ -55,6 +56,7 @@ class Pricing:
     Attributes:
         valid_from, valid_to: inclusive; None = open.
         problem: why the file of own prices is not in it; None where there is no problem.
+        provider: who serves what does not say it.
     """
 
     price_table: str
@@ -62,6 +64,7 @@ class Pricing:
     valid_from: date | None
     valid_to: date | None
     problem: str | None = None
+    provider: str | None = None
 
 
 def price_derivation(money: MoneySettings) -> Derivation:
@@ -120,13 +123,17 @@ def compute(money: MoneySettings, inputs: Inputs) -> Changes:
         own = own_prices.read_prices(money.prices) if money.prices else None
         until = own.lock_until if own else None
         after = price_table.frozen(before, price_table.price_rows(seen, own), until)
-        now = Pricing(price_table.table_name(own), money.mode.value, None, None)
+        now = Pricing(
+            price_table.table_name(own), money.mode.value, None, None, None, money.provider
+        )
         stands = _in_force(stood, now, until)
     except SettingsError as error:
         # What was good last stays; models that it did not know have their list price.
         known = {(row.provider, row.model) for row in before}
         after = [*before, *price_table.price_rows({*seen} - known, None)]
-        listed = Pricing(price_table.table_name(None), money.mode.value, None, None)
+        listed = Pricing(
+            price_table.table_name(None), money.mode.value, None, None, None, money.provider
+        )
         stands = [replace(one, problem=str(error)) for one in stood or [listed]]
     days = _to_cost_again(before, after, stood, stands, inputs.rows["used"])
     kept, had = {*after}, {*before}
@@ -156,6 +163,11 @@ def _pairs(seen: Sequence[Row], billed: Sequence[Row], provider: str) -> Sequenc
     pairs = {(str(who), str(model)) for who, model in seen}
     providers = {who for who, _ in pairs} | {provider}
     return sorted(pairs | {(who, str(model)) for who in providers for (model,) in billed})
+
+
+def _open(table: str, money: MoneySettings) -> Pricing:
+    """A table that holds on all days."""
+    return Pricing(table, money.mode.value, None, None, provider=money.provider)
 
 
 def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> list[Pricing]:

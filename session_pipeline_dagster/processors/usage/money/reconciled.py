@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from session_pipeline_dagster.processors.usage.money.baseline import COUNTERS, OwnBilled
+from session_pipeline_dagster.processors.usage.money.baseline import (
+    COUNTERS,
+    OwnBilled,
+    Unknown,
+)
 from session_pipeline_dagster.processors.usage.money.cost_states import LONG_CONTEXT
 
 OWN_BILLED_COLUMNS = """session_id VARCHAR, username VARCHAR, project VARCHAR, model VARCHAR,
@@ -74,13 +78,8 @@ def _priced(count: str, rate: str) -> str:
     return f"CASE WHEN {count} > 0 THEN {count} * {rate} ELSE 0 END"
 
 
-def view(default_provider: str = "anthropic") -> str:
-    """SELECT of the view `usage_reconciled`.
-
-    Args:
-        default_provider: of a session none of whose lines names one.
-    """
-    provider = default_provider.replace("'", "''")
+def view() -> str:
+    """SELECT of the view `usage_reconciled`."""
     unlogged_cost = " + ".join(_priced(f"unlogged_{c.name}", c.rate) for c in _COUNTERS)
     some_unlogged = " OR ".join(f"unlogged_{c.name} > 0" for c in _COUNTERS)
     # An old version bills cache writes without their split, which is no contradiction to lines.
@@ -93,7 +92,14 @@ def view(default_provider: str = "anthropic") -> str:
         )
     )
     return f"""
-        WITH lines AS (
+        WITH billed_or_not AS (
+            FROM usage_own_billed
+            UNION ALL BY NAME
+            SELECT session_id, username, '{Unknown.NO_COST_STATE}' AS unknown,
+                false AS unknown_model_cost
+            FROM usage_slots ANTI JOIN usage_own_billed USING (session_id, username)
+            GROUP BY session_id, username),
+        lines AS (
             SELECT session_id, username,
                 coalesce(CASE WHEN ends_with(model, '{LONG_CONTEXT}')
                     THEN left(model, length(model) - {len(LONG_CONTEXT)}) ELSE model END, '')
@@ -107,8 +113,7 @@ def view(default_provider: str = "anthropic") -> str:
                 sum(web_search_requests)::BIGINT AS web_search_requests,
                 sum(partial_messages)::BIGINT AS partial_messages,
                 sum(cost) AS cost, sum(unpriced_messages)::BIGINT AS unpriced_messages
-            FROM usage_slots SEMI JOIN usage_own_billed USING (session_id, username)
-            GROUP BY ALL),
+            FROM usage_slots GROUP BY ALL),
         heard AS (
             SELECT session_id, username, max(last_day) AS last_day, min(project) AS project,
                 min(provider) AS provider
@@ -120,7 +125,7 @@ def view(default_provider: str = "anthropic") -> str:
             FROM (
                 SELECT session_id, username, min(project) AS project, max(last_day) AS last_day,
                     min(unknown) AS unknown, bool_or(unknown_model_cost) AS unknown_model_cost
-                FROM usage_own_billed GROUP BY ALL
+                FROM billed_or_not GROUP BY ALL
             ) AS own
             LEFT JOIN heard ON heard.session_id = own.session_id
                 AND heard.username = own.username),
@@ -153,13 +158,14 @@ def view(default_provider: str = "anthropic") -> str:
             FROM known AS billed
             FULL JOIN (
                 FROM lines ANTI JOIN (
-                    FROM usage_own_billed WHERE unknown IS NOT NULL
+                    FROM billed_or_not WHERE unknown IS NOT NULL
                 ) AS others USING (session_id, username)
             ) AS logged ON logged.session_id = billed.session_id
                 AND logged.username = billed.username AND logged.model = billed.model),
         missing AS (
             SELECT beside.*, sessions.project, sessions.day, sessions.unknown_model_cost,
-                coalesce(beside.provider, sessions.provider, '{provider}') AS seller,
+                coalesce(beside.provider, sessions.provider,
+                    (SELECT any_value(provider) FROM usage_pricing)) AS seller,
                 greatest(0, billed_input_tokens - logged_input_tokens) AS unlogged_input_tokens,
                 greatest(0, billed_output_tokens - logged_output_tokens) AS missing_output,
                 greatest(0, billed_cache_creation_tokens - logged_cache_creation_tokens) AS written,
