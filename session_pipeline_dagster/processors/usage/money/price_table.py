@@ -224,26 +224,31 @@ def _reduced(rates: Rates, discount: Discount) -> Rates:
 
 def _by_own(own: OwnPrice, period: Period | None, name: str) -> Priced:
     """The own rates; what they leave out is the list price, without a discount."""
-    given = asdict(own.rates)
-    left_out = [key for key, rate in given.items() if rate is None]
+    given = {key: rate for key, rate in asdict(own.rates).items() if rate is not None}
+    # A search costs nothing where nobody says otherwise, as in the library.
+    left_out = [key for key in asdict(own.rates) if key not in given and key != _SEARCH]
     if period is None:
-        # A search costs nothing where nobody says otherwise, as in the library.
-        given[_SEARCH] = given[_SEARCH] or Decimal(0)
-        missing = [key for key in left_out if key != _SEARCH]
-        if missing:
+        if left_out:
             raise own.fail(
-                f"{library.version()} has no price of {shown(name)}; give {', '.join(missing)}, too"
+                f"{library.version()} has no price of {shown(name)};"
+                f" give {' and '.join(left_out)}, too"
             )
-    if period is None or not left_out:
-        return Priced((Band(0, None, Rates(**given)),), "custom", False, period, own, None)
-    bands = tuple(
-        replace(
-            band, rates=replace(band.rates, **{k: v for k, v in given.items() if v is not None})
-        )
-        for band in period.bands
-    )
-    is_assumed = period.is_dearest or not period.is_published
-    return Priced(bands, "custom", is_assumed, period, own, None)
+        rates = Rates(**{_SEARCH: Decimal(0)} | given)
+        return Priced((Band(0, None, rates),), "custom", False, None, own, None)
+    bands = [replace(band, rates=replace(band.rates, **given)) for band in period.bands]
+    is_assumed = bool(left_out) and (period.is_dearest or not period.is_published)
+    return Priced(_joined(bands), "custom", is_assumed, period, own, None)
+
+
+def _joined(bands: Sequence[Band]) -> tuple[Band, ...]:
+    """The bands, those of equal rates that follow each other as one."""
+    joined: list[Band] = []
+    for band in bands:
+        if joined and joined[-1].rates == band.rates:
+            joined[-1] = replace(joined[-1], upto_input=band.upto_input)
+        else:
+            joined.append(band)
+    return tuple(joined)
 
 
 def _ended(row: PriceRow, last: date) -> PriceRow | None:
