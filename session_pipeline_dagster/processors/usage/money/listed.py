@@ -1,7 +1,7 @@
 """List prices: what the library `genai-prices` says, as variants, spans of days and bands.
 
-The library is imported by the call that needs it, never with this module: it takes a tenth of a
-second and 30 MB that neither a parse worker nor `session-pipeline status` should pay.
+The library is imported by the call that needs it, never with this module: it takes half a
+second and 80 MB that neither a parse worker nor `session-pipeline status` should pay.
 """
 
 import re

@@ -5,6 +5,7 @@ Put nothing here that knows what a price, a budget or a seat is.
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -27,9 +28,13 @@ class FileError(SettingsError):
     hint = "Change the line that the message names."
 
     def __init__(self, file: str, line: int, what: str) -> None:
-        super().__init__(f"{file}:{line}: {what}")
+        super().__init__(file, line, what)
         self.file = file
         self.line = line
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +255,12 @@ class _Scan:
         self._text = text
         self._at = 0
         self._places = places
+        self._ends = [end.start() for end in re.finditer("\n", text)]
 
     def run(self) -> None:
         header: Sequence[str] = ()
         while self._skip(" \t\n"):
-            line = self._text.count("\n", 0, self._at) + 1
+            line = bisect_left(self._ends, self._at) + 1
             if self._text[self._at] == "#":
                 self._to_end_of_line()
             elif self._text[self._at] == "[":

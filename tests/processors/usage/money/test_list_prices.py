@@ -201,6 +201,20 @@ def test_a_variant_is_assumed_until_the_day_it_is_published() -> None:
     ]
 
 
+def test_a_model_that_a_provider_resells_has_no_variants_there() -> None:
+    name = "claude-fable-5-20260901"
+    assert listed.listed("google", name).model == "claude-fable-5"
+
+    for provider, expected in (
+        ("anthropic", [False, True, False]),
+        ("google", [False, True, True]),
+    ):
+        rows = price_rows([(provider, name)], None)
+        assert [row.assumed for row in rows if row.is_valid_on(DAY)] == expected
+    assert usd(name, Counts(input=1_000_000), provider="google", variant="batch") == 10
+    assert len({period.bands for period in listed.listed("google", name).periods}) == 1
+
+
 def test_a_price_by_the_hour_is_the_dearest_of_the_day_and_assumed() -> None:
     rows = price_rows([("deepseek", "deepseek-chat")], None)
 
@@ -316,9 +330,21 @@ def by_library(
     ).total_price
 
 
+def models_of_several_tiers() -> list[tuple[Provider, ModelInfo]]:
+    return [
+        (provider, model)
+        for provider in get_snapshot().providers
+        for model in provider.models
+        if len(edges_of(model)) > 4 + 3
+    ]
+
+
 @pytest.mark.parametrize(
     ("provider", "model"),
-    [pytest.param(one, model, id=f"{one.id}-{model.id}") for one, model in claude_models()],
+    [
+        pytest.param(one, model, id=f"{one.id}-{model.id}")
+        for one, model in (*claude_models(), *models_of_several_tiers())
+    ],
 )
 def test_prices_equal_those_of_the_library_to_the_last_digit(
     provider: Provider, model: ModelInfo

@@ -306,6 +306,10 @@ PRICE = f"[[price]]\nmodel = 'house'\n{FULL}"
             "9: the days of this price and of that of line 1 overlap; change from or to of one",
         ),
         (
+            PRICE + "from = 2026-02-01\n" + PRICE + "to = 2026-02-01\n",
+            "9: the days of this price and of that of line 1 overlap; change from or to of one",
+        ),
+        (
             PRICE + PRICE.replace("house", "House[1m]"),
             "8: the days of this price and of that of line 1 overlap; change from or to of one",
         ),

@@ -1,5 +1,6 @@
 """What a TOML file of the user says, and the line that each error names."""
 
+import pickle
 import re
 import tomllib
 from datetime import date
@@ -157,6 +158,14 @@ def test_a_file_that_cannot_be_read_is_said_in_the_same_shape(tmp_path: Path) ->
 )
 def test_what_is_not_toml_is_said_with_its_line(content: bytes, said: str) -> None:
     assert error_of(content).startswith(said)
+
+
+def test_an_error_is_the_same_in_another_process() -> None:
+    error = toml_file.FileError("prices.toml", 12, "percent is 120; it takes 0 to 100")
+
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert str(again) == str(error) == "prices.toml:12: percent is 120; it takes 0 to 100"
+    assert (again.file, again.line, again.what) == (error.file, error.line, error.what)
 
 
 def test_numbers_are_exactly_as_written() -> None:
