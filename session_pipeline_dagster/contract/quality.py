@@ -20,12 +20,22 @@ class Measured:
         numbers: what is shown beside it, by name.
         listed: rows of a table that says where; no text of a transcript.
         said: what was found in a sentence, where the number of violations does not say it.
+        status: ok, info, warning or unknown, where the number of violations does not say it.
+        occasions: what an alert is told of once for ever, and as which status; see
+            `health/alerts.py`. None: its status alone is told.
     """
 
     violations: int
     numbers: Mapping[str, int | float] = field(default_factory=dict)
     listed: Sequence[Mapping[str, str | int | float]] = ()
     said: str = ""
+    status: str = ""
+    occasions: Mapping[str, str] | None = None
+
+    @property
+    def stands(self) -> str:
+        """Its status."""
+        return self.status or ("warning" if self.violations else "ok")
 
 
 @dataclass(frozen=True, slots=True)

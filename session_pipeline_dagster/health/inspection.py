@@ -45,7 +45,7 @@ def glances(processor: Processor, store: Store) -> list[Finding]:
             except PipelineError:
                 # A database that cannot be looked at is said by every other finding.
                 continue
-            status = Status.WARNING if found.violations else Status.OK
+            status = Status(found.stands)
             said = printable(found.said) or f"{found.violations} violations"
             findings.append(Finding(rule.name, status, said, found.numbers))
     return findings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
 from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.guests import hosting
+from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store.write import insert_rows, register
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def basis_of(derivation: Derivation) -> str | None:
     if derivation.basis is None:
         return None
     with hosting(f"derivation {derivation.name!r}: its basis"):
-        return _text(derivation.basis())
+        basis = _text(derivation.basis())
+    return f"{basis} {content_hash(repr(sorted(derivation.reads.items())).encode())}"
 
 
 def is_of_another_basis(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:

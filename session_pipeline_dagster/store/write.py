@@ -95,7 +95,10 @@ def declaration_digest(processor: Processor) -> str:
         (r.name, r.columns, r.part, r.changed, r.refresh, *([[*r.feeds]] if r.feeds else []))
         for r in more.rollups
     ]
-    derived = [(d.name, sorted(d.reads.items()), d.changed) for d in more.derivations]
+    # What a derivation with a basis reads may hang on a file: that is in its basis.
+    derived = [
+        (d.name, [] if d.basis else sorted(d.reads.items()), d.changed) for d in more.derivations
+    ]
     parts = (sorted(processor.tables.items()), sorted(more.views.items()), rollups)
     if more.journals:
         parts = (*parts, sorted(more.journals.items()))

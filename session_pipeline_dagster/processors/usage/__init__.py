@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.beside import pull_requests
 from session_pipeline_dagster.processors.usage.counting import Counted, count
@@ -15,6 +16,11 @@ from session_pipeline_dagster.processors.usage.money.billing import (
     OWN_BILLED,
     TRAILS,
     billed_rows,
+)
+from session_pipeline_dagster.processors.usage.money.budgeting import (
+    budget_derivation,
+    money_rules,
+    seats_derivation,
 )
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
@@ -42,11 +48,10 @@ class UsageProcessor:
     rollups = ROLLUPS
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
-        *(*TRAILS, "usage_own_billed"),
+        *(*TRAILS, "usage_own_billed", "seats"),
     )
     summaries = SUMMARIES
     reports = REPORTS
-    quality = QUALITY
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
@@ -60,8 +65,19 @@ class UsageProcessor:
 
     @property
     def derivations(self) -> Sequence[Derivation]:
-        """What is derived in Python: the price table."""
-        return (price_derivation(self._money), OWN_BILLED)
+        """What is derived in Python: prices, bills, seats and budgets."""
+        money = self._money
+        return (
+            price_derivation(money),
+            OWN_BILLED,
+            seats_derivation(money),
+            budget_derivation(money),
+        )
+
+    @property
+    def quality(self) -> Sequence[Quality]:
+        """Its rules: of the rows, of budgets and of the files about money."""
+        return (*QUALITY, *money_rules(self._money))
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""

@@ -7,6 +7,7 @@ from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.money import reconciled
 from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
+from session_pipeline_dagster.processors.usage.money.seats import USAGE_SEATS
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
 
 _DAYS = "SELECT part::DATE FROM parts"
@@ -65,7 +66,7 @@ SELECT session_id, git_branch, sum(messages), sum(cost), sum(unpriced_messages)
 FROM usage_slots GROUP BY ALL ORDER BY sum(cost) DESC LIMIT 20
 ```""",
     deps=("usage_messages", "usage_sessions", "model_prices"),
-    feeds=("usage_daily", "usage_activity_daily"),
+    feeds=("usage_daily", "usage_activity_daily", "budget_status"),
 )
 
 USAGE_DAILY = Rollup(
@@ -179,6 +180,7 @@ VIEWS: Mapping[str, str] = {
     **unique.VIEWS,
     "usage_costs": USAGE_COSTS,
     "usage_reconciled": reconciled.view(),
+    "usage_seats": USAGE_SEATS,
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
         overall AS (SELECT {_RATE} AS rate FROM usage_daily)

@@ -143,6 +143,7 @@ def _compute(inputs: Inputs) -> Changes:
     return Changes(
         removed={NAME: [str(key) for (key,) in inputs.rows["stood"]]},
         added={NAME: rows},
+        notes={"budget_status": ["billed"]},
         numbers={"sessions_billed": len({(row[0], row[1]) for row in rows})},
     )
 

@@ -99,11 +99,11 @@ def basis(money: MoneySettings) -> str:
     """Names what prices are made from: the library's version, the file's content, the mode."""
     from session_pipeline_dagster.processors.usage.money.listed import version  # noqa: PLC0415  a pass without work needs it no more than the library
 
-    return f"{version()} {_content(money.prices)} {money.mode.value} {money.provider}"
+    return f"{version()} {content_of(money.prices)} {money.mode.value} {money.provider}"
 
 
-def _content(file: Path | None) -> str:
-    """A digest of what a file holds, or what is wrong with it."""
+def content_of(file: Path | None) -> str:
+    """Names a file and what it holds, or what is wrong with it."""
     if file is None:
         return "-"
     try:

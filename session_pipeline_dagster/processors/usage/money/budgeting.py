@@ -1,0 +1,202 @@
+"""Budgets, seats and spikes as parts of the processor: derived tables, and checks.
+
+Their files are read whenever a declaration is asked for, so a change counts at once; the checks
+that there are, one a budget, are those of the file as the code location was loaded.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+
+from session_pipeline_dagster.contract.derivation import (
+    Changes,
+    Derivation,
+    DerivedTable,
+    Inputs,
+    Row,
+)
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money import seats as seating
+from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql
+from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus, statuses
+from session_pipeline_dagster.processors.usage.money.budgets import (
+    Budget,
+    check_name,
+    read_budgets,
+)
+from session_pipeline_dagster.processors.usage.money.pricing import content_of
+from session_pipeline_dagster.processors.usage.money.spikes import (
+    spike_verdict,
+    spikes,
+    spikes_sql,
+)
+from session_pipeline_dagster.processors.usage.money.verdict import Verdict, verdict
+from session_pipeline_dagster.settings import MoneySettings
+
+BUDGETS, SEATS = "budget_status", "seats"
+_STATUS = DerivedTable(
+    """period_start DATE, budget VARCHAR, spent DECIMAL(38, 12), forecast DECIMAL(38, 12),
+        percent DECIMAL(18, 4), level VARCHAR, unpriced_messages BIGINT, amount DECIMAL(38, 12),
+        threshold INTEGER, unpriced_models VARCHAR""",
+    "concat_ws(chr(31), budget, period_start::VARCHAR)",
+)
+_SEATS = DerivedTable(seating.COLUMNS, seating.KEY)
+
+
+def budgets_of(money: MoneySettings) -> tuple[Budget, ...]:
+    """The budgets of the file that is set; none where there is no file.
+
+    Raises:
+        SettingsError: the file cannot be used; names file and line.
+    """
+    return read_budgets(money.budgets) if money.budgets else ()
+
+
+# --- derived tables ------------------------------------------------------------------------------
+
+
+def seats_derivation(money: MoneySettings) -> Derivation:
+    """The seats of the file, as a table."""
+    return Derivation(
+        name=SEATS,
+        tables={SEATS: _SEATS},
+        reads={"stood": f"SELECT {seating.KEY} FROM {SEATS}"},
+        compute=partial(_seats, money.seats),
+        basis=partial(content_of, money.seats),
+    )
+
+
+def _seats(file: Path | None, inputs: Inputs) -> Changes:
+    try:
+        rows = seating.rows(seating.read_seats(file)) if file else []
+    except SettingsError:
+        # The check of the file says it; what was good last stays.
+        return Changes()
+    removed = [str(key) for (key,) in inputs.rows["stood"]]
+    return Changes({SEATS: removed}, {SEATS: rows}, {BUDGETS: ["seats"]}, {"seats": len(rows)})
+
+
+def budget_derivation(money: MoneySettings) -> Derivation:
+    """How every budget stands in every period."""
+    try:
+        found = budgets_of(money)
+    except SettingsError:
+        found = None
+    reads = {f"budget {n}": spendings_sql(budget) for n, budget in enumerate(found or ())}
+    return Derivation(
+        name=BUDGETS,
+        tables={BUDGETS: _STATUS},
+        reads={**reads, "stood": f"SELECT {_STATUS.key} FROM {BUDGETS}"},
+        compute=partial(_stands, found),
+        # A forecast is another one every day.
+        basis=lambda: f"{content_of(money.budgets)} {_now().date()}",
+        deps=("usage_slots", "usage_own_billed", SEATS),
+    )
+
+
+def _stands(budgets: Sequence[Budget] | None, inputs: Inputs) -> Changes:
+    if budgets is None:
+        return Changes()
+    rows = [
+        astuple(status)
+        for n, budget in enumerate(budgets)
+        for status in statuses(budget, spendings(inputs.rows[f"budget {n}"]), inputs.now)
+    ]
+    removed = [str(key) for (key,) in inputs.rows["stood"]]
+    return Changes({BUDGETS: removed}, {BUDGETS: rows}, numbers={"budgets": len(budgets)})
+
+
+def stands(budget: Budget, data: Data, now: datetime) -> list[BudgetStatus]:
+    """How a budget stands in every period."""
+    return statuses(budget, spendings(data.select(spendings_sql(budget))), now)
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def money_rules(money: MoneySettings) -> Sequence[Quality]:
+    """The checks of the files, of each budget, and of spikes."""
+    try:
+        budgets = budgets_of(money)
+    except SettingsError:
+        budgets = ()
+    return (
+        _file_rule("budgets_file", "SESSION_PIPELINE_BUDGETS", partial(budgets_of, money)),
+        _file_rule(
+            "seats_file",
+            "SESSION_PIPELINE_SEATS",
+            lambda: seating.read_seats(money.seats) if money.seats else (),
+        ),
+        *(_budget_rule(money, budget) for budget in budgets),
+        Quality(
+            "spend_spike",
+            "usage_daily",
+            "No hour of a session costs far more than its person's hours do: more than five times "
+            "their median of 14 days, and than `SESSION_PIPELINE_SPIKE_USD`. Each session is told "
+            "once, as information.",
+            partial(_spikes, money),
+        ),
+    )
+
+
+def _file_rule(name: str, setting: str, read: Callable[[], object]) -> Quality:
+    return Quality(
+        name,
+        "usage_daily",
+        f"The file that `{setting}` names can be read and makes sense. While it does not, what was "
+        "good last stays.",
+        partial(_file_is_good, read),
+        glance=True,
+    )
+
+
+def _file_is_good(read: Callable[[], object], _: Data) -> Measured:
+    try:
+        read()
+    except SettingsError as error:
+        return Measured(1, said=str(error))
+    return Measured(0)
+
+
+def _budget_rule(money: MoneySettings, budget: Budget) -> Quality:
+    return Quality(
+        check_name(budget),
+        "usage_daily",
+        f"The budget {budget.name!r} is kept: warns at {', '.join(map(str, budget.warn))} % of "
+        f"{budget.amount} USD a {budget.period}, once each. Unknown while something in it has no "
+        "price.",
+        partial(_budget, money, budget.name),
+    )
+
+
+def _budget(money: MoneySettings, name: str, data: Data) -> Measured:
+    # As the file says now; it may have changed since the location was loaded.
+    for budget in budgets_of(money):
+        if budget.name == name:
+            now = _now()
+            return _measured(verdict(budget, stands(budget, data, now), now))
+    return Measured(0, said=f"the file has no budget {name!r} any more; reload the code location")
+
+
+def _spikes(money: MoneySettings, data: Data) -> Measured:
+    today: date = _now().date()
+    rows: Sequence[Row] = data.select(spikes_sql(money.spike, today))
+    return _measured(spike_verdict(spikes(rows)))
+
+
+def _measured(said: Verdict) -> Measured:
+    return Measured(
+        int(said.status in ("warning", "unknown")),
+        said.numbers,
+        said.listed,
+        said.sentence,
+        said.status,
+        said.occasions,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
