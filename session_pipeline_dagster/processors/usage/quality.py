@@ -6,6 +6,7 @@ from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSA
 
 _MANY, _SHARE = 20, 0.01
 _NAMED, _FEW = 20, 5
+_WEEK, _SOME, _MUCH = 7, 5, 30
 
 
 def _held(thing: Thing) -> str:
@@ -99,7 +100,38 @@ def _prices_file(data: Data) -> Measured:
     return Measured(len(found), said=f"{said}; the last good prices stay in use" if said else "")
 
 
+def _unlogged(data: Data) -> Measured:
+    """What share of the bill of the last days has no line."""
+    found = data.select(
+        f"""SELECT coalesce(sum(unlogged_cost), 0)::DOUBLE, coalesce(sum(billed_cost), 0)::DOUBLE,
+            count(DISTINCT session_id),
+            count(DISTINCT session_id) FILTER (status IN ('contract', 'conflict'))
+        FROM usage_reconciled WHERE status <> 'unknown'
+            AND day > (SELECT max(day) FROM usage_slots) - {_WEEK}"""
+    )
+    unlogged, billed, sessions, odd = (float(str(value)) for value in found[0])
+    share = 100 * unlogged / billed if billed else 0.0
+    status = "warning" if share > _MUCH else "info" if share > _SOME else "ok"
+    said = (
+        f"{share:.1f} % of what {sessions:.0f} sessions of the last {_WEEK} days were billed has "
+        "no line (compaction, titles, searches)"
+    )
+    if odd:
+        said += f"; of {odd:.0f} more is known than fits: see usage_reconciled.status"
+    numbers = {"unlogged_percent": round(share, 2), "unlogged_usd": unlogged, "billed_usd": billed}
+    return Measured(int(status == "warning"), numbers, (), said, status)
+
+
 QUALITY = (
+    Quality(
+        "unlogged_usage",
+        "usage_daily",
+        "What was billed beyond the lines of the transcripts, of the sessions whose bill is known. "
+        f"Information above {_SOME} % of {_WEEK} days, a warning above {_MUCH} %: then the costs "
+        "shown are much too low. `usage_reconciled` says of which sessions.",
+        _unlogged,
+        glance=True,
+    ),
     Quality(
         "unpriced_models",
         "usage_daily",
