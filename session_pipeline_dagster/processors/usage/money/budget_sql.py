@@ -6,14 +6,14 @@ from decimal import Decimal
 
 from session_pipeline_dagster.processors.usage.money.budget_status import Spending
 from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget, Scope, ScopeKind
+from session_pipeline_dagster.processors.usage.money.seats import MONTHS
 
 _DAYS = "day BETWEEN DATE '1970-01-02' AND DATE '9998-12-01'"
 """What a calendar in Python can take, time zones included."""
 
-_COVERED = """username IN (SELECT person FROM seats
-            WHERE date_trunc('month', usage_slots.day) BETWEEN date_trunc('month', valid_from)
-                AND coalesce(valid_to, DATE '9999-12-31'))"""
-"""By the UTC month, as `usage_seats` has it."""
+_WITHOUT_SEAT = f"""usage_slots ANTI JOIN (SELECT DISTINCT person, month FROM ({MONTHS})) AS had
+            ON had.person = username AND had.month = date_trunc('month', day)"""
+"""By the UTC month, as `usage_seats` has it. As EXISTS it takes four times as long."""
 
 COLUMNS = ("at_us", "cost", "unpriced_messages", "unpriced_models", "fixed")
 """Of the SELECT: microseconds since 1970-01-01 UTC, USD or NULL, how many, which, a seat or not."""
@@ -28,7 +28,7 @@ def spendings_sql(budget: Budget) -> str:
     """
     where = f"{_DAYS} AND {_scope(budget.scope)}"
     if budget.basis is Basis.SEAT:
-        return f"{_slots(budget, f'{where} AND NOT {_COVERED}')} UNION ALL {_seats(budget)}"
+        return f"{_slots(budget, where, _WITHOUT_SEAT)} UNION ALL {_seats(budget)}"
     if budget.basis is Basis.UNLOGGED:
         return f"{_slots(budget, where)} UNION ALL {_unlogged(budget)}"
     return _slots(budget, where)
@@ -57,7 +57,7 @@ def _scope(scope: Scope) -> str:
     return "true"
 
 
-def _slots(budget: Budget, where: str) -> str:
+def _slots(budget: Budget, where: str, table: str = "usage_slots") -> str:
     at = "day::TIMESTAMP" if budget.timezone == "UTC" else "slot"
     return f"""
         SELECT epoch_us({at}) AS at_us, sum(cost)::DECIMAL(38,12) AS cost,
@@ -65,7 +65,7 @@ def _slots(budget: Budget, where: str) -> str:
             coalesce(list(DISTINCT model ORDER BY model)
                 FILTER (unpriced_messages > 0 AND model IS NOT NULL), []) AS unpriced_models,
             false AS fixed
-        FROM usage_slots WHERE {where} GROUP BY {at}"""
+        FROM {table} WHERE {where} GROUP BY {at}"""
 
 
 def _unlogged(budget: Budget) -> str:

@@ -103,29 +103,29 @@ def rows(seats: tuple[Seat, ...]) -> list[tuple[object, ...]]:
     return [(seat.person, seat.plan, seat.price, seat.valid_from, seat.valid_to) for seat in seats]
 
 
-USAGE_SEATS = """
-    WITH newest AS (
-        SELECT date_trunc('month', max(day) FILTER (day <= current_date + 1))::DATE AS month
-        FROM usage_slots),
-    months AS (
-        SELECT unnest(generate_series(date_trunc('month', valid_from)::DATE::TIMESTAMP,
-                least(coalesce(valid_to, month), month)::TIMESTAMP,
-                INTERVAL 1 MONTH))::DATE AS month,
-            person, plan, price, valid_from
-        FROM seats CROSS JOIN newest),
+MONTHS = """
+    SELECT unnest(generate_series(date_trunc('month', valid_from)::TIMESTAMP,
+            least(coalesce(valid_to, newest), newest)::TIMESTAMP, INTERVAL 1 MONTH))::DATE AS month,
+        person, plan, price, valid_from
+    FROM seats CROSS JOIN (
+        SELECT max(day) FILTER (day <= current_date + 1) AS newest FROM usage_slots)"""
+"""SELECT of one row for each month of a seat, up to the newest with data; a day of the future is of
+a clock that was ahead."""
+
+USAGE_SEATS = f"""
+    WITH months AS ({MONTHS}),
     used AS (
         SELECT date_trunc('month', day)::DATE AS month, username AS person,
-            sum(cost)::DECIMAL(38,12) AS cost, count(cost) > 0 AS priced
-        FROM usage_slots WHERE username IN (SELECT person FROM seats)
-        GROUP BY ALL)
+            sum(cost)::DECIMAL(38,12) AS cost, true AS any
+        FROM usage_slots WHERE username IN (SELECT person FROM seats) GROUP BY ALL)
     SELECT month, person, plan, price AS seat_cost,
         CASE WHEN row_number() OVER (
                 PARTITION BY month, person ORDER BY valid_from, plan) = 1
-            THEN CASE WHEN priced IS NULL THEN 0::DECIMAL(38,12) ELSE cost END
-        END AS api_equivalent
+            THEN CASE WHEN used.any THEN cost ELSE 0 END
+        END::DECIMAL(38,12) AS api_equivalent
     FROM months LEFT JOIN used USING (month, person)"""
 """The view `usage_seats`: one row for each month and seat, up to the newest month with data.
 
-`api_equivalent` is what the person's responses of that month cost by list price; of several seats
-of a person it stands at the first, so that both columns can be added up.
+`api_equivalent` is what the person's responses of that month cost by list price, NULL where none of
+them has one; of several seats of a person it stands at the first, so that it can be added up.
 """
