@@ -127,9 +127,7 @@ def decide(
         last = after.get(seen.subject, Told())
         news = _news(seen, last, level)
         if not news and not _differs(seen, last, level):
-            after[seen.subject] = replace(
-                last, status=_carried(seen, last, level), differs_since=None
-            )
+            after[seen.subject] = replace(last, differs_since=None)
             continue
         since = min(seen.at, now) if last.differs_since is None else last.differs_since
         # A clock that was set back must not keep an alert for ever.
@@ -171,13 +169,6 @@ def _differs(seen: Sighting, last: Told, level: Status) -> bool:
     if seen.occasions is None or (not seen.occasions and heard is not Status.OK):
         return heard is not was
     return was not in _MILD and heard is Status.OK and seen.status in _MILD
-
-
-def _carried(seen: Sighting, last: Told, level: Status) -> Status:
-    """What counts as told where there is nothing to tell. Whoever was told ok, and not of this
-    occasion again, is not told either when it is over."""
-    unheard = seen.status is not Status.OK and not at_least(seen.status, level)
-    return last.status if unheard or _heard(last.status, level) is Status.OK else seen.status
 
 
 def _remembered(seen: Sighting, last: Told, level: Status) -> tuple[str, ...]:

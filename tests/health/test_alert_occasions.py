@@ -202,6 +202,11 @@ def test_what_is_remembered_is_bounded_and_what_is_named_now_is_never_forgotten(
         assert teller.hears(Verdict("info", "x", occasions=names)) == ["info x"]
     assert len(teller.told["usage_daily:b"].occasions) <= MOST_OCCASIONS + 2
     assert teller.hears(Verdict("info", "x", occasions={"always": "info"})) == []
+    many = Verdict("info", "x", occasions={f"m{n}": "info" for n in range(3 * MOST_OCCASIONS)})
+    assert teller.hears(many) == ["info x"]
+    assert teller.hears(many) == []
+    some = Verdict("info", "x", occasions={"m0": "info"})
+    assert teller.hears(some) == []
 
 
 STEPS = st.lists(

@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from session_pipeline_dagster.processors.usage.money.budgets import Budget
 from session_pipeline_dagster.processors.usage.money.periods import (
-    Period,
     bounds,
     day_begins,
     elapsed,
@@ -151,7 +150,7 @@ def _forecast(budget: Budget, start: date, total: _Sum, now: datetime) -> Decima
     """Spent by the share of the period that is over; what is over by the end is what was spent."""
     if now >= bounds(start, budget.period, budget.zone)[1]:
         return _EXACT.quantize(total.spent, _USD)
-    if budget.period is Period.DAY or now < day_begins(start + _FORECAST_FROM, budget.zone):
+    if now < day_begins(start + _FORECAST_FROM, budget.zone):
         return None
     share = elapsed(start, budget.period, budget.zone, now)
     grows = _EXACT.subtract(total.spent, total.fixed)

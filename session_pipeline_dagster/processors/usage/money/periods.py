@@ -29,11 +29,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 def period_of(moment: datetime, period: Period, zone: ZoneInfo) -> date:
     """The first day of the period that an aware moment is in."""
-    day = moment.astimezone(zone).date()
-    # A clock set back over midnight shows the same day twice; the day begins once.
-    if moment < day_begins(day, zone):
-        day -= _DAY
-    return first_day(day, period)
+    return first_day(moment.astimezone(zone).date(), period)
 
 
 def first_day(day: date, period: Period) -> date:

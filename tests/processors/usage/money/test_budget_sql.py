@@ -100,7 +100,7 @@ def test_a_time_that_no_calendar_has_stops_nothing(slots) -> None:
 @pytest.mark.parametrize("timezone", ["UTC", "America/Los_Angeles", "Pacific/Auckland"])
 def test_what_was_billed_without_a_line_counts_where_it_is_known(slots, timezone: str) -> None:
     slots.spend("2026-05-15", "1")
-    slots.unlogged("2026-05-15", "0.5")
+    slots.unlogged("2026-05-01", "0.5")
     slots.unlogged("2026-05-16", None)
     slots.unlogged("2026-04-02", "0.25")
     slots.unlogged("2026-05-01", "8", who="ann")

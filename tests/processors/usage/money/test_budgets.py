@@ -210,6 +210,11 @@ def test_an_error_in_seats_names_file_and_line(
     assert said in str(error.value)
 
 
+def test_one_seat_after_the_other_in_a_month_would_be_paid_twice(tmp_path) -> None:
+    with pytest.raises(SettingsError, match=r"toml:11: .* months are paid whole"):
+        seats(tmp_path, SEAT + "to = 2026-03-15\n" + SEAT.replace("03-10", "03-16"))
+
+
 @pytest.mark.parametrize("first", ["2026-03-31", "2026-01-01", "2027-01-01"])
 def test_the_same_plan_twice_in_a_month_is_refused(tmp_path, first: str) -> None:
     with pytest.raises(SettingsError) as error:

@@ -67,6 +67,15 @@ def test_hours_of_the_15th_day_before_and_of_the_day_itself_are_not_the_usual(sl
     assert [spike.limit for spike in found(slots)] == [Decimal(20)]
 
 
+def test_the_day_before_has_14_days_of_its_own(slots) -> None:
+    slots.spend(NOON - timedelta(days=15), "10", session="old")
+    slots.spend(NOON - timedelta(days=1), "49", session="yesterday")
+    slots.spend(NOON, "1")
+    assert found(slots) == []
+    slots.spend(NOON - timedelta(days=1), "2", session="yesterday")
+    assert [spike.limit for spike in found(slots)] == [Decimal(50)]
+
+
 def test_the_usual_hour_is_of_the_same_person_over_all_sessions(slots) -> None:
     slots.spend(NOON - timedelta(days=2), "50", who="alice", session="a")
     slots.spend(NOON - timedelta(days=2), "3", session="x")
