@@ -79,13 +79,29 @@ def trail_of(lines: Iterable[tuple[int, Record]]) -> Trail:
     )
 
 
-FAMILIES = """
-    WITH RECURSIVE family AS (
-        SELECT link FROM usage_trail_links SEMI JOIN batch USING (session_file)
-        UNION
-        SELECT found.link
-        FROM family
-        JOIN usage_trail_links AS shared ON shared.link = family.link
-        JOIN usage_trail_links AS found ON found.session_file = shared.session_file)
-    SELECT DISTINCT session_file FROM usage_trail_links SEMI JOIN family USING (link)"""
-"""SELECT of the files whose own bill the files in `batch(session_file)` may change."""
+def _family(links: str) -> str:
+    """WITH clause of `family(link)`: all links of the files that share one with `links`, of those
+    that share one with them, and so on."""
+    return f"""WITH RECURSIVE family(link) AS (
+            {links}
+            UNION
+            SELECT found.link
+            FROM family
+            JOIN usage_trail_links AS shared ON shared.link = family.link
+            JOIN usage_trail_links AS found ON found.session_file = shared.session_file)"""
+
+
+TOUCHED = f"""{_family("SELECT link FROM usage_trail_links SEMI JOIN batch USING (session_file)")}
+        SELECT DISTINCT link FROM family WHERE starts_with(link, 'session:')"""
+"""SELECT of the parts whose bill the files in `batch(session_file)` may change: links of sessions,
+those of which there is no file among them."""
+
+
+def files_of(links: str) -> str:
+    """SELECT of the files of all families that have one of some links.
+
+    Args:
+        links: SELECT of links, such as the parts of `TOUCHED`.
+    """
+    return f"""{_family(links)}
+        SELECT DISTINCT session_file FROM usage_trail_links SEMI JOIN family USING (link)"""

@@ -11,13 +11,14 @@ from billed_files import trail, trailed
 from billed_histories import HAIKU, NAMES, OPUS, RATES, RISE, Counts, History, Truth, plus, rates
 from billed_tables import insert, price, reconciled, slot, store, write
 from session_pipeline_dagster.processors.usage.money.baseline import Trailed, own_billed
-from session_pipeline_dagster.processors.usage.money.trails import FAMILIES
+from session_pipeline_dagster.processors.usage.money.trails import TOUCHED, files_of
 
 HISTORIES = 1_200
 COLUMNS = (
     "input_tokens output_tokens cache_creation_5m_tokens cache_creation_1h_tokens "
     "cache_read_tokens web_search_requests"
 ).split()
+TOUCHED_LINKS = f"FROM ({TOUCHED}) AS touched(link)"
 Row = dict[str, object]
 
 
@@ -240,7 +241,9 @@ def test_the_family_of_a_file_is_all_that_its_bill_depends_on(histories):
             name = next(n for n, file in history.files.items() if not file.deleted)
             connection.execute("DELETE FROM batch")
             insert(connection, "batch", [(name,)])
-            files = {file for (file,) in connection.execute(FAMILIES).fetchall()}
+            files = {file for (file,) in connection.execute(files_of(TOUCHED_LINKS)).fetchall()}
+            touched = {link for (link,) in connection.execute(TOUCHED).fetchall()}
+            assert {f"session:{file}" for file in files} <= touched
             assert files <= history.files.keys()
             whole = {own.session_id: own for own in own_billed(family(history))}
             part = [file for file in family(history) if file.session_id in files]

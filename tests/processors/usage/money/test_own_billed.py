@@ -16,7 +16,7 @@ from session_pipeline_dagster.processors.usage.money.baseline import (
     Unknown,
     own_billed,
 )
-from session_pipeline_dagster.processors.usage.money.trails import FAMILIES
+from session_pipeline_dagster.processors.usage.money.trails import TOUCHED, files_of
 from session_pipeline_dagster.transcripts.records import read_json
 
 REAL = Path(__file__).parents[3] / "data/money/2.1.330/projects/-home-dev-work"
@@ -310,5 +310,16 @@ def test_the_family_of_a_real_fork_is_found_by_sql():
         for path in REAL.glob("*.jsonl"):
             links = trail(path.read_bytes()).links(path.stem)
             insert(connection, "usage_trail_links", [(f"dev/{path.stem[:8]}", n) for n in links])
-        files = {name for (name,) in connection.execute(FAMILIES).fetchall()}
+        files = {name for (name,) in connection.execute(files_of(f"FROM ({TOUCHED})")).fetchall()}
     assert files == {"dev/653a4bdd", "dev/045f9e40"}
+
+
+def test_a_parent_that_is_missing_is_among_the_parts_of_its_fork():
+    """So the fork is settled again when the parent comes, or goes."""
+    fork = trail(json.dumps(COPIED_A).encode() + b"\n")
+    with store() as connection:
+        connection.execute("CREATE TABLE usage_trail_links(session_file VARCHAR, link VARCHAR)")
+        connection.execute("CREATE TABLE batch AS SELECT 'dev/fork' AS session_file")
+        insert(connection, "usage_trail_links", [("dev/fork", n) for n in fork.links("fork")])
+        touched = {link for (link,) in connection.execute(TOUCHED).fetchall()}
+    assert touched == {"session:fork", "session:parent"}
