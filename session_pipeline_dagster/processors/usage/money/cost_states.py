@@ -47,7 +47,7 @@ class Billed:
         has_unknown_model_cost: Claude Code did not know the price of a model itself.
         lines_added, lines_removed: of code.
         api_duration_ms, duration_ms, tool_duration_ms: milliseconds.
-        models: one for each key of `modelUsage`, as it stands there.
+        models: one for each key of `modelUsage`, in order of the keys.
     """
 
     start_us: int | None
@@ -106,7 +106,7 @@ def _models(usage: object) -> tuple[BilledModel, ...]:
         return ()
     if not isinstance(usage, dict) or len(usage) > MAX_MODELS:
         raise ValueError("modelUsage is not an object, or holds more models than a session uses")
-    return tuple(_model(name, values) for name, values in usage.items())
+    return tuple(_model(name, values) for name, values in sorted(usage.items()))
 
 
 def _model(name: object, values: object) -> BilledModel:
