@@ -293,23 +293,20 @@ def _added(file: Trailed, before: Sequence[Billed], own: Sequence[Billed]) -> _S
 
 
 def _went_on_from(billed: Billed, sums: Sums, seen: Sequence[tuple[Billed, Sums]]) -> Sums:
-    """The sums a process began with: those of the last cost-state, unless a sum is now smaller.
+    """The sums a process began with: a sum that goes on keeps its start and never gets smaller.
 
-    Then it began at zero, as processes did that restored nothing, and says another start. With the
-    same start two processes went on side by side, this one from an earlier state.
+    With one start, the last cost-state that fits; it is an earlier one where two processes went on
+    side by side. With another start, the last one all the same unless a counter is smaller: a
+    process that restored nothing began at zero.
     """
-    if not seen:
-        return {}
-    last, at_last = seen[-1]
-    if _holds(sums, at_last):
-        return at_last
-    if billed.start_us is None or billed.start_us != last.start_us:
-        return {}
-    for earlier, at_earlier in reversed(seen[:-1]):
-        if earlier.start_us == billed.start_us and _holds(sums, at_earlier):
-            return at_earlier
-    # Counters of one sum never go down: what comes out below 0 is told as a conflict.
-    return at_last
+    begun = [at for one, at in seen if billed.start_us and one.start_us == billed.start_us]
+    for before in reversed(begun):
+        if _holds(sums, before):
+            return before
+    if begun:
+        # Counters of one sum never go down: what comes out below 0 is told as a conflict.
+        return begun[-1]
+    return seen[-1][1] if seen and _holds(sums, seen[-1][1]) else {}
 
 
 def _holds(sums: Sums, others: Sums) -> bool:

@@ -71,8 +71,18 @@ def rows_of(owner: Owner, trail: Trail, bills: Mapping[int, Billed]) -> Mapping[
     }
 
 
-TRAILS = """SELECT session_file, session_id, username, project, began_at, digests, asked_by,
-        session_file IN ({gone}) AS gone FROM usage_trails WHERE session_file IN ({files})"""
+TRAILS = """SELECT session_file, session_id, username, project, began_at,
+        CASE WHEN session_file IN (
+            SELECT session_file FROM usage_trail_links SEMI JOIN (
+                SELECT link FROM usage_trail_links GROUP BY link HAVING count(*) > 1
+            ) AS several USING (link)) THEN digests ELSE ''::BLOB END AS digests,
+        asked_by, session_file IN ({gone}) AS gone
+        FROM usage_trails WHERE session_file IN ({files})"""
+"""Without the digests of a file that stands alone, as most do: it has nothing to be compared with.
+
+SELECTs to be filled in: `files`, the files of whole families (`trails.files_of`), and for the
+trails `gone`, the files that nobody has any more.
+"""
 BILLS = """SELECT session_file, line_number, trail_lines, start_time, total_cost,
         has_unknown_model_cost, lines_added, lines_removed, api_duration_ms, duration_ms,
         tool_duration_ms FROM usage_billed WHERE session_file IN ({files})"""

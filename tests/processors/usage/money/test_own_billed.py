@@ -144,6 +144,11 @@ def test_two_processes_side_by_side_each_add_what_they_went_on_to():
     assert billed(file("one", A, state(10), B, state(30), C, state(15))) == {"one": 35}
 
 
+def test_a_process_beside_one_that_began_at_zero_went_on_from_its_own_sum():
+    assert billed(file("one", A, state(10), B, state(4, 2_000), C, state(15))) == {"one": 19}
+    assert billed(file("one", A, state(10), B, state(12, 2_000), C, state(15))) == {"one": 17}
+
+
 def test_a_counter_that_goes_down_where_it_cannot_is_no_new_sum():
     found = own_billed([file("one", A, state(10), B, state(4))])
     assert tokens(found[0]) == 4

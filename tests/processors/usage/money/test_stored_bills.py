@@ -63,6 +63,7 @@ def test_tables_give_back_the_families_and_their_bills():
     whose = {name: seed for seed, history in enumerate(histories) for name in history.files}
     assert all(len({whose[file.session_id] for file in family}) == 1 for family in families)
     assert len(families) < 1.1 * len(histories)
+    assert all((len(family) > 1) == bool(family[0].digests) for family in families)
     found = [own for family in families for own in own_billed(family)]
     assert sorted(found, key=lambda own: own.session_id) == sorted(
         wanted, key=lambda own: own.session_id
