@@ -14,6 +14,8 @@ from session_pipeline_dagster.transcripts.records import Record
 DIGEST_BYTES = 8
 MAX_ASKED_BY = 64
 MAX_LINKS = 1_000
+SESSION = "session:"
+"""What the link of a session begins with."""
 # Forks leave these out, or readers leave out their uuids.
 _NOT_COPIED = frozenset(("attachment", "progress"))
 
@@ -48,7 +50,7 @@ class Trail:
             session_id: whose file it is.
         """
         sessions = dict.fromkeys((session_id, *self.asked_by))
-        return (*(f"session:{name}" for name in sessions), *self.starts)[:MAX_LINKS]
+        return (*(f"{SESSION}{name}" for name in sessions), *self.starts)[:MAX_LINKS]
 
 
 def trail_of(lines: Iterable[tuple[int, Record]]) -> Trail:
@@ -92,7 +94,7 @@ def _family(links: str) -> str:
 
 
 TOUCHED = f"""{_family("SELECT link FROM usage_trail_links SEMI JOIN batch USING (session_file)")}
-        SELECT DISTINCT link FROM family WHERE starts_with(link, 'session:')"""
+        SELECT DISTINCT link FROM family WHERE starts_with(link, '{SESSION}')"""
 """SELECT of the parts whose bill the files in `batch(session_file)` may change: links of sessions,
 those of which there is no file among them."""
 

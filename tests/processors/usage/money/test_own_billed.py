@@ -120,6 +120,18 @@ def test_a_bill_that_names_no_models_is_unknown():
     assert billed(file("one", A, state(10, modelUsage=None))) == {"one": Unknown.NO_MODELS}
 
 
+def test_one_file_of_which_nothing_can_be_said_makes_its_session_unknown():
+    one = file("one", A, state(10))
+    other = replace(file("one", A, B, state(1, modelUsage=None)), session_file="dev/other.jsonl")
+    (own,) = own_billed([one, other])
+    assert (own.unknown, own.models) == (Unknown.NO_MODELS, ())
+
+
+def test_the_last_sum_says_when_a_session_without_lines_was():
+    (own,) = own_billed([file("one", A, state(10), B, state(4, 2_000))])
+    assert own.last_start_us == 2_000_000
+
+
 def test_a_fork_of_a_running_session_that_recorded_nothing_is_unknown():
     """`/branch` goes on in the same process: its sum holds calls that nobody wrote down."""
     parent = file("parent", A)

@@ -1,11 +1,15 @@
 """What is kept of files in tables decides as much as the files themselves."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
+
+import duckdb
 
 from billed_files import trailed
 from billed_histories import History
-from billed_tables import insert, store
-from session_pipeline_dagster.processors.usage.money import cost_states, stored
+from billed_tables import insert, store, write
+from session_pipeline_dagster.contract.derivation import Derivation, Inputs
+from session_pipeline_dagster.processors.usage.money import cost_states, deriving, stored
 from session_pipeline_dagster.processors.usage.money.baseline import own_billed
 from session_pipeline_dagster.processors.usage.money.trails import trail_of
 from session_pipeline_dagster.transcripts.claude_code import parse
@@ -68,6 +72,75 @@ def test_tables_give_back_the_families_and_their_bills():
     assert sorted(found, key=lambda own: own.session_id) == sorted(
         wanted, key=lambda own: own.session_id
     )
+
+
+def test_commit_after_commit_comes_to_the_same_as_everything_at_once():
+    """Files come one by one and in any order, some grow, some go again."""
+    histories = [History(seed) for seed in range(60)]
+    files = {
+        f"dev/{name}.jsonl": (name, file.text())
+        for history in histories
+        for name, file in history.files.items()
+        if not file.deleted and file.lines
+    }
+    random = Random(7)  # noqa: S311
+    order = random.sample(sorted(files), len(files))
+    early = {key: files[key][1].splitlines(keepends=True)[:3] for key in order[::3]}
+    steps = [(key, b"".join(lines)) for key, lines in early.items()]
+    steps += [(key, files[key][1]) for key in order]
+    steps += [(key, b"") for key in order[::5]]
+    own = deriving.derivation("FROM away")
+    with store() as connection:
+        for table, columns in stored.TABLES.items():
+            connection.execute(f"CREATE TABLE {table}({columns})")
+        connection.execute("CREATE TABLE away(session_file VARCHAR)")
+        connection.execute("CREATE TABLE batch(session_file VARCHAR)")
+        connection.execute("CREATE TABLE session_rollup_changes(rollup VARCHAR, part VARCHAR)")
+        for at in range(0, len(steps), 7):
+            batch = steps[at : at + 7]
+            commit(connection, own, {key: (files[key][0], content) for key, content in batch})
+            derive(connection, own)
+        found = connection.execute("FROM usage_own_billed ORDER BY ALL").fetchall()
+        connection.execute("DELETE FROM usage_own_billed")
+        left = {key: files[key] for key in files if key not in order[::5]}
+        whole = [trailed(key, name, content) for key, (name, content) in left.items()]
+        by_family = {}
+        for file in whole:
+            seed = next(i for i, h in enumerate(histories) if file.session_id in h.files)
+            by_family.setdefault(seed, []).append(file)
+        for family in by_family.values():
+            write(connection, own_billed(family))
+        assert found == connection.execute("FROM usage_own_billed ORDER BY ALL").fetchall()
+
+
+def commit(
+    connection: duckdb.DuckDBPyConnection, own: Derivation, batch: dict[str, tuple[str, bytes]]
+) -> None:
+    """Replaces the rows of files, and notes what that touches, as the store does."""
+    connection.execute("DELETE FROM batch")
+    insert(connection, "batch", [(key,) for key in batch])
+    note = f"""INSERT INTO session_rollup_changes
+        SELECT '{own.name}', part FROM ({own.changed}) AS c(part)"""
+    connection.execute(note)
+    for table in stored.TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE session_file IN (FROM batch)")
+    for key, (name, content) in batch.items():
+        if content:
+            for table, rows in rows_of(key, name, content).items():
+                insert(connection, table, [timed(table, row) for row in rows])
+    connection.execute(note)
+
+
+def derive(connection: duckdb.DuckDBPyConnection, own: Derivation) -> None:
+    """Reads, computes and writes, as the store does."""
+    parts = connection.execute("SELECT DISTINCT part FROM session_rollup_changes").fetchall()
+    read = {name: connection.execute(sql).fetchall() for name, sql in own.reads.items()}
+    changes = own.compute(Inputs(frozenset(part for (part,) in parts), read, EPOCH))
+    (table,) = own.tables
+    removed = list(changes.removed[table])
+    connection.execute(f"DELETE FROM {table} WHERE session_id IN (SELECT unnest(?))", [removed])
+    insert(connection, table, changes.added[table])
+    connection.execute("DELETE FROM session_rollup_changes")
 
 
 def test_a_line_that_cannot_be_read_has_no_row_and_the_next_one_keeps_its_place():
