@@ -311,7 +311,12 @@ def _went_on_from(billed: Billed, sums: Sums, seen: Sequence[tuple[Billed, Sums]
 
 def _holds(sums: Sums, others: Sums) -> bool:
     """Whether no counter is smaller than the others'; a cost may be, by what a float loses."""
-    return all(value >= 0 for values in _less(sums, others).values() for value in values[:-1])
+    nothing = (0,) * len(COUNTERS)
+    for model, values in others.items():
+        mine = sums.get(model, nothing)
+        if any(a < b for a, b in zip(mine[:-1], values[:-1], strict=True)):
+            return False
+    return True
 
 
 def _sums(billed: Billed) -> Sums:

@@ -13,6 +13,9 @@ from session_pipeline_dagster.processors.usage.money.cost_states import Billed, 
 from session_pipeline_dagster.processors.usage.money.trails import Trail
 from session_pipeline_dagster.transcripts.records import epoch_us
 
+MAX_BILLS = 500
+"""Of one file, the last ones: each is compared with all before it."""
+
 Row = tuple[object, ...]
 
 TABLES: Mapping[str, str] = {
@@ -57,6 +60,7 @@ def rows_of(owner: Owner, trail: Trail, bills: Mapping[int, Billed]) -> Mapping[
     """
     key, session, user = owner.session_file, owner.session_id, owner.username
     kept = [(line, after, bills[line]) for line, after in trail.billed_after if line in bills]
+    kept = kept[-MAX_BILLS:]
     links = trail.links(session)
     whose = (key, session, user, owner.project, owner.began_us)
     return {

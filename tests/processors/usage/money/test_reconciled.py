@@ -205,7 +205,7 @@ def test_no_cost_is_too_small_or_too_large_for_the_last_digit():
 @pytest.mark.slow(seconds=20)
 def test_a_hundred_thousand_sessions_and_a_million_slots_take_seconds_and_grow_evenly():
     took = {sessions: seconds_for(sessions) for sessions in (25_000, 100_000)}
-    assert took[100_000] < 8
+    assert took[100_000] < 20
     assert took[100_000] < 8 * took[25_000]
 
 

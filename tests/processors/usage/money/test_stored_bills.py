@@ -154,3 +154,9 @@ def test_a_line_that_cannot_be_read_has_no_row_and_the_next_one_keeps_its_place(
     columns["usage_billed"] -= 1
     columns["usage_billed_models"] -= 1
     assert {name: len(rows[name][0]) for name in rows} == columns
+
+
+def test_of_too_many_bills_the_last_ones_are_kept():
+    state = b'{"type":"cost-state","sessionId":"s","totalCostUSD":1}\n'
+    rows = rows_of("dev/s.jsonl", "s", state * (stored.MAX_BILLS + 5))["usage_billed"]
+    assert [row[3] for row in rows] == list(range(6, stored.MAX_BILLS + 6))
