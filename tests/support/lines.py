@@ -85,7 +85,7 @@ def counted(*lines: Line | bytes, key: str = "alice/p/s.jsonl") -> "Rows":
     """The usage rows of one file, as dictionaries."""
     result = UsageProcessor().process(session_of(encode(*lines), key))
     found = {
-        table: [dict(zip(columns(ddl), row, strict=True)) for row in result.rows[table]]
+        table: [dict(zip(columns(ddl), row, strict=True)) for row in result.rows.get(table, ())]
         for table, ddl in UsageProcessor.tables.items()
     }
     return Rows(found["usage_messages"], found["usage_events"], found["usage_sessions"][0])

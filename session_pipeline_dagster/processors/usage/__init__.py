@@ -1,6 +1,6 @@
 """The `usage` processor: what each session cost and did, counted exactly once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,17 +12,15 @@ from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.beside import pull_requests
 from session_pipeline_dagster.processors.usage.counting import Counted, count
-from session_pipeline_dagster.processors.usage.money.billing import (
-    OWN_BILLED,
-    TRAILS,
-    billed_rows,
-)
+from session_pipeline_dagster.processors.usage.money import deriving
+from session_pipeline_dagster.processors.usage.money.bills import bill_rows
 from session_pipeline_dagster.processors.usage.money.budgeting import (
     budget_derivation,
     money_rules,
     seats_derivation,
 )
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
+from session_pipeline_dagster.processors.usage.money.stored import Owner
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
@@ -30,6 +28,7 @@ from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES
 from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow, SessionRow
 from session_pipeline_dagster.processors.usage.summary import session_row
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
+from session_pipeline_dagster.processors.usage.unique import GONE
 from session_pipeline_dagster.settings import MoneySettings, Settings
 
 
@@ -48,7 +47,7 @@ class UsageProcessor:
     rollups = ROLLUPS
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
-        *(*TRAILS, "usage_own_billed", "seats"),
+        *("usage_trails", "usage_trail_links"),
     )
     summaries = SUMMARIES
     reports = REPORTS
@@ -69,7 +68,7 @@ class UsageProcessor:
         money = self._money
         return (
             price_derivation(money),
-            OWN_BILLED,
+            deriving.derivation(GONE),
             seats_derivation(money),
             budget_derivation(money),
         )
@@ -100,12 +99,13 @@ class UsageProcessor:
         return ProcessorResult(rows, items=len(rows["usage_messages"]))
 
 
-def _billed(counted: Counted, summary: SessionRow) -> dict[str, list[Row]]:
+def _billed(counted: Counted, summary: SessionRow) -> Mapping[str, Sequence[Row]]:
     """What was billed is said in the file of a main thread."""
     if summary.is_subagent:
         return {}
     session = counted.session
-    return billed_rows(session, summary.session_id, counted.project, counted.first_us)
+    owner = Owner(session.key, summary.session_id, session.user, counted.project, counted.first_us)
+    return bill_rows(owner, session.transcript)
 
 
 def _let_go(structs: dict[str, MessageRow] | dict[str, EventRow]) -> list[Row]:

@@ -6,7 +6,7 @@ what is added up per day in `rollups.py`.
 
 from collections.abc import Mapping
 
-from session_pipeline_dagster.processors.usage.money import billing, described
+from session_pipeline_dagster.processors.usage.money import described, stored
 
 TABLES: Mapping[str, str] = {
     "usage_messages": """
@@ -49,7 +49,7 @@ TABLES: Mapping[str, str] = {
     "usage_activity": """
         session_file VARCHAR, username VARCHAR, project VARCHAR, started_at TIMESTAMPTZ,
         ended_at TIMESTAMPTZ, line_digest VARCHAR""",
-    **billing.TABLES,
+    **stored.TABLES,
 }
 
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""

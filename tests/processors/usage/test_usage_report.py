@@ -23,6 +23,7 @@ from session_pipeline_dagster.contract.report import Asked, Rendered
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.publish import Published, publish
+from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
 from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
@@ -108,7 +109,7 @@ def fill(pipeline: Pipeline) -> None:
     processor = UsageProcessor()
     pipeline.run(processor)
     pipeline.store.prepare(processor)
-    pipeline.store.refresh(processor.rollups[0])
+    recompute(processor, pipeline.store, pipeline.settings)
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def crowd(pipeline: Pipeline, users: int, days: int) -> None:
             """INSERT INTO session_rollup_changes BY NAME SELECT DISTINCT 'usage_daily' AS rollup,
             make_timestamp(epoch_us(sent_at))::DATE::VARCHAR AS part FROM usage_messages"""
         )
-    pipeline.store.refresh(UsageProcessor().rollups[0])
+    recompute(UsageProcessor(), pipeline.store, pipeline.settings)
 
 
 def test_200_users_and_400_days_stay_readable(pipeline: Pipeline) -> None:

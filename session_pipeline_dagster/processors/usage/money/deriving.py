@@ -41,7 +41,7 @@ def derivation(gone: str) -> Derivation:
         },
         compute=_compute,
         changed=TOUCHED,
-        deps=tuple(stored.TABLES),
+        deps=("usage_billed", "usage_billed_models"),
     )
 
 
@@ -57,5 +57,6 @@ def _compute(inputs: Inputs) -> Changes:
     return Changes(
         removed={NAME: sessions},
         added={NAME: added},
-        numbers={"families": len(found), "rows": len(added)},
+        notes={"budget_status": ["billed"]},
+        numbers={"families_billed": len(found)},
     )

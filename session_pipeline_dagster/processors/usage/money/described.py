@@ -44,6 +44,18 @@ contract (billed is not tokens times list price); conflict (lines say more than 
 SELECT status, count(DISTINCT session_id) AS sessions, sum(billed_cost), sum(unlogged_cost)
 FROM usage_reconciled GROUP BY ALL
 ```""",
+    "usage_own_billed": """What was billed for a session itself, without what it was forked from.
+
+The view `usage_reconciled` sets it beside the lines. `unknown` says why nothing is known.
+
+```sql
+SELECT unknown, count(DISTINCT session_id), sum(cost) FROM usage_own_billed GROUP BY ALL
+```""",
+    "seats": """The subscription seats of the file that `SESSION_PIPELINE_SEATS` names.
+
+```sql
+SELECT * FROM seats ORDER BY person, valid_from
+```""",
     "budget_status": """How each budget stood in each of its periods.
 
 `level`: ok, warn, over, or unknown where something in its scope has no price. `forecast` begins
