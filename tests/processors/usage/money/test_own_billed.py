@@ -223,6 +223,17 @@ def test_a_made_up_cost_state_of_somebody_else_does_not_count_for_a_fork():
     assert billed(parent, fork, forged)["fork"] == 15
 
 
+def test_the_session_that_a_fork_names_comes_before_one_that_says_it_is_older():
+    parent = file("parent", A, state(10))
+    older = file("older", {**A, "timestamp": "2026-11-23T13:00:00Z"}, state(24))
+    assert billed(older, parent, file("fork", COPIED_A, B, state(25)))["fork"] == 15
+
+
+def test_a_cost_that_lost_a_digit_is_no_sum_that_began_at_zero():
+    less = {MODEL: {"inputTokens": 14, "costUSD": 0.0099}}
+    assert billed(file("one", A, state(10), B, state(14, 2_000, modelUsage=less))) == {"one": 14}
+
+
 def test_the_long_context_is_the_same_model():
     long = state(5, modelUsage={f"{MODEL}[1m]": {"inputTokens": 5}, MODEL: {"inputTokens": 2}})
     (own,) = own_billed([file("one", A, long)])

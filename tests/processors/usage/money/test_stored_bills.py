@@ -64,6 +64,7 @@ def test_tables_give_back_the_families_and_their_bills():
             for sql in (stored.TRAILS, stored.BILLS, stored.MODELS, stored.LINKS)
         ]
     families = stored.families(*read)
+    assert stored.families(read[0], read[1][::-1], read[2][::-1], read[3]) == families
     whose = {name: seed for seed, history in enumerate(histories) for name in history.files}
     assert all(len({whose[file.session_id] for file in family}) == 1 for family in families)
     assert len(families) < 1.1 * len(histories)
