@@ -48,6 +48,7 @@ def store(prices: Iterable[tuple[object, ...]] = (OPUS,)) -> duckdb.DuckDBPyConn
     connection.execute(f"CREATE TABLE usage_own_billed({OWN_BILLED_COLUMNS})")
     connection.execute(f"CREATE TABLE usage_slots({SLOTS})")
     connection.execute(f"CREATE TABLE model_prices({PRICES})")
+    connection.execute("CREATE TABLE usage_pricing AS SELECT 'anthropic' AS provider")
     connection.execute(f"CREATE VIEW usage_reconciled AS {view()}")
     insert(connection, "model_prices", prices)
     return connection

@@ -147,8 +147,12 @@ AGGREGATE = """SELECT (sent_at AT TIME ZONE 'UTC')::DATE, username, project, mod
     sum(cache_creation_1h_tokens), sum(web_search_requests), count(DISTINCT session_id),
     coalesce(sum(output_tokens) FILTER (output_partial), 0),
     coalesce(sum(output_characters) FILTER (output_partial), 0),
-    coalesce(sum(output_characters) FILTER (NOT output_partial), 0)
-    FROM usage_messages_unique GROUP BY 1, 2, 3, 4 ORDER BY ALL"""
+    coalesce(sum(output_characters) FILTER (NOT output_partial), 0),
+    agent, messages.provider, speed, sum(cost), count(*) FILTER (cost IS NULL),
+    count(*) FILTER (price_assumed)
+    FROM usage_messages_unique AS messages JOIN usage_costs AS costs
+        USING (message_key, username, project, model, session_id, sent_at)
+    GROUP BY 1, 2, 3, 4, agent, messages.provider, speed ORDER BY ALL"""
 
 SHARED = assistant("msg_shared", usage(5, 6))
 OTHER_DAY = assistant("msg_shared", usage(7, 6), at=DAY_2)

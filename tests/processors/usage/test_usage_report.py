@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
 from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
-from session_pipeline_dagster.processors.usage.wording import distinct, percent
+from session_pipeline_dagster.processors.usage.wording import distinct, percent, usd
 from session_pipeline_dagster.settings import Root
 
 TODAY = date(2026, 6, 1)
@@ -79,9 +80,13 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
     def numbers(self, title: str) -> list[tuple[object, ...]]:
-        """The rows of a table below its head, numbers as numbers."""
+        """The rows of a table below its head, counts as numbers."""
         rows = self.tables[title][1:]
-        return [(name, *(_number(n) for n in ns)) for name, *ns in rows]
+        return [(name, *(_number(n) for n in ns)) for name, _, *ns in rows]
+
+    def costs(self, title: str) -> list[tuple[str, str]]:
+        """The names of a table and what they cost."""
+        return [(name, cost) for name, cost, *_ in self.tables[title][1:]]
 
 
 def _number(cell: str) -> int:
@@ -148,6 +153,19 @@ def test_the_sums_are_those_of_the_table_to_the_token(
         f"SELECT {column}, {SUMS} FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
     )
     assert total == ("total", *examples.select(f"SELECT {SUMS} FROM usage_daily")[0])
+
+
+@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
+def test_the_costs_are_those_of_the_table(
+    page: Page, examples: Pipeline, title: str, column: str
+) -> None:
+    *rows, total = page.costs(title)
+    found = examples.select(
+        f"SELECT {column}, sum(cost) FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
+    )
+    assert rows == [(str(name), usd(Decimal(str(cost)))) for name, cost in found]
+    assert total == ("total", "1.1004")
+    assert "API list price" in page.text
 
 
 def test_every_day_of_the_period_has_its_sums(page: Page, examples: Pipeline) -> None:
@@ -265,7 +283,7 @@ def crowd(pipeline: Pipeline, users: int, days: int) -> None:
             FROM usage_messages WHERE output_partial"""
         )
         connection.execute(
-            """INSERT INTO session_rollup_changes BY NAME SELECT DISTINCT 'usage_daily' AS rollup,
+            """INSERT INTO session_rollup_changes BY NAME SELECT DISTINCT 'usage_slots' AS rollup,
             make_timestamp(epoch_us(sent_at))::DATE::VARCHAR AS part FROM usage_messages"""
         )
     recompute(UsageProcessor(), pipeline.store, pipeline.settings)
@@ -288,7 +306,7 @@ def test_200_users_and_400_days_stay_readable(pipeline: Pipeline) -> None:
     *tools, others = page.tables["Tools"][1:]
     assert [row[1] for row in tools] == ["400"] * 10
     assert others[:2] == ["190 more", "76,000"]
-    assert page.text.count("194 more") == 2
+    assert page.text.count("194 more") == 3
 
 
 def test_the_bars_of_the_many_are_added_up(pipeline: Pipeline) -> None:
