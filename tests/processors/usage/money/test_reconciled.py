@@ -151,6 +151,24 @@ def test_cache_writes_that_an_old_version_did_not_split_are_no_conflict():
     assert row["unlogged_cache_creation_1h_tokens"] == 0
 
 
+def test_cache_writes_are_a_conflict_as_a_whole_where_they_were_not_split():
+    for written, status in ((6_930, "ok"), (6_929, "conflict")):
+        (row,) = rows(own(bill((1_000, 2_000, written, 0, 5_000, 20), cost(LINES))), logged(LINES))
+        assert row["status"] == status
+
+
+def test_a_price_that_has_ended_is_no_price():
+    ended = price(MODEL, ("4", "20", "0.2", "5", "8"), valid_to=date(2026, 11, 22))
+    (row,) = rows(own(bill((1_001, *LINES[1:]))), logged(LINES), prices=(ended,))
+    assert (row["status"], row["unlogged_input_tokens"]) == ("contract", 1)
+
+
+def test_lines_that_are_priced_in_part_cannot_be_compared_in_money():
+    few = (1, 0, 0, 0, 0, 0)
+    found = rows(own(bill(LINES)), logged(less(0, 1)), logged(few, cost=None, unpriced_messages=1))
+    assert [row["status"] for row in found] == ["contract"]
+
+
 def test_unlogged_tokens_cost_what_they_do_on_the_last_day_of_the_session():
     old = price(MODEL, ("4", "20", "0.2", "5", "8"), valid_to=date(2026, 11, 23))
     new = price(MODEL, ("9", "20", "0.2", "5", "8"), valid_from=date(2026, 11, 24))
