@@ -5,7 +5,7 @@ read, close, work, open, commit, close; none is held while a file is parsed or a
 a number means is decided in `passes/plan.py` and in the processors.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation
+from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Row
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import (
@@ -133,8 +133,13 @@ class Store:
         with self._looking() as connection:
             return forget.files_of(connection, user)
 
-    def query(self, *selects: str) -> list[tuple[list[str], list[tuple[object, ...]]]]:
+    def query(
+        self, *selects: str, beside: Mapping[str, tuple[str, Sequence[Row]]] | None = None
+    ) -> list[tuple[list[str], list[tuple[object, ...]]]]:
         """Column names and rows of each SELECT, all as of one moment.
+
+        Args:
+            beside: tables that are there for these SELECTs alone: name -> column DDL and rows.
 
         Raises:
             ContractError: a SELECT is not valid.
@@ -142,6 +147,9 @@ class Store:
         answers = []
         with self.connect() as connection:
             connection.begin()
+            for name, (columns, rows) in (beside or {}).items():
+                connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+                write.insert_rows(connection, name, rows)
             for sql in selects:
                 try:
                     result = connection.execute(sql)

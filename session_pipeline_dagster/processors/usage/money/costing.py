@@ -5,6 +5,7 @@ that would make floating point of it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.unique import MESSAGES
@@ -34,7 +35,18 @@ PARTS = {
 }
 
 
-def priced(columns: Sequence[str], days: str | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class PriceTables:
+    """The names of two tables shaped as these: what models cost, and what holds on which days."""
+
+    prices: str = "model_prices"
+    pricing: str = "usage_pricing"
+
+
+STORED = PriceTables()
+
+
+def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables = STORED) -> str:
     """SELECT of one row per API response with what it costs: `unique.messages` and day, table of
     prices, model and variant of the price, the parts of the cost, `cost`, its basis, and whether
     another variant's price stands in.
@@ -42,6 +54,7 @@ def priced(columns: Sequence[str], days: str | None = None) -> str:
     Args:
         columns: as those of `unique.messages`; `NEEDS` come too.
         days: SELECT of the days whose responses are wanted; None = all.
+        tables: what to price with.
     """
     wanted = list(dict.fromkeys((*columns, *NEEDS)))
     within = f"WHERE {MESSAGES.day} IN ({days})" if days else ""
@@ -62,14 +75,14 @@ def priced(columns: Sequence[str], days: str | None = None) -> str:
                 CASE WHEN mode <> 'calculate' THEN recorded_cost END AS recorded,
                 rates.input IS NOT NULL AND recorded IS NULL AND mode <> 'display' AS is_calculated
             FROM responses
-            LEFT JOIN model_prices AS rates
+            LEFT JOIN {tables.prices} AS rates
                 ON responses.provider = rates.provider AND responses.model = rates.model
                 AND responses.wanted = rates.variant
                 AND responses.day >= coalesce(rates.valid_from, DATE '0001-01-01')
                 AND responses.day <= coalesce(rates.valid_to, DATE '9999-12-31')
                 AND (responses.total > rates.over_input OR rates.over_input = 0)
                 AND (responses.total <= rates.upto_input OR rates.upto_input IS NULL)
-            LEFT JOIN usage_pricing AS in_force
+            LEFT JOIN {tables.pricing} AS in_force
                 ON responses.day >= coalesce(in_force.valid_from, DATE '0001-01-01')
                 AND responses.day <= coalesce(in_force.valid_to, DATE '9999-12-31')),
         with_parts AS (

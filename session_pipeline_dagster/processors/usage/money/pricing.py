@@ -5,7 +5,7 @@ made again, and the days of the models whose prices changed are costed again, fr
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import date
 from functools import partial
@@ -112,49 +112,92 @@ def content_of(file: Path | None) -> str:
         return f"{file} {type(error).__name__}"
 
 
-def compute(money: MoneySettings, inputs: Inputs) -> Changes:
-    """The price table of the models that were seen."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The tables as they are stored and as they would be now: prices, and what holds when."""
+
+    before: Sequence[PriceRow]
+    after: Sequence[PriceRow]
+    stood: Sequence[Pricing]
+    stands: Sequence[Pricing]
+    lock_until: date | None = None
+
+    def days_to_cost_again(self, used: Sequence[Row]) -> list[str]:
+        """Which days of (provider, model, day) have another price."""
+        return _to_cost_again(self.before, self.after, self.stood, self.stands, used)
+
+
+def made_now(money: MoneySettings, rows: Mapping[str, Sequence[Row]]) -> Made:
+    """The price table of the models that were seen; imports the library.
+
+    Args:
+        rows: those of the derivation's `reads`.
+
+    Raises:
+        SettingsError: the file of own prices cannot be used; says the line.
+    """
     from session_pipeline_dagster.processors.usage.money import own_prices, price_table  # noqa: PLC0415  0.2 s that only a new model or another table pays
 
-    seen = _pairs(inputs.rows["seen"], inputs.rows["billed"], money.provider)
-    before = [PriceRow(*row) for row in inputs.rows["prices"]]  # ty: ignore[invalid-argument-type]
-    stood = [Pricing(*row) for row in inputs.rows["pricing"]]  # ty: ignore[invalid-argument-type]
+    before, stood = _stored(rows)
+    own = own_prices.read_prices(money.prices) if money.prices else None
+    until = own.lock_until if own else None
+    after = price_table.frozen(before, price_table.price_rows(_seen(money, rows), own), until)
+    now = _open(price_table.table_name(own), money)
+    return Made(before, after, stood, _in_force(stood, now, until), until)
+
+
+def _made_without_file(
+    money: MoneySettings, rows: Mapping[str, Sequence[Row]], error: SettingsError
+) -> Made:
+    """What was good last stays; models that it did not know have their list price."""
+    from session_pipeline_dagster.processors.usage.money import price_table  # noqa: PLC0415  as above
+
+    before, stood = _stored(rows)
+    known = {(row.provider, row.model) for row in before}
+    after = [*before, *price_table.price_rows({*_seen(money, rows)} - known, None)]
+    listed = _open(price_table.table_name(None), money)
+    return Made(
+        before, after, stood, [replace(one, problem=str(error)) for one in stood or [listed]]
+    )
+
+
+def compute(money: MoneySettings, inputs: Inputs) -> Changes:
+    """The price table of the models that were seen."""
+    seen = _seen(money, inputs.rows)
     try:
-        own = own_prices.read_prices(money.prices) if money.prices else None
-        until = own.lock_until if own else None
-        after = price_table.frozen(before, price_table.price_rows(seen, own), until)
-        now = Pricing(
-            price_table.table_name(own), money.mode.value, None, None, None, money.provider
-        )
-        stands = _in_force(stood, now, until)
+        made = made_now(money, inputs.rows)
     except SettingsError as error:
-        # What was good last stays; models that it did not know have their list price.
-        known = {(row.provider, row.model) for row in before}
-        after = [*before, *price_table.price_rows({*seen} - known, None)]
-        listed = Pricing(
-            price_table.table_name(None), money.mode.value, None, None, None, money.provider
-        )
-        stands = [replace(one, problem=str(error)) for one in stood or [listed]]
-    days = _to_cost_again(before, after, stood, stands, inputs.rows["used"])
-    kept, had = {*after}, {*before}
+        made = _made_without_file(money, inputs.rows, error)
+    days = made.days_to_cost_again(inputs.rows["used"])
+    kept, had = {*made.after}, {*made.before}
     known_models = {*inputs.rows["models"]}
     return Changes(
         removed={
-            "model_prices": [_price_key(row) for row in before if row not in kept],
-            "usage_pricing": [_text_key(one.valid_from) for one in stood],
+            "model_prices": [_price_key(row) for row in made.before if row not in kept],
+            "usage_pricing": [_text_key(one.valid_from) for one in made.stood],
         },
         added={
-            "model_prices": [astuple(row) for row in after if row not in had],
-            "usage_pricing": [astuple(one) for one in stands],
+            "model_prices": [astuple(row) for row in made.after if row not in had],
+            "usage_pricing": [astuple(one) for one in made.stands],
             "usage_models_seen": sorted({*seen} - known_models),
         },
         notes={"usage_slots": days},
         numbers={
             "models_seen": len(seen),
-            "models_priced": len({(row.provider, row.model) for row in after}),
+            "models_priced": len({(row.provider, row.model) for row in made.after}),
             "days_to_cost_again": len(days),
         },
     )
+
+
+def _stored(rows: Mapping[str, Sequence[Row]]) -> tuple[list[PriceRow], list[Pricing]]:
+    prices = [PriceRow(*row) for row in rows["prices"]]  # ty: ignore[invalid-argument-type]
+    pricing = [Pricing(*row) for row in rows["pricing"]]  # ty: ignore[invalid-argument-type]
+    return prices, pricing
+
+
+def _seen(money: MoneySettings, rows: Mapping[str, Sequence[Row]]) -> Sequence[tuple[str, str]]:
+    return _pairs(rows["seen"], rows["billed"], money.provider)
 
 
 def _pairs(seen: Sequence[Row], billed: Sequence[Row], provider: str) -> Sequence[tuple[str, str]]:

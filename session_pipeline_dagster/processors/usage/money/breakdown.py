@@ -1,0 +1,237 @@
+"""Usage by what somebody asks for: SELECTs over `usage_slots`, and records made of their answers.
+
+Put nothing here that prints, or that reads a table which grows with every message.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, get_args
+from zoneinfo import ZoneInfo
+
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.zone_spans import (
+    Period,
+    Unit,
+    WeekStart,
+    after,
+    midnight,
+    periods,
+)
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+
+COLUMNS: Final[Mapping[str, str]] = {
+    "user": "username",
+    # Who a person is says a directory of people, which there is none of: every user is one.
+    "person": "username",
+    "project": "project",
+    "repository": "repository",
+    "model": "model",
+    "provider": "provider",
+    "session": "session_id",
+    "agent": "agent",
+    "branch": "git_branch",
+}
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+KEYS: Final = (*COLUMNS, *UNITS)
+_TEAM: Final = "team"
+_SHOWN: Final = 60
+_COUNTERS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_tokens",
+    "cache_read_tokens",
+    "messages",
+    "unpriced_messages",
+    "partial_messages",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked: keys in their order, and days, which are inclusive and of the zone."""
+
+    by: tuple[str, ...] = ("user",)
+    since: date | None = None
+    until: date | None = None
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    week_start: WeekStart = "monday"
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether rows stand in the order of time."""
+        return self.by[0] in UNITS
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Responses added up; `cost` in USD is None where none of them has a price."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_tokens: int
+    cache_read_tokens: int
+    messages: int
+    unpriced_messages: int
+    partial_messages: int
+    cost: Decimal | None
+
+    @property
+    def at_least(self) -> bool:
+        """Whether so many responses lack their last line that output and cost are lower bounds."""
+        return self.partial_messages > AT_LEAST * self.messages
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The sums of one combination of keys; None is what lines do not say.
+
+    `beside`: of a session, who had it and in which project.
+    """
+
+    keys: tuple[str | None, ...]
+    sums: Sums
+    beside: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A price table and the days it is for, inclusive, None is open; see `usage_pricing`."""
+
+    price_table: str
+    cost_mode: str
+    valid_from: date | None
+    valid_to: date | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A model without a price, and how many responses it gave."""
+
+    provider: str | None
+    model: str | None
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The answer. `totals` are of all rows, also of those that are not shown."""
+
+    asked: Asked
+    rows: Sequence[Row]
+    totals: Sums
+    unpriced: Sequence[Unpriced]
+    in_force: Sequence[InForce]
+
+
+def parse_by(given: Sequence[str]) -> tuple[str, ...]:
+    """Keys as they are given, several in one text with commas between them.
+
+    Raises:
+        SettingsError: one is not known.
+    """
+    named = [key.strip().lower() for text in given for key in text.split(",")]
+    for key in named:
+        if key == _TEAM:
+            raise SettingsError(
+                "--by team needs a directory of people, which this version does not have"
+            )
+        if key not in KEYS:
+            raise SettingsError(f"--by is {key[:_SHOWN]!r}; it takes {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(named)) or ("user",)
+
+
+def check(asked: Asked) -> None:
+    """Raises SettingsError where the first day is after the last."""
+    if asked.since and asked.until and asked.since > asked.until:
+        raise SettingsError(f"--since {asked.since} is after --until {asked.until}")
+
+
+def days(asked: Asked) -> str:
+    """SELECT of the UTC days with usage: what `selects` takes."""
+    return f"SELECT DISTINCT day FROM usage_slots WHERE {_within(asked)}"
+
+
+def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str]:
+    """SELECTs of the rows, of the models without a price, and of the price tables."""
+    units = {unit: periods(unit, utc_days, asked.zone, asked.week_start) for unit in UNITS}
+    joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
+    keys = ", ".join(COLUMNS.get(key, f"in_{key}.label") for key in asked.by)
+    beside = ", ".join(f"string_agg(DISTINCT {name}, ', ' ORDER BY {name})" for name in _BESIDE)
+    rows = f"""SELECT {keys}, {_SUMS}{f", {beside}" if "session" in asked.by else ""}
+        FROM usage_slots {joins} WHERE {_within(asked)}
+        GROUP BY {", ".join(map(str, range(1, len(asked.by) + 1)))}"""
+    unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
+        WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
+        ORDER BY messages DESC, provider, model"""
+    return rows, unpriced, IN_FORCE
+
+
+def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
+    """The records of what `selects` gave, in the order that is printed."""
+    found, unpriced, in_force = answers
+    wide, counted = len(asked.by), len(asked.by) + len(_COUNTERS) + 1
+    rows = [Row(tuple(row[:wide]), Sums(*row[wide:counted]), tuple(row[counted:])) for row in found]
+    return Usage(
+        asked,
+        sorted(rows, key=_by_time if asked.is_by_time else _by_cost),
+        _total([row.sums for row in rows]),
+        [Unpriced(*one) for one in unpriced],
+        [InForce(*one) for one in in_force],
+    )
+
+
+def dearest(rows: Sequence[Row], number: int | None) -> Sequence[Row]:
+    """The rows that cost most, in the order that they have; None: all."""
+    if number is None or number >= len(rows):
+        return rows
+    kept = {row.keys for row in sorted(rows, key=_by_cost)[:number]}
+    return [row for row in rows if row.keys in kept]
+
+
+IN_FORCE: Final = """SELECT price_table, cost_mode, valid_from, valid_to, problem
+        FROM usage_pricing ORDER BY valid_from NULLS FIRST"""
+"""SELECT of the price tables, the newest days last."""
+_SUMS: Final = ", ".join((*(f"sum({name})" for name in _COUNTERS), "sum(cost)"))
+_BESIDE: Final = ("username", "project")
+
+
+def _within(asked: Asked) -> str:
+    ends = []
+    if asked.since is not None:
+        ends.append(f"epoch_us(slot) >= {midnight(asked.since, asked.zone)}")
+    if asked.until is not None and (end := after(asked.until, asked.zone)) is not None:
+        ends.append(f"epoch_us(slot) < {end}")
+    return " AND ".join(ends) or "true"
+
+
+def _join(key: str, spans: Sequence[Period]) -> str:
+    # A list must not be empty; nothing lies within this one.
+    values = ", ".join(f"('{one.label}', {one.start}, {one.end})" for one in spans)
+    return f"""JOIN (VALUES {values or "('', 0, 0)"}) AS in_{key}(label, begins, ends)
+        ON epoch_us(slot) >= in_{key}.begins AND epoch_us(slot) < in_{key}.ends
+        """
+
+
+def _total(sums: Sequence[Sums]) -> Sums:
+    costs = [one.cost for one in sums if one.cost is not None]
+    return Sums(
+        *(sum(getattr(one, name) for one in sums) for name in _COUNTERS),
+        # An empty answer costs nothing; one without any price costs nobody knows what.
+        sum(costs, Decimal(0)) if costs or not sums else None,
+    )
+
+
+def _by_cost(row: Row) -> tuple[object, ...]:
+    cost = row.sums.cost
+    return -(cost or Decimal(0)), -row.sums.output_tokens, _names(row)
+
+
+def _by_time(row: Row) -> tuple[object, ...]:
+    return row.keys[0] or "", *_by_cost(row)
+
+
+def _names(row: Row) -> tuple[str, ...]:
+    return tuple(key or "" for key in row.keys)
