@@ -19,11 +19,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "knowledge.commands",
         "What people corrected, confirmed and defined: review it, hand it on.",
     ),
+    "prices": ("money.prices", "How a price is found, what it is, and what another would change."),
     "processors": ("processors", "The processors that loaded and the plugins that did not."),
     "report": ("report", "Usage as a page to look at: HTML, and a PNG for a chat."),
     "retry": ("retry", "Try failed files again at the next run: KEY..., or --all-quarantined."),
     "run": ("run", "Process everything that is pending, once."),
     "status": ("status", "What is processed, what is pending, what failed and what is left out."),
+    "usage": ("money.usage", "Tokens and what they cost, by user, project, model, day and more."),
 }
 """Name -> its module here, which has it as `command`, and the beginning of its help."""
 

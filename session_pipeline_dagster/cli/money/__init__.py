@@ -1,0 +1,1 @@
+"""Commands about money: what usage cost, and how prices are found."""

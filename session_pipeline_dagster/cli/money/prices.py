@@ -1,0 +1,136 @@
+"""`session-pipeline prices`: what models cost, why, and what another table would change."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.ending import COULD_NOT
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money import price_diff, price_list, pricing
+from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices, read_prices
+from session_pipeline_dagster.processors.usage.money.periods import parse_day
+from session_pipeline_dagster.processors.usage.money.price_diff import Diff
+from session_pipeline_dagster.processors.usage.money.price_list import PriceList
+from session_pipeline_dagster.store.database import Store, open_store
+
+
+@click.group("prices", help="How a price is found, what it is, and what another would change.")
+def command() -> None:
+    """The commands."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def list_prices(context: Context, as_json: bool) -> int:
+    """The prices in force, of the models that were seen, and models without one."""
+    store = _looked_at(context)
+    answers: Any = [rows for _, rows in store.query(*price_list.SELECTS)]
+    found = price_list.price_list(answers)
+    problem = _problem(context, found)
+    if as_json:
+        from session_pipeline_dagster.cli.money.prices_data import list_json  # noqa: PLC0415  only one of these is needed
+
+        click.echo(list_json(found, problem))
+    else:
+        from session_pipeline_dagster.cli.money.prices_output import print_list  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+        print_list(found)
+    if problem is None:
+        return 0
+    say(f"session-pipeline: {problem}", err=True)
+    return COULD_NOT
+
+
+@command.command("explain")
+@click.argument("model")
+@click.argument("day", required=False)
+@click.option("--provider", help="Who served it, as the price library calls them: aws, google.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def explain(
+    context: Context, model: str, day: str | None, provider: str | None, as_json: bool
+) -> int:
+    """Where the price of MODEL on DAY (2026-10-31; default: today) is from."""
+    from session_pipeline_dagster.processors.usage.money import price_explained  # noqa: PLC0415  only this needs it
+
+    money = context.settings.money
+    on = datetime.now(UTC).date() if day is None else parse_day(day, "DAY")
+    if not model.strip():
+        raise SettingsError("MODEL is empty; give the name of a model")
+    own = _own(context)
+    found = price_explained.explain(provider or money.provider, model, on, own)
+    if as_json:
+        from session_pipeline_dagster.cli.money.prices_data import explain_json  # noqa: PLC0415  as above
+
+        click.echo(explain_json(found, own))
+    else:
+        from session_pipeline_dagster.cli.money.prices_output import print_explanation  # noqa: PLC0415  as above
+
+        print_explanation(found, own)
+    return 0
+
+
+@command.command("diff")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def diff(context: Context, as_json: bool) -> int:
+    """What the next run would change: costs as stored, and by the prices that there are now."""
+    store = _looked_at(context)
+    found = _compared(context, store)
+    if as_json:
+        from session_pipeline_dagster.cli.money.prices_data import diff_json  # noqa: PLC0415  as above
+
+        click.echo(diff_json(found))
+    else:
+        from session_pipeline_dagster.cli.money.prices_output import print_diff  # noqa: PLC0415  as above
+
+        print_diff(found)
+    return 0
+
+
+def _compared(context: Context, store: Store) -> Diff:
+    """Price all responses of the months in which anything changes, twice."""
+    money = context.settings.money
+    derivation = pricing.price_derivation(money)
+    rows: Mapping[str, Any] = {
+        name: rows
+        for name, (_, rows) in zip(
+            derivation.reads, store.query(*derivation.reads.values()), strict=True
+        )
+    }
+    made = pricing.made_now(money, rows)
+    days = made.days_to_cost_again(rows["used"])
+    if not days:
+        return price_diff.diff(made, (), ())
+    before, after = (
+        rows
+        for _, rows in store.query(
+            *price_diff.selects(), beside=price_diff.beside(derivation, made, days)
+        )
+    )
+    return price_diff.diff(made, before, after)
+
+
+def _looked_at(context: Context) -> Store:
+    store = open_store(context.settings, looking=True)
+    store.ready(context.registry.get("usage"))
+    return store
+
+
+def _own(context: Context) -> OwnPrices | None:
+    """The own prices of the settings; raises SettingsError with file and line."""
+    file = context.settings.money.prices
+    return read_prices(file) if file else None
+
+
+def _problem(context: Context, found: PriceList) -> str | None:
+    """What is wrong with the file of own prices now, or was when the table was made."""
+    try:
+        _own(context)
+    except SettingsError as error:
+        return str(error)
+    return found.problem

@@ -1,0 +1,83 @@
+"""`session-pipeline usage`: tokens and money by person, project, model, day and more."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.processors.usage.money import breakdown
+from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Usage
+from session_pipeline_dagster.processors.usage.money.periods import (
+    WeekStart,
+    parse_day,
+    parse_zone,
+)
+from session_pipeline_dagster.store.database import Store, open_store
+
+
+@click.command("usage", help="Tokens and what they cost, by user, project, model, day and more.")
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="KEY",
+    help=f"{', '.join(breakdown.KEYS)}; repeatable, or with commas. Default: user.",
+)
+@click.option("--since", metavar="DAY", help="From this day on, 2026-10-31.")
+@click.option("--until", metavar="DAY", help="Up to this day, and all of it.")
+@click.option(
+    "--timezone", "zone", metavar="ZONE", default="UTC", show_default=True, help="Whose days."
+)
+@click.option(
+    "--week-start", type=click.Choice(["monday", "sunday"]), default="monday", show_default=True
+)
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Only the N dearest rows.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
+@common
+def command(
+    context: Context,
+    by: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    zone: str,
+    week_start: WeekStart,
+    top: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
+    """Look only at the sums that are kept, so that it answers at once."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    asked = Asked(
+        breakdown.parse_by(by),
+        None if since is None else parse_day(since, "--since"),
+        None if until is None else parse_day(until, "--until"),
+        parse_zone(zone, "--timezone"),
+        week_start,
+    )
+    breakdown.check(asked)
+    store = open_store(context.settings, looking=True)
+    store.ready(context.registry.get("usage"))
+    found = _answered(store, asked)
+    shown = breakdown.dearest(found.rows, top)
+    if as_json or as_csv:
+        from session_pipeline_dagster.cli.money import usage_data  # noqa: PLC0415  only one of these is needed
+
+        click.echo(
+            usage_data.usage_json(found, shown) if as_json else usage_data.usage_csv(found, shown),
+            nl=as_json,
+        )
+    else:
+        from session_pipeline_dagster.cli.money.usage_output import print_usage  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+        print_usage(found, shown)
+    return 0
+
+
+def _answered(store: Store, asked: Asked) -> Usage:
+    # Types are those of the SELECTs.
+    days: Any = store.query(breakdown.days(asked))[0][1]
+    selects = breakdown.selects(asked, [day for (day,) in days])
+    answers: Sequence[Any] = [rows for _, rows in store.query(*selects)]
+    return breakdown.answer(asked, answers)

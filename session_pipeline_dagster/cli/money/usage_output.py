@@ -1,0 +1,117 @@
+"""What `session-pipeline usage` prints for people: a table, and what its numbers mean."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+
+from session_pipeline_dagster.cli.tables import Cell, new_console, show_table
+from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.processors.usage.money.amounts import places_for, rounded
+from session_pipeline_dagster.processors.usage.money.breakdown import (
+    UNITS,
+    Asked,
+    InForce,
+    Row,
+    Sums,
+    Usage,
+)
+
+_NUMBERS: Final = ("Input", "Output", "Cache write", "Cache read", "Messages", "Cost (USD)")
+_NAMED: Final = 5
+_SAID: Final = {
+    "calculate": "API list price, not an invoice",
+    "auto": "What lines recorded, else API list price; not an invoice",
+    "display": "What lines recorded, not an invoice",
+}
+
+
+def print_usage(found: Usage, shown: Sequence[Row]) -> None:
+    """The command's table, its total, and below it where the prices are from."""
+    console = new_console()
+    if not found.rows:
+        is_all = found.asked.since is None and found.asked.until is None
+        if is_all:
+            console.print("No usage yet; `session-pipeline run` reads the sessions")
+        else:
+            console.print("No usage on these days")
+        return
+    places = places_for([*(row.sums.cost for row in found.rows), found.totals.cost])
+    names = (*map(str.capitalize, found.asked.by), *_NUMBERS)
+    rows = [(*_keys(row, found.asked), *_numbers(row.sums, places)) for row in shown]
+    blank = ("",) * (len(found.asked.by) - 1)
+    rows.append(("Total", *blank, *_numbers(found.totals, places)))
+    show_table(console, _title(found.asked), names, rows, right=_NUMBERS)
+    for note in _notes(found, len(found.rows) - len(shown)):
+        _line(console, note)
+
+
+def _keys(row: Row, asked: Asked) -> Iterator[Cell]:
+    """The names of a row; below a session whose it is, and where it was."""
+    for key, name in zip(asked.by, row.keys, strict=True):
+        beside = ", ".join(one for one in row.beside if one) if key == "session" else ""
+        yield (name or "-", beside) if beside else name or "-"
+
+
+def _title(asked: Asked) -> str:
+    since = f", from {asked.since}" if asked.since else ""
+    until = f", until {asked.until}" if asked.until else ""
+    has_days = since or until or any(key in UNITS for key in asked.by)
+    zone = f", days of {asked.zone.key}" if has_days else ""
+    return f"Usage by {', '.join(asked.by)}{since}{until}{zone}"
+
+
+def _numbers(sums: Sums, places: int) -> tuple[Cell, ...]:
+    mark = "≥ " if sums.at_least else ""
+    return (
+        sums.input_tokens,
+        f"{mark}{sums.output_tokens:,}" if mark else sums.output_tokens,
+        sums.cache_creation_tokens,
+        sums.cache_read_tokens,
+        sums.messages,
+        _cost(sums, mark, places),
+    )
+
+
+def _cost(sums: Sums, mark: str, places: int) -> Cell:
+    unpriced = f"{sums.unpriced_messages:,} unpriced"
+    if sums.cost is None:
+        return unpriced
+    cost = f"{mark}{rounded(sums.cost, places)}"
+    return (cost, f"+ {unpriced}") if sums.unpriced_messages else cost
+
+
+def _notes(found: Usage, more: int) -> Iterator[str]:
+    """One line each: what is not shown, what costs are, and what is not in them."""
+    if more:
+        yield f"{more:,} more rows, which are in the total"
+    yield f"{_said(found.in_force)}; prices: {_tables(found.in_force)}"
+    if found.totals.unpriced_messages:
+        named = [
+            f"{one.model or 'no model named'} ({one.messages:,} messages)"
+            for one in found.unpriced[:_NAMED]
+        ]
+        others = len(found.unpriced) - len(named)
+        yield f"Unpriced: {', '.join(named)}{f' and {others:,} more' if others else ''}"
+    if any(row.sums.at_least for row in found.rows):
+        yield "≥ At least: over 5 % of the messages end before their last line"
+    for problem in dict.fromkeys(one.problem for one in found.in_force if one.problem):
+        yield f"Own prices are not in use: {problem}"
+
+
+def _said(in_force: Sequence[InForce]) -> str:
+    modes = dict.fromkeys(one.cost_mode for one in in_force) or {"calculate": None}
+    return "; ".join(_SAID[mode] for mode in modes)
+
+
+def _tables(in_force: Sequence[InForce]) -> str:
+    """`a up to 2026-10-31, then b`."""
+    said = [
+        f"{one.price_table} up to {one.valid_to}" if one.valid_to else one.price_table
+        for one in in_force
+    ]
+    return ", then ".join(said) or "none yet"
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(printable(text), soft_wrap=True)
