@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from session_pipeline_dagster.cli.ending import error_json
 from session_pipeline_dagster.contract.processor import relations
@@ -14,6 +15,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import Outlook
+from session_pipeline_dagster.processors.usage.money.amounts import exact
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Failure
@@ -124,4 +126,4 @@ def processors_json(settings: Settings, registry: Registry) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, date | datetime):
         return value.isoformat()
-    return str(value)
+    return exact(value) if isinstance(value, Decimal) else str(value)

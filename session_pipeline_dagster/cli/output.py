@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +13,7 @@ from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.options import BatchReport
+from session_pipeline_dagster.processors.usage.money.amounts import places_for, rounded
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 
@@ -46,7 +48,32 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
         for title, error in report.broken_summaries:
             _say(console, "summary failed", f"{report.processor}: {title}: {error}")
         for title, names, rows in report.summaries:
-            show_table(console, title, names, [[_cell(value) for value in row] for row in rows])
+            _print_summary(console, title, names, rows)
+
+
+def _print_summary(
+    console: Console, title: str, names: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """A table; what is one text alone is a line; what has no rows is not said."""
+    if len(rows) == len(names) == 1 and isinstance(rows[0][0], str):
+        _line(console, f"{title}: {rows[0][0]}")
+    elif rows:
+        columns = [_column(name, values) for name, *values in zip(names, *rows, strict=True)]
+        show_table(console, title, names, [*zip(*columns, strict=True)], right=_amounts(names))
+
+
+def _amounts(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.endswith("USD")]
+
+
+def _column(name: str, values: Sequence[object]) -> list[Cell]:
+    amounts = [value for value in values if isinstance(value, Decimal)]
+    if not (amounts and _amounts([name])):
+        return [_cell(value) for value in values]
+    places = places_for(amounts)
+    return [
+        rounded(value, places) if isinstance(value, Decimal) else _cell(value) for value in values
+    ]
 
 
 def _print_passes(console: Console, reports: Sequence[BatchReport]) -> None:

@@ -21,6 +21,7 @@ from session_pipeline_dagster.processors.usage.money.price_list import PriceList
 from session_pipeline_dagster.processors.usage.money.rates import STANDARD, PriceRow
 
 _RATES: Final = ("input", "output", "read", "write 5m", "write 1h", "search")
+_AS_STANDARD: Final = "A variant without a line, fast or batch, is priced as standard (assumed)"
 _UNITS: Final = "USD per million tokens, and per thousand searches"
 
 
@@ -31,20 +32,20 @@ def print_list(found: PriceList) -> None:
         console.print("No model seen yet; `session-pipeline run` reads the sessions")
         return
     rows = [row for row in found.rows if not _is_as_standard(row, found.rows)]
+    providers = {row.provider for row in rows}
+    marked = any(row.source != "list" or row.assumed for row in rows)
     shown: list[Sequence[Cell]] = []
     last: tuple[str, str] | None = None
     for row in rows:
-        model = (row.provider, row.model)
-        # What the rows of a model share is said once.
-        name = "" if model == last else _model(row)
-        shown.append((name, _when(row), *map(exact, columns(row.rates)), _marks(row)))
-        last = model
-    names = ("model", "for", *_RATES, "from")
+        if last != (last := (row.provider, row.model)):
+            shown.append((_model(row, len(providers) > 1), *("",) * (len(_RATES) + marked)))
+        shown.append((_when(row), *map(exact, columns(row.rates)), *_marks(row, marked)))
+    names = ("model", *_RATES, *(("from",) if marked else ()))
     show_table(console, f"Prices, {_UNITS}", names, shown, right=_RATES)
     for one in found.in_force:
         _line(console, f"Table: {one.price_table}{_days(one.valid_from, one.valid_to)}")
     if len(rows) < len(found.rows):
-        _line(console, "A variant without a line, fast or batch, is priced as standard (assumed)")
+        _line(console, _AS_STANDARD)
     if found.unpriced:
         named = ", ".join(f"{model} ({provider})" for provider, model in found.unpriced)
         _line(console, f"Without a price: {named}")
@@ -56,15 +57,18 @@ def print_explanation(found: Explanation, own: OwnPrices | None) -> None:
     _line(console, f"{found.model} of {found.provider} on {found.day}")
     for step in _steps(found, own):
         _line(console, f"  {step}")
+    every = [row for one in found.variants for row in one.rows]
     rows = [
-        (_band(row) or "any", row.variant, *map(exact, columns(row.rates)), _marks(row))
-        for one in found.variants
-        for row in one.rows
+        (row.variant, _band(row) or "any", *map(exact, columns(row.rates)), *_marks(row))
+        for row in every
+        if not _is_as_standard(row, every)
     ]
     if rows:
-        names = ("total input", "variant", *_RATES, "from")
+        names = ("variant", "total input", *_RATES, "from")
         console.print()
         show_table(console, f"{found.price_table}, {_UNITS}", names, rows, right=_RATES)
+        if len(rows) < len(every):
+            _line(console, _AS_STANDARD)
 
 
 def print_diff(found: Diff) -> None:
@@ -80,7 +84,7 @@ def print_diff(found: Diff) -> None:
     places = places_for([amount for one in found.changes for amount in (one.before, one.after)])
     rows: list[Sequence[Cell]] = [
         (
-            *(one.month, f"{one.model or '-'} ({one.provider or '-'})", one.messages),
+            *(one.month, (one.model or "-", one.provider or "-"), one.messages),
             _cost(one.before, one.unpriced_before, places),
             _cost(one.after, one.unpriced_after, places),
             _signed(one.by, places),
@@ -89,7 +93,7 @@ def print_diff(found: Diff) -> None:
     ]
     by = sum((one.by for one in found.changes), Decimal(0))
     rows.append(("Total", "", None, "", "", _signed(by, places)))
-    names = ("month", "model", "messages", "before, USD", "after, USD", "difference")
+    names = ("month", "model", "messages", "before, USD", "after, USD", "change")
     show_table(console, "What the next run changes", names, rows, right=names[3:])
 
 
@@ -146,16 +150,17 @@ def _is_as_standard(row: PriceRow, rows: Sequence[PriceRow]) -> bool:
     )
 
 
-def _model(row: PriceRow) -> Cell:
-    """The name as lines have it, and below it the model that is priced."""
-    priced = "" if row.price_model == row.model else f", as {row.price_model}"
-    return row.model, f"{row.provider}{priced}"
+def _model(row: PriceRow, named: bool) -> Cell:
+    """The name as lines have it, and below it the model that is priced, and the provider."""
+    priced = () if row.price_model == row.model else (f"as {row.price_model}",)
+    return row.model, *priced, *((f"of {row.provider}",) if named else ())
 
 
-def _when(row: PriceRow) -> str:
-    days = _days(row.valid_from, row.valid_to)
+def _when(row: PriceRow) -> Cell:
+    """Variant, days and band, set in below the model."""
     band = _band(row)
-    return f"{row.variant}{days}{f', {band} in' if band else ''}"
+    when = f"  {row.variant}{_days(row.valid_from, row.valid_to)}"
+    return (when, f"  {band} in") if band else when
 
 
 def _days(first: date | None, last: date | None) -> str:
@@ -169,8 +174,9 @@ def _band(row: PriceRow) -> str:
     return "" if row.upto_input is None else f"up to {row.upto_input:,}"
 
 
-def _marks(row: PriceRow) -> str:
-    return f"{row.source}, assumed" if row.assumed else row.source
+def _marks(row: PriceRow, marked: bool = True) -> tuple[Cell, ...]:
+    """Where a price is from, as one cell; none where that is the same everywhere."""
+    return ((row.source, "assumed") if row.assumed else row.source,) if marked else ()
 
 
 def _cost(cost: Decimal | None, unpriced: int, places: int) -> Cell:

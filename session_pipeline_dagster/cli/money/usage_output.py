@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from session_pipeline_dagster.cli.tables import Cell, new_console, show_table
@@ -18,6 +19,8 @@ from session_pipeline_dagster.processors.usage.money.breakdown import (
 )
 
 _NUMBERS: Final = ("Input", "Output", "Cache write", "Cache read", "Messages", "Cost (USD)")
+_LEFT_OUT: Final = ((), ("Cache write", "Cache read"), ("Cache write", "Cache read", "Input"))
+_GAP: Final = 2
 _NAMED: Final = 5
 _SAID: Final = {
     "calculate": "API list price, not an invoice",
@@ -41,7 +44,11 @@ def print_usage(found: Usage, shown: Sequence[Row]) -> None:
     rows = [(*_keys(row, found.asked), *_numbers(row.sums, places)) for row in shown]
     blank = ("",) * (len(found.asked.by) - 1)
     rows.append(("Total", *blank, *_numbers(found.totals, places)))
-    show_table(console, _title(found.asked), names, rows, right=_NUMBERS)
+    kept = _that_fit(console, names, rows)
+    cut = [[row[place] for place in kept] for row in rows]
+    show_table(console, _title(found.asked), [names[place] for place in kept], cut, right=_NUMBERS)
+    if left_out := [name.lower() for place, name in enumerate(names) if place not in kept]:
+        _line(console, f"No room for {', '.join(left_out)}: a wider terminal or --csv has them")
     for note in _notes(found, len(found.rows) - len(shown)):
         _line(console, note)
 
@@ -51,6 +58,28 @@ def _keys(row: Row, asked: Asked) -> Iterator[Cell]:
     for key, name in zip(asked.by, row.keys, strict=True):
         beside = ", ".join(one for one in row.beside if one) if key == "session" else ""
         yield (name or "-", beside) if beside else name or "-"
+
+
+def _that_fit(
+    console: Console, names: Sequence[str], rows: Sequence[Sequence[Cell]]
+) -> Sequence[int]:
+    """Which columns to show, so that names and ids are whole; all where that does not help."""
+    every = range(len(names))
+    for without in _LEFT_OUT:
+        kept = [place for place in every if names[place] not in without]
+        if sum(_width(names[place], [row[place] for row in rows]) for place in kept) <= (
+            console.width
+        ):
+            return kept
+    return every
+
+
+def _width(name: str, cells: Sequence[Cell]) -> int:
+    """What a column takes beside others, at least."""
+    lines = [line for cell in cells for line in (cell if isinstance(cell, tuple) else (cell,))]
+    texts = [f"{line:,}" if isinstance(line, int) else str(line) for line in lines]
+    words = name.split() if name in _NUMBERS else [name]
+    return max(map(cell_len, map(printable, (*texts, *words)))) + _GAP
 
 
 def _title(asked: Asked) -> str:

@@ -200,14 +200,27 @@ SUMMARIES = (
         f"""SELECT username AS user, any_value(had.sessions) AS sessions, sum(messages) AS messages,
             sum(input_tokens) AS input, sum(output_tokens) AS output,
             sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
-            sum(partial_messages) AS partial,
             CASE WHEN sum(partial_messages) > {AT_LEAST} * sum(messages)
-                THEN sum(output_estimate) END AS "at least, about"
+                THEN sum(output_estimate) END AS "at least, about",
+            sum(cost) AS "cost, USD"
         FROM usage_daily_estimated JOIN (
             SELECT username, count(DISTINCT session_id) AS sessions FROM usage_sessions
             GROUP BY username
         ) AS had USING (username)
         GROUP BY username ORDER BY output DESC, user""",
+    ),
+    # Lines, and only where there is something to say.
+    Summary(
+        "Without a price, so in no cost",
+        """SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
+            SELECT sum(unpriced_messages) AS messages, format('{} ({} messages)',
+                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
+            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model)
+        HAVING count(*) > 0""",
+    ),
+    Summary(
+        "Own prices are not in use",
+        "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
     ),
     Summary(
         "Tools",
