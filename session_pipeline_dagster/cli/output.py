@@ -54,10 +54,10 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
 def _print_summary(
     console: Console, title: str, names: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """A table; what is one text alone is a line; what has no rows is not said."""
+    """A table; of one column, a line if it is one text, and nothing without rows."""
     if len(rows) == len(names) == 1 and isinstance(rows[0][0], str):
         _line(console, f"{title}: {rows[0][0]}")
-    elif rows:
+    elif rows or len(names) > 1:
         columns = [_column(name, values) for name, *values in zip(names, *rows, strict=True)]
         show_table(console, title, names, [*zip(*columns, strict=True)], right=_amounts(names))
 

@@ -17,7 +17,7 @@ WeekStart = Literal["monday", "sunday"]
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
-_LONGEST_MONTH: Final = 31
+_LONGEST_MONTH: Final = timedelta(days=31)
 _FOREVER: Final = 2**63 - 1
 _SHOWN: Final = 60
 
@@ -50,14 +50,14 @@ def periods(
     As many as there are days with something in them, whatever lies between: a single line of
     another century makes no list of a million days.
     """
-    begins, ends = _BEGINS[unit, week_start], _NEXT[unit]
+    begins = _BEGINS[unit, week_start]
     near = {_shifted(day, shift) for day in utc_days for shift in (-1, 0, 1)}
     starts = sorted({begins(day) for day in near})
     return [
         Period(
             start.isoformat()[: 7 if unit == "month" else 10],
             midnight(start, zone),
-            _FOREVER if ends(start) == date.max else midnight(ends(start), zone),
+            _FOREVER if (end := _end(unit, start)) is None else midnight(end, zone),
         )
         for start in starts
     ]
@@ -103,9 +103,12 @@ def _month_of(day: date) -> date:
     return day.replace(day=1)
 
 
-def _month_after(first: date) -> date:
-    later = _shifted(first, _LONGEST_MONTH)
-    return later if later == date.max else _month_of(later)
+def _end(unit: Unit, start: date) -> date | None:
+    """The first day after; None where the calendar ends before."""
+    try:
+        return _month_of(start + _LONGEST_MONTH) if unit == "month" else start + _LONG[unit]
+    except OverflowError:
+        return None
 
 
 _BEGINS: Final[Mapping[tuple[Unit, WeekStart], Callable[[date], date]]] = {
@@ -116,8 +119,4 @@ _BEGINS: Final[Mapping[tuple[Unit, WeekStart], Callable[[date], date]]] = {
     ("month", "monday"): _month_of,
     ("month", "sunday"): _month_of,
 }
-_NEXT: Final[Mapping[Unit, Callable[[date], date]]] = {
-    "day": lambda day: _shifted(day, 1),
-    "week": lambda day: _shifted(day, 7),
-    "month": _month_after,
-}
+_LONG: Final[Mapping[Unit, timedelta]] = {"day": _DAY, "week": 7 * _DAY}
