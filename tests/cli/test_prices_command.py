@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,14 @@ from test_cli import Cli, assert_one_clear_line
 
 from helpers import EXAMPLES
 from lines import assistant, encode, usage
+from places import ROOT
 
 MODELS = ("claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku-4-5-20251001", "unheard-of")
+KEYS = (
+    *("price", "discount", "alias", "region", "lock", "model", "provider", "variant", "from", "to"),
+    *("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "web_search"),
+    *("percent", "aws", "google", "until"),
+)
 SETTING = "SESSION_PIPELINE_PRICES"
 _COSTS = """SELECT provider, model, strftime(day, '%Y-%m') AS month, sum(messages)::BIGINT,
     sum(cost), sum(unpriced_messages)::BIGINT FROM usage_slots GROUP BY ALL"""
@@ -230,3 +237,11 @@ def test_without_a_database_it_says_so(tmp_path: Path) -> None:
         assert_one_clear_line(answer, 2, "no database", "session-pipeline run")
     answer = Prices(tmp_path).on(EXAMPLES, "prices", "explain", "x", "yesterday")
     assert_one_clear_line(answer, 2, "DAY", "2026-10-31")
+
+
+def test_the_example_of_the_page_is_a_file_with_every_key(cli: Prices) -> None:
+    page = (ROOT / "docs" / "money.md").read_text("utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    cli.own(text)
+    assert cli.asked("diff")["locked_until"] == "2026-10-31"
+    assert {key for key in KEYS if not re.search(rf"^\W*{key}\b", text, re.MULTILINE)} == set()

@@ -24,7 +24,7 @@ COUNTERS = (
     *("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens"),
     *("messages", "cost", "unpriced_messages"),
 )
-FORMULA, QUOTED, BROKEN = "=cmd|' C calc'!A0", "..x", 'mod\nel,"x\x1b[31m'
+FORMULA, QUOTED, BROKEN = "=cmd|' C calc'!A0", 'a,"b', 'mod\nel,"x\x1b[31m'
 
 
 def exactly(text: str) -> dict:
