@@ -22,6 +22,9 @@ LOOKING = (
     "knowledge list",
     "knowledge export --print",
     "report --output ../report",
+    "usage --by day,model",
+    "prices list",
+    "prices diff",
 )
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
 

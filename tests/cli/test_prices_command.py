@@ -113,6 +113,15 @@ def test_what_a_diff_says_is_what_the_next_run_stores(cli: Prices, seed: int) ->
         assert cli.changes() == {}
 
 
+def test_a_diff_knows_another_cost_mode(cli: Prices) -> None:
+    cli.env["SESSION_PIPELINE_COST_MODE"] = "display"
+    changes = cli.changes()
+    assert changes
+    assert {row["after"] for row in changes.values()} == {None}
+    cli.run()
+    assert {cost for cost, _ in cli.stored().values()} == {None}
+
+
 def test_a_diff_shows_tables_months_and_the_lock(cli: Prices) -> None:
     cli.own(
         '[[price]]\nmodel = "*"\ninput = 1\noutput = 2\ncache_read = 0\ncache_write_5m = 0\n'

@@ -95,9 +95,6 @@ def _names(pricing: Sequence[Any]) -> list[str]:
 
 
 def _sums(tables: PriceTables) -> str:
-    # Whole months, though few of their days may change: people compare them with a bill.
-    days = f"""SELECT DISTINCT day FROM usage_slots WHERE date_trunc('month', day) IN (
-            SELECT date_trunc('month', day) FROM {_DAYS})"""
     return f"""SELECT provider, model, strftime(day, '%Y-%m') AS month, count(*), sum(cost),
             count(*) FILTER (cost IS NULL)
-        FROM ({priced((), days, tables)}) GROUP BY ALL"""
+        FROM ({priced((), f"SELECT day FROM {_DAYS}", tables)}) GROUP BY ALL"""
