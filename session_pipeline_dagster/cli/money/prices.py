@@ -11,9 +11,9 @@ from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money import price_diff, price_list, pricing
 from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices, read_prices
-from session_pipeline_dagster.processors.usage.money.periods import parse_day
 from session_pipeline_dagster.processors.usage.money.price_diff import Diff
 from session_pipeline_dagster.processors.usage.money.price_list import PriceList
+from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day
 from session_pipeline_dagster.store.database import Store, open_store
 
 

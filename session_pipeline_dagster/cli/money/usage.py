@@ -8,7 +8,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Usage
-from session_pipeline_dagster.processors.usage.money.periods import (
+from session_pipeline_dagster.processors.usage.money.zone_spans import (
     WeekStart,
     parse_day,
     parse_zone,
