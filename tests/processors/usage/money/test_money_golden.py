@@ -61,7 +61,7 @@ def test_the_order_of_files_and_passes_changes_no_cost(
 ) -> None:
     """Each file comes in two parts, and every part is a pass of its own."""
     parts = [(key, content, half) for key, content in files(case) for half in (True, False)]
-    parts.sort(key=lambda part: xxh3_64_hexdigest(f"{seed} {part[0]} {part[2]}"))
+    parts.sort(key=lambda part: xxh3_64_hexdigest(f"{seed} {part[0]} {part[2]}".encode()))
     whole: set[str] = set()
     for key, content, half in parts:
         if key in whole:
