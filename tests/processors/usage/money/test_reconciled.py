@@ -196,8 +196,10 @@ def test_another_persons_lines_and_bills_of_the_same_name_are_apart():
     assert {row["username"]: row["status"] for row in found} == {"dev": "ok", "zed": "unlogged"}
 
 
-def test_lines_of_sessions_that_nobody_asked_about_have_no_row():
-    assert rows(own(session="other"), logged(LINES)) == []
+def test_of_lines_whose_session_has_no_file_no_bill_is_known():
+    (row,) = rows(own(session="other"), logged(LINES))
+    assert (row["session_id"], row["status"], row["reason"]) == ("s", "unknown", "no cost-state")
+    assert (row["model"], row["billed_cost"], row["unlogged_cost"]) == (None, None, None)
 
 
 def test_a_bill_with_neither_calls_nor_lines_has_no_row():
