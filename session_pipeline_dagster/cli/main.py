@@ -13,6 +13,7 @@ import click
 from session_pipeline_dagster.cli.ending import ended
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "budget": ("money.budget", "How budgets stand: this period and the last ones."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
     "knowledge": (

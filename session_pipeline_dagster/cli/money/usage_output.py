@@ -12,6 +12,7 @@ from session_pipeline_dagster.processors.usage.money.amounts import places_for, 
 from session_pipeline_dagster.processors.usage.money.breakdown import (
     UNITS,
     Asked,
+    Beyond,
     InForce,
     Row,
     Sums,
@@ -124,8 +125,26 @@ def _notes(found: Usage, more: int) -> Iterator[str]:
         yield f"Unpriced: {', '.join(named)}{f' and {others:,} more' if others else ''}"
     if any(row.sums.at_least for row in found.rows):
         yield "≥ At least: over 5 % of the messages end before their last line"
+    yield from _beyond(found.beyond)
     for problem in dict.fromkeys(one.problem for one in found.in_force if one.problem):
         yield f"Own prices are not in use: {problem}"
+
+
+def _beyond(found: Beyond) -> Iterator[str]:
+    """What Claude Code says was billed and the table above does not have."""
+    if found.unlogged_cost:
+        share = 100 * found.unlogged_cost / found.billed_cost
+        yield (
+            f"+ {share:.1f} % billed without a line (compaction, titles, searches): "
+            f"{rounded(found.unlogged_cost, 4)} USD of {found.sessions:,} sessions whose bill is "
+            "known"
+        )
+    if found.completed_output_tokens:
+        yield (
+            f"+ {found.completed_output_tokens:,} output tokens "
+            f"({rounded(found.completed_cost, 4)} USD) of responses whose last line is missing, as "
+            "they were billed"
+        )
 
 
 def _said(in_force: Sequence[InForce]) -> str:

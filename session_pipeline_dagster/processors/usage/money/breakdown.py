@@ -116,6 +116,24 @@ class Unpriced:
 
 
 @dataclass(frozen=True, slots=True)
+class Beyond:
+    """What was billed beyond the lines, of the sessions whose bill is known and fits.
+
+    Attributes:
+        sessions: how many these are.
+        billed_cost: USD of their bills.
+        unlogged_cost: of it what has no line: compaction, titles, searches.
+        completed_output_tokens, completed_cost: output of responses whose last line is missing.
+    """
+
+    sessions: int
+    billed_cost: Decimal
+    unlogged_cost: Decimal
+    completed_output_tokens: int
+    completed_cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The answer. `totals` are of all rows, also of those that are not shown."""
 
@@ -124,6 +142,7 @@ class Usage:
     totals: Sums
     unpriced: Sequence[Unpriced]
     in_force: Sequence[InForce]
+    beyond: Beyond
 
 
 def parse_by(given: Sequence[str]) -> tuple[str, ...]:
@@ -154,8 +173,9 @@ def days(asked: Asked) -> str:
     return f"SELECT DISTINCT day FROM usage_slots WHERE {_within(asked)}"
 
 
-def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str]:
-    """SELECTs of the rows, of the models without a price, and of the price tables."""
+def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]:
+    """SELECTs of the rows, of the models without a price, of the price tables, and of what was
+    billed beyond the lines (by UTC days)."""
     units = {unit: periods(unit, utc_days, asked.zone, asked.week_start) for unit in UNITS}
     joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
     keys = ", ".join(COLUMNS.get(key, f"in_{key}.label") for key in asked.by)
@@ -166,12 +186,12 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str]:
     unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
         WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
         ORDER BY messages DESC, provider, model"""
-    return rows, unpriced, IN_FORCE
+    return rows, unpriced, IN_FORCE, _BEYOND + _on_days(asked)
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
     """The records of what `selects` gave, in the order that is printed."""
-    found, unpriced, in_force = answers
+    found, unpriced, in_force, (beyond,) = answers
     wide, counted = len(asked.by), len(asked.by) + len(_COUNTERS) + 1
     rows = [Row(tuple(row[:wide]), Sums(*row[wide:counted]), tuple(row[counted:])) for row in found]
     return Usage(
@@ -180,6 +200,7 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
         _total([row.sums for row in rows]),
         [Unpriced(*one) for one in unpriced],
         [InForce(*one) for one in in_force],
+        Beyond(*beyond),
     )
 
 
@@ -196,6 +217,18 @@ IN_FORCE: Final = """SELECT price_table, cost_mode, valid_from, valid_to, proble
 """SELECT of the price tables, the newest days last."""
 _SUMS: Final = ", ".join((*(f"sum({name})" for name in _COUNTERS), "sum(cost)"))
 _BESIDE: Final = ("username", "project")
+
+
+_BEYOND: Final = """SELECT count(DISTINCT session_id), coalesce(sum(billed_cost), 0),
+            coalesce(sum(unlogged_cost), 0), coalesce(sum(completed_output_tokens), 0)::BIGINT,
+            coalesce(sum(completed_cost), 0)
+        FROM usage_reconciled WHERE status IN ('ok', 'unlogged')"""
+
+
+def _on_days(asked: Asked) -> str:
+    since = f" AND day >= DATE '{asked.since}'" if asked.since else ""
+    until = f" AND day <= DATE '{asked.until}'" if asked.until else ""
+    return since + until
 
 
 def _within(asked: Asked) -> str:

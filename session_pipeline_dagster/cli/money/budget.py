@@ -1,0 +1,82 @@
+"""`session-pipeline budget`: how every budget stands, now and in the periods before."""
+
+from datetime import UTC, datetime
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.money.document import document
+from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql
+from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus, statuses
+from session_pipeline_dagster.processors.usage.money.budgets import Budget, read_budgets
+from session_pipeline_dagster.processors.usage.money.verdict import Verdict, verdict
+from session_pipeline_dagster.store.database import Store, open_store
+
+_FEW = 6
+
+
+@click.command("budget", help="How budgets stand: this period and the last ones.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def command(context: Context, as_json: bool) -> int:
+    """Compute it from the sums that are kept, by the file as it is now; nothing is written."""
+    file = context.settings.money.budgets
+    budgets = read_budgets(file) if file else ()
+    store = open_store(context.settings, looking=True)
+    store.ready(context.registry.get("usage"))
+    now = datetime.now(UTC)
+    found = [(budget, *_stands(store, budget, now)) for budget in budgets]
+    if as_json:
+        click.echo(document({"budgets": [_values(*one) for one in found]}))
+        return 0
+    if not budgets:
+        say("No budgets: SESSION_PIPELINE_BUDGETS names no file, or it has none")
+        return 0
+    from session_pipeline_dagster.cli.tables import new_console, show_table  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+    console = new_console()
+    for budget, said, _ in found:
+        line = printable(f"{said.status:8} {budget.name}: {said.sentence}")
+        console.print(line, soft_wrap=True, markup=False)
+    rows = [
+        (budget.name, str(row.period_start), f"{row.spent:,.4f}", f"{row.percent:.1f} %", row.level)
+        for budget, _, periods in found
+        for row in reversed(periods[-_FEW:])
+    ]
+    names = ("budget", "from", "spent, USD", "of it", "level")
+    show_table(console, "Periods", names, rows, right=("spent, USD", "of it"))
+    return 0
+
+
+def _stands(store: Store, budget: Budget, now: datetime) -> tuple[Verdict, list[BudgetStatus]]:
+    ((_, rows),) = store.query(spendings_sql(budget))
+    periods = statuses(budget, spendings(rows), now)
+    return verdict(budget, periods, now), periods
+
+
+def _values(budget: Budget, said: Verdict, periods: list[BudgetStatus]) -> dict[str, object]:
+    return {
+        "name": budget.name,
+        "scope": str(budget.scope),
+        "period": str(budget.period),
+        "amount": budget.amount,
+        "warn": list(budget.warn),
+        "basis": str(budget.basis),
+        "timezone": budget.timezone,
+        "status": said.status,
+        "sentence": said.sentence,
+        "periods": [
+            {
+                "period_start": row.period_start,
+                "spent": row.spent,
+                "forecast": row.forecast,
+                "percent": row.percent,
+                "level": str(row.level),
+                "threshold": row.threshold,
+                "unpriced_messages": row.unpriced_messages,
+                "unpriced_models": row.unpriced_models,
+            }
+            for row in periods
+        ],
+    }
