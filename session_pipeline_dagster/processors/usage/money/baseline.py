@@ -125,7 +125,7 @@ def _by_seniority(family: Sequence[Trailed]) -> list[Trailed]:
 
     The history that a fork goes on from began no later, names fewer sessions, and has cost-states
     where a copy has none. Copies of one session stand together, and of several people it is the one
-    whose response it is by the rule of `copies.py`, whose files say where.
+    whose response it is by the rule of `processors/copies.py`, whose files say where.
     """
     copies: dict[tuple[str, bytes], list[Trailed]] = {}
     for file in sorted(family, key=lambda file: (file.gone, file.began_us, file.session_file)):
