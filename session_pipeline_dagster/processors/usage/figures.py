@@ -111,6 +111,7 @@ class Figures:
         sessions: sessions with an API response.
         called: kind -> most calls first, the rare ones together at the end.
         undated: API responses without a day, or with one that is still to come: left out.
+        billed, unlogged: USD of the bills that are known and fit, and of it what has no line.
         unsettled: API responses that wait for the daily roll-up (less than 0: that left it).
     """
 
@@ -124,6 +125,8 @@ class Figures:
     sessions: int
     called: Mapping[str, Sequence[Called]]
     undated: int
+    billed: Decimal = Decimal(0)
+    unlogged: Decimal = Decimal(0)
 
     @property
     def total(self) -> Sums:
@@ -199,6 +202,9 @@ def selects(asked: Asked) -> list[str]:
         SELECT kind, if(rank <= {TOP_NAMES}, name, NULL) AS shown, sum(calls)::BIGINT,
             sum(errors)::BIGINT, count(*)
         FROM ranked GROUP BY kind, least(rank, {TOP_NAMES + 1}), shown ORDER BY min(rank)""",
+        f"""{period} SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0)
+        FROM usage_reconciled, period
+        WHERE day BETWEEN first AND last AND status IN ('ok', 'unlogged')""",
     ]
 
 
@@ -210,7 +216,7 @@ def _named(kind: str) -> str:
 
 def figures(answers: Sequence[Sequence[Row]]) -> Figures:
     """The records of what the SELECTs answered."""
-    (period,), users, models, bars, hours, called = answers
+    (period,), users, models, bars, hours, called, (beyond,) = answers
     by_kind: dict[str, list[Called]] = {kind: [] for kind in KINDS}
     for kind, name, calls, errors, names in called:
         # One rare name is still a rest: its place in the list is not its own.
@@ -233,12 +239,18 @@ def figures(answers: Sequence[Sequence[Row]]) -> Figures:
         sessions=next((_n(sessions) for day, _, _, sessions in hours if day is None), 0),
         called=by_kind,
         undated=_n(undated),
+        billed=_usd(beyond[0]),
+        unlogged=_usd(beyond[1]),
     )
 
 
 def _sums(values: Sequence[object]) -> Sums:
     *counts, cost = values
-    return Sums(*map(_n, counts), cost=cost if isinstance(cost, Decimal) else Decimal(0))
+    return Sums(*map(_n, counts), cost=_usd(cost))
+
+
+def _usd(value: object) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(0)
 
 
 def _n(value: object) -> int:

@@ -46,6 +46,7 @@ def render(found: Figures) -> Rendered:
         output=output,
         money=money,
         low=_low(found),
+        beyond=f"+ {percent(float(found.unlogged / found.billed))}" if found.billed else "unknown",
         printable=printable,
     )
     return Rendered(
@@ -83,6 +84,7 @@ def _lines(found: Figures) -> list[str]:
     return [
         f"{money(total)} USD at API list price, not an invoice"
         + (f"; {_many(total.unpriced, 'message')} without a known price" if total.unpriced else ""),
+        *_beyond(found),
         f"{_many(total.messages, 'message')} in {_many(found.sessions, 'session')} of "
         f"{_many(len(found.users), 'user')}",
         f"{output(total, at_least=_low(found))} output tokens, {total.input_tokens:,} input, "
@@ -90,6 +92,14 @@ def _lines(found: Figures) -> list[str]:
         f"{_many(calls, 'tool call')}, {percent(errors / calls if calls else 0)} failed; "
         f"{percent(total.partial_share)} of the messages with partial output",
     ]
+
+
+def _beyond(found: Figures) -> list[str]:
+    """What was billed beyond the lines, where bills are known."""
+    if not found.billed:
+        return []
+    share = percent(float(found.unlogged / found.billed))
+    return [f"+ {share} billed without a line (compaction, titles, searches), of known bills"]
 
 
 def _low(found: Figures) -> bool:
@@ -155,4 +165,6 @@ def _numbers(found: Figures) -> dict[str, int | float]:
         "tool_errors": sum(called.errors for called in tools),
         "cost_usd": float(total.cost),
         "unpriced_messages": total.unpriced,
+        "billed_usd": float(found.billed),
+        "unlogged_usd": float(found.unlogged),
     }

@@ -22,15 +22,15 @@ def _render(_: Asked, answers: Sequence[Sequence[Row]]) -> Rendered:
 
 USAGE_REPORT = Report(
     name="usage_report",
-    deps=("usage_daily", "usage_events", "usage_messages"),
+    deps=("usage_daily", "usage_own_billed", "usage_events", "usage_messages"),
     trigger="usage_daily",
     selects=_selects,
     render=_render,
     files=("usage.html", "usage.png"),
     description="""The page to look at in the morning.
 
-Tokens and messages per day and user, tools, skills, MCP servers and subagents that were called and
-how often they failed, active hours, and the share of messages whose output is a lower bound.
+Cost at API list price, tokens and messages per day and user, tools, skills, MCP servers and
+subagents that were called and how often they failed, active hours, and the share of messages whose output is a lower bound.
 One HTML file that loads nothing, and a PNG for a chat; `report` in the metadata is its path.
 
 Made again at the full hour when `usage_daily` changed, or at once with "Materialize" or
