@@ -138,4 +138,5 @@ class MoneySettings:
     mode: CostMode = CostMode.CALCULATE  # SESSION_PIPELINE_COST_MODE
     budgets: Path | None = None  # SESSION_PIPELINE_BUDGETS
     seats: Path | None = None  # SESSION_PIPELINE_SEATS
+    rates: Path | None = None  # SESSION_PIPELINE_CURRENCY_RATES
     spike: Decimal = Decimal(20)  # SESSION_PIPELINE_SPIKE_USD

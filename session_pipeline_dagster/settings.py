@@ -90,7 +90,9 @@ class Settings:
         object.__setattr__(self, "database", values.absolute(self.database))
         if self.report_dir is not None:
             object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
-        files = {name: getattr(self.money, name) for name in ("prices", "budgets", "seats")}
+        files = {
+            name: getattr(self.money, name) for name in ("prices", "budgets", "seats", "rates")
+        }
         given = {name: values.absolute(path) for name, path in files.items() if path}
         object.__setattr__(self, "money", replace(self.money, **given))
 
@@ -234,6 +236,7 @@ def _money(env: Mapping[str, str]) -> MoneySettings:
         ),
         budgets=_place(env, "SESSION_PIPELINE_BUDGETS"),
         seats=_place(env, "SESSION_PIPELINE_SEATS"),
+        rates=_place(env, "SESSION_PIPELINE_CURRENCY_RATES"),
         spike=values.amount(env, "SESSION_PIPELINE_SPIKE_USD", default.spike),
     )
 

@@ -126,6 +126,7 @@ SET = [
     ("SESSION_PIPELINE_COST_MODE", "auto", lambda s: s.money.mode, CostMode.AUTO),
     ("SESSION_PIPELINE_BUDGETS", "/b.toml", lambda s: s.money.budgets, Path("/b.toml")),
     ("SESSION_PIPELINE_SEATS", "/s.toml", lambda s: s.money.seats, Path("/s.toml")),
+    ("SESSION_PIPELINE_CURRENCY_RATES", "/r.toml", lambda s: s.money.rates, Path("/r.toml")),
     ("SESSION_PIPELINE_SPIKE_USD", "0.5", lambda s: s.money.spike, Decimal("0.5")),
     ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
     ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),

@@ -6,8 +6,14 @@ from typing import Any
 import click
 
 from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Usage
+from session_pipeline_dagster.processors.usage.money.currencies import (
+    USD,
+    Currency,
+    read_currency,
+)
 from session_pipeline_dagster.processors.usage.money.zone_spans import (
     WeekStart,
     parse_day,
@@ -31,6 +37,9 @@ from session_pipeline_dagster.store.database import Store, open_store
 @click.option(
     "--week-start", type=click.Choice(["monday", "sunday"]), default="monday", show_default=True
 )
+@click.option(
+    "--currency", metavar="CODE", help="Show costs in it, by SESSION_PIPELINE_CURRENCY_RATES."
+)
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Only the N dearest rows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV on stdout.")
@@ -42,6 +51,7 @@ def command(
     until: str | None,
     zone: str,
     week_start: WeekStart,
+    currency: str | None,
     top: int | None,
     as_json: bool,
     as_csv: bool,
@@ -55,6 +65,7 @@ def command(
         None if until is None else parse_day(until, "--until"),
         parse_zone(zone, "--timezone"),
         week_start,
+        _currency(context, currency),
     )
     breakdown.check(asked)
     store = open_store(context.settings, looking=True)
@@ -73,6 +84,15 @@ def command(
 
         print_usage(found, shown)
     return 0
+
+
+def _currency(context: Context, code: str | None) -> Currency:
+    if code in (None, USD):
+        return Currency()
+    file = context.settings.money.rates
+    if file is None:
+        raise SettingsError("--currency needs rates: SESSION_PIPELINE_CURRENCY_RATES names no file")
+    return read_currency(file, code)
 
 
 def _answered(store: Store, asked: Asked) -> Usage:

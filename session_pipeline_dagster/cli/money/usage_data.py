@@ -36,6 +36,7 @@ def usage_json(found: Usage, shown: Sequence[Row]) -> str:
             "by": by,
             "rows": [{**dict(zip(by, row.keys, strict=True)), **_sums(row.sums)} for row in shown],
             "totals": _sums(found.totals),
+            "currency": found.asked.currency.code,
             "price_table": tables[-1] if tables else None,
             "price_tables": tables,
             "unpriced_models": [asdict(one) for one in found.unpriced],

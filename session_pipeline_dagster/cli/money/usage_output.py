@@ -19,7 +19,7 @@ from session_pipeline_dagster.processors.usage.money.breakdown import (
     Usage,
 )
 
-_NUMBERS: Final = ("Input", "Output", "Cache write", "Cache read", "Messages", "Cost (USD)")
+_NUMBERS: Final = ("Input", "Output", "Cache write", "Cache read", "Messages")
 _LEFT_OUT: Final = ((), ("Cache write", "Cache read"), ("Cache write", "Cache read", "Input"))
 _GAP: Final = 2
 _NAMED: Final = 5
@@ -41,13 +41,14 @@ def print_usage(found: Usage, shown: Sequence[Row]) -> None:
             console.print("No usage on these days")
         return
     places = places_for([*(row.sums.cost for row in found.rows), found.totals.cost])
-    names = (*map(str.capitalize, found.asked.by), *_NUMBERS)
+    numbers = (*_NUMBERS, f"Cost ({found.asked.currency.code})")
+    names = (*map(str.capitalize, found.asked.by), *numbers)
     rows = [(*_keys(row, found.asked), *_numbers(row.sums, places)) for row in shown]
     blank = ("",) * (len(found.asked.by) - 1)
     rows.append(("Total", *blank, *_numbers(found.totals, places)))
     kept = _that_fit(console, names, rows)
     cut = [[row[place] for place in kept] for row in rows]
-    show_table(console, _title(found.asked), [names[place] for place in kept], cut, right=_NUMBERS)
+    show_table(console, _title(found.asked), [names[place] for place in kept], cut, right=numbers)
     if left_out := [name.lower() for place, name in enumerate(names) if place not in kept]:
         _line(console, f"No room for {', '.join(left_out)}: a wider terminal or --csv has them")
     for note in _notes(found, len(found.rows) - len(shown)):
@@ -79,7 +80,7 @@ def _width(name: str, cells: Sequence[Cell]) -> int:
     """What a column takes beside others, at least."""
     lines = [line for cell in cells for line in (cell if isinstance(cell, tuple) else (cell,))]
     texts = [f"{line:,}" if isinstance(line, int) else str(line) for line in lines]
-    words = name.split() if name in _NUMBERS else [name]
+    words = name.split() if name in _NUMBERS or name.startswith("Cost (") else [name]
     return max(map(cell_len, map(printable, (*texts, *words)))) + _GAP
 
 

@@ -30,7 +30,8 @@ USAGE_REPORT = Report(
     description="""The page to look at in the morning.
 
 Cost at API list price, tokens and messages per day and user, tools, skills, MCP servers and
-subagents that were called and how often they failed, active hours, and the share of messages whose output is a lower bound.
+subagents that were called and how often they failed, active hours, and the share of messages whose
+output is a lower bound.
 One HTML file that loads nothing, and a PNG for a chat; `report` in the metadata is its path.
 
 Made again at the full hour when `usage_daily` changed, or at once with "Materialize" or

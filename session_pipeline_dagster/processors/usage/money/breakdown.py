@@ -4,13 +4,14 @@ Put nothing here that prints, or that reads a table which grows with every messa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.currencies import Currency
 from session_pipeline_dagster.processors.usage.money.zone_spans import (
     Period,
     Unit,
@@ -36,6 +37,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 KEYS: Final = (*COLUMNS, *UNITS)
 _TEAM: Final = "team"
+_EXACT: Final = Context(prec=80)
 _SHOWN: Final = 60
 _COUNTERS: Final = (
     "input_tokens",
@@ -50,13 +52,15 @@ _COUNTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked: keys in their order, and days, which are inclusive and of the zone."""
+    """What is asked: keys in their order, days, which are inclusive and of the zone, and what costs
+    are shown in."""
 
     by: tuple[str, ...] = ("user",)
     since: date | None = None
     until: date | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     week_start: WeekStart = "monday"
+    currency: Currency = field(default_factory=Currency)
 
     @property
     def is_by_time(self) -> bool:
@@ -180,9 +184,10 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
     keys = ", ".join(COLUMNS.get(key, f"in_{key}.label") for key in asked.by)
     beside = ", ".join(f"string_agg(DISTINCT {name}, ', ' ORDER BY {name})" for name in _BESIDE)
-    rows = f"""SELECT {keys}, {_SUMS}{f", {beside}" if "session" in asked.by else ""}
-        FROM usage_slots {joins} WHERE {_within(asked)}
-        GROUP BY {", ".join(map(str, range(1, len(asked.by) + 1)))}"""
+    rows = f"""SELECT {keys}, in_rate.place, {_SUMS}
+            {f", {beside}" if "session" in asked.by else ""}
+        FROM usage_slots {joins} {_rates(asked.currency)} WHERE {_within(asked)}
+        GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
     unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
         WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
         ORDER BY messages DESC, provider, model"""
@@ -190,10 +195,13 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
-    """The records of what `selects` gave, in the order that is printed."""
+    """The records of what `selects` gave, in the order that is printed.
+
+    Raises:
+        SettingsError: there is no rate for a day.
+    """
     found, unpriced, in_force, (beyond,) = answers
-    wide, counted = len(asked.by), len(asked.by) + len(_COUNTERS) + 1
-    rows = [Row(tuple(row[:wide]), Sums(*row[wide:counted]), tuple(row[counted:])) for row in found]
+    rows = _converted(asked, found)
     return Usage(
         asked,
         sorted(rows, key=_by_time if asked.is_by_time else _by_cost),
@@ -246,6 +254,36 @@ def _join(key: str, spans: Sequence[Period]) -> str:
     return f"""JOIN (VALUES {values or "('', 0, 0)"}) AS in_{key}(label, begins, ends)
         ON epoch_us(slot) >= in_{key}.begins AND epoch_us(slot) < in_{key}.ends
         """
+
+
+def _rates(currency: Currency) -> str:
+    """Which rate holds for a slot, by its UTC day."""
+    spans = enumerate(currency.spans())
+    values = ", ".join(f"({n}, DATE '{first}', DATE '{last}')" for n, (first, last, _) in spans)
+    return f"""LEFT JOIN (VALUES {values}) AS in_rate(place, first, last)
+            ON day BETWEEN in_rate.first AND in_rate.last"""
+
+
+def _converted(asked: Asked, found: Sequence[Sequence[Any]]) -> list[Row]:
+    """The rows in the currency that is asked for; each came once for every rate."""
+    rates = [per_usd for _, _, per_usd in asked.currency.spans()]
+    wide, counted = len(asked.by), len(asked.by) + len(_COUNTERS) + 2
+    rows: dict[tuple[str | None, ...], list[Row]] = {}
+    for row in found:
+        place, cost = row[wide], row[counted - 1]
+        if place is None:
+            raise SettingsError(
+                f"there is usage before the first rate of {asked.currency.code}; give it an "
+                "earlier `from`, or ask --since that day"
+            )
+        shown = None if cost is None else _EXACT.multiply(cost, rates[place])
+        sums = Sums(*row[wide + 1 : counted - 1], shown)
+        keys = tuple(row[:wide])
+        rows.setdefault(keys, []).append(Row(keys, sums, tuple(row[counted:])))
+    return [
+        same[0] if len(same) == 1 else replace(same[0], sums=_total([row.sums for row in same]))
+        for same in rows.values()
+    ]
 
 
 def _total(sums: Sequence[Sums]) -> Sums:
