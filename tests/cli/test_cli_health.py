@@ -34,6 +34,8 @@ def test_ok_is_exit_0_and_a_line_for_every_check(cli: Cli) -> None:
         "vanished_files".split()
     )
     each = [f"{processor}/{check}:" for processor in ("usage", "verification") for check in checks]
+    money = "unlogged_usage unpriced_models prices_file budgets_file seats_file".split()
+    each[len(checks) : len(checks)] = [f"usage/{check}:" for check in money]
     more = ["verification/knowledge_precision:", "processors_loaded:"]
     assert [line.split()[1] for line in lines] == [*each, *more]
 

@@ -120,11 +120,17 @@ def test_no_width_loses_a_character(width: int) -> None:
 @pytest.mark.slow
 def test_what_is_derived_is_named_while_it_goes_on_and_its_time_is_said(cli: Cli) -> None:
     shown = on_terminal(cli, 100, "run")
-    for phase in ("usage: usage_daily", "verification: knowledge", "usage: summaries"):
+    for phase in ("usage: usage_slots, usage_daily", "verification: knowledge", "usage: summaries"):
         assert phase in shown, phase
     assert len(re.findall(r"\+ derived +\d+\.\d+", shown)) == 2
     cli.on(cli.folder / "sessions", "run", "--full-refresh")
     document = cli.json(cli.folder / "sessions", "run", "--full-refresh")["processors"]
-    assert set(document["usage"]["derived_seconds"]) == {"usage_daily, usage_activity_daily"}
+    assert [*document["usage"]["derived_seconds"]] == [
+        "model_prices",
+        "usage_slots, usage_daily, usage_activity_daily",
+        "usage_own_billed",
+        "seats",
+        "budget_status",
+    ]
     assert document["verification"]["derived_seconds"]["knowledge"] > 0
     assert "usage: usage_daily" not in cli.on(cli.folder / "sessions", "run").stderr

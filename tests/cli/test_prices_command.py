@@ -250,7 +250,12 @@ def test_without_a_database_it_says_so(tmp_path: Path) -> None:
 
 def test_the_example_of_the_page_is_a_file_with_every_key(cli: Prices) -> None:
     page = (ROOT / "docs" / "money.md").read_text("utf-8")
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    text, budgets, seats, rates = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    for name, other in (("budgets", budgets), ("seats", seats), ("rates", rates)):
+        (cli.folder / f"{name}.toml").write_text(other, "utf-8")
+    assert [budget.amount for budget in read_budgets(cli.folder / "budgets.toml")] == [2000]
+    assert [seat.plan for seat in read_seats(cli.folder / "seats.toml")] == ["max"]
+    assert read_currency(cli.folder / "rates.toml", "EUR").code == "EUR"
     cli.own(text)
     assert cli.asked("diff")["locked_until"] == "2026-10-31"
     assert {key for key in KEYS if not re.search(rf"^\W*{key}\b", text, re.MULTILINE)} == set()
