@@ -14,6 +14,9 @@ from test_cli import Cli, assert_one_clear_line
 from helpers import EXAMPLES
 from lines import assistant, encode, usage
 from places import ROOT
+from session_pipeline_dagster.processors.usage.money.budgets import read_budgets
+from session_pipeline_dagster.processors.usage.money.currencies import read_currency
+from session_pipeline_dagster.processors.usage.money.seats import read_seats
 
 MODELS = ("claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku-4-5-20251001", "unheard-of")
 KEYS = (
