@@ -24,6 +24,7 @@ def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence
     write.register(connection, "batch", keys)
     write.note_changes(connection, processor)
     write.delete_rows(connection, [*processor.tables, *extras(processor).journals], keys)
+    write.note_changes(connection, processor)
     for table in write.RECORDS:
         write.delete_records(connection, table, processor.name, keys)
 
@@ -38,6 +39,8 @@ def forget(
     derived = {table for processor in processors for table in derived_tables(processor)}
     tables = _tables(connection, "session_file")
     write.delete_rows(connection, [table for table in tables if table not in derived], keys)
+    for processor in processors:
+        write.note_changes(connection, processor)
     now = datetime.now(UTC)
     connection.execute(
         "DELETE FROM session_forgotten WHERE forgotten_at < ?", [now - _LONGEST_PASS]

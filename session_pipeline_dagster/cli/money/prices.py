@@ -103,6 +103,8 @@ def _compared(context: Context, store: Store) -> Diff:
         )
     }
     made = pricing.made_now(money, rows)
+    if made.problem:
+        raise SettingsError(made.problem)
     days = made.days_to_cost_again(rows["used"])
     if not days:
         return price_diff.diff(made, (), ())

@@ -34,7 +34,9 @@ def absorb(row: MessageRow, usage: Usage) -> None:
     row.cache_creation_tokens = max(row.cache_creation_tokens, flat)
     if server := usage.server_tool_use:
         row.web_search_requests = max(row.web_search_requests, server.web_search_requests or 0)
-    row.service_tier, row.speed = usage.service_tier, usage.speed
+    # A later line may not repeat them.
+    row.service_tier = usage.service_tier or row.service_tier
+    row.speed = usage.speed or row.speed
     if details := usage.output_tokens_details:
         row.thinking_tokens = max(row.thinking_tokens, details.thinking_tokens or 0)
 

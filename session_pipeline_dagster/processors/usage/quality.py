@@ -7,6 +7,8 @@ from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSA
 _MANY, _SHARE = 20, 0.01
 _NAMED, _FEW = 20, 5
 _WEEK, _SOME, _MUCH = 7, 5, 30
+# A clock that was ahead must not make all others old.
+_WEEK_BEFORE = f"""(SELECT max(day) - {_WEEK} FROM usage_slots WHERE day <= current_date + 1)"""
 
 
 def _held(thing: Thing) -> str:
@@ -87,37 +89,31 @@ def _unpriced(data: Data) -> Measured:
     ]
     names = ("provider", "model", "messages", "first_day", "last_day")
     messages = sum(row[2] for row in rows)
-    named = ", ".join(model for _, model, *_ in rows[:_FEW]) + (", ..." if rows[_FEW:] else "")
+    models = [*dict.fromkeys(model for _, model, *_ in rows)]
+    named = ", ".join(models[:_FEW]) + (", ..." if models[_FEW:] else "")
     said = f"{messages} messages have no price: {named}; give them one in a prices.toml"
     listed = [dict(zip(names, row, strict=True)) for row in rows[:_NAMED]]
     return Measured(len(rows), {"unpriced_messages": messages}, listed, said if rows else "")
 
 
-def _prices_file(data: Data) -> Measured:
-    """Whether the file of own prices is in use."""
-    found = data.select("SELECT DISTINCT problem FROM usage_pricing WHERE problem IS NOT NULL")
-    said = "; ".join(str(problem) for (problem,) in found)
-    return Measured(len(found), said=f"{said}; the last good prices stay in use" if said else "")
-
-
 def _unlogged(data: Data) -> Measured:
     """What share of the bill of the last days has no line."""
+    fits = "FILTER (status IN ('ok', 'unlogged'))"
     found = data.select(
-        f"""SELECT coalesce(sum(unlogged_cost), 0)::DOUBLE, coalesce(sum(billed_cost), 0)::DOUBLE,
-            count(DISTINCT session_id),
+        f"""SELECT coalesce(sum(unlogged_cost) {fits}, 0)::DOUBLE,
+            coalesce(sum(billed_cost) {fits}, 0)::DOUBLE, count(DISTINCT session_id) {fits},
             count(DISTINCT session_id) FILTER (status IN ('contract', 'conflict'))
-        FROM usage_reconciled WHERE status <> 'unknown'
-            AND day > (SELECT max(day) FROM usage_slots) - {_WEEK}"""
+        FROM usage_reconciled WHERE day <= current_date + 1 AND day > {_WEEK_BEFORE}"""
     )
     unlogged, billed, sessions, odd = (float(str(value)) for value in found[0])
     share = 100 * unlogged / billed if billed else 0.0
     status = "warning" if share > _MUCH else "info" if share > _SOME else "ok"
     said = (
-        f"{share:.1f} % of what {sessions:.0f} sessions of the last {_WEEK} days were billed has "
+        f"{share:.1f} % of what {sessions:.0f} sessions of the newest {_WEEK} days were billed has "
         "no line (compaction, titles, searches)"
     )
     if odd:
-        said += f"; of {odd:.0f} more is known than fits: see usage_reconciled.status"
+        said += f"; the bill of {odd:.0f} others does not fit: usage_reconciled.status says how"
     numbers = {"unlogged_percent": round(share, 2), "unlogged_usd": unlogged, "billed_usd": billed}
     return Measured(int(status == "warning"), numbers, (), said, status)
 
@@ -140,14 +136,6 @@ QUALITY = (
         "`SESSION_PIPELINE_PRICES` names; `session-pipeline prices explain MODEL` says what was "
         "tried.",
         _unpriced,
-        glance=True,
-    ),
-    Quality(
-        "prices_file",
-        "usage_daily",
-        "The file that `SESSION_PIPELINE_PRICES` names can be read and makes sense. While it does "
-        "not, costs stay with the last good prices.",
-        _prices_file,
         glance=True,
     ),
     Quality(

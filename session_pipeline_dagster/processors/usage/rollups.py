@@ -31,6 +31,8 @@ _SUMS = (
 _ASKED = "username project agent model provider speed git_branch session_file".split()
 _SLOT_US = 15 * 60 * 1_000_000
 """Every time zone's days, and every hour of theirs, are whole quarters of an hour."""
+_EARLIER = 10**8 * _SLOT_US
+"""Before every time that there is: whole division cuts towards zero."""
 
 USAGE_SLOTS = Rollup(
     name="usage_slots",
@@ -41,7 +43,9 @@ USAGE_SLOTS = Rollup(
     part="day",
     changed=f"SELECT DISTINCT day::VARCHAR FROM ({_touched(MESSAGES)})",
     refresh=f"""
-        SELECT day, to_timestamp(epoch_us(sent_at) // {_SLOT_US} * {_SLOT_US // 10**6}) AS slot,
+        SELECT day, to_timestamp(
+                ((epoch_us(sent_at) + {_EARLIER}) // {_SLOT_US} * {_SLOT_US} - {_EARLIER})
+                // {10**6}) AS slot,
             username, project, repository, origin, agent, model, provider, speed, git_branch,
             count(*), sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
             sum(cache_creation_tokens)::BIGINT, sum(cache_creation_5m_tokens)::BIGINT,
@@ -221,6 +225,14 @@ SUMMARIES = (
     Summary(
         "Own prices are not in use",
         "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
+    ),
+    Summary(
+        "Budgets",
+        """SELECT 'Budgets: ' || string_agg(budget || ' ' || percent::DECIMAL(18, 1) || ' % (' ||
+                level || ', from ' || period_start || ')', '; ' ORDER BY budget) AS said
+            FROM (FROM budget_status QUALIFY row_number() OVER (
+                PARTITION BY budget ORDER BY period_start DESC) = 1)
+            WHERE level <> 'ok' HAVING count(*) > 0""",
     ),
     Summary(
         "Tools",

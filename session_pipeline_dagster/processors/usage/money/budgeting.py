@@ -124,6 +124,14 @@ def money_rules(money: MoneySettings) -> Sequence[Quality]:
     except SettingsError:
         budgets = ()
     return (
+        Quality(
+            "prices_file",
+            "usage_daily",
+            "The file that `SESSION_PIPELINE_PRICES` names can be read and makes sense. While it "
+            "does not, costs stay with the last good prices.",
+            partial(_prices_are_good, money),
+            glance=True,
+        ),
         _file_rule("budgets_file", "SESSION_PIPELINE_BUDGETS", partial(budgets_of, money)),
         _file_rule(
             "seats_file",
@@ -151,6 +159,17 @@ def _file_rule(name: str, setting: str, read: Callable[[], object]) -> Quality:
         partial(_file_is_good, read),
         glance=True,
     )
+
+
+def _prices_are_good(money: MoneySettings, data: Data) -> Measured:
+    from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  only here
+
+    found = _file_is_good(lambda: money.prices and read_prices(money.prices), data)
+    if found.violations:
+        return found
+    # What shows only beside the models that were seen.
+    rows = data.select("SELECT DISTINCT problem FROM usage_pricing WHERE problem IS NOT NULL")
+    return Measured(len(rows), said="; ".join(str(problem) for (problem,) in rows))
 
 
 def _file_is_good(read: Callable[[], object], _: Data) -> Measured:

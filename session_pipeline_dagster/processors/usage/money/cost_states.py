@@ -98,7 +98,7 @@ def billed(values: Mapping[str, object]) -> Billed | None:
 
 def plain(model: str) -> str:
     """The name without the mark of a long context, which has no price of its own."""
-    return model.removesuffix(LONG_CONTEXT)
+    return model[: -len(LONG_CONTEXT)] if model.lower().endswith(LONG_CONTEXT) else model
 
 
 def _models(usage: object) -> tuple[BilledModel, ...]:

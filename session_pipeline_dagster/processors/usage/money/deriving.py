@@ -4,6 +4,8 @@ A part is a session, as `trails.py` links it: what a session's rows are is made 
 of its family came, changed or went, and of nothing else.
 """
 
+from collections.abc import Sequence
+
 from session_pipeline_dagster.contract.derivation import (
     Changes,
     Derivation,
@@ -12,7 +14,7 @@ from session_pipeline_dagster.contract.derivation import (
     Row,
 )
 from session_pipeline_dagster.processors.usage.money import stored
-from session_pipeline_dagster.processors.usage.money.baseline import own_billed
+from session_pipeline_dagster.processors.usage.money.baseline import Trailed, own_billed
 from session_pipeline_dagster.processors.usage.money.reconciled import (
     OWN_BILLED_COLUMNS,
     own_billed_rows,
@@ -45,6 +47,14 @@ def derivation(gone: str) -> Derivation:
     )
 
 
+def _of_each_person(family: Sequence[Trailed]) -> Sequence[Sequence[Trailed]]:
+    """A bill is settled among a person's own files: nobody's can change somebody else's."""
+    found: dict[str, list[Trailed]] = {}
+    for file in family:
+        found.setdefault(file.username, []).append(file)
+    return [*found.values()]
+
+
 def _compute(inputs: Inputs) -> Changes:
     """The rows of every session that was touched, and of the families they belong to."""
     rows = inputs.rows
@@ -53,7 +63,8 @@ def _compute(inputs: Inputs) -> Changes:
     added: list[Row] = []
     for family in found:
         sessions.update(file.session_id for file in family)
-        added += (row for own in own_billed(family) for row in own_billed_rows(own))
+        for files in _of_each_person(family):
+            added += (row for own in own_billed(files) for row in own_billed_rows(own))
     return Changes(
         removed={NAME: sessions},
         added={NAME: added},

@@ -207,6 +207,9 @@ def _is_match(pattern: str, name: str) -> bool:
 def _price(section: Section) -> OwnPrice:
     section.only("model", "provider", "variant", "from", "to", *_PER_MILLION, _PER_THOUSAND)
     model = plain(section.text("model")).lower()
+    if any(sign in model for sign in "*?") and model != section.text("model").lower():
+        what = "model is a pattern that ends in [1m]; names are matched without it, so leave it out"
+        raise section.fail(what, "model")
     if not model:
         raise section.fail("model is no name; write the name of a model or a pattern", "model")
     rates = OwnRates(*(_rate(section, key) for key in _PER_MILLION), _rate(section, _PER_THOUSAND))

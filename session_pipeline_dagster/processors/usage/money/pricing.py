@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import (
     Changes,
@@ -19,8 +20,12 @@ from session_pipeline_dagster.contract.derivation import (
     Row,
 )
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.cost_states import plain
 from session_pipeline_dagster.processors.usage.money.rates import PriceRow, day_after
 from session_pipeline_dagster.settings import MoneySettings
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices
 
 _SEEN = """SELECT provider, model FROM usage_messages WHERE model IS NOT NULL
             AND provider IS NOT NULL GROUP BY ALL"""
@@ -43,7 +48,7 @@ _PRICES = DerivedTable(
 )
 _PRICING = DerivedTable(
     """price_table VARCHAR, cost_mode VARCHAR, valid_from DATE, valid_to DATE, problem VARCHAR,
-        provider VARCHAR""",
+        provider VARCHAR, own VARCHAR""",
     _key("valid_from"),
 )
 _MODELS = DerivedTable("provider VARCHAR, model VARCHAR", _key("provider", "model"))
@@ -57,6 +62,7 @@ class Pricing:
         valid_from, valid_to: inclusive; None = open.
         problem: why the file of own prices is not in it; None where there is no problem.
         provider: who serves what does not say it.
+        own: what the file of own prices held.
     """
 
     price_table: str
@@ -65,6 +71,7 @@ class Pricing:
     valid_to: date | None
     problem: str | None = None
     provider: str | None = None
+    own: str | None = None
 
 
 def price_derivation(money: MoneySettings) -> Derivation:
@@ -88,7 +95,8 @@ def price_derivation(money: MoneySettings) -> Derivation:
             UNION SELECT 'billed' FROM (
                 SELECT model FROM usage_billed_models SEMI JOIN batch USING (session_file)
                 WHERE model IS NOT NULL GROUP BY ALL)
-            ANTI JOIN usage_models_seen USING (model)""",
+            ANTI JOIN usage_models_seen USING (model)
+            UNION SELECT 'gone' FROM batch ANTI JOIN usage_sessions USING (session_file)""",
         deps=("usage_messages",),
         first=True,
         basis=partial(basis, money),
@@ -114,13 +122,18 @@ def content_of(file: Path | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The tables as they are stored and as they would be now: prices, and what holds when."""
+    """The tables as they are stored and as they would be now: prices, and what holds when.
+
+    Attributes:
+        problem: what of the own prices is not in them, with file and line.
+    """
 
     before: Sequence[PriceRow]
     after: Sequence[PriceRow]
     stood: Sequence[Pricing]
     stands: Sequence[Pricing]
     lock_until: date | None = None
+    problem: str | None = None
 
     def days_to_cost_again(self, used: Sequence[Row]) -> list[str]:
         """Which days of (provider, model, day) have another price."""
@@ -130,61 +143,106 @@ class Made:
 def made_now(money: MoneySettings, rows: Mapping[str, Sequence[Row]]) -> Made:
     """The price table of the models that were seen; imports the library.
 
+    What own prices say of one model may make no sense only beside it (two patterns that it
+    matches): that costs this model, which keeps its last good prices or has list prices.
+
     Args:
         rows: those of the derivation's `reads`.
-
-    Raises:
-        SettingsError: the file of own prices cannot be used; says the line.
     """
     from session_pipeline_dagster.processors.usage.money import own_prices, price_table  # noqa: PLC0415  0.2 s that only a new model or another table pays
 
     before, stood = _stored(rows)
-    own = own_prices.read_prices(money.prices) if money.prices else None
+    seen = _seen(money, rows)
+    try:
+        own = own_prices.read_prices(money.prices) if money.prices else None
+    except SettingsError as error:
+        # What was good last stays; models that it did not know have their list price.
+        known = {(row.provider, row.model) for row in before}
+        after = [*before, *price_table.price_rows({*seen} - known, None)]
+        stands = stood or [_open(price_table.table_name(None), money)]
+        said = [replace(one, problem=str(error)) for one in stands]
+        return Made(before, after, stood, said, problem=str(error))
     until = own.lock_until if own else None
-    after = price_table.frozen(before, price_table.price_rows(_seen(money, rows), own), until)
     now = _open(price_table.table_name(own), money)
-    return Made(before, after, stood, _in_force(stood, now, until), until)
+    stands = _in_force(stood, now, until)
+    models = {*rows["models"]}
+    late = [pair for pair in seen if pair not in models]
+    if stood and replace(stood[-1], valid_from=None) == now:
+        # The same table: only what is new has to be looked up.
+        made, problem = _rows_of_each(late, before, own)
+        after = [*before, *_as_locked(made, late, stands)]
+    else:
+        made, problem = _rows_of_each(seen, before, own)
+        fresh = {*late}
+        of_late = [row for row in made if (row.provider, row.model) in fresh]
+        others = [row for row in made if (row.provider, row.model) not in fresh]
+        after = price_table.frozen(before, others, until)
+        after += _as_locked(of_late, late, stands)
+    if problem:
+        stands = [*stands[:-1], replace(stands[-1], problem=problem)]
+    return Made(before, after, stood, stands, until, problem)
 
 
-def _made_without_file(
-    money: MoneySettings, rows: Mapping[str, Sequence[Row]], error: SettingsError
-) -> Made:
-    """What was good last stays; models that it did not know have their list price."""
+def _as_locked(
+    rows: Sequence[PriceRow], pairs: Sequence[tuple[str, str]], stands: Sequence[Pricing]
+) -> Sequence[PriceRow]:
+    """The rows of models that come late: on locked days by the own prices of those days."""
+    from session_pipeline_dagster.processors.usage.money import own_prices, price_table, toml_file  # noqa: PLC0415  as above
+
+    for span in reversed([one for one in stands if one.valid_to is not None]):
+        own = None
+        if span.own is not None:
+            own = own_prices.own_prices(toml_file.parse("prices.toml", span.own.encode()))
+        then, _ = _rows_of_each(pairs, (), own)
+        rows = price_table.frozen(then, rows, span.valid_to)
+    return rows
+
+
+def _rows_of_each(
+    seen: Sequence[tuple[str, str]], before: Sequence[PriceRow], own: "OwnPrices | None"
+) -> tuple[list[PriceRow], str | None]:
+    """The rows of all models, and what is wrong with the own prices of one, if it is."""
     from session_pipeline_dagster.processors.usage.money import price_table  # noqa: PLC0415  as above
 
-    before, stood = _stored(rows)
-    known = {(row.provider, row.model) for row in before}
-    after = [*before, *price_table.price_rows({*_seen(money, rows)} - known, None)]
-    listed = _open(price_table.table_name(None), money)
-    return Made(
-        before, after, stood, [replace(one, problem=str(error)) for one in stood or [listed]]
-    )
+    try:
+        return price_table.price_rows(seen, own), None
+    except SettingsError as error:
+        problem = str(error)
+    rows: list[PriceRow] = []
+    for pair in seen:
+        try:
+            rows += price_table.price_rows([pair], own)
+        except SettingsError:
+            good = [row for row in before if (row.provider, row.model) == pair]
+            rows += good or price_table.price_rows([pair], None)
+    return rows, problem
 
 
 def compute(money: MoneySettings, inputs: Inputs) -> Changes:
     """The price table of the models that were seen."""
     seen = _seen(money, inputs.rows)
-    try:
-        made = made_now(money, inputs.rows)
-    except SettingsError as error:
-        made = _made_without_file(money, inputs.rows, error)
+    made = made_now(money, inputs.rows)
     days = made.days_to_cost_again(inputs.rows["used"])
-    kept, had = {*made.after}, {*made.before}
+    there = {*seen}
+    # Nothing is kept of a model that nobody has any more.
+    after = [row for row in made.after if (row.provider, row.model) in there]
+    kept, had = {*after}, {*made.before}
     known_models = {*inputs.rows["models"]}
     return Changes(
         removed={
             "model_prices": [_price_key(row) for row in made.before if row not in kept],
             "usage_pricing": [_text_key(one.valid_from) for one in made.stood],
+            "usage_models_seen": [_text_key(*pair) for pair in known_models - there],
         },
         added={
-            "model_prices": [astuple(row) for row in made.after if row not in had],
+            "model_prices": [astuple(row) for row in after if row not in had],
             "usage_pricing": [astuple(one) for one in made.stands],
-            "usage_models_seen": sorted({*seen} - known_models),
+            "usage_models_seen": sorted(there - known_models),
         },
         notes={"usage_slots": days},
         numbers={
             "models_seen": len(seen),
-            "models_priced": len({(row.provider, row.model) for row in made.after}),
+            "models_priced": len({(row.provider, row.model) for row in after}),
             "days_to_cost_again": len(days),
         },
     )
@@ -205,12 +263,23 @@ def _pairs(seen: Sequence[Row], billed: Sequence[Row], provider: str) -> Sequenc
     one of those who served the rest."""
     pairs = {(str(who), str(model)) for who, model in seen}
     providers = {who for who, _ in pairs} | {provider}
-    return sorted(pairs | {(who, str(model)) for who in providers for (model,) in billed})
+    pairs |= {(who, str(model)) for who in providers for (model,) in billed}
+    # What was billed is compared without the mark of a long context.
+    return sorted(pairs | {(who, plain(model)) for who, model in pairs})
 
 
 def _open(table: str, money: MoneySettings) -> Pricing:
     """A table that holds on all days."""
-    return Pricing(table, money.mode.value, None, None, provider=money.provider)
+    own = _text_of(money.prices)
+    return Pricing(table, money.mode.value, None, None, provider=money.provider, own=own)
+
+
+def _text_of(file: Path | None) -> str | None:
+    """What the file holds; None where it cannot be read: who reads it first says so."""
+    try:
+        return None if file is None else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> list[Pricing]:
@@ -223,9 +292,10 @@ def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> lis
         if one.valid_from is None or one.valid_from <= until
     ]
     last = kept[-1]
-    if (last.price_table, last.cost_mode) == (now.price_table, now.cost_mode):
+    if replace(last, valid_from=None, valid_to=None) == now:
         return [*kept[:-1], replace(last, valid_to=None)]
-    return [*kept, replace(now, valid_from=day_after(until))]
+    first = day_after(until)
+    return kept if first is None else [*kept, replace(now, valid_from=first)]
 
 
 def _to_cost_again(

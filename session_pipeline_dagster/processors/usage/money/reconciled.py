@@ -92,16 +92,24 @@ def view() -> str:
         )
     )
     return f"""
-        WITH billed_or_not AS (
-            FROM usage_own_billed
+        WITH others AS (
+            -- Who holds a copy of a session, and none of its responses, has no bill of it.
+            SELECT session_id, username FROM usage_own_billed
+            SEMI JOIN usage_slots USING (session_id)
+            ANTI JOIN usage_slots USING (session_id, username)
+            GROUP BY ALL),
+        own_bills AS (
+            FROM usage_own_billed ANTI JOIN others USING (session_id, username)),
+        billed_or_not AS (
+            FROM own_bills
             UNION ALL BY NAME
             SELECT session_id, username, '{Unknown.NO_COST_STATE}' AS unknown,
                 false AS unknown_model_cost
-            FROM usage_slots ANTI JOIN usage_own_billed USING (session_id, username)
+            FROM usage_slots ANTI JOIN own_bills USING (session_id, username)
             GROUP BY session_id, username),
         lines AS (
             SELECT session_id, username,
-                coalesce(CASE WHEN ends_with(model, '{LONG_CONTEXT}')
+                coalesce(CASE WHEN ends_with(lower(model), '{LONG_CONTEXT}')
                     THEN left(model, length(model) - {len(LONG_CONTEXT)}) ELSE model END, '')
                     AS model,
                 max(day) AS last_day, min(project) AS project, min(provider) AS provider,
@@ -130,7 +138,7 @@ def view() -> str:
             LEFT JOIN heard ON heard.session_id = own.session_id
                 AND heard.username = own.username),
         known AS (
-            SELECT * FROM usage_own_billed WHERE unknown IS NULL AND model IS NOT NULL),
+            SELECT * FROM own_bills WHERE unknown IS NULL AND model IS NOT NULL),
         beside AS (
             SELECT coalesce(billed.session_id, logged.session_id) AS session_id,
                 coalesce(billed.username, logged.username) AS username,

@@ -190,10 +190,10 @@ def test_unlogged_tokens_cost_what_the_sessions_provider_takes():
     assert row["unlogged_cost"] == Decimal("0.004")
 
 
-def test_another_persons_lines_and_bills_of_the_same_name_are_apart():
+def test_who_has_a_bill_and_no_line_of_a_session_of_somebody_else_has_none():
     both = [own(bill(LINES)), own(bill((9,) * 6), user="zed")]
     found = rows(both, logged(LINES))
-    assert {row["username"]: row["status"] for row in found} == {"dev": "ok", "zed": "unlogged"}
+    assert {row["username"]: row["status"] for row in found} == {"dev": "ok"}
 
 
 def test_of_lines_whose_session_has_no_file_no_bill_is_known():
