@@ -223,7 +223,7 @@ def _check_references(processor: Processor) -> None:
         "quality": ([rule.table for rule in more.quality], own - {*more.internal}),
     }
     for rollup in more.rollups:
-        said[f"deps of {rollup.name!r}"] = (rollup.deps, own)
+        said[f"deps of {rollup.name!r}"] = (rollup.deps, own - {*more.internal})
         said[f"feeds of {rollup.name!r}"] = (rollup.feeds, {*derived_names(processor)})
     for d in more.derivations:
         said[f"journals of {d.name!r}"] = (d.journals, {*more.journals})

@@ -173,7 +173,7 @@ do not add `sessions` up.
 SELECT username, sum(prompts) AS prompts, sum(active_seconds) / 3600 AS hours
 FROM usage_activity_daily GROUP BY ALL ORDER BY hours DESC
 ```""",
-    deps=("usage_events", "usage_activity", "usage_slots"),
+    deps=("usage_events", "usage_sessions", "usage_slots"),
 )
 
 ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_ACTIVITY_DAILY)
