@@ -3,18 +3,41 @@
 import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
-from session_pipeline_dagster.contract.quality import Measured, Quality
+from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.orchestration.as_loaded import as_loaded
 from session_pipeline_dagster.orchestration.metadata import Metadata, table
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 
 
 def quality_checks(processor: Processor, names: Names) -> list[dg.AssetChecksDefinition]:
-    """A check for every rule that the processor declares."""
-    return [_check(processor, rule, names) for rule in extras(processor).quality]
+    """A check for every rule that the processor declares; in a run also for those that it declared
+    when the location was loaded, for which rules there are may depend on a file."""
+    rules = extras(processor).quality
+    there = {rule.name for rule in rules}
+    loaded = as_loaded(
+        f"session_pipeline/{names.other(processor.name)}/quality",
+        [(rule.name, rule.table) for rule in rules],
+    )
+    gone = [_gone(name, table) for name, table in loaded if name not in there]
+    return [_check(processor, rule, names) for rule in [*rules, *gone]]
+
+
+def _gone(name: str, table: str) -> Quality:
+    """A rule that was declared when the location was loaded."""
+    # The same of each, so that they are one alert.
+    said = (
+        "not declared any more: mend the file that declares it, or if that is meant, reload the "
+        "code location"
+    )
+
+    def measure(_: Data) -> Measured:
+        return Measured(1, said=said, status="unknown")
+
+    return Quality(name, table, said, measure)
 
 
 def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksDefinition:
