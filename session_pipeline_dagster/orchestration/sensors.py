@@ -3,7 +3,7 @@
 They gather what is on disk and in the store; `passes/pacing.py` and `passes/plan.py` decide.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -48,6 +48,8 @@ def processor_sensor(
     """Asks for a run of the processor when files are due."""
     cadence = settings.cadence(processor.name, processor.cadence)
     source, store = open_checked(settings), open_store(settings)
+    # As the location has them: which rules there are may depend on a file, and that changes.
+    checks = [dg.AssetCheckKey(names.key(r.table), r.name) for r in extras(processor).quality]
 
     @dg.sensor(
         name=names.sensor(processor.name),
@@ -89,7 +91,7 @@ def processor_sensor(
             requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.rollups:
-            requests = [_rollup_request(processor, decision.rollups, names)]
+            requests = [_rollup_request(processor, decision.rollups, checks, names)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.settle:
             day = clamp_day(now.date(), settings.start_date, now.date())
@@ -149,12 +151,19 @@ def _range_request(first: date, last: date, tags: Mapping[str, str]) -> dg.RunRe
     )
 
 
-def _rollup_request(processor: Processor, rollups: Iterable[str], names: Names) -> dg.RunRequest:
-    """Only what is derived: its tables were materialized alone, say by a backfill."""
+def _rollup_request(
+    processor: Processor,
+    rollups: Iterable[str],
+    checks: Sequence[dg.AssetCheckKey],
+    names: Names,
+) -> dg.RunRequest:
+    """Only what is derived: its tables were materialized alone, or a file that it is made from is
+    another. With every rule, for a rule may look at more than the table that it stands beside."""
     return dg.RunRequest(
         asset_selection=[
             names.key(asset) for name in rollups for asset in derived_assets(processor, name)
         ],
+        asset_check_keys=checks,
         tags=names.tags(processor.name),
     )
 
