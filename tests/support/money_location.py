@@ -1,7 +1,6 @@
 """A location in which money is set: its files, runs and ticks, and the alerts that come of them."""
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from helpers import EXAMPLES
+from helpers import EXAMPLES, OLD, set_mtime
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.orchestration.alerts import alert_sensor
@@ -65,10 +64,11 @@ class MoneyLocation:
                 self.put(key, path.read_text("utf-8"))
 
     def put(self, key: Path | str, text: str) -> None:
-        """A session file."""
+        """A session file that has been at rest for long."""
         target = self.sessions / key
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
+        set_mtime(target, OLD)
 
     # --- what the daemon does --------------------------------------------------------------------
 
@@ -88,6 +88,13 @@ class MoneyLocation:
         result = job.execute_in_process(instance=self.instance, **given)
         assert result.success
         return result
+
+    def ask(self, check: str = "budget_bob") -> dg.AssetCheckEvaluation:
+        """The check alone, as with the button on its page."""
+        job = self.defs.resolve_job_def("usage_job")
+        key = dg.AssetCheckKey(dg.AssetKey("usage_daily"), check)
+        alone = job.get_subset(asset_selection=set(), asset_check_selection={key})
+        return said(alone.execute_in_process(instance=self.instance))[check]
 
     def tick(self) -> list[dg.RunRequest]:
         """What usage_sensor asks for."""
