@@ -1,7 +1,7 @@
 """What a location was loaded with, for the processes of its runs.
 
-A run loads the location anew, and Dagster fails one that does not find each step that it was planned
-with. So what depends on files, which may have changed meanwhile, is kept with the location.
+A run loads the location anew, and Dagster fails one that does not find each step that was planned.
+So what depends on files, which may have changed meanwhile, is kept with the location.
 """
 
 from collections.abc import Sequence

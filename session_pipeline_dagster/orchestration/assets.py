@@ -220,6 +220,14 @@ def _sentence(report: BatchReport) -> str:
     )
 
 
+def dependencies(
+    processor: Processor, tables: Iterable[str], names: Names
+) -> Sequence[dg.AssetKey]:
+    """The assets among these tables: the lineage would show an internal one as somebody else's."""
+    internal = {*extras(processor).internal}
+    return [names.key(table) for table in tables if table not in internal]
+
+
 def rollup_asset(
     processor: Processor, rollup: Rollup, columns: Columns, settings: Settings, names: Names
 ) -> dg.AssetsDefinition:
@@ -228,7 +236,7 @@ def rollup_asset(
 
     @dg.asset(
         key=names.key(name),
-        deps=[names.key(table) for table in rollup.deps or asset_tables(processor)],
+        deps=dependencies(processor, rollup.deps or asset_tables(processor), names),
         group_name=names.other(processor.name),
         description=table_description(name, rollup.description, settings),
         kinds={"duckdb", "table"},

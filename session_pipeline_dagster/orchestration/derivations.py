@@ -7,7 +7,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import Processor, derivation_tables, extras
-from session_pipeline_dagster.orchestration.assets import Columns
+from session_pipeline_dagster.orchestration.assets import Columns, dependencies
 from session_pipeline_dagster.orchestration.catalog import table_description, table_metadata
 from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.metadata import Metadata
@@ -26,7 +26,7 @@ def derivation_assets(
     specs = [
         dg.AssetSpec(
             names.key(table),
-            deps=[names.key(name) for name in derivation.deps if name not in tables],
+            deps=dependencies(processor, {*derivation.deps} - {*tables}, names),
             group_name=names.other(processor.name),
             description=table_description(table, more.descriptions.get(table, ""), settings),
             kinds={"duckdb", "table"},
