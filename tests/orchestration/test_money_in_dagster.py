@@ -42,8 +42,7 @@ MYSTERY = "claude-mystery-9"
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    # A local one: pools live in its storage.
-    with dg.DagsterInstance.local_temp() as found:
+    with dg.DagsterInstance.ephemeral() as found:
         yield found
 
 
