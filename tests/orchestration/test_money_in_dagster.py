@@ -105,6 +105,7 @@ def test_what_the_checks_of_that_run_say_is_of_that_run(location) -> None:
         **dict.fromkeys(("unpriced_models", "unlogged_usage", "spend_spike"), (True, WARN)),
         "claimed_by_several": (True, WARN),
     }
+    assert found["budgets_file"].description == "3 in the file"
     assert found["budget_list"].description.startswith("2026-05: 1.10 of 1.10 USD (100.0 %), API")
     assert found["budget_list"].metadata["percent"].value == pytest.approx(100.0329, abs=1e-3)
     assert found["budget_billed"].metadata["spent"].value >= 1.1003

@@ -150,7 +150,7 @@ def money_rules(money: MoneySettings) -> Sequence[Quality]:
     )
 
 
-def _file_rule(name: str, setting: str, read: Callable[[], object]) -> Quality:
+def _file_rule(name: str, setting: str, read: Callable[[], Sequence[object]]) -> Quality:
     return Quality(
         name,
         "usage_daily",
@@ -164,20 +164,23 @@ def _file_rule(name: str, setting: str, read: Callable[[], object]) -> Quality:
 def _prices_are_good(money: MoneySettings, data: Data) -> Measured:
     from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  only here
 
-    found = _file_is_good(lambda: money.prices and read_prices(money.prices), data)
+    found = _file_is_good(lambda: read_prices(money.prices).prices if money.prices else (), data)
     if found.violations:
         return found
     # What shows only beside the models that were seen.
     rows = data.select("SELECT DISTINCT problem FROM usage_pricing WHERE problem IS NOT NULL")
-    return Measured(len(rows), said="; ".join(str(problem) for (problem,) in rows))
+    said = "; ".join(str(problem) for (problem,) in rows)
+    return Measured(len(rows), said=said) if rows else found
 
 
-def _file_is_good(read: Callable[[], object], _: Data) -> Measured:
+def _file_is_good(read: Callable[[], Sequence[object]], _: Data) -> Measured:
     try:
-        read()
+        found = len(read())
     except SettingsError as error:
         return Measured(1, said=str(error))
-    return Measured(0)
+    return Measured(
+        0, {"sections": found}, said=f"{found} in the file" if found else "nothing is set"
+    )
 
 
 def _budget_rule(money: MoneySettings, budget: Budget) -> Quality:
