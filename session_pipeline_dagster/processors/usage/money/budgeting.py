@@ -187,11 +187,15 @@ def _budget_rule(money: MoneySettings, budget: Budget) -> Quality:
     return Quality(
         check_name(budget),
         "usage_daily",
-        f"The budget {budget.name!r} is kept: warns at {', '.join(map(str, budget.warn))} % of "
+        f"The budget {budget.name!r} is kept: warns at {_percents(budget.warn)} of "
         f"{budget.amount} USD a {budget.period}, once each. Unknown while something in it has no "
         "price.",
         partial(_budget, money, budget.name),
     )
+
+
+def _percents(warn: Sequence[int]) -> str:
+    return " and ".join(f"{percent} %" for percent in warn)
 
 
 def _budget(money: MoneySettings, name: str, data: Data) -> Measured:

@@ -51,7 +51,7 @@ The view `usage_reconciled` sets it beside the lines. `unknown` says why nothing
 ```sql
 SELECT unknown, count(DISTINCT session_id), sum(cost) FROM usage_own_billed GROUP BY ALL
 ```""",
-    "seats": """The subscription seats of the file that `SESSION_PIPELINE_SEATS` names.
+    "seats": """The subscription seats of the file of seats (SESSION_PIPELINE_SEATS).
 
 ```sql
 SELECT * FROM seats ORDER BY person, valid_from
@@ -116,6 +116,14 @@ SELECT month, sum(seat_cost), sum(api_equivalent) FROM usage_seats GROUP BY ALL 
     "*.threshold": "the highest percentage that was reached",
     "*.unpriced_models": "models without a price in the scope",
     "*.plan": "the subscription",
+    "usage_billed.trail_lines": "lines with a uuid that stand before it",
+    "usage_pull_requests.url": "as the line says it",
+    "usage_pull_requests.number": "of the pull request in its repository",
+    "seats.person": "as the folder is called",
+    "seats.price": "USD a month",
+    "usage_own_billed.unknown": "why nothing is known of the bill",
+    "usage_own_billed.unknown_model_cost": "Claude Code itself did not know a price",
+    "usage_own_billed.last_day": "UTC day on which the last of its sums was begun",
     "*.seat_cost": "USD of the month, whole months",
     "*.api_equivalent": "USD at list price of what the person used in the month",
 }

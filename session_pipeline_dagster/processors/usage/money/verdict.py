@@ -104,11 +104,11 @@ def _occasions(budget: Budget, row: BudgetStatus) -> list[tuple[str, Says]]:
 
 def _numbers(row: BudgetStatus) -> Mapping[str, int | float]:
     """For plots; floats are shown, never counted on."""
-    forecast = {} if row.forecast is None else {"forecast": float(row.forecast)}
+    forecast = {} if row.forecast is None else {"forecast": round(float(row.forecast), 4)}
     return {
         "spent": float(row.spent),
         "amount": float(row.amount),
-        "percent": float(row.percent),
+        "percent": round(float(row.percent), 1),
         "unpriced_messages": row.unpriced_messages,
         **forecast,
     }

@@ -39,7 +39,7 @@ def test_a_running_month_says_spent_percent_and_forecast() -> None:
         "2026-05: 0.49 of 0.50 USD (98.6 %), API list price, not an invoice; forecast 1.33."
     )
     assert said.occasions == {"2026-05 80 % of 0.5": "warning"}
-    assert said.numbers["percent"] == pytest.approx(98.5998)
+    assert said.numbers["percent"] == pytest.approx(98.6)
     assert said.numbers["forecast"] == pytest.approx(1.328953826)
 
 
