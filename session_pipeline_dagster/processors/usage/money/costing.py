@@ -15,6 +15,13 @@ _FOR_5M = "cache_creation_tokens - cache_creation_1h_tokens"
 _TOTAL = "input_tokens + cache_creation_tokens + cache_read_tokens"
 _VARIANT = """CASE WHEN service_tier = 'batch' THEN 'batch' WHEN speed = 'fast' THEN 'fast'
                 ELSE 'standard' END"""
+# Ends that are open are filled in: a join that had to ask with OR would compare every response with
+# every price.
+_RATES = f"""SELECT *, coalesce(valid_from, DATE '0001-01-01') AS first_day,
+                    coalesce(valid_to, DATE '9999-12-31') AS last_day,
+                    CASE WHEN over_input > 0 THEN over_input ELSE -1 END AS above,
+                    coalesce(upto_input, {2**63 - 1}) AS upto
+                FROM {{prices}}"""
 NEEDS = ("provider", "model", "sent_at", "speed", "service_tier")
 """What a response must have to be priced, beside its counters."""
 
@@ -75,13 +82,11 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
                 CASE WHEN mode <> 'calculate' THEN recorded_cost END AS recorded,
                 rates.input IS NOT NULL AND recorded IS NULL AND mode <> 'display' AS is_calculated
             FROM responses
-            LEFT JOIN {tables.prices} AS rates
+            LEFT JOIN ({_RATES.format(prices=tables.prices)}) AS rates
                 ON responses.provider = rates.provider AND responses.model = rates.model
                 AND responses.wanted = rates.variant
-                AND responses.day >= coalesce(rates.valid_from, DATE '0001-01-01')
-                AND responses.day <= coalesce(rates.valid_to, DATE '9999-12-31')
-                AND (responses.total > rates.over_input OR rates.over_input = 0)
-                AND (responses.total <= rates.upto_input OR rates.upto_input IS NULL)
+                AND responses.day >= rates.first_day AND responses.day <= rates.last_day
+                AND responses.total > rates.above AND responses.total <= rates.upto
             LEFT JOIN {tables.pricing} AS in_force
                 ON responses.day >= coalesce(in_force.valid_from, DATE '0001-01-01')
                 AND responses.day <= coalesce(in_force.valid_to, DATE '9999-12-31')),
