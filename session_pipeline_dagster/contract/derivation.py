@@ -79,6 +79,8 @@ class Derivation:
         basis: names what else it is computed from (a file, a package, a day), quickly and without
             raising; where that is another than last time, it is computed again.
         journals: journal tables of the processor that it may add rows to.
+        quick: `compute` waits for nobody and takes no longer than a commit, so the database may
+            stay open meanwhile: a pass in the foreground opens it once, not for every step.
     """
 
     name: str
@@ -90,3 +92,4 @@ class Derivation:
     journals: Sequence[str] = ()
     first: bool = False
     basis: Callable[[], str] | None = None
+    quick: bool = False

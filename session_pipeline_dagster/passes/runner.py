@@ -223,7 +223,7 @@ def run_all(
     options = replace(options, max_files=sys.maxsize, time_budget=timedelta.max)
     with ExitStack() as held:
         # A derivation may ask a model, and nobody shall wait for the database meanwhile.
-        hold = None if extras(processor).derivations else held
+        hold = held if all(d.quick for d in extras(processor).derivations) else None
         report = run_batch(processor, source, store, settings, options, progress, hold)
         gone_or_back = report.deleted or report.returned or report.purged
         if report.processed or gone_or_back or report.stale_rollups:
@@ -234,9 +234,13 @@ def run_all(
                 begun = time.monotonic()
                 report.counts.update(step())
                 report.derived_seconds[name] = round(time.monotonic() - begun, 3)
-        if phase and options.summaries and extras(processor).summaries:
+        summaries = extras(processor).summaries if options.summaries else ()
+        if phase and summaries:
             phase("summaries")
-        for summary in extras(processor).summaries if options.summaries else ():
+        if summaries:
+            # Opening the database costs more than most of them.
+            held.enter_context(store.held())
+        for summary in summaries:
             try:
                 report.summaries.append((summary.title, *store.query(summary.sql)[0]))
             except ContractError as error:

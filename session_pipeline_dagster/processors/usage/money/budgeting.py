@@ -66,6 +66,7 @@ def seats_derivation(money: MoneySettings) -> Derivation:
         reads={"stood": f"SELECT {seating.KEY} FROM {SEATS}"},
         compute=partial(_seats, money.seats),
         basis=partial(content_of, money.seats),
+        quick=True,
     )
 
 
@@ -94,6 +95,7 @@ def budget_derivation(money: MoneySettings) -> Derivation:
         # A forecast is another one every day.
         basis=lambda: f"{content_of(money.budgets)} {_now().date()}",
         deps=("usage_slots", "model_prices", "usage_own_billed", SEATS),
+        quick=True,
     )
 
 

@@ -44,6 +44,7 @@ def derivation(gone: str) -> Derivation:
         compute=_compute,
         changed=TOUCHED,
         deps=("usage_billed", "usage_billed_models"),
+        quick=True,
     )
 
 

@@ -100,6 +100,7 @@ def price_derivation(money: MoneySettings) -> Derivation:
         deps=("usage_messages",),
         first=True,
         basis=partial(basis, money),
+        quick=True,
     )
 
 
