@@ -62,13 +62,11 @@ Sums = Mapping[tuple[str, str], Sum]
 def theirs(program: str, tree: Path, period: Period, mode: str) -> Sums:
     """(group, model) -> what ccusage says of it, UTC."""
     with tempfile.TemporaryDirectory() as folder:
-        there = tree
-        if not (tree / "projects").is_dir():
-            # A person's folder is a project to it; what lies below one is read all the same.
-            there = Path(folder)
-            (there / "projects").symlink_to(tree.resolve())
+        there = _configurations(tree.resolve(), Path(folder))
         command = [program, "claude", period.command, "--json", "--breakdown", "--offline"]
-        answer = _json([*command, "-z", "UTC", "-m", mode], CLAUDE_CONFIG_DIR=str(there.resolve()))
+        answer = _json(
+            [*command, "-z", "UTC", "-m", mode], CLAUDE_CONFIG_DIR=",".join(map(str, there))
+        )
     found: dict[tuple[str, str], Sum] = {}
     for row in answer[period.rows] if isinstance(answer, dict) else ():
         for one in row["modelBreakdowns"]:
@@ -76,6 +74,19 @@ def theirs(program: str, tree: Path, period: Period, mode: str) -> Sums:
             key = (row[period.name], one["modelName"])
             found[key] = _and(found.get(key), Sum(tokens, Decimal(str(one["cost"]))))
     return found
+
+
+def _configurations(tree: Path, folder: Path) -> Sequence[Path]:
+    """Folders as `~/.claude` is one: the tree, or one for each person, made in `folder`."""
+    if (tree / "projects").is_dir():
+        return [tree]
+    people = [tree] if [*tree.glob("*/*.jsonl")] else sorted(tree.iterdir())
+    made = []
+    for person in people:
+        made.append(folder / person.name)
+        made[-1].mkdir()
+        (made[-1] / "projects").symlink_to(person)
+    return made
 
 
 def read(tree: Path, database: Path) -> None:
