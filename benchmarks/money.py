@@ -125,7 +125,9 @@ def make(made: Made) -> object:
 def again(_made: Made) -> object:
     """Bring all up to date under the settings as they are now."""
     settings = read_settings(made=None)
-    recompute(UsageProcessor().under(settings), open_store(settings), settings)
+    store, processor = open_store(settings), UsageProcessor().under(settings)
+    store.prepare(processor)
+    recompute(processor, store, settings)
     return _cost()
 
 
