@@ -64,7 +64,9 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
         tables: what to price with.
     """
     wanted = list(dict.fromkeys((*columns, *NEEDS)))
-    within = f"WHERE {MESSAGES.day} IN ({days})" if days else ""
+    # Last of all: before the join it makes DuckDB expect few responses, hold them all, and look up
+    # prices in these.
+    within = f"WHERE day IN ({days})" if days else ""
     parts = ",\n            ".join(
         f"CASE WHEN is_calculated THEN {sql} END AS {name}" for name, sql in PARTS.items()
     )
@@ -72,7 +74,7 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
     return f"""
         WITH responses AS (
             SELECT *, {MESSAGES.day} AS day, {_TOTAL} AS total, {_VARIANT} AS wanted
-            FROM ({unique.messages(wanted, days)}) {within}),
+            FROM ({unique.messages(wanted, days)})),
         with_rates AS (
             SELECT responses.*, rates.price_model, rates.variant, rates.input, rates.output,
                 rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.web_search,
@@ -99,7 +101,7 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
             CASE WHEN recorded IS NOT NULL THEN 'recorded' WHEN is_calculated THEN source
                 ELSE 'unpriced' END AS cost_basis,
             is_calculated AND assumed AS price_assumed
-        FROM with_parts"""
+        FROM with_parts {within}"""
 
 
 USAGE_COSTS = f"""SELECT message_key, provider, price_table, price_model, variant,
