@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RECORDS = ("session_processor_state", "session_processor_failures")
 """What the store itself says of a file, per processor."""
 
+_ROWS_AT_ONCE = 64_000
+"""Of a roll-up, or of what it is made from: 80,000 fit into 128 MB, 155,000 did not."""
+
 OUTDATED = 0
 """A processor_version that no processor has."""
 
@@ -352,23 +355,35 @@ def release(
 
 def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
     """Recompute the parts of a roll-up that commits have touched."""
-    connection.execute(
-        """CREATE TEMP TABLE parts AS
-        SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?""",
-        [rollup.name],
-    )
-    parts = sorted(row[0] for row in connection.execute("FROM parts").fetchall())
-    if parts:
+    notes = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?"
+    parts = sorted(row[0] for row in connection.execute(notes, [rollup.name]).fetchall())
+    many = _parts_at_once(connection, rollup, len(parts))
+    for first in range(0, len(parts), many):
+        register(connection, "refreshed", parts[first : first + many])
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE parts AS SELECT session_file AS part FROM refreshed"
+        )
         connection.execute(
             f"DELETE FROM {rollup.name} WHERE {rollup.part}::VARCHAR IN (FROM parts)"
         )
         connection.execute(f"INSERT INTO {rollup.name} {rollup.refresh}")
-        connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
-        for fed in rollup.feeds:
-            connection.execute(
-                """INSERT INTO session_rollup_changes SELECT ?, part FROM parts WHERE part NOT IN
-                (SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
-                [fed, fed],
-            )
-    connection.execute("DROP TABLE parts")
+    for fed in rollup.feeds if parts else ():
+        connection.execute(
+            """INSERT INTO session_rollup_changes SELECT ?, part
+            FROM (SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?)
+            WHERE part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
+            [fed, rollup.name, fed],
+        )
+    connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
     return parts
+
+
+def _parts_at_once(connection: "DuckDBPyConnection", rollup: Rollup, parts: int) -> int:
+    """How many parts are recomputed by one statement: an INSERT holds all rows that it makes."""
+    names = [rollup.name, *rollup.deps]
+    sizes = connection.execute(
+        "SELECT max(estimated_size) FROM duckdb_tables() WHERE table_name IN (SELECT unnest(?))",
+        [names],
+    ).fetchall()
+    rows = sizes[0][0] or 0
+    return max(1, _ROWS_AT_ONCE * parts // max(rows, 1)) if rows > _ROWS_AT_ONCE else max(parts, 1)
