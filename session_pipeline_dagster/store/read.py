@@ -81,10 +81,11 @@ def read_rows(
         since = [name, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
         odd = connection.execute(_ODD, since).fetchall()
+    states = connection.execute(_STATES, [name, *times]).fetchall()
     return (
-        connection.execute(_STATES, [name, *times]).fetchall(),
+        states,
         connection.execute(_FAILURES, [name, *times, longest]).fetchall(),
-        _stale(connection, processor),
+        _stale(connection, processor, any_states=bool(states)),
         digests(connection, name),
         counts,
         odd,
@@ -109,10 +110,13 @@ def known(processor: Processor, rows: Raw) -> Known:
     )
 
 
-def _stale(connection: "DuckDBPyConnection", processor: Processor) -> list[tuple[Any, ...]]:
-    """Names of what is derived and waits: something noted it, or it has another basis."""
+def _stale(
+    connection: "DuckDBPyConnection", processor: Processor, *, any_states: bool
+) -> list[tuple[Any, ...]]:
+    """Names of what is derived and waits: something noted it, or it has another basis. Before any
+    file was processed there is nothing to derive from."""
     found = connection.execute(_CHANGES).fetchall()
-    derivations = extras(processor).derivations
+    derivations = extras(processor).derivations if any_states else ()
     return found + [(d.name,) for d in derivations if derive.is_of_another_basis(connection, d)]
 
 

@@ -16,7 +16,7 @@ LONG = 1 << 20
 """Bytes of a line that is looked at before it is decoded, and of lines that are decoded at once."""
 _ROOM = 480 << 20
 """Bytes, for a file's content and its records."""
-_PART = 1500
+_PART = 1750
 """Bytes that a record or a block costs with what processors make of it, at most; as measured."""
 _MOST_OBJECTS, _MOST_TEXTS = 100_000, 1_000_000
 _OBJECT = re.compile(rb'[\[{]\s*["\[\]{}]')

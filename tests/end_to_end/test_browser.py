@@ -82,6 +82,8 @@ def switch(page: Page, sensor: str) -> Locator:
 def test_the_catalog_shows_every_asset_its_group_and_what_it_is(page: Page) -> None:
     page.goto("/")
     navigate(page, "/assets")
+    # The list holds only the rows that are in sight.
+    page.set_viewport_size({"width": 1280, "height": 2000})
     for asset in (*TABLES, "session_files", "verifications", "knowledge_items"):
         expect(link(page, asset)).to_be_visible()
     expect(page.get_by_text("One row per session file: times, prompts")).to_be_visible()
@@ -111,6 +113,8 @@ def test_lineage_reads_from_left_to_right(page: Page) -> None:
     assert found["sessions"] < found["usage"] == found["verification"]
     picture(page, "groups")
 
+    # From too far away, assets are names only.
+    page.set_viewport_size({"width": 1900, "height": 1450})
     page.goto("/locations/session_pipeline/asset-groups/usage")
     assets = ["session_files", "usage_messages", "usage_daily"]
     found = {asset: left(page.locator("svg").get_by_text(asset, exact=True)) for asset in assets}

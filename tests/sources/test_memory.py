@@ -46,12 +46,12 @@ def empty_lines() -> Iterator[bytes]:
 
 def short_prompts() -> Iterator[bytes]:
     """As many as there is room for."""
-    yield from (FIRST * 1000 for _ in range(326))
+    yield from (FIRST * 1000 for _ in range(280))
 
 
 def distinct_tools() -> Iterator[bytes]:
     """As many as there is room for."""
-    for number in range(157_000):
+    for number in range(134_000):
         name = str(number).encode()
         call = b'{"type":"tool_use","id":"toolu_%b","name":"tool%b","input":{}}' % (name, name)
         message = b'{"id":"msg_%b","content":[%b]}' % (name, call)
@@ -98,8 +98,8 @@ def measured(pipeline: Pipeline, processor: str) -> tuple[int, int, int]:
     ("content", "lines"),
     [
         (empty_lines, 1 + 64 * (MEGABYTE // 3)),
-        (short_prompts, 326_000),
-        (distinct_tools, 157_000),
+        (short_prompts, 280_000),
+        (distinct_tools, 134_000),
         (line_of_objects, 2),
         (odd_line_of_objects, 2),
         (last_line_of_objects, 2),

@@ -42,7 +42,7 @@ class MoneyLocation:
             workers=1,
             # As soon as an alert is due.
             alert_delay=timedelta(microseconds=1),
-            alert_urls=(webhook.url,) if webhook else (),
+            alert_urls=(f"{webhook.url}?cto=60&rto=60",) if webhook else (),
             money=MoneySettings(prices=self.prices, budgets=self.budgets),
         )
         self._cursors: dict[str, str | None] = {}
