@@ -5,6 +5,7 @@ import re
 import yaml
 
 from places import ROOT
+from session_pipeline_dagster.contract.processor import extras
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
@@ -30,6 +31,8 @@ def test_what_the_page_names_exists() -> None:
     there = {key.to_user_string() for key in assets} | {graph.get(k).group_name for k in assets}
     there |= {key.name for key in graph.asset_check_keys} | set(ProcessorConfig.model_fields)
     there |= {s.name for s in repository.sensor_defs} | {j.name for j in repository.get_all_jobs()}
+    rollups = [r for p in load_processors().processors for r in extras(p).rollups]
+    there |= {name for rollup in rollups for name in re.findall(r" AS (\w+)", rollup.numbers)}
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", PAGE))
     assert len(named) > 12
     assert named - there <= {FAILED_TAG, GIVEN_UP_TAG, "failures", "lag_seconds"}

@@ -145,9 +145,13 @@ def test_a_thousand_alike_items_have_few_relations_each_at_little_cost() -> None
     took: dict[int, float] = {}
     for count in (500, 2000):
         told = items(*(f"Boards of team t{n}x are kept for guests of u{n}x" for n in range(count)))
-        begun = time.process_time()
-        found = relations(told)
-        took[count] = time.process_time() - begun
+        rounds = []
+        # The best of a few: whatever else a machine does only adds to a round.
+        for _ in range(4):
+            begun = time.process_time()
+            found = relations(told)
+            rounds.append(time.process_time() - begun)
+        took[count] = min(rounds)
         assert len(told) == count
         assert len(found) <= count * MOST_LEADS
     assert took[2000] < 6 * took[500] + 0.2
