@@ -13,6 +13,7 @@ from importlib.metadata import version as version_of
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
+from session_pipeline_dagster.processors.usage.money.cost_states import plain as without_mark
 from session_pipeline_dagster.processors.usage.money.rates import (
     STANDARD,
     VARIANTS,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 Region = Literal["regional", "global"]
 
 _PACKAGE: Final = "genai-prices"
-_LONG_CONTEXT: Final = re.compile(r"\[1m\]$", re.IGNORECASE)
 # What the API of Anthropic never says: an id of Bedrock, with or without its region, or of Vertex.
 _BEDROCK: Final = re.compile(r"(?:[a-z-]+\.)?anthropic\.claude-", re.IGNORECASE)
 _VERTEX: Final = re.compile(r"vertex_ai/(?=.)", re.IGNORECASE)
@@ -108,7 +108,7 @@ def version() -> str:
 
 def plain(model: str) -> str:
     """A name as it is priced: without `[1m]` at its end."""
-    return _LONG_CONTEXT.sub("", model.strip())
+    return without_mark(model.strip())
 
 
 def listed(provider: str, model: str, regions: Regions | None = None) -> Listed:
