@@ -106,7 +106,7 @@ class Discount:
 
 @dataclass(frozen=True, slots=True)
 class OwnPrices:
-    """A `prices.toml`; `aliases` by names in small letters; `digest` is of its bytes."""
+    """A `prices.toml`, `text`, whose bytes `digest` is of; `aliases` by names in small letters."""
 
     name: str
     digest: str
@@ -115,6 +115,7 @@ class OwnPrices:
     aliases: Mapping[str, str]
     regions: Regions
     lock_until: date | None
+    text: str = ""
 
     def names(self, model: str) -> tuple[str, ...]:
         """The names a model may be priced by: its own without `[1m]`, then what that stands for."""
@@ -195,6 +196,7 @@ def own_prices(document: Document) -> OwnPrices:
         _aliases(document.tables.get("alias")),
         _regions(document.tables.get("region")),
         _lock(document.tables.get("lock")),
+        document.text,
     )
 
 

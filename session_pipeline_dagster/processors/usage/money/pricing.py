@@ -160,11 +160,11 @@ def made_now(money: MoneySettings, rows: Mapping[str, Sequence[Row]]) -> Made:
         # What was good last stays; models that it did not know have their list price.
         known = {(row.provider, row.model) for row in before}
         after = [*before, *price_table.price_rows({*seen} - known, None)]
-        stands = stood or [_open(price_table.table_name(None), money)]
+        stands = stood or [_open(None, money)]
         said = [replace(one, problem=str(error)) for one in stands]
         return Made(before, after, stood, said, problem=str(error))
     until = own.lock_until if own else None
-    now = _open(price_table.table_name(own), money)
+    now = _open(own, money)
     stands = _in_force(stood, now, until)
     models = {*rows["models"]}
     late = [pair for pair in seen if pair not in models]
@@ -269,18 +269,12 @@ def _pairs(seen: Sequence[Row], billed: Sequence[Row], provider: str) -> Sequenc
     return sorted(pairs | {(who, plain(model)) for who, model in pairs})
 
 
-def _open(table: str, money: MoneySettings) -> Pricing:
-    """A table that holds on all days."""
-    own = _text_of(money.prices)
-    return Pricing(table, money.mode.value, None, None, provider=money.provider, own=own)
+def _open(own: "OwnPrices | None", money: MoneySettings) -> Pricing:
+    """The table of these own prices, as it holds on all days."""
+    from session_pipeline_dagster.processors.usage.money.price_table import table_name  # noqa: PLC0415  as above
 
-
-def _text_of(file: Path | None) -> str | None:
-    """What the file holds; None where it cannot be read: who reads it first says so."""
-    try:
-        return None if file is None else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+    text, mode = own.text if own else None, money.mode.value
+    return Pricing(table_name(own), mode, None, None, provider=money.provider, own=text)
 
 
 def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> list[Pricing]:

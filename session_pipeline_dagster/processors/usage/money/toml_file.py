@@ -127,7 +127,7 @@ class Document:
     """A file that could be read.
 
     `digest` is 8 hex digits of the sha256 of its bytes; `arrays` holds `[[name]]`, `tables`
-    `[name]`, `top` every name of the file.
+    `[name]`, `top` every name of the file; `text` is all of it, as it stands there.
     """
 
     name: str
@@ -135,6 +135,7 @@ class Document:
     arrays: Mapping[str, Sequence[Section]]
     tables: Mapping[str, Section]
     top: Section
+    text: str
 
     def only(self, *, arrays: Collection[str] = (), tables: Collection[str] = ()) -> None:
         """Refuse a section that is none of these, or is written the other way."""
@@ -191,6 +192,7 @@ def parse(name: str, content: bytes) -> Document:
             if isinstance(value, dict)
         },
         Section(values, name, 1, {key: places.place(key, 0).line for key in values}),
+        content.decode("utf-8"),
     )
 
 

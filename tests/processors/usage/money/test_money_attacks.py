@@ -195,3 +195,17 @@ def test_a_model_that_nobody_has_any_more_is_not_named(pipeline: UsagePipeline) 
     pipeline.run()
     assert pipeline.select("FROM usage_models_seen") == [("anthropic", OPUS)]
     assert pipeline.select("SELECT DISTINCT model FROM model_prices") == [(OPUS,)]
+
+
+def test_a_lock_after_a_file_with_a_mistake_prices_what_comes_late(
+    pipeline: UsagePipeline, tmp_path: Path
+) -> None:
+    """The list prices of the days before it are locked, not the mistake."""
+    pipeline.write("a/p/1.jsonl", call(1))
+    pipeline.run(priced(tmp_path, "[[price]]\nmodel = 'claude-*'\ninput = -1\n"))
+    own = "[[price]]\nmodel = 'claude-*'\ninput = 9\noutput = 9\n[lock]\nuntil = '2026-10-31'\n"
+    locked = priced(tmp_path, own)
+    pipeline.run(locked)
+    pipeline.write("b/p/2.jsonl", call(2, model="claude-opus-4-8"))
+    pipeline.run(locked)
+    assert costs(pipeline) == [("a", Decimal("0.024")), ("b", Decimal("0.030"))]
