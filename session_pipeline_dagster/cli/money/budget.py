@@ -1,5 +1,6 @@
 """`session-pipeline budget`: how every budget stands, now and in the periods before."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
@@ -7,11 +8,11 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql
-from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus, statuses
-from session_pipeline_dagster.processors.usage.money.budgets import Budget, read_budgets
-from session_pipeline_dagster.processors.usage.money.verdict import Verdict, verdict
-from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
+from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of, judged
+from session_pipeline_dagster.processors.usage.money.budgets import Budget
+from session_pipeline_dagster.processors.usage.money.verdict import Verdict
+from session_pipeline_dagster.store.database import open_store
 
 _FEW = 6
 
@@ -21,12 +22,15 @@ _FEW = 6
 @common
 def command(context: Context, as_json: bool) -> int:
     """Compute it from the sums that are kept, by the file as it is now; nothing is written."""
-    file = context.settings.money.budgets
-    budgets = read_budgets(file) if file else ()
+    budgets = budgets_of(context.settings.money)
     store = open_store(context.settings, looking=True)
     store.ready(context.registry.get("usage"))
     now = datetime.now(UTC)
-    found = [(budget, *_stands(store, budget, now)) for budget in budgets]
+
+    def select(sql: str) -> Sequence[Sequence[object]]:
+        return store.query(sql)[0][1]
+
+    found = [(budget, *judged(budget, select, now)) for budget in budgets]
     if as_json:
         click.echo(document({"budgets": [_values(*one) for one in found]}))
         return 0
@@ -49,13 +53,7 @@ def command(context: Context, as_json: bool) -> int:
     return 0
 
 
-def _stands(store: Store, budget: Budget, now: datetime) -> tuple[Verdict, list[BudgetStatus]]:
-    ((_, rows),) = store.query(spendings_sql(budget))
-    periods = statuses(budget, spendings(rows), now)
-    return verdict(budget, periods, now), periods
-
-
-def _values(budget: Budget, said: Verdict, periods: list[BudgetStatus]) -> dict[str, object]:
+def _values(budget: Budget, said: Verdict, periods: Sequence[BudgetStatus]) -> dict[str, object]:
     return {
         "name": budget.name,
         "scope": str(budget.scope),

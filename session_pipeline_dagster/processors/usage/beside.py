@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.names import plain, short
-from session_pipeline_dagster.processors.usage.naming import cut
+from session_pipeline_dagster.processors.usage.naming import cut, working_folder
 from session_pipeline_dagster.processors.usage.rows import PullRequestRow
 from session_pipeline_dagster.transcripts.records import Aside, Transcript, epoch_us, parse_time
 
@@ -18,11 +18,8 @@ _MOST = 2**63 - 1
 
 def repository_of(transcript: Transcript) -> str | None:
     """The last part of the first working folder; a worktree has a name of its own."""
-    for record in transcript.records:
-        if record.cwd is not None and record.session_id:
-            parts = [part for part in _BETWEEN_FOLDERS.split(record.cwd) if part]
-            return short(parts[-1]) if parts else None
-    return None
+    parts = [part for part in _BETWEEN_FOLDERS.split(working_folder(transcript) or "") if part]
+    return short(parts[-1]) if parts else None
 
 
 def title_of(transcript: Transcript) -> str | None:

@@ -94,7 +94,7 @@ class Counted:
         self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
         self.first_us = self.started_us = started_us(self.times_us, session.day)
-        self.file = Facts(session, self.project, provider, self.first_us)
+        self.file = Facts(session, short(session.stem), self.project, provider, self.first_us)
         self.messages: dict[str, MessageRow] = {}
         self.events: dict[str, EventRow] = {}
         self.orphan_results: dict[str, str] = {}

@@ -14,12 +14,14 @@ class Facts:
     """What holds for every row of a file.
 
     Attributes:
+        session_id: of lines that name none.
         project: as it is stored.
         provider: who served a response whose id does not say it.
         first_us: when the file began, in microseconds since 1970-01-01 UTC.
     """
 
     session: Session
+    session_id: str
     project: str | None
     provider: str
     first_us: int
@@ -40,8 +42,8 @@ def message_row(
         began_us: when its conversation began.
         now_us: the time of the line.
     """
-    session, given = file.session, record.session_id
-    session_id = (cut(given) if given else cut(session.stem)) or ""
+    session = file.session
+    session_id = cut(record.session_id) or file.session_id
     return MessageRow(
         session.key,
         key,
@@ -92,7 +94,7 @@ def event_row(
         says: what the line says of it that nobody may change who copies it.
     """
     session = file.session
-    session_id = cut(record.session_id) or cut(session.stem) or ""
+    session_id = cut(record.session_id) or file.session_id
     return EventRow(
         session.key,
         key,

@@ -134,6 +134,11 @@ class Figures:
         return add(part.sums for part in self.users)
 
     @property
+    def unlogged_share(self) -> float | None:
+        """What share of the bills has no line, from 0 to 1; None where no bill is known."""
+        return float(self.unlogged / self.billed) if self.billed else None
+
+    @property
     def unsettled(self) -> int:
         """See above."""
         return sum(self.hours.values()) - self.total.messages

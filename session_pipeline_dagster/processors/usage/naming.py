@@ -7,6 +7,7 @@ import xxhash
 
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.names import LONGEST, short
+from session_pipeline_dagster.transcripts.records import Transcript
 
 NAME_LENGTH = 16
 """Of a line's digest, the part that says its name."""
@@ -19,10 +20,14 @@ def project_of(session: Session) -> str | None:
     """The project folder; without one in the path, as Claude Code names the working folder."""
     if session.project is not None:
         return session.project
-    for record in session.transcript.records:
-        if record.cwd is not None and record.session_id:
-            return _NOT_IN_A_FOLDER_NAME.sub("-", record.cwd) if record.cwd else None
-    return None
+    folder = working_folder(session.transcript)
+    return _NOT_IN_A_FOLDER_NAME.sub("-", folder) if folder else None
+
+
+def working_folder(transcript: Transcript) -> str | None:
+    """Where the session began to work."""
+    found = (r.cwd for r in transcript.records if r.cwd is not None and r.session_id)
+    return next(found, None)
 
 
 def provider_of(message_id: str | None, default: str) -> str:

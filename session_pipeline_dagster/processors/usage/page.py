@@ -13,6 +13,7 @@ from session_pipeline_dagster.processors.usage.figures import Figures, Part, Sum
 from session_pipeline_dagster.processors.usage.wording import label, money, output, percent
 
 _MOST_PARTS = 20
+_WITHOUT = "billed without a line (compaction, titles, searches), of known bills"
 _KINDS = {
     "tool": "Tools",
     "skill": "Skills",
@@ -46,7 +47,7 @@ def render(found: Figures) -> Rendered:
         output=output,
         money=money,
         low=_low(found),
-        beyond=f"+ {percent(float(found.unlogged / found.billed))}" if found.billed else "unknown",
+        beyond=_beyond(found) or "unknown",
         printable=printable,
     )
     return Rendered(
@@ -84,7 +85,7 @@ def _lines(found: Figures) -> list[str]:
     return [
         f"{money(total)} USD at API list price, not an invoice"
         + (f"; {_many(total.unpriced, 'message')} without a known price" if total.unpriced else ""),
-        *_beyond(found),
+        *([f"{beyond} {_WITHOUT}"] if (beyond := _beyond(found)) else ()),
         f"{_many(total.messages, 'message')} in {_many(found.sessions, 'session')} of "
         f"{_many(len(found.users), 'user')}",
         f"{output(total, at_least=_low(found))} output tokens, {total.input_tokens:,} input, "
@@ -94,12 +95,10 @@ def _lines(found: Figures) -> list[str]:
     ]
 
 
-def _beyond(found: Figures) -> list[str]:
-    """What was billed beyond the lines, where bills are known."""
-    if not found.billed:
-        return []
-    share = percent(float(found.unlogged / found.billed))
-    return [f"+ {share} billed without a line (compaction, titles, searches), of known bills"]
+def _beyond(found: Figures) -> str:
+    """What was billed beyond the lines, of the bills that are known; empty where none is."""
+    share = found.unlogged_share
+    return "" if share is None else f"+ {percent(share)}"
 
 
 def _low(found: Figures) -> bool:

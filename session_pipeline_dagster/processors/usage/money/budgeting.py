@@ -111,9 +111,14 @@ def _stands(budgets: Sequence[Budget] | None, inputs: Inputs) -> Changes:
     return Changes({BUDGETS: removed}, {BUDGETS: rows}, numbers={"budgets": len(budgets)})
 
 
-def stands(budget: Budget, data: Data, now: datetime) -> list[BudgetStatus]:
-    """How a budget stands in every period."""
-    return statuses(budget, spendings(data.select(spendings_sql(budget))), now)
+Select = Callable[[str], Sequence[Sequence[object]]]
+"""The rows of a SELECT."""
+
+
+def judged(budget: Budget, select: Select, now: datetime) -> tuple[Verdict, Sequence[BudgetStatus]]:
+    """What is said of a budget, and how it stands in every period."""
+    periods = statuses(budget, spendings(select(spendings_sql(budget))), now)
+    return verdict(budget, periods, now), periods
 
 
 # --- checks --------------------------------------------------------------------------------------
@@ -166,7 +171,11 @@ def _file_rule(name: str, setting: str, read: Callable[[], Sequence[object]]) ->
 def _prices_are_good(money: MoneySettings, data: Data) -> Measured:
     from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  only here
 
-    found = _file_is_good(lambda: read_prices(money.prices).prices if money.prices else (), data)
+    def own() -> Sequence[object]:
+        found = read_prices(money.prices) if money.prices else None
+        return (*found.prices, *found.discounts, *found.aliases) if found else ()
+
+    found = _file_is_good(own, data)
     if found.violations:
         return found
     # What shows only beside the models that were seen.
@@ -204,8 +213,8 @@ def _budget(money: MoneySettings, name: str, data: Data) -> Measured:
     # As the file says now; it may have changed since the location was loaded.
     for budget in budgets_of(money):
         if budget.name == name:
-            now = _now()
-            return _measured(verdict(budget, stands(budget, data, now), now))
+            said, _ = judged(budget, data.select, _now())
+            return _measured(said)
     return Measured(0, said=f"the file has no budget {name!r} any more; reload the code location")
 
 

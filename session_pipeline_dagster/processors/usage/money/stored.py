@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
+from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.processors.usage.money.baseline import CostState, Trailed
 from session_pipeline_dagster.processors.usage.money.cost_states import Billed, BilledModel
 from session_pipeline_dagster.processors.usage.money.trails import Trail
@@ -15,8 +16,6 @@ from session_pipeline_dagster.transcripts.records import epoch_us
 
 MAX_BILLS = 500
 """Of one file, the last ones: each is compared with all before it."""
-
-Row = tuple[object, ...]
 
 TABLES: Mapping[str, str] = {
     "usage_billed": """

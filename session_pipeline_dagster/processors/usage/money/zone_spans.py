@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.periods import zone_of
 
 Unit = Literal["day", "week", "month"]
 WeekStart = Literal["monday", "sunday"]
@@ -81,12 +82,11 @@ def parse_zone(text: str, option: str) -> ZoneInfo:
     Raises:
         SettingsError: there is none of that name.
     """
-    try:
-        return ZoneInfo(text.strip())
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise SettingsError(
-            f"{option} is {text[:_SHOWN]!r}; it takes a time zone: UTC, Europe/Vienna"
-        ) from None
+    zone = zone_of(text.strip())
+    if zone is None:
+        said = f"{option} is {text[:_SHOWN]!r}; it takes a time zone: UTC, Europe/Vienna"
+        raise SettingsError(said)
+    return zone
 
 
 def _shifted(day: date, by: int) -> date:
