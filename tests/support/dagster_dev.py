@@ -25,7 +25,7 @@ RUNS = """{ runsOrError { ... on Runs { results {
     runId status jobName tags { key value } assetSelection { path } } } } }"""
 SENSOR = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { id ticks(limit: 50) {
+    ... on Sensor { sensorState { id status ticks(limit: 50) {
         skipReason timestamp endTimestamp } } } } }"""
 STOP = """mutation($id: String!) { stopSensor(id: $id) {
     __typename ... on PythonError { message } } }"""
@@ -200,9 +200,17 @@ class DagsterDev:
             ends = [tick["endTimestamp"] for tick in self._sensor(sensor)["ticks"]]
             return bool(ends) and None not in ends and time.time() - max(ends) > 2
 
-        self.wait(rests, f"rest between two ticks of {sensor}")
-        answer = self.graphql(STOP, id=self._sensor(sensor)["id"])["stopSensor"]
-        assert answer["__typename"] == "StopSensorMutationResult", answer
+        def stays_off() -> bool:
+            """Whether it is off and no tick that was queued before switches it on again."""
+            self.wait(rests, f"rest between two ticks of {sensor}")
+            if self._sensor(sensor)["status"] == "STOPPED":
+                return True
+            answer = self.graphql(STOP, id=self._sensor(sensor)["id"])["stopSensor"]
+            assert answer["__typename"] == "StopSensorMutationResult", answer
+            time.sleep(2)
+            return False
+
+        self.wait(stays_off, f"{sensor} switched off")
 
     def _sensor(self, name: str) -> dict[str, Any]:
         """A sensor's state: its id and its last ticks, newest first."""
