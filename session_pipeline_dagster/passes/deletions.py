@@ -118,7 +118,8 @@ def _moved(
     A file of a named root may have the very same key, and its root may not be looked at any more:
     then the content decides.
     """
-    formers = {former: file for file in scan.files if (former := former_key(file))}
+    escaped = [file for file in scan.files if "%" in file.key]
+    formers = {former: file for file in escaped if (former := former_key(file))}
     present = {file.key for file in scan.files} if formers else set()
     found: dict[str, str] = {}
     for old, file in formers.items():
@@ -156,7 +157,8 @@ def settle(
         store.mark_gone(processor, found.gone, found.back, now)
     marked = [key for key in found.gone if key in known.states]
     settled = {*found.purge, *found.back, *marked}
-    since = [s.gone_us for key, s in known.states.items() if key not in settled]
+    gone = [(key, s.gone_us) for key, s in known.states.items() if s.gone_us is not None]
+    since = [us for key, us in gone if key not in settled]
     since += [int(now.timestamp() * 1e6)] * len(marked)
     counts = (sum(not known.states[key].gone for key in marked), len(found.purge), len(found.back))
     return Deletions(*counts, *to_purge(since, settings))

@@ -157,7 +157,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
     """The report of a pass that has only looked yet."""
     outlook, known = seen.outlook, seen.known
     due = {file.key for file in outlook.due}
-    unread, _ = left_out([f for f in seen.scan.files if f.key not in due], known.states, agents)
+    unread, _ = left_out((f for f in seen.scan.files if f.key not in due), known.states, agents)
     return BatchReport(
         processor.name,
         session_files=len(seen.scan.files),

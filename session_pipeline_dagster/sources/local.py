@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from operator import attrgetter
 
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.names import short
@@ -38,6 +39,10 @@ _UPLOADED = ".claude"
 _SHORT_HEAD = 16 << 10
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
+
+
+_Owner = tuple[str, str | None]
+"""A user and a project."""
 
 
 class Kind(Enum):
@@ -73,7 +78,7 @@ class LocalSource:
         left_out: list[LeftOut] = []
         for root in self.roots:
             _Walk(root, self.layout, self.user, files, left_out).run()
-        files.sort(key=lambda file: file.key)
+        files.sort(key=attrgetter("key"))
         return Scan(_one_a_key(files, left_out), left_out)
 
     def read(self, file: SessionFile) -> Content:
@@ -154,6 +159,7 @@ class _Walk:
     ) -> None:
         self.root, self.layout, self.user = root, layout, user
         self.files, self.left_out = files, left_out
+        self.name = root.name or ""
         self.prefix = f"{root.name}:" if root.name else ""
 
     def run(self) -> None:
@@ -174,7 +180,7 @@ class _Walk:
             ) from error
         for entry in entries:
             key = _first_key(_key(entry.name))
-            if self._take(entry, key, top=True):
+            if self._take(entry, key, None):
                 self._folder(entry.path, f"{key}/")
 
     def _first(self) -> str:
@@ -185,6 +191,7 @@ class _Walk:
         waiting = [(path, key)]
         while waiting:
             path, key = waiting.pop()
+            owner = owner_of(key, self.layout, self.user)
             try:
                 entries = list(os.scandir(path))
             except OSError as error:
@@ -192,22 +199,22 @@ class _Walk:
                 continue
             for entry in entries:
                 below = key + _key(entry.name)
-                if self._take(entry, below):
+                if self._take(entry, below, owner):
                     waiting.append((entry.path, f"{below}/"))
 
-    def _take(self, entry: os.DirEntry[str], key: str, *, top: bool = False) -> bool:
+    def _take(self, entry: os.DirEntry[str], key: str, owner: _Owner | None) -> bool:
         """Take a session file, or list why it is none.
 
         Returns whether it is a folder to walk. Nowhere else is an entry looked at: a look that
         fails costs this entry, not the scan.
 
         Args:
-            top: it lies in the root itself.
+            owner: whose it is; None where it lies in the root itself.
         """
         try:
             found = kind(entry)
             if not entry.name.endswith(_ENDINGS):
-                if found is Kind.LINK and top:
+                if found is Kind.LINK and owner is None:
                     self._leave_out(key, _NO_SESSION[found])
                 elif found is Kind.LINK and entry.is_dir():
                     self._leave_out(key, "symbolic link to a folder")
@@ -217,19 +224,15 @@ class _Walk:
                 return found is Kind.FOLDER
             if found is not Kind.FILE:
                 self._leave_out(key, _NO_SESSION[found])
-            elif top:
+            elif owner is None:
                 self._leave_out(key, f"not inside a folder of {self._first()}")
             else:
-                self.files.append(self._file(entry, key))
+                signature = signature_of(entry.stat(follow_symlinks=False))
+                file = SessionFile(self.prefix + key, *owner, entry.path, signature, self.name)
+                self.files.append(file)
         except OSError as error:
             self._leave_out(key, f"cannot be looked at: {error.strerror}")
         return False
-
-    def _file(self, entry: os.DirEntry[str], key: str) -> SessionFile:
-        user, project = owner_of(key, self.layout, self.user)
-        signature = signature_of(entry.stat(follow_symlinks=False))
-        root = self.root.name or ""
-        return SessionFile(self.prefix + key, user, project, entry.path, signature, root)
 
     def _leave_out(self, key: str, reason: str) -> None:
         self.left_out.append(LeftOut(self.prefix + key, reason))
@@ -253,8 +256,9 @@ def kind(entry: os.DirEntry[str]) -> Kind:
     return Kind.LINK if entry.is_symlink() else Kind.OTHER
 
 
-def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> tuple[str, str | None]:
-    """The user and the project of a file, by the folders of its key below its root.
+def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> _Owner:
+    """The user and the project of a file, by the folders of its key below its root. All files of a
+    folder have the same; its key ends with a slash.
 
     Names as they are stored: as the folders are called, but no longer than `names.LONGEST`.
 

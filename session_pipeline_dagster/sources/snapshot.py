@@ -74,7 +74,10 @@ def signature_of(found: os.stat_result) -> Signature:
 
     Within int64, as the columns are: `touch -d 2300-01-01` gives nanoseconds beyond it.
     """
-    return Signature(found.st_size, _bounded(found.st_mtime_ns), _bounded(found.st_ctime_ns))
+    mtime, ctime = found.st_mtime_ns, found.st_ctime_ns
+    if not (-_MOST_NS < mtime < _MOST_NS and -_MOST_NS < ctime < _MOST_NS):
+        mtime, ctime = _bounded(mtime), _bounded(ctime)
+    return Signature(found.st_size, mtime, ctime)
 
 
 def _bounded(ns: int) -> int:
