@@ -20,11 +20,12 @@ from session_pipeline_dagster.orchestration.checks import health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
 from session_pipeline_dagster.settings import Settings
 
-_TICK = timedelta(seconds=30)
+_TICK = timedelta(seconds=60)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _SILENT = 2 * SAY_AGAIN + timedelta(minutes=5)
 """After it, a health check that has said nothing is one that nobody evaluates any more."""
@@ -42,7 +43,10 @@ class _Said:
 
 
 def alert_sensor(
-    registry: Registry, settings: Settings, names: Names = PLAIN
+    registry: Registry,
+    settings: Settings,
+    names: Names = PLAIN,
+    held: HeldInstance | None = None,
 ) -> dg.SensorDefinition:
     """Tells of changes of checks, and of runs that fail, once each."""
     interval = min(_TICK, settings.health_interval)
@@ -50,7 +54,7 @@ def alert_sensor(
     cadences = {
         names.other(p.name): settings.cadence(p.name, p.cadence) for p in registry.processors
     }
-    targets = sinks(settings.alert_urls)
+    targets, held = sinks(settings.alert_urls), held or HeldInstance()
 
     @dg.sensor(
         name=names.other("alert_sensor"),
@@ -61,16 +65,16 @@ def alert_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
-        groups = _groups(context, names)
+        groups, instance = _groups(context, names), held.of(context)
         sightings = [
             _sighting(said, groups[said.key], cadences, settings, now, said.key.asset_key in health)
-            for said in _evaluations(context.instance, list(groups))
+            for said in _evaluations(instance, list(groups))
         ]
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
             # A clock that was ahead must not hide the runs until then.
             since = seen[processor.name] = min(seen.get(processor.name, now), now)
-            for run in _ended_runs(context.instance, processor, names, since):
+            for run in _ended_runs(instance, processor, names, since):
                 sightings.append(_run_sighting(run, processor, names, settings))
                 seen[processor.name] = sightings[-1].at
         level = Status(settings.alert_level.value)

@@ -15,6 +15,7 @@ from session_pipeline_dagster.health.findings import Finding, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.layout import open_checked
@@ -51,10 +52,13 @@ class _Memory:
 
 
 def health_sensor(
-    registry: Registry, settings: Settings, names: Names = PLAIN
+    registry: Registry,
+    settings: Settings,
+    names: Names = PLAIN,
+    held: HeldInstance | None = None,
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
-    source, store = open_checked(settings), open_store(settings)
+    source, store, held = open_checked(settings), open_store(settings), held or HeldInstance()
 
     @dg.sensor(
         name=names.other("health_sensor"),
@@ -80,7 +84,7 @@ def health_sensor(
             if keep:
                 waiting.append(name)
             asset = health_asset(processor, names)
-            materialized = _materialized(context.instance, asset)
+            materialized = _materialized(held.of(context), asset)
             for finding in found.findings[name]:
                 key = f"{name}/{finding.check}"
                 if not keep and memory.is_news(key, finding, now, materialized):

@@ -14,15 +14,19 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.orphans import Worker, is_gone
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.failing import skipping
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 
-_TICK = 15
+_TICK = 60
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def janitor_sensor(registry: Registry, names: Names = PLAIN) -> dg.SensorDefinition:
+def janitor_sensor(
+    registry: Registry, names: Names = PLAIN, held: HeldInstance | None = None
+) -> dg.SensorDefinition:
     """Fails runs whose worker is gone, and frees the slots of runs that have ended."""
+    held = held or HeldInstance()
 
     @dg.sensor(
         name=names.other("janitor_sensor"),
@@ -32,7 +36,7 @@ def janitor_sensor(registry: Registry, names: Names = PLAIN) -> dg.SensorDefinit
         "slots of runs that have ended, so that a crash or a reboot holds up nobody.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        instance, said = context.instance, []
+        instance, said = held.of(context), []
         for run in _orphans(instance, registry.processors, names):
             if end(instance, run):
                 context.log.warning(printable(f"run {run.run_id}: its worker is gone; ended it"))

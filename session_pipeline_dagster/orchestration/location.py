@@ -21,6 +21,7 @@ from session_pipeline_dagster.orchestration.assets import (
 from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.quality_checks import quality_checks
@@ -34,14 +35,18 @@ _log = logging.getLogger(__name__)
 
 
 def build_processor_definitions(
-    processor: Processor, settings: Settings | None = None, names: Names = PLAIN
+    processor: Processor,
+    settings: Settings | None = None,
+    names: Names = PLAIN,
+    held: HeldInstance | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs and sensor of one processor; nobody writes Dagster code to add one.
 
     Args:
         settings: default: the environment's.
+        held: what other sensors of the location share with its own.
     """
-    settings = settings or read_settings()
+    settings, held = settings or read_settings(), held or HeldInstance()
     columns, more = declared_columns(processor), extras(processor)
     tables = table_assets(processor, columns, settings, names)
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
@@ -79,8 +84,8 @@ def build_processor_definitions(
         asset_checks=[health, *quality],
         jobs=[job, health_job],
         sensors=[
-            processor_sensor(processor, settings, names),
-            *report_sensors(processor, names),
+            processor_sensor(processor, settings, names, held),
+            *report_sensors(processor, names, held),
         ],
     )
 
@@ -88,10 +93,11 @@ def build_processor_definitions(
 def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
     """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
     each: list[dg.Definitions] = []
+    held = HeldInstance()
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(
         registry.under(settings),
-        lambda p: each.append(build_processor_definitions(p, settings, names)),
+        lambda p: each.append(build_processor_definitions(p, settings, names, held)),
     )
     for failed in registry.failed:
         said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"
@@ -101,9 +107,9 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         asset_checks=[plugins_check(registry, names)],
         sensors=[
             session_files_sensor(registry, settings, names),
-            health_sensor(registry, settings, names),
-            alert_sensor(registry, settings, names),
-            janitor_sensor(registry, names),
+            health_sensor(registry, settings, names, held),
+            alert_sensor(registry, settings, names, held),
+            janitor_sensor(registry, names, held),
         ],
         resources=resources(settings, names),
     )

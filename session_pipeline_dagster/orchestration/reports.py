@@ -1,6 +1,8 @@
 """Assets of reports, and the sensor that keeps them no more than an hour behind their tables."""
 
 import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -10,14 +12,18 @@ from pydantic import Field
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
 from session_pipeline_dagster.orchestration.catalog import code_of
-from session_pipeline_dagster.orchestration.failing import failing_in_words
+from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.failing import failing_in_words, skipping
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import store_in
+from session_pipeline_dagster.orchestration.runs import IN_FLIGHT
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 
-_HOURLY = "0 * * * *"
+_HOUR = 3600
+_TICK = 60
 
 
 class ReportConfig(dg.Config):
@@ -47,7 +53,6 @@ def report_asset(
         pool=names.pool(processor.name),
         op_tags=names.tags(processor.name),
         code_version=str(processor.version),
-        automation_condition=_outdated(names.key(report.trigger)),
         required_resource_keys={names.store},
     )
     def files(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult:
@@ -60,38 +65,101 @@ def report_asset(
     return files
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """When a report was asked for, and how new its rows were then, in seconds since the epoch."""
+
+    at: float
+    fed: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """The cursor: by report, what was asked for last."""
+
+    asked: Mapping[str, _Asked] = field(default_factory=dict)
+
+
 def report_sensors(
-    processor: Processor, names: Names
-) -> list[dg.AutomationConditionSensorDefinition]:
+    processor: Processor, names: Names, held: HeldInstance | None = None
+) -> list[dg.SensorDefinition]:
     """What asks for the reports of a processor; none where it has none."""
-    reports = [names.key(report.name) for report in extras(processor).reports]
+    reports, held = extras(processor).reports, held or HeldInstance()
     if not reports:
         return []
-    return [
-        dg.AutomationConditionSensorDefinition(
-            names.report_sensor(processor.name),
-            target=dg.AssetSelection.assets(*reports),
-            minimum_interval_seconds=30,
-            default_status=dg.DefaultSensorStatus.RUNNING,
-            description=f"Asks for the reports of `{processor.name}`: at once for the first, then "
-            "once an hour, if what they are read from was refreshed, or the last one failed.",
-        )
-    ]
 
-
-def _outdated(trigger: dg.AssetKey) -> dg.AutomationCondition:
-    """Rendering takes seconds, and runs come every few minutes: once an hour is often enough."""
-    table = dg.AssetSelection.assets(trigger)
-    condition = dg.AutomationCondition
-    refresh = condition.any_deps_match(condition.newly_updated()).allow(table)
-    # A refresh since the request may have come too late for its run: then it counts for the next.
-    refreshed = refresh.since(condition.newly_requested() & ~refresh)
-    hour = condition.cron_tick_passed(_HOURLY).since(condition.newly_requested())
-    first = condition.missing() & ~condition.any_deps_missing().allow(table)
-    due = ((refreshed | condition.execution_failed()) & hour) | first.newly_true()
-    return (due & ~condition.in_progress()).with_label(
-        "refreshed since or failed, and a full hour has passed"
+    @dg.sensor(
+        name=names.report_sensor(processor.name),
+        asset_selection=dg.AssetSelection.assets(*(names.key(r.name) for r in reports)),
+        minimum_interval_seconds=_TICK,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Asks for the reports of `{processor.name}`: at once for the first, then "
+        "once an hour, if what they are read from was refreshed, or the last one failed.",
     )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        instance, now = held.of(context), _now()
+        asked = dict(read_cursor(_Memory, context.cursor).asked)
+        due: list[dg.AssetKey] = []
+        for report in reports:
+            before = asked.get(report.name)
+            fed = _materialized(instance, names.key(report.trigger))
+            if _is_due(instance, report, names, before, fed, now):
+                asked[report.name] = _Asked(now, fed)
+                due.append(names.key(report.name))
+        cursor = write_cursor(_Memory(asked))
+        if not due:
+            return skipping("nothing was refreshed for an hour, or it is to come", cursor)
+        request = dg.RunRequest(asset_selection=due)
+        return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+    return [sensor]
+
+
+def _is_due(
+    instance: dg.DagsterInstance,
+    report: Report,
+    names: Names,
+    before: _Asked | None,
+    fed: float,
+    now: float,
+) -> bool:
+    """Whether to ask now. Rendering takes seconds, and runs come every few minutes.
+
+    Args:
+        fed: when its trigger was last materialized; 0 = never.
+    """
+    key = names.key(report.name)
+    if before is None:
+        made = _materialized(instance, key)
+        if not made:
+            return all(_materialized(instance, names.key(table)) for table in report.deps)
+        before = _Asked(made, made)
+    # A clock that was ahead must not hold it up until then.
+    if before.at // _HOUR == now // _HOUR:
+        return False
+    status = _last_run(instance, key)
+    if status in IN_FLIGHT:
+        return False
+    return fed > before.fed or status is dg.DagsterRunStatus.FAILURE
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+def _materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> float:
+    """When the asset was last materialized, in seconds since the epoch; 0 = never."""
+    entry = instance.get_latest_materialization_event(key)
+    return entry.timestamp if entry else 0.0
+
+
+def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRunStatus | None:
+    """How the last run over the asset stands; None where there is none any more."""
+    for record in instance.get_asset_records([key]):
+        if run_id := record.asset_entry.last_run_id:
+            run = instance.get_run_by_id(run_id)
+            return run.status if run else None
+    return None
 
 
 def _metadata(made: Published, address: str | None) -> Metadata:

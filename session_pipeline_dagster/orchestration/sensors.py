@@ -15,6 +15,7 @@ from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
+from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
@@ -37,16 +38,20 @@ from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)
+_OBSERVE = 300
 _OBSERVE_AGAIN = timedelta(hours=1)
 _PATIENCE = timedelta(seconds=2)
 """How long a tick waits for the database: another tick comes soon."""
 
 
 def processor_sensor(
-    processor: Processor, settings: Settings, names: Names = PLAIN
+    processor: Processor,
+    settings: Settings,
+    names: Names = PLAIN,
+    held: HeldInstance | None = None,
 ) -> dg.SensorDefinition:
     """Asks for a run of the processor when files are due."""
-    cadence = settings.cadence(processor.name, processor.cadence)
+    held, cadence = held or HeldInstance(), settings.cadence(processor.name, processor.cadence)
     source, store = open_checked(settings), open_store(settings)
     # As the location has them: which rules there are may depend on a file, and that changes.
     checks = [dg.AssetCheckKey(names.key(r.table), r.name) for r in extras(processor).quality]
@@ -61,8 +66,9 @@ def processor_sensor(
         "while a backlog drains.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        _limit_pool(context.instance, names.pool(processor.name))
-        running = in_flight(context.instance, processor, names)
+        instance = held.of(context)
+        _limit_pool(instance, names.pool(processor.name))
+        running = in_flight(instance, processor, names)
         if running:
             return skipping(f"run {running} is still at work", context.cursor)
         scan, now = source.scan(), datetime.now(UTC)
@@ -98,7 +104,7 @@ def processor_sensor(
             request = _range_request(day, day, names.tags(processor.name))
             return dg.SensorResult(run_requests=[request], cursor=cursor)
         there = [file for file in scan.files if file.key in known.states]
-        if there and is_new(context.instance, processor, names):
+        if there and is_new(instance, processor, names):
             # Processed through another door, say `make run`: one run shows in the catalog what is
             # there.
             ranges = _ranges(there, outlook, known, source, settings)
@@ -187,7 +193,7 @@ def session_files_sensor(
 
     @dg.sensor(
         name=names.other("session_files_sensor"),
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=_OBSERVE,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Counts the session files and says how old the oldest is that each processor "
         "has not seen. Starts no run.",

@@ -23,6 +23,7 @@ from session_pipeline_dagster.contract.registry import check_contract, load_proc
 from session_pipeline_dagster.contract.report import Asked, Rendered
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.orchestration import reports
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
@@ -515,18 +516,23 @@ def test_the_asset_links_its_files_and_names_nobody(
 
 @pytest.mark.slow
 def test_it_is_asked_for_at_once_and_then_once_an_hour_if_something_changed(
-    examples: Pipeline, instance: dg.DagsterInstance, tmp_path: Path
+    examples: Pipeline,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = replace(examples.settings, database=tmp_path / "own.duckdb")
     defs = build_definitions(load_processors(), settings)
+    sensor = defs.get_repository_def().get_sensor_def("usage_report_sensor")
     start, cursor = datetime.now(UTC).replace(minute=5), None
 
     def asked(minutes: int) -> int:
         nonlocal cursor
         at = start + timedelta(minutes=minutes)
-        seen = dg.evaluate_automation_conditions(defs, instance, evaluation_time=at, cursor=cursor)
-        cursor = seen.cursor
-        return seen.total_requested
+        monkeypatch.setattr(reports, "_now", at.timestamp)
+        result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+        cursor = result.cursor
+        return len(result.run_requests or [])
 
     def refresh() -> None:
         assert defs.resolve_job_def("usage_job").execute_in_process(instance=instance).success
