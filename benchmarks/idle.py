@@ -136,9 +136,7 @@ def ticks(place: Path, since: float) -> Counter[str]:
     """Ticks of each sensor since then."""
     database = place / "var" / "dagster" / "schedules" / "schedules.db"
     sql = f"SELECT tick_body FROM job_ticks WHERE timestamp >= datetime({since}, 'unixepoch')"
-    return Counter(
-        json.loads(body)["tick_data"]["instigator_name"] for (body,) in select(database, sql)
-    )
+    return Counter(json.loads(body)["job_name"] for (body,) in select(database, sql))
 
 
 def busy() -> tuple[float, float]:
