@@ -341,6 +341,6 @@ def test_a_check_that_nobody_evaluates_any_more_is_unknown(alarm, webhook, monke
 
 def test_the_sensor_looks_at_least_as_often_as_health(tmp_path: Path) -> None:
     registry = Registry((NamedProcessor(),))
-    assert alert_sensor(registry, Settings()).minimum_interval_seconds == 30
+    assert alert_sensor(registry, Settings()).minimum_interval_seconds == 60
     often = Settings(health_interval=timedelta(seconds=5))
     assert alert_sensor(registry, often).minimum_interval_seconds == 5
