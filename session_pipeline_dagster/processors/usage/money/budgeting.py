@@ -9,6 +9,7 @@ from dataclasses import astuple
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.derivation import (
     Changes,
@@ -20,21 +21,13 @@ from session_pipeline_dagster.contract.derivation import (
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money import seats as seating
-from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql
-from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus, statuses
-from session_pipeline_dagster.processors.usage.money.budgets import (
-    Budget,
-    check_name,
-    read_budgets,
-)
 from session_pipeline_dagster.processors.usage.money.pricing import content_of
-from session_pipeline_dagster.processors.usage.money.spikes import (
-    spike_verdict,
-    spikes,
-    spikes_sql,
-)
-from session_pipeline_dagster.processors.usage.money.verdict import Verdict, verdict
 from session_pipeline_dagster.settings import MoneySettings
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
+    from session_pipeline_dagster.processors.usage.money.budgets import Budget
+    from session_pipeline_dagster.processors.usage.money.verdict import Verdict
 
 BUDGETS, SEATS = "budget_status", "seats"
 _STATUS = DerivedTable(
@@ -46,13 +39,17 @@ _STATUS = DerivedTable(
 _SEATS = DerivedTable(seating.COLUMNS, seating.KEY)
 
 
-def budgets_of(money: MoneySettings) -> tuple[Budget, ...]:
+def budgets_of(money: MoneySettings) -> tuple["Budget", ...]:
     """The budgets of the file that is set; none where there is no file.
 
     Raises:
         SettingsError: the file cannot be used; names file and line.
     """
-    return read_budgets(money.budgets) if money.budgets else ()
+    if not money.budgets:
+        return ()
+    from session_pipeline_dagster.processors.usage.money.budgets import read_budgets  # noqa: PLC0415  who has no budgets does not wait for them
+
+    return read_budgets(money.budgets)
 
 
 # --- derived tables ------------------------------------------------------------------------------
@@ -86,7 +83,11 @@ def budget_derivation(money: MoneySettings) -> Derivation:
         found = budgets_of(money)
     except SettingsError:
         found = None
-    reads = {f"budget {n}": spendings_sql(budget) for n, budget in enumerate(found or ())}
+    reads: dict[str, str] = {}
+    if found:
+        from session_pipeline_dagster.processors.usage.money.budget_sql import spendings_sql  # noqa: PLC0415  as above
+
+        reads = {f"budget {n}": spendings_sql(budget) for n, budget in enumerate(found)}
     return Derivation(
         name=BUDGETS,
         tables={BUDGETS: _STATUS},
@@ -99,9 +100,12 @@ def budget_derivation(money: MoneySettings) -> Derivation:
     )
 
 
-def _stands(budgets: Sequence[Budget] | None, inputs: Inputs) -> Changes:
+def _stands(budgets: "Sequence[Budget] | None", inputs: Inputs) -> Changes:
     if budgets is None:
         return Changes()
+    from session_pipeline_dagster.processors.usage.money.budget_sql import spendings  # noqa: PLC0415  as above
+    from session_pipeline_dagster.processors.usage.money.budget_status import statuses  # noqa: PLC0415  as above
+
     rows = [
         astuple(status)
         for n, budget in enumerate(budgets)
@@ -115,8 +119,14 @@ Select = Callable[[str], Sequence[Sequence[object]]]
 """The rows of a SELECT."""
 
 
-def judged(budget: Budget, select: Select, now: datetime) -> tuple[Verdict, Sequence[BudgetStatus]]:
+def judged(
+    budget: "Budget", select: Select, now: datetime
+) -> "tuple[Verdict, Sequence[BudgetStatus]]":
     """What is said of a budget, and how it stands in every period."""
+    from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql  # noqa: PLC0415  as above
+    from session_pipeline_dagster.processors.usage.money.budget_status import statuses  # noqa: PLC0415  as above
+    from session_pipeline_dagster.processors.usage.money.verdict import verdict  # noqa: PLC0415  as above
+
     periods = statuses(budget, spendings(select(spendings_sql(budget))), now)
     return verdict(budget, periods, now), periods
 
@@ -194,7 +204,9 @@ def _file_is_good(read: Callable[[], Sequence[object]], _: Data) -> Measured:
     )
 
 
-def _budget_rule(money: MoneySettings, budget: Budget) -> Quality:
+def _budget_rule(money: MoneySettings, budget: "Budget") -> Quality:
+    from session_pipeline_dagster.processors.usage.money.budgets import check_name  # noqa: PLC0415  as above
+
     return Quality(
         check_name(budget),
         "usage_daily",
@@ -219,12 +231,14 @@ def _budget(money: MoneySettings, name: str, data: Data) -> Measured:
 
 
 def _spikes(money: MoneySettings, data: Data) -> Measured:
+    from session_pipeline_dagster.processors.usage.money import spikes as found  # noqa: PLC0415  as above
+
     today: date = _now().date()
-    rows: Sequence[Row] = data.select(spikes_sql(money.spike, today))
-    return _measured(spike_verdict(spikes(rows)))
+    rows: Sequence[Row] = data.select(found.spikes_sql(money.spike, today))
+    return _measured(found.spike_verdict(found.spikes(rows)))
 
 
-def _measured(said: Verdict) -> Measured:
+def _measured(said: "Verdict") -> Measured:
     return Measured(
         int(said.status in ("warning", "unknown")),
         said.numbers,

@@ -4,7 +4,6 @@ A new version of the price library, or another file of own prices, is another ba
 made again, and the days of the models whose prices changed are costed again, from stored rows.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import date
@@ -21,11 +20,11 @@ from session_pipeline_dagster.contract.derivation import (
 )
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money.cost_states import plain
-from session_pipeline_dagster.processors.usage.money.rates import PriceRow, day_after
 from session_pipeline_dagster.settings import MoneySettings
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices
+    from session_pipeline_dagster.processors.usage.money.rates import PriceRow
 
 _SEEN = """SELECT provider, model FROM usage_messages WHERE model IS NOT NULL
             AND provider IS NOT NULL GROUP BY ALL"""
@@ -115,6 +114,8 @@ def content_of(file: Path | None) -> str:
     """Names a file and what it holds, or what is wrong with it."""
     if file is None:
         return "-"
+    import hashlib  # noqa: PLC0415  who has no file needs no OpenSSL
+
     try:
         return f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
     except OSError as error:
@@ -129,8 +130,8 @@ class Made:
         problem: what of the own prices is not in them, with file and line.
     """
 
-    before: Sequence[PriceRow]
-    after: Sequence[PriceRow]
+    before: Sequence["PriceRow"]
+    after: Sequence["PriceRow"]
     stood: Sequence[Pricing]
     stands: Sequence[Pricing]
     lock_until: date | None = None
@@ -185,8 +186,8 @@ def made_now(money: MoneySettings, rows: Mapping[str, Sequence[Row]]) -> Made:
 
 
 def _as_locked(
-    rows: Sequence[PriceRow], pairs: Sequence[tuple[str, str]], stands: Sequence[Pricing]
-) -> Sequence[PriceRow]:
+    rows: Sequence["PriceRow"], pairs: Sequence[tuple[str, str]], stands: Sequence[Pricing]
+) -> Sequence["PriceRow"]:
     """The rows of models that come late: on locked days by the own prices of those days."""
     from session_pipeline_dagster.processors.usage.money import own_prices, price_table, toml_file  # noqa: PLC0415  as above
 
@@ -200,8 +201,8 @@ def _as_locked(
 
 
 def _rows_of_each(
-    seen: Sequence[tuple[str, str]], before: Sequence[PriceRow], own: "OwnPrices | None"
-) -> tuple[list[PriceRow], str | None]:
+    seen: Sequence[tuple[str, str]], before: Sequence["PriceRow"], own: "OwnPrices | None"
+) -> tuple[list["PriceRow"], str | None]:
     """The rows of all models, and what is wrong with the own prices of one, if it is."""
     from session_pipeline_dagster.processors.usage.money import price_table  # noqa: PLC0415  as above
 
@@ -249,7 +250,9 @@ def compute(money: MoneySettings, inputs: Inputs) -> Changes:
     )
 
 
-def _stored(rows: Mapping[str, Sequence[Row]]) -> tuple[list[PriceRow], list[Pricing]]:
+def _stored(rows: Mapping[str, Sequence[Row]]) -> tuple[list["PriceRow"], list[Pricing]]:
+    from session_pipeline_dagster.processors.usage.money.rates import PriceRow  # noqa: PLC0415  as above
+
     prices = [PriceRow(*row) for row in rows["prices"]]  # ty: ignore[invalid-argument-type]
     pricing = [Pricing(*row) for row in rows["pricing"]]  # ty: ignore[invalid-argument-type]
     return prices, pricing
@@ -279,6 +282,8 @@ def _open(own: "OwnPrices | None", money: MoneySettings) -> Pricing:
 
 def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> list[Pricing]:
     """Which table holds when: days that are locked keep theirs."""
+    from session_pipeline_dagster.processors.usage.money.rates import day_after  # noqa: PLC0415  as above
+
     if until is None or not stood:
         return [now]
     kept = [
@@ -294,8 +299,8 @@ def _in_force(stood: Sequence[Pricing], now: Pricing, until: date | None) -> lis
 
 
 def _to_cost_again(
-    before: Sequence[PriceRow],
-    after: Sequence[PriceRow],
+    before: Sequence["PriceRow"],
+    after: Sequence["PriceRow"],
     stood: Sequence[Pricing],
     stands: Sequence[Pricing],
     used: Sequence[Row],
@@ -312,7 +317,7 @@ def _to_cost_again(
     return sorted({str(day) for who, model, day in used if everything or (who, model) in changed})
 
 
-def _price_key(row: PriceRow) -> str:
+def _price_key(row: "PriceRow") -> str:
     """As the key of the table in SQL."""
     return _text_key(row.provider, row.model, row.variant, row.valid_from, row.over_input)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.processors.usage.money.periods import Period, first_day
-from session_pipeline_dagster.processors.usage.money.toml_file import Section, read, shown
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.toml_file import Section
 
 _MOST = Decimal(10) ** 9
 _SMALLEST = Decimal(1).scaleb(-6)
@@ -39,6 +40,9 @@ def read_seats(path: Path) -> tuple[Seat, ...]:
     Raises:
         SettingsError: the file cannot be used; the message names file and line.
     """
+    # Who has no file of seats reads only what they are as SQL.
+    from session_pipeline_dagster.processors.usage.money.toml_file import read, shown  # noqa: PLC0415
+
     document = read(path)
     document.only(arrays=("seat",))
     found: dict[tuple[str, str], list[Seat]] = {}
@@ -64,12 +68,16 @@ def _share_a_month(one: Seat, other: Seat) -> bool:
 
 
 def _ends_before(one: Seat, other: Seat) -> bool:
+    from session_pipeline_dagster.processors.usage.money.periods import Period, first_day  # noqa: PLC0415  as above
+
     if one.valid_to is None:
         return False
     return first_day(one.valid_to, Period.MONTH) < first_day(other.valid_from, Period.MONTH)
 
 
-def _seat(section: Section) -> Seat:
+def _seat(section: "Section") -> Seat:
+    from session_pipeline_dagster.processors.usage.money.toml_file import shown  # noqa: PLC0415  as above
+
     section.only("person", "team", "plan", "price", "from", "to")
     if "team" in section and "person" in section:
         raise section.fail("a seat is of one person or of one team, not of both", "team")
