@@ -2,29 +2,18 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from session_pipeline_dagster.cli.context import Context, common
-from session_pipeline_dagster.cli.tables import new_console
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
-from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.store.database import open_store
-
-_STYLES = {
-    Status.OK: "green",
-    Status.INFO: "cyan",
-    Status.UNKNOWN: "yellow",
-    Status.WARNING: "red",
-}
-
 
 _PLACES = {"processors_loaded": "plugins", "database_held": "database"}
 """Where in the document a finding stands that is of no processor."""
@@ -35,29 +24,6 @@ _PATIENCE = timedelta(seconds=1)
 def exit_code(found: Checkup, general: Sequence[Finding]) -> int:
     """0 for ok and info, 1 with a warning, 2 where it was not possible to look."""
     return {"ok": 0, "degraded": 1, "unknown": 2}[headline(_statuses(_all(found, general)))]
-
-
-def print_health(found: Checkup, general: Sequence[Finding]) -> None:
-    """The headline, then a line for every finding."""
-    console = new_console()
-    console.print(headline(_statuses(_all(found, general))))
-    for name, findings in found.findings.items():
-        causes = {finding.detail for finding in findings}
-        if len(causes) == 1 and worst(_statuses(findings)) is Status.UNKNOWN:
-            _say(console, Status.UNKNOWN, name, findings[0].detail)
-            continue
-        for finding in findings:
-            _say(console, finding.status, f"{name}/{finding.check}", finding.detail)
-            if finding.reason:
-                reason = printable(f"         reason: {finding.reason}")
-                console.print(reason, soft_wrap=True)
-    for finding in general:
-        _say(console, finding.status, finding.check, finding.detail)
-
-
-def _say(console: Console, status: Status, what: str, detail: str) -> None:
-    text = Text.assemble((f"{status:<8}", _STYLES[status]), printable(f" {what}: {detail}"))
-    console.print(text, soft_wrap=True)
 
 
 def health_json(found: Checkup, general: Sequence[Finding]) -> str:
@@ -152,10 +118,12 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     """Whether what lands is processed. Exit 0 ok, 1 degraded, 2 unknown."""
     chosen, settings = context.processors(processor), context.settings
     store = open_store(settings, looking=True)
-    found = examine(chosen, context.source, store, settings, datetime.now(UTC))
-    if found.session_files is not None and not found.busy:
-        said = {p.name: [*found.findings[p.name], *glances(p, store)] for p in chosen}
-        found = replace(found, findings=said)
+    # Opening the database costs more than a look.
+    with ExitStack() as held:
+        found = examine(chosen, context.source, store, settings, datetime.now(UTC), held=held)
+        if found.session_files is not None and not found.busy:
+            said = {p.name: [*found.findings[p.name], *glances(p, store)] for p in chosen}
+            found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
     # Who writes has been waited for, and is named by every check.
@@ -164,5 +132,7 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     if as_json:
         click.echo(health_json(found, general))
     else:
+        from session_pipeline_dagster.cli.health_output import print_health  # noqa: PLC0415  what draws costs a quarter of a small pass
+
         print_health(found, general)
     return exit_code(found, general)

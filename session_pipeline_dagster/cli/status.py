@@ -20,8 +20,11 @@ def command(context: Context, as_json: bool) -> int:
     settings, registry = context.settings, context.registry
     store, scan = open_store(settings, looking=True), context.source.scan()
     found, more = [], dict[str, str]()
-    for processor in registry.processors:
-        known, now = store.known(processor), datetime.now(UTC)
+    # Opening the database costs more than reading a small one.
+    with store.held():
+        read = [(processor, store.known(processor)) for processor in registry.processors]
+    for processor, known in read:
+        now = datetime.now(UTC)
         outlook = look(scan.files, known.states, known.failures, processor.version, now)
         gone = sum(state.gone for state in known.states.values())
         unread, _ = left_out(scan.files, known.states, context.source.readers.agents)

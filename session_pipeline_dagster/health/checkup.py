@@ -4,6 +4,7 @@ What cannot be looked at becomes a finding too: not being able to look is not th
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -39,14 +40,16 @@ def examine(
     now: datetime,
     timeout: timedelta | None = None,
     suffix: str = "",
+    held: ExitStack | None = None,
 ) -> Checkup:
     """Examine each of the processors.
 
-    The database is closed before anything is computed from what was read.
+    The database is closed before anything is computed from what was read, if it is not held.
 
     Args:
         timeout: how long to wait for a database that another process holds (default: the store's).
         suffix: what the names of their jobs in Dagster end with.
+        held: keeps the database open once it could be, for who has more to look at.
     """
     try:
         files = source.scan().files
@@ -55,12 +58,20 @@ def examine(
         return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
+    opened = False
     for p in processors:
         allowed = _limits(settings, p)
         try:
+            if held and not opened:
+                held.enter_context(store.connect(timeout))
+                opened = True
             known = store.known(p, timeout, now - allowed.window)
         except StoreError as error:
             findings[p.name] = unknown(str(error), allowed)
+            if held:
+                # The next one opens it anew: what has failed once may fail for ever.
+                held.close()
+                opened = False
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue

@@ -7,7 +7,7 @@ import pytest
 from test_cli import Cli
 
 from hostile import ACTING, NAME, hostile_tree, shows
-from session_pipeline_dagster.cli.health import print_health
+from session_pipeline_dagster.cli.health_output import print_health
 from session_pipeline_dagster.health.checkup import Checkup
 from session_pipeline_dagster.health.findings import Finding, Status
 

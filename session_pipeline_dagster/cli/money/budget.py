@@ -23,14 +23,16 @@ _FEW = 6
 def command(context: Context, as_json: bool) -> int:
     """Compute it from the sums that are kept, by the file as it is now; nothing is written."""
     budgets = budgets_of(context.settings.money)
-    store = open_store(context.settings, looking=True)
-    store.ready(context.registry.get("usage"))
+    store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
     now = datetime.now(UTC)
 
     def select(sql: str) -> Sequence[Sequence[object]]:
         return store.query(sql)[0][1]
 
-    found = [(budget, *judged(budget, select, now)) for budget in budgets]
+    # Opening the database costs more than a look.
+    with store.held():
+        store.ready(usage)
+        found = [(budget, *judged(budget, select, now)) for budget in budgets]
     if as_json:
         click.echo(document({"budgets": [_values(*one) for one in found]}))
         return 0

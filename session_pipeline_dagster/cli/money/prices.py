@@ -27,8 +27,11 @@ def command() -> None:
 @common
 def list_prices(context: Context, as_json: bool) -> int:
     """The prices in force, of the models that were seen, and models without one."""
-    store = _looked_at(context)
-    answers: Any = [rows for _, rows in store.query(*price_list.SELECTS)]
+    store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    # Opening the database costs more than a look.
+    with store.held():
+        store.ready(usage)
+        answers: Any = [rows for _, rows in store.query(*price_list.SELECTS)]
     found = price_list.price_list(answers)
     problem = _problem(context, found)
     if as_json:
@@ -79,7 +82,8 @@ def explain(
 @common
 def diff(context: Context, as_json: bool) -> int:
     """What the next run would change: costs as stored, and by the prices that there are now."""
-    store = _looked_at(context)
+    store = open_store(context.settings, looking=True)
+    store.ready(context.registry.get("usage"))
     found = _compared(context, store)
     if as_json:
         from session_pipeline_dagster.cli.money.prices_data import diff_json  # noqa: PLC0415  as above
@@ -115,12 +119,6 @@ def _compared(context: Context, store: Store) -> Diff:
         )
     )
     return price_diff.diff(made, before, after)
-
-
-def _looked_at(context: Context) -> Store:
-    store = open_store(context.settings, looking=True)
-    store.ready(context.registry.get("usage"))
-    return store
 
 
 def _own(context: Context) -> OwnPrices | None:

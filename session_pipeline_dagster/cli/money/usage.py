@@ -68,9 +68,11 @@ def command(
         _currency(context, currency),
     )
     breakdown.check(asked)
-    store = open_store(context.settings, looking=True)
-    store.ready(context.registry.get("usage"))
-    found = _answered(store, asked)
+    store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    # Opening the database costs more than a look.
+    with store.held():
+        store.ready(usage)
+        found = _answered(store, asked)
     shown = breakdown.dearest(found.rows, top)
     if as_json or as_csv:
         from session_pipeline_dagster.cli.money import usage_data  # noqa: PLC0415  only one of these is needed
