@@ -10,21 +10,23 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.health.checkup import examine
-from session_pipeline_dagster.health.findings import Finding, limits
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
-from session_pipeline_dagster.orchestration.held import HeldInstance
+from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.layout import open_checked
+from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import open_store
 
 SAY_AGAIN = timedelta(hours=1)
 """An evaluation costs 20 ms and 4.5 kB for ever, so what has not changed is said once an hour."""
 
 _PATIENCE = timedelta(seconds=2)
+_CALM = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,45 @@ class _Memory:
         return said.at < materialized <= at or not lately(said.at, at, SAY_AGAIN)
 
 
+@dataclass(slots=True)
+class _Calm:
+    """The last checkup by which all was well and nothing waited.
+
+    Then only the window of lines moves with time, and who holds the database is not seen: so it
+    holds for a few minutes.
+    """
+
+    stamp: Stamp | None = None
+    checkup: Checkup | None = None
+    at: float = 0.0
+
+    def found(self, stamp: Stamp | None, now: datetime) -> Checkup | None:
+        """That checkup, if it would be the same now."""
+        same = stamp is not None and self.stamp == stamp
+        return self.checkup if same and lately(self.at, now.timestamp(), _CALM) else None
+
+    def keep(self, stamp: Stamp | None, checkup: Checkup, now: datetime) -> None:
+        """Keep a checkup that is not the one that is kept."""
+        if checkup is self.checkup:
+            return
+        findings = [one for found in checkup.findings.values() for one in found]
+        well = all(one.status is Status.OK and not one.numbers.get("pending") for one in findings)
+        self.stamp, self.at = stamp if well else None, now.timestamp()
+        self.checkup = checkup if well else None
+
+
 def health_sensor(
     registry: Registry,
     settings: Settings,
     names: Names = PLAIN,
-    held: HeldInstance | None = None,
+    looks: Looks | None = None,
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
-    source, store, held = open_checked(settings), open_store(settings), held or HeldInstance()
+    store, looks = open_store(settings), looks or Looks(settings)
+    own_name, calm = names.other("health_sensor"), _Calm()
 
     @dg.sensor(
-        name=names.other("health_sensor"),
+        name=own_name,
         minimum_interval_seconds=max(1, int(settings.health_interval.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Evaluates the health checks of every processor without a run, so that they "
@@ -71,7 +101,18 @@ def health_sensor(
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
         processors = registry.processors
-        found = examine(processors, source, store, settings, now, _PATIENCE, names.suffix)
+
+        def examined(source: SessionSource) -> Checkup:
+            return examine(processors, source, store, settings, now, _PATIENCE, names.suffix)
+
+        try:
+            look = looks.look(own_name)
+        except SourceUnavailable:
+            # Which is a finding.
+            found = examined(looks.source)
+        else:
+            found = calm.found(look.stamp, now) or examined(Seen(looks.source, look.scan))
+            calm.keep(look.stamp, found, now)
         events: list[dg.AssetCheckEvaluation] = []
         said: dict[str, _Said] = {}
         since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
@@ -84,7 +125,7 @@ def health_sensor(
             if keep:
                 waiting.append(name)
             asset = health_asset(processor, names)
-            materialized = _materialized(held.of(context), asset)
+            materialized = _materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
                 key = f"{name}/{finding.check}"
                 if not keep and memory.is_news(key, finding, now, materialized):

@@ -21,8 +21,8 @@ from session_pipeline_dagster.orchestration.assets import (
 from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
-from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
+from session_pipeline_dagster.orchestration.looking import Looks
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.quality_checks import quality_checks
 from session_pipeline_dagster.orchestration.reports import report_asset, report_sensors
@@ -38,15 +38,16 @@ def build_processor_definitions(
     processor: Processor,
     settings: Settings | None = None,
     names: Names = PLAIN,
-    held: HeldInstance | None = None,
+    looks: Looks | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs and sensor of one processor; nobody writes Dagster code to add one.
 
     Args:
         settings: default: the environment's.
-        held: what other sensors of the location share with its own.
+        looks: what its sensors share with others.
     """
-    settings, held = settings or read_settings(), held or HeldInstance()
+    settings = settings or read_settings()
+    looks = looks or Looks(settings)
     columns, more = declared_columns(processor), extras(processor)
     tables = table_assets(processor, columns, settings, names)
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
@@ -84,8 +85,8 @@ def build_processor_definitions(
         asset_checks=[health, *quality],
         jobs=[job, health_job],
         sensors=[
-            processor_sensor(processor, settings, names, held),
-            *report_sensors(processor, names, held),
+            processor_sensor(processor, settings, names, looks),
+            *report_sensors(processor, names, looks.held),
         ],
     )
 
@@ -93,11 +94,11 @@ def build_processor_definitions(
 def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
     """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
     each: list[dg.Definitions] = []
-    held = HeldInstance()
+    looks = Looks(settings)
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(
         registry.under(settings),
-        lambda p: each.append(build_processor_definitions(p, settings, names, held)),
+        lambda p: each.append(build_processor_definitions(p, settings, names, looks)),
     )
     for failed in registry.failed:
         said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"
@@ -106,10 +107,10 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         assets=[session_files_asset(settings, names)],
         asset_checks=[plugins_check(registry, names)],
         sensors=[
-            session_files_sensor(registry, settings, names),
-            health_sensor(registry, settings, names, held),
-            alert_sensor(registry, settings, names, held),
-            janitor_sensor(registry, names, held),
+            session_files_sensor(registry, settings, names, looks),
+            health_sensor(registry, settings, names, looks),
+            alert_sensor(registry, settings, names, looks.held),
+            janitor_sensor(registry, names, looks.held),
         ],
         resources=resources(settings, names),
     )

@@ -15,7 +15,7 @@ from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
-from session_pipeline_dagster.orchestration.held import HeldInstance
+from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
@@ -31,14 +31,14 @@ from session_pipeline_dagster.passes.plan import (
     with_quiet_days,
 )
 from session_pipeline_dagster.passes.runner import file_day
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
-from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)
 _OBSERVE = 300
+_NOTHING = "nothing changed"
 _OBSERVE_AGAIN = timedelta(hours=1)
 _PATIENCE = timedelta(seconds=2)
 """How long a tick waits for the database: another tick comes soon."""
@@ -48,16 +48,17 @@ def processor_sensor(
     processor: Processor,
     settings: Settings,
     names: Names = PLAIN,
-    held: HeldInstance | None = None,
+    looks: Looks | None = None,
 ) -> dg.SensorDefinition:
     """Asks for a run of the processor when files are due."""
-    held, cadence = held or HeldInstance(), settings.cadence(processor.name, processor.cadence)
-    source, store = open_checked(settings), open_store(settings)
+    looks, cadence = looks or Looks(settings), settings.cadence(processor.name, processor.cadence)
+    source, store, held = looks.source, open_store(settings), looks.held
+    name, quiet = names.sensor(processor.name), _Quiet()
     # As the location has them: which rules there are may depend on a file, and that changes.
     checks = [dg.AssetCheckKey(names.key(r.table), r.name) for r in extras(processor).quality]
 
     @dg.sensor(
-        name=names.sensor(processor.name),
+        name=name,
         job_name=names.job(processor.name),
         minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -71,7 +72,10 @@ def processor_sensor(
         running = in_flight(instance, processor, names)
         if running:
             return skipping(f"run {running} is still at work", context.cursor)
-        scan, now = source.scan(), datetime.now(UTC)
+        look_at, now = looks.look(name), datetime.now(UTC)
+        scan = look_at.scan
+        if quiet.stamp is not None and quiet.stamp == look_at.stamp:
+            return skipping(quiet.reason, context.cursor)
         try:
             known = store.known(processor, _PATIENCE)
         except StoreBusy as error:
@@ -110,9 +114,26 @@ def processor_sensor(
             ranges = _ranges(there, outlook, known, source, settings)
             requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
+        waits = [*outlook.waiting, *outlook.suspect, *outlook.unsigned, *known.stale_rollups]
+        calm = not (waits or unknown or _to_purge(known, settings))
+        quiet.stamp, quiet.reason = look_at.stamp if calm else None, decision.reason
         return skipping(decision.reason, cursor)
 
     return sensor
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """The last look at which nothing waited, neither for a run nor for its time."""
+
+    stamp: Stamp | None = None
+    reason: str = ""
+
+
+def _to_purge(known: Known, settings: Settings) -> bool:
+    """Whether rows of deleted files go once enough time has passed."""
+    gone = (state.gone for state in known.states.values())
+    return settings.on_delete is OnDelete.PURGE and any(gone)
 
 
 def _limit_pool(instance: dg.DagsterInstance, pool: str) -> None:
@@ -185,14 +206,18 @@ class _Observed:
 
 
 def session_files_sensor(
-    registry: Registry, settings: Settings, names: Names = PLAIN
+    registry: Registry,
+    settings: Settings,
+    names: Names = PLAIN,
+    looks: Looks | None = None,
 ) -> dg.SensorDefinition:
     """Observes the session files; an event when something changed, and once an hour."""
-    source, store = open_checked(settings), open_store(settings)
+    looks, store = looks or Looks(settings), open_store(settings)
+    name, quiet = names.other("session_files_sensor"), _Quiet()
     plugins = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
 
     @dg.sensor(
-        name=names.other("session_files_sensor"),
+        name=name,
         minimum_interval_seconds=_OBSERVE,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Counts the session files and says how old the oldest is that each processor "
@@ -200,7 +225,13 @@ def session_files_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = datetime.now(UTC)
-        scan = source.scan()
+        look_at = looks.look(name)
+        scan = look_at.scan
+        memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
+        said_lately = lately(memory.observed_at, at, _OBSERVE_AGAIN)
+        same = look_at.stamp is not None and quiet.stamp == look_at.stamp
+        if said_lately and same and quiet.reason == memory.seen:
+            return skipping(_NOTHING, context.cursor)
         counts: dict[str, int | float] = {
             "session_files": len(scan.files),
             "left_out": len(scan.left_out),
@@ -219,9 +250,10 @@ def session_files_sensor(
                 outlook.oldest_pending_seconds(now), 1
             )
         seen = f"{sorted(counts.items())} {newest} {plugins}"
-        memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
-        if memory.seen == seen and lately(memory.observed_at, at, _OBSERVE_AGAIN):
-            return skipping("nothing changed", context.cursor)
+        # What waits is counted alike whether it may be tried yet or not: time changes nothing.
+        quiet.stamp, quiet.reason = look_at.stamp, seen
+        if memory.seen == seen and said_lately:
+            return skipping(_NOTHING, context.cursor)
         metadata: Metadata = {**counts, **ages}
         if newest is not None:
             metadata["newest_mtime"] = dg.MetadataValue.timestamp(newest / 1e9)
