@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import Raw
 
-from session_pipeline_dagster.processors.usage.rows import MessageRow
+from session_pipeline_dagster.processors.usage.rows import Response
 from session_pipeline_dagster.transcripts.records import Iteration, Usage
 
 ADVISOR = "advisor_message"
@@ -17,21 +17,23 @@ _SMALLEST, _MOST = Decimal("1e-12"), Decimal(10) ** 6
 """What the column takes."""
 
 
-def absorb(row: MessageRow, usage: Usage) -> None:
+def absorb(row: Response, usage: Usage) -> None:
     """Field-wise maximum: early lines of a response may carry a partial count."""
-    row.input_tokens = max(row.input_tokens, usage.input_tokens or 0)
-    row.output_tokens = max(row.output_tokens, usage.output_tokens or 0)
-    row.cache_read_tokens = max(row.cache_read_tokens, usage.cache_read_input_tokens or 0)
+    if (found := usage.input_tokens or 0) > row.input_tokens:
+        row.input_tokens = found
+    if (found := usage.output_tokens or 0) > row.output_tokens:
+        row.output_tokens = found
+    if (found := usage.cache_read_input_tokens or 0) > row.cache_read_tokens:
+        row.cache_read_tokens = found
     flat = usage.cache_creation_input_tokens or 0
     if split := usage.cache_creation:
-        row.cache_creation_5m_tokens = max(
-            row.cache_creation_5m_tokens, split.ephemeral_5m_input_tokens or 0
-        )
-        row.cache_creation_1h_tokens = max(
-            row.cache_creation_1h_tokens, split.ephemeral_1h_input_tokens or 0
-        )
+        if (found := split.ephemeral_5m_input_tokens or 0) > row.cache_creation_5m_tokens:
+            row.cache_creation_5m_tokens = found
+        if (found := split.ephemeral_1h_input_tokens or 0) > row.cache_creation_1h_tokens:
+            row.cache_creation_1h_tokens = found
         flat = max(flat, row.cache_creation_5m_tokens + row.cache_creation_1h_tokens)
-    row.cache_creation_tokens = max(row.cache_creation_tokens, flat)
+    if flat > row.cache_creation_tokens:
+        row.cache_creation_tokens = flat
     if server := usage.server_tool_use:
         row.web_search_requests = max(row.web_search_requests, server.web_search_requests or 0)
     # A later line may not repeat them.

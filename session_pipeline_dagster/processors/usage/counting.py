@@ -1,15 +1,15 @@
-"""Records of one session -> rows of its API calls, tool calls and prompts, each counted once.
+"""Records of one session -> its API calls, tool calls and prompts, each counted once.
 
 The counting rules live here, in `responses.py` (which lines are one response) and in `outcomes.py`
-(what came of a tool call); `docs/counting.md` gives the reason for each. The rows are filled in as
-lines come by, because building them afterwards costs as much again.
+(what came of a tool call); `docs/counting.md` gives the reason for each. What is counted is filled
+in as lines come by; the rows of it are made in `envelope.py`.
 """
 
 import re
 from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import Session
-from session_pipeline_dagster.names import short
+from session_pipeline_dagster.names import LONGEST, short
 from session_pipeline_dagster.processors.copies import conversation_starts, started_us
 from session_pipeline_dagster.processors.usage.costs import (
     ADVISOR,
@@ -18,7 +18,7 @@ from session_pipeline_dagster.processors.usage.costs import (
     recorded,
     usage_of,
 )
-from session_pipeline_dagster.processors.usage.envelope import Facts, event_row, message_row
+from session_pipeline_dagster.processors.usage.envelope import Facts
 from session_pipeline_dagster.processors.usage.naming import (
     cut,
     given_name,
@@ -28,17 +28,13 @@ from session_pipeline_dagster.processors.usage.naming import (
 )
 from session_pipeline_dagster.processors.usage.outcomes import (
     ERROR,
+    OK,
     outcome_of,
     outcome_of_line,
     stronger,
 )
-from session_pipeline_dagster.processors.usage.responses import (
-    Response,
-    Responses,
-    inputs_of,
-    key_of,
-)
-from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow
+from session_pipeline_dagster.processors.usage.responses import Responses, inputs_of, key_of
+from session_pipeline_dagster.processors.usage.rows import Event, Response
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
 from session_pipeline_dagster.transcripts.prompts import Prompt, prompts
 from session_pipeline_dagster.transcripts.records import (
@@ -53,6 +49,8 @@ from session_pipeline_dagster.transcripts.records import (
 
 SYNTHETIC = "<synthetic>"
 
+_OF_THE_API = ("toolu_", "srvtoolu_")
+"""How the API's own ids of tool calls begin."""
 _COMMAND = re.compile(r"<command-name>/([A-Za-z][\w:-]*)</command-name>")
 
 
@@ -60,8 +58,8 @@ class Counted:
     """Everything counted in one session file.
 
     Attributes:
-        messages: message key -> row of one API response.
-        events: event key -> row of one tool call, subagent, MCP call, slash command or prompt.
+        messages: message key -> one API response.
+        events: event key -> one tool call, subagent, MCP call, slash command or prompt.
         orphan_results: id of a call that stands in another file -> its outcome.
         line_us: time of every record, None where it has none; `times_us` those that there are.
         file: what holds for every row of the file.
@@ -94,13 +92,14 @@ class Counted:
         self.project = None if project is None else short(project)
         # What stands before the first readable time has that one.
         self.first_us = self.started_us = started_us(self.times_us, session.day)
-        self.file = Facts(session, short(session.stem), self.project, provider, self.first_us)
-        self.messages: dict[str, MessageRow] = {}
-        self.events: dict[str, EventRow] = {}
+        stem = session.stem
+        self.file = Facts(session, stem, short(stem), self.project, provider, self.first_us)
+        self.messages: dict[str, Response] = {}
+        self.events: dict[str, Event] = {}
         self.orphan_results: dict[str, str] = {}
         self.user_lines = self.api_errors = 0
         self._responses = Responses()
-        self._latest: dict[str, EventRow] = {}
+        self._latest: dict[str, Event] = {}
         # Lines that stand in the file already: their tools' ids may mean other calls by now.
         self._seen: set[int] = set()
 
@@ -114,123 +113,130 @@ class Counted:
         if message.model == SYNTHETIC:
             self.api_errors += 1
             return
-        usage, sidechain = message.usage, record.is_sidechain is True
-        found = self._responses.of(record, usage)
+        sidechain, usage = record.is_sidechain is True, message.usage
+        found = self._responses.of(record, message)
         if found is None:
             found = self._begin(record, message, line, now_us)
-        else:
-            if found.row.is_sidechain and not sidechain:
-                # The main thread's lines win over a subagent's copy of the same call.
-                self._forget_extra(found)
-                found.row = message_row(
-                    self.file, self.started_us, found.key, record, message, line, now_us
-                )
-                self.messages[found.key] = found.row
-                found.usage = None
-            self._responses.joined(found, record, usage)
-        if found.row.is_sidechain == sidechain:
-            self._fold(found, record, message)
-        content = message.content
-        if isinstance(content, list):
-            for index, block in enumerate(content):
+        elif found.is_sidechain and not sidechain:
+            # The main thread's lines win over a subagent's copy of the same call.
+            self._forget_extra(found)
+            names = found.key, found.message_id
+            found.begin_again(self._response(*names, record, message, line, now_us))
+        news = usage if usage is not None and usage != found.usage else None
+        self._responses.joined(found, record, news)
+        counts = found.is_sidechain == sidechain
+        if counts:
+            self._fold(found, record, message, news)
+        if isinstance(message.content, list):
+            for index, block in enumerate(message.content):
                 if isinstance(block, Block) and block.type == "tool_use":
-                    self._tool_use(found.row, record, block, index, line, now_us)
+                    self._tool_use(found, record, block, index, line, now_us)
 
-    def _begin(self, record: Record, message: Message, line: int, now_us: int) -> Response:
-        file, usage = self.session.key, message.usage
-        key = key_of(record, True, file, line)
-        if key in self.messages:
-            key = key_of(record, False, file, line)
-            if key in self.messages:
-                key = f"{file}#{line}"
-        row = self.messages[key] = message_row(
-            self.file, self.started_us, key, record, message, line, now_us
-        )
-        found = Response(key, row, message.id)
-        self._responses.start(found, record, usage)
-        return found
+    def _fold(self, found: Response, record: Record, message: Message, news: Usage | None) -> None:
+        """What one more line of a response says of its cost.
 
-    def _fold(self, found: Response, record: Record, message: Message) -> None:
-        """What one more line of a response says of its cost."""
-        row, usage = found.row, message.usage
+        Args:
+            news: as `joined` is told.
+        """
         if message.stop_reason:
-            row.output_partial = False
+            found.output_partial = False
             for extra in found.extra:
                 extra.output_partial = False
         if isinstance(message.content, list):
             for block in message.content:
                 if isinstance(block, Block):
-                    row.output_characters += len(block.text) + len(block.thinking)
-                    row.output_characters += len(block.input)
+                    said = len(block.text) + len(block.thinking) + len(block.input)
+                    found.output_characters += said
         if record.recorded_cost and (cost := recorded(record.recorded_cost)) is not None:
-            row.recorded_cost = max(cost, row.recorded_cost or cost)
-        if usage is not None and usage != found.usage:
-            found.usage = usage
-            absorb(row, usage)
-            if usage.iterations:
-                self._add_extra(found, record, message, usage)
+            found.recorded_cost = max(cost, found.recorded_cost or cost)
+        if news is not None:
+            found.usage = news
+            absorb(found, news)
+            if news.iterations:
+                self._add_extra(found, record, message, news)
+
+    def _begin(self, record: Record, message: Message, line: int, now_us: int) -> Response:
+        message_id, file = cut(message.id), self.session.key
+        key = key_of(message_id, record.uuid, file, line)
+        if key in self.messages:
+            key = key_of(None, record.uuid, file, line)
+            if key in self.messages:
+                key = key_of(None, None, file, line)
+        found = self.messages[key] = self._response(key, message_id, record, message, line, now_us)
+        self._responses.start(found)
+        return found
+
+    def _response(
+        self,
+        key: str,
+        message_id: str | None,
+        record: Record,
+        message: Message,
+        line: int,
+        now_us: int,
+    ) -> Response:
+        sidechain, model, began_us = record.is_sidechain is True, message.model, self.started_us
+        if model is not None and len(model) > LONGEST:
+            model = short(model)
+        return Response(key, record, message, line, now_us, began_us, sidechain, message_id, model)
 
     def _forget_extra(self, found: Response) -> None:
-        for row in found.extra:
-            self.messages.pop(row.message_key, None)
-        found.extra = []
+        for extra in found.extra:
+            self.messages.pop(extra.key, None)
+        found.extra = ()
 
     def _add_extra(self, found: Response, record: Record, message: Message, usage: Usage) -> None:
         """Calls of models that the response's own counters leave out."""
-        row = found.row
         for index, iteration in extra_calls(usage, message.model):
             kind = iteration.type if iteration.type != ADVISOR else "advisor"
-            key = f"{row.message_key}:{kind}:{index}"
+            key = f"{found.key}:{kind}:{index}"
             extra = self.messages.get(key)
             if extra is None:
-                extra = message_row(
-                    self.file, self.started_us, key, record, message, row.line_number, row.sent_at
-                )
-                extra.sent_at_inferred, extra.line_digest = row.sent_at_inferred, row.line_digest
-                extra.began_at = row.began_at
-                extra.model = cut(iteration.model) or row.model
+                message_id = cut(message.id)
+                extra = self._response(key, message_id, record, message, found.line, found.us)
+                extra.beside, extra.began_us = found, found.began_us
+                extra.model = cut(iteration.model) or found.model
                 self.messages[key] = extra
-                found.extra.append(extra)
+                found.extra += (extra,)
             absorb(extra, usage_of(iteration, usage))
-            extra.output_partial = row.output_partial
+            extra.output_partial = found.output_partial
 
     def _tool_use(
-        self, call: MessageRow, record: Record, block: Block, index: int, line: int, now_us: int
+        self, call: Response, record: Record, block: Block, index: int, line: int, now_us: int
     ) -> None:
         tool_id = cut(block.id)
         if not tool_id:
             key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:{index}"
-        elif call.message_key == call.message_id and tool_id.startswith(("toolu_", "srvtoolu_")):
+        elif tool_id.startswith(_OF_THE_API) and call.key == call.message_id:
             key = tool_id
         else:
             # Ids that are not the API's own can repeat from call to call.
-            key = f"{call.message_key}/{tool_id}"
+            key = f"{call.key}/{tool_id}"
         before = self.events.get(key)
         # As with calls: the main thread's line wins over a subagent's copy.
-        if before is not None and (record.is_sidechain or not before.is_sidechain):
+        if before is not None and (record.is_sidechain or not before.record.is_sidechain):
             return
         name = cut(block.name)
         # A call is shared only with the response that made it.
         says = inputs_of(record.message.usage if record.message else None)
-        event = event_row(
-            self.file, self.started_us, key, "tool_use", record, line, now_us, name, says
+        event = self.events[key] = Event(
+            key, "tool_use", record, line, now_us, self.started_us, says, name, call.key, call.model
         )
-        self.events[key] = event
-        event.message_key, event.model = call.message_key, call.model
         if name == "Skill":
             given = block.decoded_input()
             event.skill_name = given_name(given, "skill") or given_name(given, "name")
             event.plugin = plugin_of(event.skill_name)
         elif name in ("Task", "Agent"):
-            event.event_type = "subagent"
+            event.kind = "subagent"
             event.subagent_type = given_name(block.decoded_input(), "subagent_type") or name
             event.plugin = plugin_of(event.subagent_type)
         elif name is not None and name.startswith("mcp__"):
-            event.event_type = "mcp_call"
+            event.kind = "mcp_call"
             event.mcp_server = name.removeprefix("mcp__").partition("__")[0]
         if tool_id:
             self._latest[tool_id] = event
-            _came(event, self.orphan_results.pop(tool_id, None))
+            if self.orphan_results:
+                _came(event, self.orphan_results.pop(tool_id, None))
         if before is not None:
             _came(event, before.outcome)
 
@@ -248,14 +254,19 @@ class Counted:
             if line_again in self._seen:
                 return
             self._seen.add(line_again)
-        answered = [self.result(block.tool_use_id, outcome_of(block)) for block in results]
+        answered = []
+        for block in results:
+            outcome = outcome_of(block) if block.is_error else OK
+            answered.append(self.result(block.tool_use_id, outcome))
         self._responses.said(answered)
         if record.permission_decision and results:
             self._permitted(record, results)
         if record.is_sidechain and record.agent_id and not results and not record.is_meta:
             self._responses.prompted(record.agent_id)
-        if any("<command-name>" in text for text in texts):
-            self._commands(record, texts, line, now_us)
+        for text in texts:
+            if "<command-name>" in text:
+                self._commands(record, texts, line, now_us)
+                break
 
     def _permitted(self, record: Record, results: Sequence[Block]) -> None:
         said = decode_raw(record.permission_decision)
@@ -271,9 +282,7 @@ class Counted:
         for number, name in enumerate(names):
             key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:command:{number}"
             if key not in self.events:
-                event = event_row(
-                    self.file, self.started_us, key, "slash_command", record, line, now_us
-                )
+                event = Event(key, "slash_command", record, line, now_us, self.started_us)
                 event.command_name, event.plugin = name, plugin_of(name)
                 self.events[key] = event
 
@@ -283,9 +292,9 @@ class Counted:
         if key in self.events:
             return
         # Who writes other words under a known uuid has not copied the line.
-        who, says = (prompt.record, prompt.line), said(prompt.text)
-        self.events[key] = event_row(
-            self.file, self.started_us, key, "prompt", *who, now_us, says=says
+        says = said(prompt.text)
+        self.events[key] = Event(
+            key, "prompt", prompt.record, prompt.line, now_us, self.started_us, says
         )
         # An entry of the queue stands where it was typed, in the middle of an answer.
         if prompt.record.type == "queue-operation":
@@ -364,18 +373,18 @@ def _results_and_texts(
 ) -> tuple[Sequence[Block], Sequence[str]]:
     if content is None or isinstance(content, str):
         return (), () if content is None else (content,)
-    results = [b for b in content if isinstance(b, Block) and b.type == "tool_result"]
-    if len(results) == len(content):
-        return results, ()
-    texts = [b if isinstance(b, str) else b.decoded_text() for b in content if _is_text(b)]
+    results, texts = list[Block](), list[str]()
+    for block in content:
+        if isinstance(block, str):
+            texts.append(block)
+        elif block.type == "tool_result":
+            results.append(block)
+        elif block.type == "text":
+            texts.append(block.decoded_text())
     return results, texts
 
 
-def _is_text(block: Block | str) -> bool:
-    return isinstance(block, str) or block.type == "text"
-
-
-def _came(event: EventRow, outcome: str | None) -> None:
+def _came(event: Event, outcome: str | None) -> None:
     """One more result of a call."""
     if outcome is not None and outcome != event.outcome:
         event.outcome = stronger(event.outcome, outcome)

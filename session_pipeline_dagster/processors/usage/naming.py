@@ -7,6 +7,7 @@ import xxhash
 
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.names import LONGEST, short
+from session_pipeline_dagster.processors.usage.rows import Inputs
 from session_pipeline_dagster.transcripts.records import Transcript
 
 NAME_LENGTH = 16
@@ -35,11 +36,15 @@ def provider_of(message_id: str | None, default: str) -> str:
     return default if message_id is None else _PROVIDERS.get(message_id[:_MARK], default)
 
 
-def evidence(name: str, us: int, said: object = "") -> str:
+def evidence(name: str, us: int, said: Inputs | str = "") -> str:
     """What two people must share to hold the same line, as a digest: copying changes neither its
     name nor its time, nor what it says. `NAME_LENGTH` characters of it are the name's."""
     of_name = xxhash.xxh3_64_hexdigest(name.encode("utf-8", "surrogatepass"))
-    return of_name + xxhash.xxh3_64_hexdigest(f"{us} {said}".encode())[:8]
+    if isinstance(said, str):
+        told = b"%d %b" % (us, said.encode())
+    else:
+        told = b"%d (%d, %d, %d)" % (us, *said)
+    return of_name + xxhash.xxh3_64_hexdigest(told)[:8]
 
 
 def cut(name: str | None) -> str | None:

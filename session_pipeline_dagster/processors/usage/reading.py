@@ -1,7 +1,6 @@
 """One session file -> its rows in the usage tables. Imported when a file is due, not at a start."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from msgspec.structs import astuple
 
@@ -10,10 +9,11 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.processors.usage.activity import blocks
 from session_pipeline_dagster.processors.usage.beside import pull_requests
 from session_pipeline_dagster.processors.usage.counting import Counted, count
+from session_pipeline_dagster.processors.usage.envelope import event_rows, message_rows
 from session_pipeline_dagster.processors.usage.money.bills import bill_rows
 from session_pipeline_dagster.processors.usage.money.stored import Owner
 from session_pipeline_dagster.processors.usage.outcomes import ERROR
-from session_pipeline_dagster.processors.usage.rows import EventRow, MessageRow, SessionRow
+from session_pipeline_dagster.processors.usage.rows import SessionRow
 from session_pipeline_dagster.processors.usage.summary import session_row
 
 
@@ -30,14 +30,14 @@ def read_session(session: Session, provider: str) -> ProcessorResult:
         (session.key, tool_id, outcome == ERROR, session.user, outcome)
         for tool_id, outcome in counted.orphan_results.items()
     ]
-    rows = {
+    rows: dict[str, Sequence[Row]] = {
         "usage_sessions": [astuple(summary)],
         "usage_pull_requests": [*map(astuple, pull_requests(session, summary.session_id))],
         "usage_tool_results": results,
         **_billed(counted, summary),
         "usage_activity": [*map(astuple, worked)],
-        "usage_messages": _let_go(counted.messages),
-        "usage_events": _let_go(counted.events),
+        "usage_messages": message_rows(counted.file, counted.messages.values()),
+        "usage_events": event_rows(counted.file, counted.events.values()),
     }
     return ProcessorResult(rows, items=len(rows["usage_messages"]))
 
@@ -49,12 +49,3 @@ def _billed(counted: Counted, summary: SessionRow) -> Mapping[str, Sequence[Row]
     session = counted.session
     owner = Owner(session.key, summary.session_id, session.user, counted.project, counted.first_us)
     return bill_rows(owner, session.transcript)
-
-
-def _let_go(structs: dict[str, MessageRow] | dict[str, EventRow]) -> list[Row]:
-    """The rows of the structs, which are used up: a file may have 100,000s of them."""
-    rows: list[Any] = list(structs.values())
-    structs.clear()
-    for at, struct in enumerate(rows):
-        rows[at] = astuple(struct)
-    return rows

@@ -7,49 +7,12 @@ Two things tell two responses of one id apart: what went into them, and what was
 from collections.abc import Sequence
 
 from session_pipeline_dagster.names import short
-from session_pipeline_dagster.processors.usage.rows import MessageRow
-from session_pipeline_dagster.transcripts.records import Record, Usage
-
-Inputs = tuple[int, int, int]
-"""Tokens that went in: not cached, read from the cache, written to it. All 0 = nobody says."""
+from session_pipeline_dagster.processors.usage.naming import cut
+from session_pipeline_dagster.processors.usage.rows import NO_INPUTS, Inputs, Response
+from session_pipeline_dagster.transcripts.records import Message, Record, Usage
 
 _Name = str | tuple[str | None, bool, str | None]
 _STRONG = "msg_"
-_NONE: Inputs = (0, 0, 0)
-
-
-class Response:
-    """One API response of a file, and what its next line is held against.
-
-    Attributes:
-        key: names it over all files.
-        id: what its lines call it.
-        row: its row so far.
-        usage: what its last line said of its cost.
-        extra: rows of calls that its own counters leave out.
-    """
-
-    __slots__ = (
-        "answered",
-        "epoch",
-        "extra",
-        "id",
-        "inputs",
-        "key",
-        "others",
-        "row",
-        "usage",
-        "users",
-    )
-
-    def __init__(self, key: str, row: MessageRow, message_id: str | None) -> None:
-        self.key, self.row, self.id = key, row, message_id
-        self.usage: Usage | None = None
-        self.extra: list[MessageRow] = []
-        self.inputs = _NONE
-        self.epoch = self.users = self.answered = 0
-        # Input counters -> response, of all of one id that no prompt parts.
-        self.others: dict[Inputs, Response] | None = None
 
 
 class Responses:
@@ -83,16 +46,17 @@ class Responses:
 
     # --- whose line it is ---
 
-    def of(self, record: Record, usage: Usage | None) -> Response | None:
+    def of(self, record: Record, message: Message) -> Response | None:
         """The response that a line belongs to; None = it begins another one."""
-        message_id = record.message.id if record.message else None
+        message_id, usage = message.id, message.usage
         if record.uuid is not None:
             found = self._by_line.get(record.uuid)
-            if found is not None and found.id == message_id:
+            if found is not None and found.message.id == message_id:
                 return found
-        strong = message_id is not None and message_id.startswith(_STRONG)
-        name = message_id if strong else _name(record)
-        found = self._by_name.get(name) if message_id and name else None
+        if not message_id:
+            return None
+        strong = message_id.startswith(_STRONG)
+        found = self._by_name.get(message_id if strong else _name(record, message_id))
         if found is None or not (strong or found.epoch == self._epoch(record)):
             return None
         if usage is None or usage == found.usage:
@@ -102,42 +66,45 @@ class Responses:
             return found
         return None if found.others is None else found.others.get(now)
 
-    def start(self, response: Response, record: Record, usage: Usage | None) -> None:
-        """A line begins this response."""
-        message_id = record.message.id if record.message else None
-        name = message_id if message_id and is_strong(message_id) else _name(record)
+    def start(self, response: Response) -> None:
+        """Its first line begins this response; `joined` comes next."""
+        record, message_id = response.record, response.message.id
         response.epoch = self._epoch(record)
         if message_id:
+            strong = message_id.startswith(_STRONG)
+            name = message_id if strong else _name(record, message_id)
             before = self._by_name.get(name)
-            together = before is not None and before.epoch == response.epoch
-            if before is not None and (together or is_strong(message_id)):
+            if before is not None and (strong or before.epoch == response.epoch):
                 others = before.others
                 response.others = {before.inputs: before} if others is None else others
             self._by_name[name] = response
-        self.joined(response, record, usage)
 
-    def joined(self, response: Response, record: Record, usage: Usage | None) -> None:
-        """A line belongs to this response; one that is repeated says nothing new of when."""
+    def joined(self, response: Response, record: Record, news: Usage | None) -> None:
+        """A line belongs to this response; one that is repeated says nothing new of when.
+
+        Args:
+            news: what it says of the cost, if that is not what the line before said.
+        """
         if record.uuid is not None:
             if record.uuid in self._by_line:
                 return
             self._by_line[record.uuid] = response
         response.users = self._users
         response.answered = self._answered.get(response.key, 0)
-        if usage is not None and usage != response.usage:
-            now = inputs_of(usage)
-            old = response.inputs
-            response.inputs = (max(old[0], now[0]), max(old[1], now[1]), max(old[2], now[2]))
+        if news is not None:
+            now, old = inputs_of(news), response.inputs
+            if old is not NO_INPUTS:
+                now = (max(old[0], now[0]), max(old[1], now[1]), max(old[2], now[2]))
+            response.inputs = now
             if response.others is not None:
-                response.others.setdefault(response.inputs, response)
+                response.others.setdefault(now, response)
 
     def _is_parted(self, found: Response, record: Record) -> bool:
         """Whether something stands between a line and a response of the same `msg_...` id: a user
         line that has no result of its tools."""
-        row = found.row
-        if row.is_sidechain != (record.is_sidechain is True):
+        if found.is_sidechain != (record.is_sidechain is True):
             # A subagent's file repeats lines of the main thread, with other counters at times.
-            asked, other = record.request_id, row.request_id
+            asked, other = record.request_id, cut(found.record.request_id)
             if asked is None or other is None or asked == other:
                 return False
         between = self._users - found.users
@@ -149,28 +116,24 @@ class Responses:
         return self._epochs.get(record.agent_id, 0) if record.agent_id else 0
 
 
-def is_strong(message_id: str | None) -> bool:
-    """Whether an id is the API's own: it names a response over all files, unless it comes twice."""
-    return message_id is not None and message_id.startswith(_STRONG)
-
-
-def key_of(record: Record, first: bool, file: str, line: int) -> str:
+def key_of(message_id: str | None, uuid: str | None, file: str, line: int) -> str:
     """What names a response over all files: an id of the API's, the first time it comes in a file;
     else the uuid of its first line, which forks and resumes copy.
 
     Args:
+        message_id: as it is stored; None where a response of the file has that name.
+        uuid: the same.
         file, line: what is left for a line that has neither.
     """
-    message_id = record.message.id if record.message else None
-    if first and message_id is not None and is_strong(message_id):
-        return short(message_id)
-    return short(record.uuid) if record.uuid else f"{file}#{line}"
+    if message_id is not None and message_id.startswith(_STRONG):
+        return message_id
+    return short(uuid) if uuid else f"{file}#{line}"
 
 
 def inputs_of(usage: Usage | None) -> Inputs:
     """What went into a response, by one of its lines."""
     if usage is None:
-        return _NONE
+        return NO_INPUTS
     written = usage.cache_creation_input_tokens or 0
     if split := usage.cache_creation:
         parts = split.ephemeral_5m_input_tokens or 0, split.ephemeral_1h_input_tokens or 0
@@ -178,9 +141,8 @@ def inputs_of(usage: Usage | None) -> Inputs:
     return (usage.input_tokens or 0, usage.cache_read_input_tokens or 0, written)
 
 
-def _name(record: Record) -> _Name:
+def _name(record: Record, message_id: str) -> _Name:
     """An id that is used again names a response within its thread only."""
-    message_id = record.message.id if record.message else None
     return (message_id, record.is_sidechain is True, record.agent_id)
 
 

@@ -1,30 +1,48 @@
-"""The rows of the usage tables: their fields are the columns of `tables.py`, in its order.
+"""What is counted of a file, before it is rows: responses and events, filled in as lines come by.
 
-Times are microseconds since 1970-01-01 UTC. Structs, because there is one for every API response
-and tool call ever made: filling one in costs a third of a dataclass, and it turns into a tuple by
-itself. What goes into them is `counting.py`; what one file adds up to is `summary.py`.
+Of these `envelope.py` makes the rows of their tables. The rows of the small tables have the columns
+of `tables.py` as their fields, in its order. Times are microseconds since 1970-01-01 UTC. Structs,
+because there is one for every API response and tool call ever made: filling one in costs a third
+of a dataclass.
 """
 
 from decimal import Decimal
 
 import msgspec
 
+from session_pipeline_dagster.transcripts.records import Message, Record, Usage
 
-class MessageRow(msgspec.Struct, gc=False):
-    """One API response of a file, folded from its lines."""
+Inputs = tuple[int, int, int]
+"""Tokens that went in: not cached, read from the cache, written to it. All 0 = nobody says."""
 
-    session_file: str
-    message_key: str
-    message_id: str | None
-    request_id: str | None
-    session_id: str
-    origin_session_id: str
-    username: str
-    project: str | None
-    agent_id: str | None
+NO_INPUTS: Inputs = (0, 0, 0)
+
+
+class Response(msgspec.Struct):
+    """One API response of a file, folded from its lines.
+
+    Attributes:
+        key: names it over all files.
+        record, message, line, us: the line that began it, its number and time.
+        began_us: when its conversation began.
+        message_id, model: as they are stored.
+        beside: the response whose counters leave this call out; None = it is one of its own.
+        usage: what its last line said of its cost.
+        extra: the calls that its own counters leave out.
+        inputs, epoch, users, answered, others: what its next line is held against; see
+            `responses.py`.
+    """
+
+    key: str
+    record: Record
+    message: Message
+    line: int
+    us: int
+    began_us: int
     is_sidechain: bool
+    message_id: str | None
     model: str | None
-    sent_at: int
+    beside: "Response | None" = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_creation_tokens: int = 0
@@ -35,53 +53,56 @@ class MessageRow(msgspec.Struct, gc=False):
     service_tier: str | None = None
     speed: str | None = None
     output_partial: bool = True
-    line_number: int = 0
-    sent_at_inferred: bool = False
-    file_started_at: int = 0
-    line_digest: str = ""
     output_characters: int = 0
-    began_at: int = 0
-    agent: str = ""
-    provider: str = ""
-    git_branch: str | None = None
-    client_version: str | None = None
-    entrypoint: str | None = None
-    effort: str | None = None
-    attribution_skill: str | None = None
-    attribution_agent: str | None = None
-    attribution_plugin: str | None = None
-    attribution_mcp_server: str | None = None
     recorded_cost: Decimal | None = None
     thinking_tokens: int = 0
+    usage: Usage | None = None
+    extra: "tuple[Response, ...]" = ()
+    inputs: Inputs = NO_INPUTS
+    epoch: int = 0
+    users: int = 0
+    answered: int = 0
+    others: "dict[Inputs, Response] | None" = None
+
+    def begin_again(self, anew: "Response") -> None:
+        """Another line begins it: what was counted does not hold, but what the next line is held
+        against does."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(anew, name))
 
 
-class EventRow(msgspec.Struct, gc=False):
-    """One tool call, subagent dispatch, MCP call, slash command or prompt of a file."""
+_NAMES = Response.__struct_fields__
+_COUNTED = _NAMES[: _NAMES.index("inputs")]
 
-    session_file: str
-    event_key: str
-    session_id: str
-    username: str
-    project: str | None
-    event_type: str
+
+class Event(msgspec.Struct, gc=False):
+    """One tool call, subagent dispatch, MCP call, slash command or prompt of a file.
+
+    Attributes:
+        key: names it over all files.
+        kind: its `event_type`.
+        record, line, us: the line it stands on, its number and time.
+        began_us: when its conversation began.
+        says: what the line says of it that nobody may change who copies it.
+    """
+
+    key: str
+    kind: str
+    record: Record
+    line: int
+    us: int
+    began_us: int
+    says: Inputs | str = ""
     tool_name: str | None = None
+    message_key: str | None = None
+    model: str | None = None
     skill_name: str | None = None
     subagent_type: str | None = None
     mcp_server: str | None = None
     command_name: str | None = None
     plugin: str | None = None
     is_error: bool = False
-    model: str | None = None
-    cwd: str | None = None
-    occurred_at: int = 0
-    message_key: str | None = None
-    line_number: int = 0
-    origin_session_id: str | None = None
-    is_sidechain: bool = False
-    file_started_at: int = 0
-    line_digest: str = ""
     outcome: str | None = None
-    began_at: int = 0
     permission_decision: str | None = None
     permission_source: str | None = None
 

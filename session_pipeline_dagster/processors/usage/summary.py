@@ -15,19 +15,20 @@ from session_pipeline_dagster.transcripts.records import Transcript
 def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
     """The sums of one file; forks repeat their history, so they cannot be added up over files."""
     session, times, transcript = counted.session, counted.times_us, counted.session.transcript
+    stem = counted.file.stem
     calls, events = counted.messages.values(), counted.events.values()
     started, ended = (min(times), max(times)) if times else (None, None)
-    kinds = [event.event_type for event in events]
+    kinds = [event.kind for event in events]
     outcomes = [event.outcome for event in events]
     models = [call.model for call in calls if call.model]
     tools = [event.tool_name for event in events if event.tool_name]
     skills = [event.skill_name for event in events if event.skill_name is not None]
     return SessionRow(
         session_file=session.key,
-        session_id=short(_session_id(session.stem, transcript)),
+        session_id=short(_session_id(stem, transcript)),
         username=session.user,
         project=counted.project,
-        is_subagent="/subagents/" in session.key or session.stem.startswith("agent-"),
+        is_subagent="/subagents/" in session.key or stem.startswith("agent-"),
         started_at=started,
         ended_at=ended,
         wall_seconds=None if started is None or ended is None else (ended - started) / 1e6,
@@ -70,5 +71,10 @@ def _most_common(names: Sequence[str]) -> str | None:
 
 def _session_id(stem: str, transcript: Transcript) -> str:
     """The session of the file: its own name if its lines know it, else the first named."""
-    named = [record.session_id for record in transcript.records if record.session_id]
-    return stem if not named or stem in named else named[0]
+    first = None
+    for record in transcript.records:
+        if name := record.session_id:
+            if name == stem:
+                return stem
+            first = first or name
+    return first or stem
