@@ -87,7 +87,13 @@ def work_through(
         yield from _in_workers(pool, work, tasks)
     elif threads := extras(work.processor).threads:
         yield from side_by_side(work, tasks, threads)
-    elif threading.current_thread() is not threading.main_thread():
+    else:
+        yield from work_here(work, tasks)
+
+
+def work_here(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
+    """Work on the tasks in order, in this process and one at a time."""
+    if threading.current_thread() is not threading.main_thread():
         # No alarm interrupts this thread, so it works in one that can be given up.
         yield from side_by_side(work, tasks, 1)
     else:

@@ -29,9 +29,9 @@ from session_pipeline_dagster.passes.plan import (
     look,
     oldest_seconds,
 )
-from session_pipeline_dagster.passes.pool import crew
+from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
-from session_pipeline_dagster.passes.work import Task, Work, Worked
+from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
@@ -81,14 +81,20 @@ def run_batch(
     if not options.verify:
         writer.sign(seen.outlook.unsigned)
     safe, risky = apart(tasks, seen.known.failures)
+    # From here: the wait for a busy database must not use up the time for work.
+    stop = time.monotonic() + (options.time_budget or settings.time_budget).total_seconds()
+    seconds = settings.file_deadline.total_seconds()
+    work = Work(processor, source, {}, steps, stop, seconds)
+    take = _taking(writer, progress, len(tasks))
+    prepared = seen.known.prepared
+    if prepared:
+        safe = _changed(work, safe, take)
     with crew(processor, source, safe, settings.workers) as pool:
-        schemas = store.prepare(processor) if tasks or not seen.known.prepared else {}
-        # From here: the wait for a busy database must not use up the time for work.
-        budget = options.time_budget or settings.time_budget
-        stop = time.monotonic() + budget.total_seconds()
-        seconds = settings.file_deadline.total_seconds()
-        work = Work(processor, source, schemas, steps, stop, seconds)
-        _work_through(work, pool, safe, risky, writer, progress)
+        waited, schemas = time.monotonic(), {}
+        if safe or risky or not prepared:
+            schemas = store.prepare(processor)
+        stop += time.monotonic() - waited
+        _work_through(replace(work, schemas=schemas, stop=stop), pool, safe, risky, writer, take)
         writer.finish(held)
     left = {task.file.key for task in tasks} - writer.fates.keys()
     due = seen.outlook.due
@@ -176,16 +182,12 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
     )
 
 
-def _work_through(
-    work: Work,
-    pool: ProcessPoolExecutor | None,
-    safe: Sequence[Task],
-    risky: Sequence[Task],
-    writer: Writer,
-    progress: Progress | None,
-) -> None:
-    """Work on all tasks and hand what came of them to the writer."""
-    count, total = 0, len(safe) + len(risky)
+_Take = Callable[[Worked], None]
+
+
+def _taking(writer: Writer, progress: Progress | None, total: int) -> _Take:
+    """Hands what came of files to the writer, and says how many they are by now."""
+    count = 0
 
     def take(worked: Worked) -> None:
         nonlocal count
@@ -194,6 +196,34 @@ def _work_through(
         if progress:
             progress(count, total)
 
+    return take
+
+
+def _changed(work: Work, tasks: Sequence[Task], take: _Take) -> Sequence[Task]:
+    """The tasks that their hash alone does not settle.
+
+    A restored tree can be nothing but files that were touched: they are read here and now, where
+    workers, Arrow and the tables' schemas would cost more than all of it.
+    """
+    version = work.processor.version
+    touched = [task for task in tasks if task.may_be_known(version)]
+    settled: set[str] = set()
+    for worked in work_here(replace(work, only_compare=True), touched) if touched else ():
+        outcomes = [o for o in worked.outcomes if not isinstance(o, Postponed)]
+        settled.update(outcome.session_file for outcome in outcomes)
+        take(replace(worked, outcomes=outcomes))
+    return [task for task in tasks if task.file.key not in settled]
+
+
+def _work_through(
+    work: Work,
+    pool: ProcessPoolExecutor | None,
+    safe: Sequence[Task],
+    risky: Sequence[Task],
+    writer: Writer,
+    take: _Take,
+) -> None:
+    """Work on all tasks and hand what came of them to the writer."""
     try:
         for worked in work_safely(pool, work, safe):
             take(worked)

@@ -28,6 +28,7 @@ from session_pipeline_dagster.passes.deadline import TookTooLong, took_too_long,
 from session_pipeline_dagster.passes.plan import Problem, still_failed
 from session_pipeline_dagster.sources.files import (
     Content,
+    Fingerprint,
     SessionFile,
     SessionSource,
     Signature,
@@ -53,6 +54,7 @@ class Work:
         trail: where to write down which file is in work.
         stop: `time.monotonic()` after which no further file is begun.
         file_seconds: how long one file may take.
+        only_compare: look whether its content is known; a file whose content is not is `Postponed`.
     """
 
     processor: Processor
@@ -61,6 +63,7 @@ class Work:
     trail: Trail
     stop: float
     file_seconds: float
+    only_compare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,12 @@ class Task:
         """Its failure, if it was given up."""
         return self.failure if self.failure and self.failure.quarantined_at else None
 
+    def may_be_known(self, version: int) -> bool:
+        """Whether its hash alone may settle it: it is as large as what is known of it was."""
+        known = (self.state if _stands(self.state, version) else None, self.given_up)
+        sizes = [row.signature.size for row in known if row and row.signature and row.file_hash]
+        return self.file.signature.size in sizes
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -86,6 +95,11 @@ class Failed:
     signature: Signature
     root: str
     file_hash: str | None = None
+
+
+def _stands(state: FileState | None, version: int) -> bool:
+    """Whether what was made of this content is to stay."""
+    return state is not None and (state.kept or state.processor_version >= version)
 
 
 def refused(done: Done, problem: Problem) -> Failed:
@@ -99,6 +113,11 @@ class StillFailed:
 
     failure: Failure
 
+    @property
+    def session_file(self) -> str:
+        """The file that it is of."""
+        return self.failure.session_file
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:
@@ -109,7 +128,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The processor has no room for it in this pass."""
+    """The processor has no room for it in this pass; or it was only compared, and is not known."""
 
     session_file: str
 
@@ -193,26 +212,35 @@ class Workbench:
 
     def _attempt(self, task: Task, found: "_Found") -> tuple[Outcome, ProcessorResult | None]:
         """What becomes of the file; it changes nothing but `found`."""
-        key, taken = task.file.key, datetime.now(UTC)
+        key, taken, source = task.file.key, datetime.now(UTC), self._work.source
         try:
-            content = self._work.source.read(task.file)
+            read = source.fingerprint if self._work.only_compare else source.read
+            content = read(task.file)
         except FileNotFoundError:
             return Gone(key), None
         except OSError as error:
             problem = Problem(type(error).__name__, f"cannot be read: {error.strerror}", False)
             return Failed(key, problem, found.signature, task.file.root), None
         found.signature, found.file_hash = content.signature, content.file_hash
-        self._bytes_read += len(content.complete)
-        if self._is_unchanged(task.state, content):
-            return Signed(key, content.signature, taken), None
-        if task.given_up and task.given_up.file_hash == content.file_hash:
-            return StillFailed(still_failed(task.given_up, content.signature)), None
+        settled = self._settled(task, content, taken)
+        if settled is not None:
+            self._bytes_read += content.size
+            return settled, None
+        if isinstance(content, Fingerprint):
+            return Postponed(key), None
+        self._bytes_read += content.size
         return self._process(task, content, taken, found.notes)
 
-    def _is_unchanged(self, state: FileState | None, content: Content) -> bool:
-        if state is None or state.file_hash != content.file_hash:
-            return False
-        return state.kept or state.processor_version >= self._work.processor.version
+    def _settled(
+        self, task: Task, content: Content | Fingerprint, taken: datetime
+    ) -> Signed | StillFailed | None:
+        """What becomes of a file whose content is known; None if it is not."""
+        state, given_up, version = task.state, task.given_up, self._work.processor.version
+        if state and state.file_hash == content.file_hash and _stands(state, version):
+            return Signed(task.file.key, content.signature, taken)
+        if given_up and given_up.file_hash == content.file_hash:
+            return StillFailed(still_failed(given_up, content.signature))
+        return None
 
     def _process(
         self, task: Task, content: Content, taken: datetime, notes: Notes

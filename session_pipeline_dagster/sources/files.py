@@ -37,6 +37,19 @@ class Content:
     signature: Signature
     head: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the lines."""
+        return len(self.complete)
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What `Content` says of the same bytes, without their lines."""
+
+    size: int
+    file_hash: str
+    signature: Signature
+
 
 class SessionFile(msgspec.Struct, frozen=True, gc=False):
     """One session file as a scan found it. `path` is for opening only; rows and logs hold `key`.
@@ -103,6 +116,10 @@ class SessionSource(Protocol):
             OSError: gone (FileNotFoundError) or not readable.
             Permanent, Retryable: it can be opened, but what it holds cannot be had.
         """
+        ...
+
+    def fingerprint(self, file: SessionFile) -> Fingerprint:
+        """What `read` would say of it, but its lines; raises as `read`."""
         ...
 
     def day(self, file: SessionFile) -> date:

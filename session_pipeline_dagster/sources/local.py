@@ -17,6 +17,7 @@ from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
     Content,
+    Fingerprint,
     LeftOut,
     Scan,
     SessionFile,
@@ -24,6 +25,7 @@ from session_pipeline_dagster.sources.files import (
 )
 from session_pipeline_dagster.sources.snapshot import (
     COMPRESSED,
+    fingerprint,
     read_head,
     read_snapshot,
     signature_of,
@@ -84,6 +86,10 @@ class LocalSource:
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
         return read_snapshot(file.path, self.limits, self._top(file))
+
+    def fingerprint(self, file: SessionFile) -> Fingerprint:
+        """See `SessionSource.fingerprint`."""
+        return fingerprint(file.path, self.limits, self._top(file))
 
     def day(self, file: SessionFile) -> date:
         """See `SessionSource.day`."""

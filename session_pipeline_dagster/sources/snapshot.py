@@ -17,7 +17,7 @@ import xxhash
 
 from session_pipeline_dagster.errors import Permanent, Retryable
 from session_pipeline_dagster.settings import Limits
-from session_pipeline_dagster.sources.files import Content, Signature
+from session_pipeline_dagster.sources.files import Content, Fingerprint, Signature
 from session_pipeline_dagster.transcripts.head import BOM, HEAD_BYTES
 from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_json
 from session_pipeline_dagster.transcripts.room import is_dense
@@ -51,6 +51,30 @@ def read_snapshot(path: str, limits: Limits, top: str | None = None) -> Content:
         data = handle.read(signature.size)
     complete = complete_part(data)
     return Content(complete, content_hash(complete), signature)
+
+
+def fingerprint(path: str, limits: Limits, top: str | None = None) -> Fingerprint:
+    """What `read_snapshot` says of the file; never more than a block and a line of it in memory.
+
+    Raises:
+        OSError, Permanent, Retryable: as `read_snapshot`.
+    """
+    with open_regular(path, top) as handle:
+        signature = signature_of(os.fstat(handle.fileno()))
+        if path.endswith(COMPRESSED):
+            blocks = _unpacked(handle, signature.size, limits.unpacked)
+        elif signature.size > limits.unpacked:
+            raise Permanent(_too_much(limits.unpacked))
+        elif signature.size <= min(_BLOCK, limits.line):
+            complete = complete_part(handle.read(signature.size))
+            return Fingerprint(len(complete), content_hash(complete), signature)
+        else:
+            blocks = _blocks(handle, signature.size)
+        lines = _Lines(limits.line, kept=None)
+        for block in blocks:
+            lines.add(block)
+        file_hash = lines.finish()
+    return Fingerprint(lines.size, file_hash, signature)
 
 
 def read_head(path: str, size: int, top: str | None = None) -> bytes:
@@ -178,22 +202,26 @@ def _unpacked(handle: BinaryIO, size: int, most: int) -> Iterator[bytes]:
 
 def _cut(blocks: Iterable[bytes], signature: Signature, limits: Limits) -> Content:
     """The complete lines of a content that comes in blocks."""
-    lines, head = _Lines(limits.line), bytearray()
+    kept, head = io.BytesIO(), bytearray()
+    lines = _Lines(limits.line, kept)
     for block in blocks:
         if len(head) <= HEAD_BYTES:
             head += block[: HEAD_BYTES + 1]
         lines.add(block)
-    complete, file_hash = lines.finish()
-    return Content(complete, file_hash, signature, bytes(head))
+    file_hash = lines.finish()
+    return Content(kept.getvalue(), file_hash, signature, bytes(head))
 
 
 class _Lines:
-    """Hashes complete lines and keeps them; a too long one passes by without being kept."""
+    """Hashes complete lines and keeps them; a too long one passes by without being kept.
 
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
-        # Grows in place and is handed over without a copy.
-        self._kept = io.BytesIO()
+    Attributes:
+        kept: where, growing in place and handed over without a copy; None = nowhere.
+        size: bytes of what is kept, or would be.
+    """
+
+    def __init__(self, longest: int, kept: io.BytesIO | None) -> None:
+        self.longest, self.kept, self.size = longest, kept, 0
         self._tail = bytearray()
         self._passing = False
         self._hash = xxhash.xxh3_128()
@@ -205,7 +233,7 @@ class _Lines:
             if not end:
                 return
             self._passing = False
-            self._kept.write(_TOO_LONG + b"\n")
+            self._keep(_TOO_LONG + b"\n")
             block = block[end:]
         self._tail += block
         end = self._tail.rfind(b"\n") + 1
@@ -213,7 +241,7 @@ class _Lines:
             whole = bytes(self._tail[:end])
             del self._tail[:end]
             self._hash.update(whole)
-            self._kept.write(whole if end <= self.longest else self._short(whole))
+            self._keep(whole if end <= self.longest else self._short(whole))
         if len(self._tail) > self.longest:
             self._hash.update(self._tail)
             self._tail.clear()
@@ -223,12 +251,17 @@ class _Lines:
         lines = whole.split(b"\n")
         return b"\n".join([line if len(line) <= self.longest else _TOO_LONG for line in lines])
 
-    def finish(self) -> tuple[bytes, str]:
-        """The lines and their hash. A too long line counts at once: no end makes it readable."""
+    def _keep(self, lines: bytes) -> None:
+        self.size += len(lines)
+        if self.kept is not None:
+            self.kept.write(lines)
+
+    def finish(self) -> str:
+        """The hash of the lines. A too long line counts at once: no end makes it readable."""
         tail = bytes(self._tail)
         if self._passing:
-            self._kept.write(_TOO_LONG)
-        elif _is_whole(tail, first=not self._kept.tell()):
+            self._keep(_TOO_LONG)
+        elif _is_whole(tail, first=not self.size):
             self._hash.update(tail)
-            self._kept.write(tail)
-        return self._kept.getvalue(), self._hash.hexdigest()
+            self._keep(tail)
+        return self._hash.hexdigest()

@@ -4,6 +4,8 @@ import gzip
 import os
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,13 @@ from helpers import (
 from places import SUPPORT
 from session_pipeline_dagster.errors import Permanent, Retryable
 from session_pipeline_dagster.settings import Limits
-from session_pipeline_dagster.sources.files import session_day
-from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
+from session_pipeline_dagster.sources.files import Content, Fingerprint, session_day
+from session_pipeline_dagster.sources.snapshot import (
+    complete_part,
+    content_hash,
+    fingerprint,
+    read_snapshot,
+)
 from session_pipeline_dagster.transcripts.claude_code import parse
 from session_pipeline_dagster.transcripts.head import BOM
 
@@ -96,6 +103,52 @@ def test_however_a_file_is_read_its_hash_covers_its_complete_lines(
     if not any(len(line) > SMALL.line for line in content.split(b"\n")):
         assert found.complete == whole.complete
     assert session_day(found) == session_day(whole)
+
+
+@given(
+    st.lists(st.sampled_from([SHORT, LONG, b"", b"{", BOM, b'"' + b"y" * 98 + b'"', LONG[:101]])),
+    st.sampled_from([b"", b"\n", SHORT, SHORT[:-1], LONG, LONG[:-1], BOM + SHORT, b"[[1]"]),
+    st.sampled_from([1, 7, 100, 1 << 20]),
+    st.sampled_from([SMALL, Limits(), Limits(line=100, unpacked=400)]),
+    st.sampled_from(["x.jsonl", "x.jsonl.gz", "cut.jsonl.gz"]),
+)
+def test_a_fingerprint_says_what_a_read_says_but_the_lines(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[bytes],
+    tail: bytes,
+    block: int,
+    limits: Limits,
+    name: str,
+) -> None:
+    content = b"".join(line + b"\n" for line in lines) + tail
+    packed = gzip.compress(content) if name.endswith(".gz") else content
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(packed[:-9] if name.startswith("cut") else packed)
+
+    def said(look: Callable[[], Content | Fingerprint]) -> object:
+        try:
+            found = look()
+        except (Permanent, Retryable) as error:
+            return type(error), str(error)
+        return found.size, found.file_hash, found.signature
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("session_pipeline_dagster.sources.snapshot._BLOCK", block)
+        assert said(lambda: fingerprint(str(path), limits)) == said(lambda: read(path, limits))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
+def test_a_fingerprint_of_a_large_file_takes_the_memory_of_a_few_blocks(
+    tmp_path: Path, packed: bool
+) -> None:
+    path = tmp_path / ("x.jsonl.gz" if packed else "x.jsonl")
+    content = (session_line("a line of some length" * 20).encode()) * 60_000
+    path.write_bytes(gzip.compress(content, 1) if packed else content)
+    tracemalloc.start()
+    fingerprint(str(path), Limits())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20 < len(content) // 3
 
 
 def test_the_bytes_that_are_parsed_are_the_bytes_that_are_hashed(

@@ -254,8 +254,11 @@ def sweep_states(folder: Path, processor: Processor, most: int) -> dict[str, obj
     return {**counts, "wrong": wrong, "left": left}
 
 
-def prepare(folder: Path, processor: Processor, changed: list[str], new: list[str]) -> None:
-    """A database of before: some files were shorter then, some not there, one is gone since."""
+def prepare(
+    folder: Path, processor: Processor, changed: list[str], new: list[str], touched: list[str]
+) -> None:
+    """A database of before: some files were shorter then, some not there, some are touched since,
+    one is gone."""
     root, held = folder / "sessions", folder / "held"
     gone = root / "zoe" / "p" / "gone.jsonl"
     gone.parent.mkdir(parents=True)
@@ -279,6 +282,8 @@ def prepare(folder: Path, processor: Processor, changed: list[str], new: list[st
         )
     for key in [*changed, *new]:
         shutil.move(held / key, root / key)
+    for key in touched:
+        os.utime(root / key)
 
 
 def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, object]:
@@ -294,6 +299,8 @@ def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, ob
             lines = path.read_bytes().splitlines(keepends=True)
             with path.open("ab") as handle:
                 handle.write(draw.choice(lines))
+        for path in draw.sample(paths, len(paths) // 4):
+            os.utime(path)
         pid = os.fork()
         if not pid:
             one_pass(processor, root, disturbed)
@@ -317,7 +324,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(random_kills(folder, processor, count)))
         return
     keys = sorted(p.relative_to(folder / "sessions").as_posix() for p in folder.rglob("*.jsonl"))
-    prepare(folder, processor, keys[0::4], keys[1::4])
+    prepare(folder, processor, keys[0::4], keys[1::4], keys[2::4])
     found = sweep_states if how == "states" else sweep
     sys.stdout.write(json.dumps(found(folder, processor, count)))
 
