@@ -29,6 +29,11 @@ CHUNK_BYTES = 8 << 20
 _WORTH_A_POOL = 64 << 20
 _MOST_WORKERS = 4
 _AHEAD = 12
+"""Chunks that are handed out before the first of them is asked for."""
+_FAR_AHEAD = 32
+_WAITING_BYTES = 24 << 20
+"""While a commit lasts, workers do 10 to 20 chunks, of half a megabyte of rows each. Lines that are
+nearly all rows make ten times as much of them."""
 
 
 class WorkersDied(Exception):
@@ -122,6 +127,7 @@ def _here(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
 def _in_workers(pool: ProcessPoolExecutor, work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
     running: deque[tuple[list[Task], Future[Worked]]] = deque()
     unfinished: list[Task] = []
+    ahead, largest = _AHEAD, 1
     for chunk in _chunks(tasks):
         if time.monotonic() >= work.stop:
             break
@@ -131,9 +137,12 @@ def _in_workers(pool: ProcessPoolExecutor, work: Work, tasks: Sequence[Task]) ->
             unfinished += chunk
             continue
         running.append((chunk, future))
-        # Enough for the workers to stay busy while the caller commits; results are small.
-        if len(running) >= _AHEAD:
-            yield from _next(running, unfinished)
+        # Enough for the workers to stay busy while the caller commits.
+        if len(running) >= ahead:
+            for worked in _next(running, unfinished):
+                largest = max(largest, sum(len(part.stream) for part in worked.rows.values()))
+                ahead = min(max(_WAITING_BYTES // largest, _AHEAD), _FAR_AHEAD)
+                yield worked
     while running:
         yield from _next(running, unfinished)
     if unfinished:

@@ -39,6 +39,8 @@ _MANY_ROWS = 110_000
 """Rows that are not worth waiting for more."""
 _LONGEST_UNCOMMITTED = 10.0
 """Seconds: what a crash may cost where each file takes long."""
+_COMMITS_APART = 10
+"""So many times what a commit takes: a busy machine shall not spend its time on commits."""
 
 
 class Fate(Enum):
@@ -71,7 +73,7 @@ class Writer:
         self.fates: dict[str, Fate] = {}
         self._looked_at = begun
         self._batch = Batch(begun=begun)
-        self._begun, self._bytes = time.monotonic(), 0
+        self._begun, self._bytes, self._longest = time.monotonic(), 0, _LONGEST_UNCOMMITTED
 
     def sign(self, files: Sequence[SessionFile]) -> None:
         """Take the signatures of files that are current without one."""
@@ -95,7 +97,7 @@ class Writer:
         if (
             self._bytes >= self._batch_bytes
             or self._fullest({}) >= _MANY_ROWS
-            or time.monotonic() - self._begun >= _LONGEST_UNCOMMITTED
+            or time.monotonic() - self._begun >= self._longest
         ):
             self.commit()
 
@@ -160,7 +162,9 @@ class Writer:
         except RowsRefused as error:
             self._find_refused(batch, error)
             return
-        self._report.commit_seconds.append(time.monotonic() - begun)
+        took = time.monotonic() - begun
+        self._longest = max(_LONGEST_UNCOMMITTED, _COMMITS_APART * took)
+        self._report.commit_seconds.append(took)
         written = [done for done in batch.done if done.session_file not in overtaken]
         self._report.skipped += len(batch.signed)
         for done in written:
