@@ -8,7 +8,6 @@ the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the pr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from session_pipeline_dagster.contract.derivation import Derivation, Row
@@ -88,7 +87,9 @@ class Session:
     @property
     def stem(self) -> str:
         """The file's name without its ending; for a main session file, the session's id."""
-        return PurePosixPath(self.key.removesuffix(".gz")).stem
+        name = self.key.removesuffix(".gz").rpartition("/")[2]
+        stem, _, ending = name.rpartition(".")
+        return stem if stem and ending else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def started_us(times_us: Iterable[int | None], day: date) -> int:
     never earlier. One that is more than a day older than every other of the file does not count: a
     clock was wrong, or somebody wants to have been first.
     """
-    times = sorted(us for us in times_us if us is not None)
+    times = sorted([us for us in times_us if us is not None])
     if not times:
         return (day - _EPOCH_DAY).days * _DAY_US
     is_lone = len(times) > 1 and times[1] - times[0] > _DAY_US
