@@ -126,8 +126,10 @@ def check_rows(
         if not isinstance(found, Collection):
             # What can be read only once would be gone when it is to be written.
             raise ContractError(f"{name}: rows must be a list, not {type(found).__name__}")
+        if not len(found):
+            continue
         widths, index = set(map(len, found)), schema.get_field_index("session_file")
-        if found and widths != {len(schema)}:
+        if widths != {len(schema)}:
             wrong = ", ".join(map(str, sorted(widths - {len(schema)})))
             takes = f"it takes {len(schema)}: {', '.join(schema.names)}"
             raise ContractError(f"{name}: a row of {wrong} values; {takes}")

@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from session_pipeline_dagster.transcripts.head import BOM, TopLevel, lines_of, top_level
-from session_pipeline_dagster.transcripts.looks import foreign
+from session_pipeline_dagster.transcripts.looks import foreign, foreign_object
 from session_pipeline_dagster.transcripts.odd_lines import read_progress
 from session_pipeline_dagster.transcripts.records import (
     ASIDES,
@@ -74,17 +74,14 @@ class ClaudeCodeReader:
     def claims(self, key: str, head: bytes) -> bool:
         """A file with a line of a known type, and one in which no line can be read: its lines are
         then counted as unreadable. Not what another agent is known to write."""
-        if foreign(head):
-            return False
         read = False
-        for line in lines_of(head):
-            found = top_level(line)
-            if found is None:
-                continue
+        for found in filter(None, map(top_level, lines_of(head))):
+            if not read and foreign_object(found):
+                return False
             read = True
             if found.type in KNOWN_TYPES or _is_flat(found):
                 return True
-        return not read
+        return not (read or foreign(head))
 
     def parse(self, content: bytes) -> Transcript:
         """See `TranscriptReader.parse`."""
@@ -143,10 +140,11 @@ def _plain_run(content: bytes, start: int) -> tuple[int, int]:
             whole = content.endswith(b"}") and len(content) - at <= LONG
             return (len(content), count + 1) if whole else (at, count)
         around = content[newline - 1 : newline + 2]
-        if around[:1] != b"}":
-            break
+        if around != b"}\n{":
+            # The last one that is plain, or none.
+            return (newline + 1, count + 1) if around.startswith(b"}") else (at, count)
         at, count = newline + 1, count + 1
-        if around[2:] != b"{" or at > far:
+        if at > far:
             break
     return at, count
 
@@ -158,6 +156,7 @@ class _Found:
     def __init__(self, content: bytes) -> None:
         self.records: list[Record] = []
         self.numbers: list[int] = []
+        self._kinds: set[str | None] = set()
         self.line = self.unreadable = self.empty = 0
         self._content, self._view = content, memoryview(content)
         self._room = Room(len(content))
@@ -173,10 +172,12 @@ class _Found:
             return
         first = self.line + 1
         self.line += count
-        if not {record.type for record in records} <= KNOWN_TYPES:
+        kinds = {record.type for record in records}
+        if not kinds <= KNOWN_TYPES:
             self._keep(range(first, first + count), records)
             return
         self._room.take(records)
+        self._kinds |= kinds
         self.records += records
         self.numbers += range(first, first + count)
 
@@ -207,6 +208,7 @@ class _Found:
                 return
         if record.type in KNOWN_TYPES:
             self._room.take((record,))
+            self._kinds.add(record.type)
             self.records.append(record)
             self.numbers.append(self.line)
         else:
@@ -218,21 +220,23 @@ class _Found:
         pairs = zip(numbers, records, strict=True)
         kept = [(number, record) for number, record in pairs if record != bare.get(record.type)]
         self.empty += len(records) - len(kept)
+        self._kinds |= {record.type for _, record in kept}
         self.numbers += [number for number, _ in kept]
         self.records += [record for _, record in kept]
         self._room.take(self.records[-len(kept) :] if kept else ())
 
     def transcript(self) -> Transcript:
         """All of it."""
-        kinds = [record.type for record in self.records]
-        unknown = self.empty
-        if {*kinds} - KNOWN_TYPES:
-            unknown += sum([kind not in KNOWN_TYPES for kind in kinds])
-        asides = {
-            kind: _asides(self._content, kind, kinds, self.numbers)
-            for kind in ASIDES
-            if kind in kinds
-        }
+        unknown, asides = self.empty, {}
+        if self._kinds - KNOWN_TYPES:
+            unknown += sum([record.type not in KNOWN_TYPES for record in self.records])
+        if not self._kinds.isdisjoint(ASIDES):
+            kinds = [record.type for record in self.records]
+            asides = {
+                kind: _asides(self._content, kind, kinds, self.numbers)
+                for kind in ASIDES
+                if kind in self._kinds
+            }
         return Transcript(
             self.records, self.numbers, self.unreadable, unknown, self.empty, asides=asides
         )

@@ -5,7 +5,7 @@ The formats are their agents' own; what is known of them is what real files show
 
 import re
 
-from session_pipeline_dagster.transcripts.head import lines_of, top_level
+from session_pipeline_dagster.transcripts.head import TopLevel, lines_of, top_level
 
 _BY_TYPE = {
     **dict.fromkeys(
@@ -32,6 +32,11 @@ def foreign(head: bytes) -> str | None:
         # One document over many lines, none of which is an object.
         whole = all(name in head for name in _GEMINI_DOCUMENT)
         return "a Gemini CLI document" if whole and _OPENS.match(head) else None
+    return foreign_object(first)
+
+
+def foreign_object(first: TopLevel) -> str | None:
+    """The same by the first object alone."""
     if first.type is not None:
         return _BY_TYPE.get(first.type)
     if first.names >= _CODEX_OLD:

@@ -80,8 +80,9 @@ class Readers:
             return None
         transcript = reader.parse(content)
         # Whoever returns something else is found out by who asked.
-        is_one = isinstance(transcript, Transcript)
-        return replace(transcript, agent=reader.agent) if is_one else transcript
+        if not isinstance(transcript, Transcript) or transcript.agent == reader.agent:
+            return transcript
+        return replace(transcript, agent=reader.agent)
 
 
 def why_left_out(content: bytes) -> str:

@@ -18,6 +18,8 @@ _ROOM = 480 << 20
 """Bytes, for a file's content and its records."""
 _PART = 1750
 """Bytes that a record or a block costs with what processors make of it, at most; as measured."""
+_SMALLEST = 3
+"""Bytes of a record or a block: `{}` and what parts it from the next."""
 _MOST_OBJECTS, _MOST_TEXTS = 100_000, 1_000_000
 _OBJECT = re.compile(rb'[\[{]\s*["\[\]{}]')
 _BETWEEN_TEXTS = b'","'
@@ -29,6 +31,8 @@ class Room:
     def __init__(self, size: int) -> None:
         # Whoever raises the limit on bytes has the memory for as much again.
         self._most = self._left = max(_ROOM - size, size) // _PART
+        # So few bytes cannot hold too many, so most files are not counted.
+        self._is_counted = size // _SMALLEST >= self._most
 
     def take(self, records: Sequence[Record]) -> None:
         """Note what was read.
@@ -36,6 +40,8 @@ class Room:
         Raises:
             Permanent: there is no room for it.
         """
+        if not self._is_counted:
+            return
         parts = len(records)
         for record in records:
             message = record.message

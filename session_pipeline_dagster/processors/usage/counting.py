@@ -373,7 +373,8 @@ def _results_and_texts(
 ) -> tuple[Sequence[Block], Sequence[str]]:
     if content is None or isinstance(content, str):
         return (), () if content is None else (content,)
-    results, texts = list[Block](), list[str]()
+    results: list[Block] = []
+    texts: list[str] = []
     for block in content:
         if isinstance(block, str):
             texts.append(block)
