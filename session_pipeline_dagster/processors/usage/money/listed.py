@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from importlib.metadata import version as version_of
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 Region = Literal["regional", "global"]
 
-_PACKAGE: Final = "genai-prices"
 # What the API of Anthropic never says: an id of Bedrock, with or without its region, or of Vertex.
 _BEDROCK: Final = re.compile(r"(?:[a-z-]+\.)?anthropic\.claude-", re.IGNORECASE)
 _VERTEX: Final = re.compile(r"vertex_ai/(?=.)", re.IGNORECASE)
@@ -99,11 +97,6 @@ class Listed:
             if period.variant == variant and period.holds(day):
                 return period
         return None
-
-
-def version() -> str:
-    """`genai-prices 0.2.3`, without importing it."""
-    return f"{_PACKAGE} {version_of(_PACKAGE)}"
 
 
 def plain(model: str) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from session_pipeline_dagster.processors.usage.money import listed as library
+from session_pipeline_dagster.processors.usage.money.library_version import version
 from session_pipeline_dagster.processors.usage.money.listed import Listed, Period
 from session_pipeline_dagster.processors.usage.money.own_prices import (
     Discount,
@@ -108,7 +109,7 @@ class Model:
 
 def table_name(own: OwnPrices | None) -> str:
     """`genai-prices 0.2.3`, or `genai-prices 0.2.3 + prices.toml#1a2b3c4d` with own prices."""
-    return library.version() if own is None else f"{library.version()} + prices.toml#{own.digest}"
+    return version() if own is None else f"{version()} + prices.toml#{own.digest}"
 
 
 def model_of(provider: str, model: str, own: OwnPrices | None) -> Model:
@@ -230,8 +231,7 @@ def _by_own(own: OwnPrice, period: Period | None, name: str) -> Priced:
     if period is None:
         if left_out:
             raise own.fail(
-                f"{library.version()} has no price of {shown(name)};"
-                f" give {' and '.join(left_out)}, too"
+                f"{version()} has no price of {shown(name)}; give {' and '.join(left_out)}, too"
             )
         rates = Rates(**{_SEARCH: Decimal(0)} | given)
         return Priced((Band(0, None, rates),), "custom", False, None, own, None)

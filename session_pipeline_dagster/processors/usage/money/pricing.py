@@ -20,6 +20,7 @@ from session_pipeline_dagster.contract.derivation import (
 )
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money.cost_states import plain
+from session_pipeline_dagster.processors.usage.money.library_version import version
 from session_pipeline_dagster.settings import MoneySettings
 
 if TYPE_CHECKING:
@@ -105,8 +106,6 @@ def price_derivation(money: MoneySettings) -> Derivation:
 
 def basis(money: MoneySettings) -> str:
     """Names what prices are made from: the library's version, the file's content, the mode."""
-    from session_pipeline_dagster.processors.usage.money.listed import version  # noqa: PLC0415  a pass without work needs it no more than the library
-
     return f"{version()} {content_of(money.prices)} {money.mode.value} {money.provider}"
 
 

@@ -259,8 +259,8 @@ def test_the_library_is_imported_when_a_price_is_asked_for_and_not_before() -> N
     code = (
         "import sys\n"
         "from session_pipeline_dagster.processors.usage.money import (\n"
-        "    listed, own_prices, price_explained, price_table, rates, toml_file)\n"
-        "listed.version()\n"
+        "    library_version, listed, own_prices, price_explained, price_table, rates, toml_file)\n"
+        "library_version.version()\n"
         "assert not {'genai_prices', 'pydantic'} & set(sys.modules), 'before'\n"
         "price_table.price_rows([('anthropic', 'claude-opus-5-5')], None)\n"
         "assert 'genai_prices' in sys.modules\n"

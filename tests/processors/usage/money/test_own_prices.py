@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.processors.usage.money import listed, toml_file
+from session_pipeline_dagster.processors.usage.money import library_version, listed, toml_file
 from session_pipeline_dagster.processors.usage.money.own_prices import (
     OwnPrices,
     own_prices,
@@ -73,7 +73,7 @@ def test_an_own_price_is_per_million_tokens_and_per_thousand_searches() -> None:
 def test_the_table_is_named_by_the_content_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text("")
-    assert table_name(read_prices(path)) == f"{listed.version()} + prices.toml#e3b0c442"
+    assert table_name(read_prices(path)) == f"{library_version.version()} + prices.toml#e3b0c442"
 
 
 def test_a_search_costs_nothing_where_neither_the_file_nor_the_library_has_a_price() -> None:
@@ -376,7 +376,7 @@ def test_a_price_left_out_of_a_model_that_the_library_does_not_know_is_an_error(
     text = "\n[[price]]\nmodel = 'h*'\ninput = 1\noutput = 2\ncache_read = 0\n"
 
     assert error_of(text, "claude-opus-5-5", "house") == (
-        f'prices.toml:2: {listed.version()} has no price of "house"; give cache_write_5m'
+        f'prices.toml:2: {library_version.version()} has no price of "house"; give cache_write_5m'
         " and cache_write_1h, too"
     )
     assert price_rows([("anthropic", "elsewhere")], own(text)) == []
