@@ -1,14 +1,12 @@
 """`session-pipeline run`: one pass of every processor over everything that is pending."""
 
-import gc
-
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
-from session_pipeline_dagster.cli.debug import debugged, show_cause
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
+from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
@@ -33,21 +31,21 @@ def command(
     as_json: bool,
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed, 2 if it could not work."""
-    # What a pass makes holds no cycles; looking for some after every 700 objects is a tenth of it.
-    gc.set_threshold(50_000, 50, 100)
     store = open_store(context.settings)
     reports, broken = [], {}
     options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
     for chosen in context.processors(processor):
         with showing(chosen.name, hidden=as_json) as shown:
             try:
-                made = debugged(chosen) if debug else chosen
+                made = _debugged(chosen) if debug else chosen
                 given = (context.source, store, context.settings, options)
                 reports.append(run_all(made, *given, shown.advance, shown.phase))
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.
                 broken[chosen.name] = str(error)
                 if debug:
+                    from session_pipeline_dagster.cli.debug import show_cause  # noqa: PLC0415  as below
+
                     show_cause(chosen.name, error)
     if as_json:
         click.echo(reports_json(reports, broken, context.registry))
@@ -60,3 +58,9 @@ def command(
     if broken or any(report.broken_summaries for report in reports):
         return COULD_NOT
     return 1 if any(report.errors for report in reports) else 0
+
+
+def _debugged(processor: Processor) -> Processor:
+    from session_pipeline_dagster.cli.debug import debugged  # noqa: PLC0415  few passes are asked for it
+
+    return debugged(processor)
