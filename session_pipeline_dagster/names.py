@@ -5,7 +5,6 @@ JSON is exact, but for the end of a name that is too long to be one; every line 
 goes through `printable`.
 """
 
-import hashlib
 import unicodedata
 
 LONGEST = 200
@@ -43,6 +42,8 @@ def short(name: str) -> str:
     the whole, so that two long names stay two. Doing it twice changes nothing."""
     if len(name) <= LONGEST:
         return name
+    import hashlib  # noqa: PLC0415  few names are so long, and every process would load OpenSSL
+
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
     return f"{name[: LONGEST - _DIGEST - 1]}~{digest}"
 

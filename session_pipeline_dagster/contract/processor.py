@@ -8,7 +8,7 @@ the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the pr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.quality import Quality
@@ -207,10 +207,15 @@ class Extras:
     reprocess: str = AUTOMATIC
 
 
+_DECLARED = tuple(field.name for field in fields(Extras))
+_ABSENT: Any = object()
+
+
 def extras(processor: Processor) -> Extras:
     """The optional declarations of a processor; empty where it makes none."""
-    names = (field.name for field in fields(Extras))
-    return Extras(**{n: getattr(processor, n) for n in names if hasattr(processor, n)})
+    # Each is asked for once: it may be a property that reads a file.
+    made = ((name, getattr(processor, name, _ABSENT)) for name in _DECLARED)
+    return Extras(**{name: value for name, value in made if value is not _ABSENT})
 
 
 def asset_tables(processor: Processor) -> list[str]:
