@@ -1,224 +1,46 @@
 """`session-pipeline knowledge`: look at what was learned, decide about it, hand it on.
 
-What is printed is in `output.py`, how a decision is written in `deciding.py`, the review at a
-terminal in `reviewing.py`, what a decision does in `processors/verification/knowledge/`.
+Each command is imported when it is asked for, because what decides takes ten times as long to import
+as what looks. What is printed is in `output.py`, how a decision is written in `deciding.py`, the
+review at a terminal in `reviewing.py`, what a decision does in `processors/verification/knowledge/`.
 """
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common, say
-from session_pipeline_dagster.cli.knowledge import deciding, output
-from session_pipeline_dagster.cli.knowledge.labels import command as labels_command
-from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
-from session_pipeline_dagster.cli.knowledge.review import command as review_command
-from session_pipeline_dagster.errors import ContractError
-from session_pipeline_dagster.processors.verification.knowledge import labels, review
-from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice
-from session_pipeline_dagster.processors.verification.knowledge.export import (
-    Bundle,
-    bundle,
-    is_ours,
-)
-from session_pipeline_dagster.store.database import open_store
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "approve": ("decisions", "approve"),
+    "edit": ("decisions", "edit"),
+    "export": ("looking", "export"),
+    "labels": ("labels", "command"),
+    "list": ("looking", "list_items"),
+    "reject": ("decisions", "reject"),
+    "resolve": ("decisions", "resolve"),
+    "review": ("review", "command"),
+    "same": ("decisions", "same"),
+    "show": ("looking", "show"),
+}
+"""Name -> its module here, and what it is called there."""
 
-_NAMED = 5
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__package__}.{module}"), name)
+        return command
 
 
 @click.group(
-    "knowledge", help="What people corrected, confirmed and defined: review it, hand it on."
+    "knowledge",
+    cls=_Commands,
+    help="What people corrected, confirmed and defined: review it, hand it on.",
 )
 def command() -> None:
     """The commands."""
-
-
-command.add_command(review_command)
-command.add_command(labels_command)
-
-
-@command.command("list")
-@click.option(
-    "--status",
-    multiple=True,
-    type=click.Choice(["pending", "approved", "rejected"]),
-    help="Only this one; repeatable. Default: pending and approved.",
-)
-@click.option("--domain", help="Only this domain.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@common
-def list_items(
-    context: Context, status: tuple[str, ...], domain: str | None, limit: int, as_json: bool
-) -> int:
-    """Items, the surest first, and contradictions that wait for a decision."""
-    found = _read(context)
-    shown = [
-        item
-        for item in found.items
-        if item.status in (status or ("pending", "approved")) and domain in (None, item.domain)
-    ]
-    if as_json:
-        click.echo(output.list_json(shown[:limit], len(shown), found))
-    else:
-        output.print_list(shown[:limit], len(shown), found)
-    return 0
-
-
-@command.command("show")
-@click.argument("item", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@common
-def show(context: Context, item: str, as_json: bool) -> int:
-    """One item with its evidence in people's own words, its relations and contradictions."""
-    found = _read(context)
-    if as_json:
-        click.echo(output.show_json(found.of(item)))
-    else:
-        output.print_show(found.of(item), found)
-    return 0
-
-
-@command.command("approve")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@common
-def approve(context: Context, ids: tuple[str, ...]) -> int:
-    """Let candidates and items stand as they are: no run changes or retracts them."""
-    return _decide(context, [Choice(key, labels.APPROVED) for key in dict.fromkeys(ids)])
-
-
-@command.command("reject")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@common
-def reject(context: Context, ids: tuple[str, ...]) -> int:
-    """Refuse candidates and items: the same in another spelling does not come back."""
-    return _decide(context, [Choice(key, labels.REJECTED) for key in dict.fromkeys(ids)])
-
-
-@command.command("edit")
-@click.argument("name", metavar="ID")
-@click.argument("content", metavar="WORDS")
-@common
-def edit(context: Context, name: str, content: str) -> int:
-    """Approve a candidate or an item in words of your own."""
-    return _decide(context, [Choice(name, labels.EDITED, content=content)])
-
-
-@command.command("same")
-@click.argument("name", metavar="ID")
-@click.argument("other", metavar="ITEM")
-@common
-def same(context: Context, name: str, other: str) -> int:
-    """Put a candidate or an item under another item: it says the same."""
-    return _decide(context, [Choice(name, labels.SAME, other=other)])
-
-
-def _decide(context: Context, choices: list[Choice]) -> int:
-    store = deciding.writable(context)
-    done = deciding.decide(store, choices, deciding.reviewer(context))
-    deciding.merge(store)
-    for choice in choices:
-        about = done.items[choice.id]
-        put = f": {about}" if about not in (None, choice.id) else ""
-        say(f"{choice.id} {choice.decision}{put}")
-    return 0
-
-
-@command.command("resolve")
-@click.argument("contradiction", metavar="ID")
-@click.option(
-    "--action",
-    required=True,
-    type=click.Choice(["kept_a", "kept_b", "merge", "both_valid"]),
-    help="kept_a, kept_b: that side is approved, the other rejected. merge: a gets the "
-    "merged content. both_valid: neither changes.",
-)
-@click.option("--content", help="For merge: the words of both; default: those suggested.")
-@common
-def resolve(context: Context, contradiction: str, action: str, content: str | None) -> int:
-    """Decide a contradiction."""
-    store, by = deciding.writable(context), deciding.reviewer(context)
-    deciding.write(
-        store,
-        lambda inputs: review.resolve(inputs, contradiction, action, content, by),
-        [contradiction],
-    )
-    deciding.merge(store)
-    say(f"{contradiction} resolved: {action}")
-    return 0
-
-
-@command.command("export")
-@click.argument("folder", default=".claude/rules", metavar="[FOLDER]")
-@click.option(
-    "--tokens",
-    default=2000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Estimated tokens of all pages together.",
-)
-@click.option("--print", "to_stdout", is_flag=True, help="Print it instead.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout instead.")
-@click.option(
-    "--allow-imperative",
-    is_flag=True,
-    help="Also what tells its reader to do something: orders, commands, links.",
-)
-@common
-def export(
-    context: Context,
-    folder: str,
-    tokens: int,
-    to_stdout: bool,
-    as_json: bool,
-    allow_imperative: bool,
-) -> int:
-    """Write approved items as Markdown, the surest and newest first (default: .claude/rules)."""
-    found = _read(context)
-    made = bundle(found.exported(), tokens, allow_imperative=allow_imperative)
-    _say_held(made)
-    if as_json:
-        click.echo(json.dumps(made.document(len(found.disputed)), indent=1))
-        return 0
-    if to_stdout:
-        click.echo("\n".join(made.pages.values()), nl=False)
-        return 0
-    _write_pages(Path(folder), made)
-    say(f"{len(made.facts)} approved items in {folder}, about {made.tokens} tokens")
-    if made.left_out:
-        say(f"{made.left_out} did not fit; --tokens says how much does")
-    if found.disputed:
-        say(f"{len(found.disputed)} left out: another approved item contradicts them")
-    return 0
-
-
-def _say_held(made: Bundle) -> None:
-    """On stderr, so that it is seen whatever becomes of the page."""
-    if made.held:
-        ids = ", ".join(held.id for held in made.held[:_NAMED])
-        more = f" and {len(made.held) - _NAMED} more" if len(made.held) > _NAMED else ""
-        said = (
-            f"{len(made.held)} held back, for they tell their reader to do something: {ids}{more}"
-        )
-        say(f"{said}; --allow-imperative hands them on", err=True)
-
-
-def _write_pages(target: Path, made: Bundle) -> None:
-    """Pages of an earlier export are replaced, or go; others are never touched."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for page in sorted(target.glob("knowledge-*.md")):
-            if page.name not in made.pages and is_ours(page.read_text("utf-8", "replace")):
-                page.unlink()
-        for name, text in made.pages.items():
-            page = target / name
-            if page.exists() and not is_ours(page.read_text("utf-8", "replace")):
-                raise ContractError(f"{page} was not written by an export; move it away")
-            page.write_text(text, "utf-8")
-    except OSError as error:
-        raise ContractError(f"{target} cannot be written to ({error.strerror})") from error
-
-
-def _read(context: Context) -> Knowledge:
-    return read(open_store(context.settings, looking=True))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -16,7 +17,12 @@ from session_pipeline_dagster.cli.knowledge.read import (
 )
 from session_pipeline_dagster.cli.tables import new_console, show_table
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.verification.knowledge.questions import Question, Questions
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.verification.knowledge.questions import (
+        Question,
+        Questions,
+    )
 
 _MANY = 20
 
@@ -92,7 +98,7 @@ def show_json(found: OneItem) -> str:
     return json.dumps(asdict(found), indent=1)
 
 
-def review_json(found: Questions | None, *, items: bool) -> str:
+def review_json(found: "Questions | None", *, items: bool) -> str:
     """The review command's JSON document."""
     candidates = found.candidates if found else ()
     pending = found.items if found else ()
@@ -105,7 +111,7 @@ def review_json(found: Questions | None, *, items: bool) -> str:
     return json.dumps(document, indent=1)
 
 
-def _question(found: Questions, question: Question) -> dict[str, object]:
+def _question(found: "Questions", question: "Question") -> dict[str, object]:
     o, d = question.detected.observation, question.detected
     return {
         "id": question.id,
@@ -120,7 +126,7 @@ def _question(found: Questions, question: Question) -> dict[str, object]:
     }
 
 
-def print_waiting(console: Console, found: Questions | None, made: Mapping[str, int]) -> None:
+def print_waiting(console: Console, found: "Questions | None", made: Mapping[str, int]) -> None:
     """What was decided, and what still waits."""
     if made:
         console.print(", ".join(f"{number} {what}" for what, number in sorted(made.items())))
