@@ -7,7 +7,8 @@ German, Spanish, French and Portuguese also without their accents (`plain_letter
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Set
 
 _SPOKEN: Mapping[str, str] = {
     "we": """
@@ -128,17 +129,56 @@ def plain_letters(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in parts if not "\u0300" <= c <= "\u036f"))
 
 
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    found = {}
-    for name, words in _SPOKEN.items():
-        terms = {term.replace("|", " ") for word in words.split() for term in (word,)}
-        terms |= {plain_letters(term) for term in terms}
-        ordered = sorted(terms, key=lambda term: (-len(term), term))
-        japanese = _JAPANESE.get(name)
-        spoken = rf"(?<![\w'])(?:{'|'.join(map(re.escape, ordered))})(?![\w'])"
-        found[name] = re.compile(f"{spoken}|(?:{japanese})" if japanese else spoken)
+_RUN = re.compile(r"[\w']+")
+_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+"""In all that is Japanese above."""
+
+
+def _terms(spoken: str) -> frozenset[str]:
+    terms = {term.replace("|", " ") for term in spoken.split()}
+    return frozenset(terms | {plain_letters(term) for term in terms})
+
+
+def _whole(terms: Collection[str]) -> str:
+    """A pattern of these terms where no word goes on."""
+    ordered = sorted(terms, key=lambda term: (-len(term), term))
+    return rf"(?<![\w'])(?:{'|'.join(map(re.escape, ordered))})(?![\w'])"
+
+
+def _by_run(terms: Mapping[str, Collection[str]]) -> Mapping[str, Set[str]]:
+    """The names of the concepts that have a term which begins with a word."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, each in terms.items():
+        for term in each:
+            found[_RUN.findall(term)[0]].add(name)
     return found
 
 
-CONCEPTS: Mapping[str, re.Pattern[str]] = _patterns()
+_TERMS = {name: _terms(spoken) for name, spoken in _SPOKEN.items()}
+_LONGER = {
+    name: frozenset(term for term in terms if not _RUN.fullmatch(term))
+    for name, terms in _TERMS.items()
+}
+_WORDS = _by_run({name: terms - _LONGER[name] for name, terms in _TERMS.items()})
+_FIRST_WORDS = _by_run(_LONGER)
+_LONGER_PATTERNS = {name: re.compile(_whole(terms)) for name, terms in _LONGER.items() if terms}
+_JAPANESE_PATTERNS = {name: re.compile(said) for name, said in _JAPANESE.items()}
+
+CONCEPTS: Mapping[str, re.Pattern[str]] = {
+    name: re.compile("|".join(filter(None, (_whole(terms), _JAPANESE.get(name)))))
+    for name, terms in _TERMS.items()
+}
 """Name -> what says it; matched against a sentence in lower case with plain quotes."""
+
+
+def concepts_in(lower: str) -> list[str]:
+    """The names of those that stand in a sentence, in their order: a word tells of most."""
+    runs = set(_RUN.findall(lower))
+    found = {name for run in runs & _WORDS.keys() for name in _WORDS[run]}
+    for run in runs & _FIRST_WORDS.keys():
+        for name in _FIRST_WORDS[run] - found:
+            if _LONGER_PATTERNS[name].search(lower):
+                found.add(name)
+    if not lower.isascii() and _KANA.search(lower):
+        found |= {name for name, said in _JAPANESE_PATTERNS.items() if said.search(lower)}
+    return [name for name in CONCEPTS if name in found]

@@ -17,6 +17,7 @@ from session_pipeline_dagster.processors.verification.detection import statement
 from session_pipeline_dagster.processors.verification.detection.claims import claim_of
 from session_pipeline_dagster.processors.verification.detection.concepts import (
     CONCEPTS,
+    concepts_in,
     plain_letters,
 )
 from session_pipeline_dagster.processors.verification.detection.sentences import (
@@ -38,7 +39,7 @@ _SIGNS = {
     "demand": (state.DEMAND, True),
     "dependent": (state.DEPENDENT, True),
     # And these anywhere.
-    "announced": (say.DEFINING, False),
+    "announced": (say.ANNOUNCED, False),
     "turned": (say.TURNED, False),
     "against": (say.SET_AGAINST, False),
     "narrowing": (say.NARROWING, False),
@@ -173,7 +174,7 @@ def seen(line: Sentence) -> Seen:
     body = body or lower
     tokens = _TOKEN.findall(lower if language == "en" else plain_letters(lower))[:_MOST_WORDS]
     tokens = ["0" * min(len(t), 4) if t.isdigit() else t for t in tokens]
-    marks = [f"c.{name}" for name, pattern in CONCEPTS.items() if pattern.search(lower)]
+    marks = [f"c.{name}" for name in concepts_in(lower)]
     if language == "en":
         marks += [
             f"s.{name}"

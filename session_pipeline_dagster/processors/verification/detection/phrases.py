@@ -6,7 +6,7 @@ regular expressions, matched against a sentence in lower case with plain quotes 
 
 import re
 
-from session_pipeline_dagster.processors.verification.detection.patterns import any_of
+from session_pipeline_dagster.processors.verification.detection.patterns import any_of, anywhere
 
 # --- what opens a sentence and says nothing by itself ---
 
@@ -85,8 +85,7 @@ DENIAL = re.compile(
 )
 """Opens a correction; what follows has to say what is true."""
 
-TURNED = re.compile(
-    any_of(r"""
+TURNED = anywhere(r"""
     \b(?:it|that|this)(?:'s| is) actually\b|\b(?:is|are) actually\b|\bin fact\b|\bin reality\b
     \bactually[.!]?$|\btwo different (?:things|concepts|numbers|terms|tables)\b
     ^actually\b(?! (?:can|could|would|please|let's|never|i|you|no\b|yes\b|just))
@@ -96,27 +95,22 @@ TURNED = re.compile(
     \bas a matter of fact\b|\bthe truth is\b|\bcontrary to\b|\bshould (?:have been
         |be) \S+(?: \S+)?,? (?:not|instead of)\b
 """)
-)
 """Says that something is otherwise than was said."""
 
-SET_AGAINST = re.compile(
-    any_of(r"""
+SET_AGAINST = anywhere(r"""
     [,;(-]\s*(?:and )?(?:definitely )?(?:not|never|no longer) \w+
     \bnot \w[^,.;]{0,60},? but \w|\binstead of\b|\brather than\b|\bas opposed to\b
     \b(?:only|never) \w[^.;]{3,80}, (?:only|not|never)?
     \bused to be\b.{1,60}\bnow\b|\bno longer\b|\b(?:not|n't) .{1,40}\bany ?more\b
     \bdifferent (?:from|than)\b|\b(?:is|are) not the same\b
 """)
-)
 """The fact sets itself against another: "X, not Y"."""
 
-NARROWING = re.compile(
-    any_of(r"""
+NARROWING = anywhere(r"""
     \b(?:is|are) no\b|\b(?:is|are|does|do|was|were)(?: not|n't)\b|\b(?:only|never|must|always
         |cannot)\b
     \b(?:excludes?|excluding|without|minus|except|deprecated|no longer|plus|since)\b|\d
 """)
-)
 """The fact draws a line; enough for a correction of what the assistant has just claimed."""
 
 # --- confirmation ---
@@ -149,8 +143,7 @@ ASSENT = re.compile(
 
 # --- unprompted definition ---
 
-DEFINING = re.compile(
-    any_of(r"""
+_DEFINING = r"""
     for (?:your |future |general )?(?:reference|context|background|clarity|clarification)\b
     for (?:your )?info(?:rmation)?\b|for the record\b|f\.?y\.?i\b\.?
     (?:just )?so (?:that )?you(?:'re aware| know| are aware)\b
@@ -181,13 +174,16 @@ DEFINING = re.compile(
         |could not|couldn't) know(?: is)?(?: that)?\b
     according to (?:our|the|company) (?:\w+ )?(?:policy|convention|contract|handbook|guidelines?
         |rules?|standards?|definition|wiki|style guide)\b
-""")
-    + r"(?: (?:and )?(?:for )?(?:the )?(?:future|next time|later))?"
+"""
+DEFINING = re.compile(
+    any_of(_DEFINING) + r"(?: (?:and )?(?:for )?(?:the )?(?:future|next time|later))?"
 )
 """Announces something worth knowing."""
 
-MEANING = re.compile(
-    any_of(r"""
+ANNOUNCED = anywhere(_DEFINING)
+"""The same in the middle of a sentence."""
+
+MEANING = anywhere(r"""
     \b(?:we|people here|everyone here|the team|finance|sales|marketing|support|legal
         |accounting) (?:always |usually |officially |internally |also |do )?(?:define|call|count
         |treat|measure|calculate|compute|consider|classify|label|refer to|understand
@@ -223,11 +219,9 @@ MEANING = re.compile(
         |an) \w+(?: \w+){0,2} (?:is|are) (?:any|an?|one|someone|somebody
         |something) \w+(?: \w+){0,3} (?:that|which|who|with|whose|where|if)\b
 """)
-)
 """Says what a term means."""
 
-RULE = re.compile(
-    any_of(r"""
+RULE = anywhere(r"""
     \b(?:our|the|company|team|house|an?) (?:[\w-]+ ){0,3}?(?:convention|rule|policy|standard
         |practice|principle|guideline|slo|sla|definition|terminology
         |agreement)(?: here)?(?: (?:in|for|on|with|at) [^,.:;]{1,30})?(?: is| are| says| states
@@ -255,11 +249,9 @@ RULE = re.compile(
         |source of truth)\b|\bsource of truth\b
     ^(?:here|with us|for us)(?: at \w+)?,? (?:an?|the|every|all|we|nobody|each)\b
 """)
-)
 """Says what the rule is."""
 
-UNIVERSAL = re.compile(
-    any_of(r"""
+UNIVERSAL = anywhere(r"""
     ^(?:all|every|each|any|only|nobody|both|our)\b(?! (?:of (?:these|those|them|the|my)\b|time\b
         |i|you|good|set|done|of (?:it|this|that)|right|this|that|clear|fine|we need|i need
         |i want)\b)
@@ -269,5 +261,4 @@ UNIVERSAL = re.compile(
     \bwe (?:always|never|only) (?!have\b|need\b|want\b|got\b|get\b|see\b)
     ^(?!it\b|this\b|that\b|you\b|they\b).*\b(?:always|never) \w{2,}
 """)
-)
 """Says that something holds without exception; with nothing else it takes a fact of its own."""

@@ -7,7 +7,11 @@ lower case with plain quotes and dashes.
 
 import re
 
-from session_pipeline_dagster.processors.verification.detection.patterns import any_of, any_word
+from session_pipeline_dagster.processors.verification.detection.patterns import (
+    any_of,
+    any_word,
+    anywhere,
+)
 from session_pipeline_dagster.processors.verification.detection.phrases import MEANING, SET_AGAINST
 
 # --- what a lasting fact is not ---
@@ -23,8 +27,7 @@ QUESTION = re.compile(
     curious
 """)
 )
-DOUBT = re.compile(
-    any_of(r"""
+DOUBT = anywhere(r"""
     \b(?:maybe|perhaps|probably|i guess|i suppose|i assume|not sure|unsure|no idea|i wonder
         |i thought|i believed|possibly|hopefully|i hope|dunno|who knows|let's see|apparently
         |presumably|or so|correct me|i don't know|if i'm wrong|not certain|i'd guess
@@ -34,9 +37,7 @@ DOUBT = re.compile(
         |too)\b
     \bi (?:think|believe|feel)\b(?! (?:you|that's wrong|that's not))
 """)
-)
-WISH = re.compile(
-    any_of(r"""
+WISH = anywhere(r"""
     \bi(?:'d| would)? (?:rather|prefer|like|love|want|need|wish|hate|meant|mean|asked|expect
         |expected|suggest|propose|recommend)\b
     \bwe (?:want|need to|should maybe|should probably|should also|could|might|would like|'d like
@@ -48,9 +49,7 @@ WISH = re.compile(
     \byou (?:should|can|could|may|need to|have to|must)\b(?! (?:know|be aware|not)\b)|\bplease\b
     \bwhen you(?:'re| are) (?:done|finished|ready)\b
 """)
-)
-MOMENT = re.compile(
-    any_of(r"""
+MOMENT = anywhere(r"""
     \b(?:today|tomorrow|tonight|yesterday|right now|at the moment|for now|so far|again|(?:until
         |by|before|till) (?:mon|tues|wednes|thurs|fri|satur|sun)day\b(?! (?:night|at|of))
         |this (?:morning|afternoon|evening|week|time|session|run|branch|pr|commit|sprint)
@@ -74,7 +73,6 @@ MOMENT = re.compile(
     \b(?:already|just|have|has|been) (?:been )?(?:did|done|pushed|merged|fixed|deployed
         |committed|sent|tried|opened|told|renamed|restarted)\b
 """)
-)
 CONDITION = re.compile(r"\b(?:when|whenever|if|once|after|until|unless|because)\b[^,;]*")
 FIRST_PERSON = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|me|my|myself|we'll|we're going|let me)\b")
 YOU = re.compile(r"\b(?:you|your|you're|you've|you'll|yours)\b")
@@ -101,8 +99,7 @@ ACRONYM = re.compile(
 )
 OURS = re.compile(r"\b(?:our|we)\b")
 FIRM = re.compile(r"\b(?:never|always|only|must|every|each|cannot|ever)\b")
-PROBLEM = re.compile(
-    any_of(r"""
+PROBLEM = anywhere(r"""
     (?<!\bno )(?<!\bnot an )(?<!\bnot a )\b(?:missing|broken|errors?(?! (?:budget|rate|code
         |message|class|handling))|fails?|failed|failing
         |wrong|incorrect|misleading|bugs?|crash\w*|weird|strange|odd|hidden|slow|too \w+|exception
@@ -111,7 +108,6 @@ PROBLEM = re.compile(
         |flaky|hangs?)\b
     \b(?:looks?|seems?|feels?|sounds?) \w+
 """)
-)
 """Speaks of what is wrong with a thing, or of what is wanted; without a sign that is no fact."""
 
 # --- what makes a statement ---
