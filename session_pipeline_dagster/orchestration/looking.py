@@ -12,7 +12,7 @@ from threading import Lock
 
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import Content, Scan, SessionFile
+from session_pipeline_dagster.sources.files import Content, Fingerprint, Scan, SessionFile
 from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.transcripts.reader import Readers
@@ -101,6 +101,10 @@ class Seen:
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
         return self.source.read(file)
+
+    def fingerprint(self, file: SessionFile) -> Fingerprint:
+        """See `SessionSource.fingerprint`."""
+        return self.source.fingerprint(file)
 
     def day(self, file: SessionFile) -> date:
         """See `SessionSource.day`."""
