@@ -34,6 +34,7 @@ from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import open_store
+from session_pipeline_dagster.store.derive import basis_of
 from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)
@@ -74,7 +75,10 @@ def processor_sensor(
             return skipping(f"run {running} is still at work", context.cursor)
         look_at, now = looks.look(name), datetime.now(UTC)
         scan = look_at.scan
-        if quiet.stamp is not None and quiet.stamp == look_at.stamp:
+        # Files that prices and budgets are from are in no listing and in no database.
+        bases = [basis_of(derivation) for derivation in extras(processor).derivations]
+        first = is_new(instance, processor, names)
+        if quiet.holds(look_at.stamp, bases) and not first:
             return skipping(quiet.reason, context.cursor)
         try:
             known = store.known(processor, _PATIENCE)
@@ -108,7 +112,7 @@ def processor_sensor(
             request = _range_request(day, day, names.tags(processor.name))
             return dg.SensorResult(run_requests=[request], cursor=cursor)
         there = [file for file in scan.files if file.key in known.states]
-        if there and is_new(instance, processor, names):
+        if there and first:
             # Processed through another door, say `make run`: one run shows in the catalog what is
             # there.
             ranges = _ranges(there, outlook, known, source, settings)
@@ -116,7 +120,8 @@ def processor_sensor(
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         waits = [*outlook.waiting, *outlook.suspect, *outlook.unsigned, *known.stale_rollups]
         calm = not (waits or unknown or _to_purge(known, settings))
-        quiet.stamp, quiet.reason = look_at.stamp if calm else None, decision.reason
+        quiet.stamp, quiet.bases = look_at.stamp if calm else None, bases
+        quiet.reason = decision.reason
         return skipping(decision.reason, cursor)
 
     return sensor
@@ -124,10 +129,19 @@ def processor_sensor(
 
 @dataclass(slots=True)
 class _Quiet:
-    """The last look at which nothing waited, neither for a run nor for its time."""
+    """The last look at which nothing waited, neither for a run nor for its time.
+
+    Attributes:
+        bases: what derivations were made from beside rows.
+    """
 
     stamp: Stamp | None = None
+    bases: Sequence[str | None] = ()
     reason: str = ""
+
+    def holds(self, stamp: Stamp | None, bases: Sequence[str | None] = ()) -> bool:
+        """Whether all is as it was then."""
+        return stamp is not None and (stamp, bases) == (self.stamp, self.bases)
 
 
 def _to_purge(known: Known, settings: Settings) -> bool:
@@ -229,8 +243,7 @@ def session_files_sensor(
         scan = look_at.scan
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
         said_lately = lately(memory.observed_at, at, _OBSERVE_AGAIN)
-        same = look_at.stamp is not None and quiet.stamp == look_at.stamp
-        if said_lately and same and quiet.reason == memory.seen:
+        if said_lately and quiet.holds(look_at.stamp) and quiet.reason == memory.seen:
             return skipping(_NOTHING, context.cursor)
         counts: dict[str, int | float] = {
             "session_files": len(scan.files),

@@ -21,7 +21,9 @@ from session_pipeline_dagster.orchestration import health_sensor as health
 from session_pipeline_dagster.orchestration.looking import Looks
 from session_pipeline_dagster.orchestration.names import PLAIN
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
-from session_pipeline_dagster.settings import OnDelete, Settings
+from session_pipeline_dagster.passes.runner import recompute
+from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.settings import MoneySettings, OnDelete, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
 
@@ -148,6 +150,32 @@ def test_a_deleted_file_that_is_to_be_purged_is_looked_at_each_time(
         room.tick(sensor)
         room.tick(sensor)
         assert len(reads) == expected
+
+
+def test_another_file_of_prices_is_noticed_where_a_tick_found_nothing(
+    room: Room, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('[[discount]]\nprovider = "anthropic"\npercent = 10\n')
+    settings = replace(room.settings, money=MoneySettings(prices=prices))
+    processor = UsageProcessor().under(settings)
+    write_session(room.pipeline.root, "x/1.jsonl", "hello")
+    room.pipeline.run(processor)
+    room.age()
+    room.instance.add_run(
+        dg.DagsterRun(
+            "job", str(uuid.uuid4()), status=dg.DagsterRunStatus.SUCCESS, tags=PLAIN.tags("usage")
+        )
+    )
+    sensor = processor_sensor(processor, settings)
+    while (found := room.tick(sensor)).run_requests:
+        room.pipeline.run(processor)
+        recompute(processor, room.pipeline.store, settings)
+        room.age()
+    assert not room.tick(sensor, found.cursor).run_requests
+    prices.write_text('[[discount]]\nprovider = "anthropic"\npercent = 20\n')
+    (request,) = room.tick(sensor, found.cursor).run_requests or []
+    assert dg.AssetKey("model_prices") in (request.asset_selection or [])
 
 
 def test_a_database_that_was_just_written_to_is_read_again(room: Room, reads: list[str]) -> None:
