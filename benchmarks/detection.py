@@ -84,8 +84,8 @@ def detections(
     """What is found in the turn."""
     turns = []
     if turn.assistant is not None:
-        turns.append(Turn(0, ASSISTANT, turn.assistant, "a", "a@", 1, 0, "s"))
-    turns.append(Turn(len(turns), HUMAN, turn.user, "u", "u@", 2, 0, "s"))
+        turns.append(Turn(0, ASSISTANT, turn.assistant, "a", 1, 0, "s"))
+    turns.append(Turn(len(turns), HUMAN, turn.user, "u", 2, 0, "s"))
     return (extractor or RulesExtractor()).find(turns, 0, "labelled", Notes())
 
 

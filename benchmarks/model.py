@@ -76,7 +76,7 @@ def _turns(labelled: Labelled, clean: partial[str]) -> list[Turn]:
     said = [] if labelled.assistant is None else [(ASSISTANT, labelled.assistant)]
     said.append((HUMAN, labelled.user))
     return [
-        Turn(index, role, clean(text), f"{index}", f"{index}@", index + 1, 0, "s")
+        Turn(index, role, clean(text), f"{index}", index + 1, 0, "s")
         for index, (role, text) in enumerate(said)
     ]
 

@@ -215,7 +215,7 @@ def test_a_turn_without_an_answer_counts_for_nothing_and_is_said(
 )
 def test_a_detection_is_right_if_it_quotes_nearly_all_of_a_fact(quote: str, held: bool) -> None:
     text = f"No, {RATE}. Mend it."
-    turn = Turn(0, HUMAN, text, "u", "u@", 1, 0, "s")
+    turn = Turn(0, HUMAN, text, "u", 1, 0, "s")
     assert labelled.covers(text, Detection(turn, CORRECTION, "", quote), RATE) is held
 
 

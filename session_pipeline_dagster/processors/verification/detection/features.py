@@ -68,11 +68,18 @@ _OTHER = re.compile(
 )
 _KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+|[\u3040-\u30ff\u3400-\u9fff]")
-_CODE = re.compile(
-    r"`[^`]+`|\b\w+_\w+|\b[a-z]+[A-Z]\w*|\b[\w-]+\.(?:py|ts|js|go|sql|md|yml|json)\b|\w\(\)"
+_CODE = (
+    ("`", re.compile(r"`[^`]+`")),
+    ("_", re.compile(r"\w_\w")),
+    ("", re.compile(r"\b[a-z]+[A-Z]")),
+    (".", re.compile(r"\w-*\.(?:py|ts|js|go|sql|md|yml|json)\b")),
+    ("()", re.compile(r"\w\(\)")),
 )
+"""What must stand in a text in which a pattern is worth a search, and the pattern."""
 _PATH = re.compile(r"[\w.~-]*/[\w./-]+")
-_MOST_WORDS, _MOST_LETTERS = 60, 240
+_DIGIT = re.compile(r"\d")
+_MOST_WORDS, MOST_LETTERS = 60, 240
+SIZES = (3, 4)
 _BESIDE_A_SIGN = (
     *("words=", "at=", "from_end=", "share=", "alone", "among", "b:", "t:", "s.", "c."),
     *("code", "path", "n:none", "p:none"),
@@ -148,9 +155,17 @@ class Seen:
 
 def features(scene: Scene, index: int) -> list[str]:
     """The features of a sentence, each once, in an order that means nothing."""
+    this = scene.seen[index]
+    found = beyond_words(scene, index)
+    begin = len(this.own) + len(scene.around)
+    return list(dict.fromkeys([*found[:begin], *_grams(this), *found[begin:]]))
+
+
+def beyond_words(scene: Scene, index: int) -> list[str]:
+    """The features of a sentence but for those that name its words and letters."""
     line, this = scene.lines[index], scene.seen[index]
-    found = [*this.own, *scene.around, *_grams(this), *_place(scene, index)]
-    shared = len(words(line.text) & scene.claimed)
+    found = [*this.own, *scene.around, *_place(scene, index)]
+    shared = len(words(line.text) & scene.claimed) if scene.claimed else 0
     found.append(f"shared={min(shared, 3)}")
     for name, at in (("p", index - 1), ("n", index + 1)):
         if 0 <= at < len(scene.lines):
@@ -162,7 +177,7 @@ def features(scene: Scene, index: int) -> list[str]:
     if sign:
         beside = [name for name in found if name.startswith(_BESIDE_A_SIGN)]
         found += ["sign", f"sign={sign.kind}", *(f"sign&{name}" for name in beside)]
-    return list(dict.fromkeys(found + list(_pairs(set(found)))))
+    return [*found, *_pairs(set(found))]
 
 
 def seen(line: Sentence) -> Seen:
@@ -199,9 +214,9 @@ def seen(line: Sentence) -> Seen:
         for name in ("no", "yes", "we", "me", "you", "always")
         if CONCEPTS[name].match(body)
     ]
-    own += ["code"] if _CODE.search(line.text) else []
-    own += ["path"] if _PATH.search(line.text) else []
-    own += ["digit"] if any(c.isdigit() for c in lower) else []
+    own += ["code"] if _names_code(line.text) else []
+    own += ["path"] if "/" in lower and _PATH.search(line.text) else []
+    own += ["digit"] if _holds_digit(lower) else []
     own += ["name"] if re.search(r"(?<!^)\b[A-Z][a-z]+", line.text[1:]) else []
     own += ["acro"] if re.search(r"\b[A-Z]{2,}\b", line.text) else []
     own += ["quoted"] if re.search(r"[\"“„«『「].+?[\"”»』」]", line.text) else []
@@ -212,6 +227,16 @@ def seen(line: Sentence) -> Seen:
     own += ["item"] if line.item else []
     told = [*marks, *(f"^{t}" for t in tokens[:1]), *(["item"] if line.item else [])]
     return Seen(tokens, told, own)
+
+
+def _names_code(text: str) -> bool:
+    return any(sign in text and pattern.search(text) for sign, pattern in _CODE)
+
+
+def _holds_digit(text: str) -> bool:
+    if text.isascii():
+        return _DIGIT.search(text) is not None
+    return any(map(str.isdigit, text))
 
 
 def language_of(lower: str) -> str:
@@ -227,13 +252,22 @@ def _grams(this: Seen) -> Iterator[str]:
     tokens = this.tokens
     yield from (f"w={t}" for t in tokens)
     yield from (f"w={a} {b}" for a, b in pairwise(tokens))
-    if tokens:
-        yield f"^={tokens[0]}"
-        yield f"^={' '.join(tokens[:2])}"
-        yield f"$={tokens[-1]}"
-    text = f" {' '.join(tokens)} "[:_MOST_LETTERS]
-    for size in (3, 4):
+    yield from ends(tokens)
+    text = spelt(tokens)
+    for size in SIZES:
         yield from (f"g={text[i : i + size]}" for i in range(len(text) - size + 1))
+
+
+def ends(tokens: Sequence[str]) -> list[str]:
+    """How a sentence of these words begins and ends, as features."""
+    if not tokens:
+        return []
+    return [f"^={tokens[0]}", f"^={' '.join(tokens[:2])}", f"$={tokens[-1]}"]
+
+
+def spelt(tokens: Sequence[str]) -> str:
+    """The text whose runs of letters, SIZES long, are features."""
+    return f" {' '.join(tokens)} "[:MOST_LETTERS]
 
 
 def _place(scene: Scene, index: int) -> Iterator[str]:

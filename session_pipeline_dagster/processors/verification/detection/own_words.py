@@ -6,8 +6,9 @@ words hold a fact is decided elsewhere. Time is linear.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from session_pipeline_dagster.processors.verification.detection.patterns import any_of
 
@@ -97,8 +98,15 @@ _ENDORSED = re.compile(
     r"|still (?:holds|true|applies|valid)|i agree|agreed|is (?:right|correct) )",
     re.I,
 )
+_MANY_WORDS = 6
 WORD = re.compile(r"[^\W\d_]{2,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _NO_LETTER = re.compile(r"[\W_]+")
+_ASCII = bytes(range(128))
+_NO_LETTERS = bytes(code for code in _ASCII if not chr(code).isalnum())
+_SMALL = bytes(range(256)).lower()
+_NO_SPEECH = bytes(code for code in _ASCII if not (chr(code).isalpha() or chr(code).isspace()))
+_ENOUGH = 200
+"""Characters of a piece in which LETTERS letters stand, nearly always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,27 +129,35 @@ class Said:
 
     def __init__(self) -> None:
         self._letters = ""
-        self._new: list[str] = []
+        self._new: list[Callable[[], str]] = []
 
     def add(self, text: str) -> None:
         """One more text."""
+        self.add_later(lambda: text)
+
+    def add_later(self, text: Callable[[], str]) -> None:
+        """One more text, which is made when somebody asks for what was said."""
         self._new.append(text)
 
     def __contains__(self, piece: str) -> bool:
         """Whether the first LETTERS letters of a piece stand in the newest EARLIER ones."""
-        head = _letters(piece)[:LETTERS]
+        head = _letters(piece[:_ENOUGH])[:LETTERS]
+        if len(head) < LETTERS:
+            head = _letters(piece)[:LETTERS]
         return len(head) >= FEWEST and head in self._all()
 
     def _all(self) -> str:
         # Put together when somebody asks: an agent says much that no person answers.
         if self._new:
-            said = " ".join([self._letters, *map(_letters, self._new)])
+            said = " ".join([self._letters, *(_letters(text()) for text in self._new)])
             self._letters, self._new = said[-EARLIER:], []
         return self._letters
 
 
 def _letters(text: str) -> str:
     """Letters and digits alone, case folded."""
+    if text.isascii():
+        return text.encode().translate(_SMALL, _NO_LETTERS).decode()
     return _NO_LETTER.sub("", text).casefold()
 
 
@@ -223,9 +239,15 @@ def _is_output(line: str) -> bool:
 def _is_speech(line: str) -> bool:
     if _CODE.match(line) or _CODE_END.search(line.rstrip("\n")) or _INDENTED.match(line):
         return False
-    words = len(WORD.findall(line))
-    spoken = sum(c.isalpha() or c.isspace() for c in line)
-    return words > 0 and (spoken >= 0.65 * len(line) or words >= 6)
+    words = sum(1 for _ in islice(WORD.finditer(line), _MANY_WORDS))
+    return words > 0 and (words == _MANY_WORDS or _spoken(line) >= 0.65 * len(line))
+
+
+def _spoken(line: str) -> int:
+    """How many characters are letters or spaces."""
+    if line.isascii():
+        return len(line.encode().translate(None, _NO_SPEECH))
+    return sum(map(str.isalpha, line)) + sum(map(str.isspace, line))
 
 
 def _wrapped(before: str, line: str) -> bool:

@@ -7,12 +7,15 @@ may be one waits for a person to look at it.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 from session_pipeline_dagster.contract.processor import Notes
 from session_pipeline_dagster.processors.verification.detection import phrases as say
 from session_pipeline_dagster.processors.verification.detection.extractor import Detection, limits
 from session_pipeline_dagster.processors.verification.detection.features import (
     Scene,
+    beyond_words,
     features,
     language_of,
 )
@@ -23,11 +26,13 @@ from session_pipeline_dagster.processors.verification.detection.signs import ACT
 from session_pipeline_dagster.processors.verification.detection.terms import domain_of, entities_of
 from session_pipeline_dagster.processors.verification.detection.turns import ASSISTANT, HUMAN, Turn
 from session_pipeline_dagster.processors.verification.detection.weights import (
-    Scored,
     Weights,
+    Words,
     kind_of,
+    logistic,
     scored,
     weights,
+    words,
 )
 from session_pipeline_dagster.settings import Thresholds
 
@@ -51,6 +56,7 @@ class RulesExtractor:
 
     def __init__(self, thresholds: Thresholds | None = None, known: Weights | None = None) -> None:
         self._known = known or weights()
+        self._words = Words(known.fact) if known else words()
         self._review, self._accept = limits(thresholds, self._known.review, self._known.accept)
 
     def find(
@@ -59,39 +65,46 @@ class RulesExtractor:
         """See `Extractor.find`."""
         found: list[Detection] = []
         said = Said()
-        before = ""
+        before: Turn | None = None
         for position, turn in enumerate(turns):
             if turn.role == ASSISTANT:
-                before = turn.text
-                said.add(before)
+                before = turn
+                said.add_later(partial(getattr, turn, "text"))
             elif turn.role == HUMAN:
                 if position >= seen:
                     found += self._in_turn(turn, before, said)
-                before = ""
+                before = None
         return found
 
-    def _in_turn(self, turn: Turn, before: str, said: Said) -> list[Detection]:
-        """The detections of one turn; `before` is what the assistant said last, "" for nothing."""
-        scene = scene_of(turn.text, before, said)
+    def _in_turn(self, turn: Turn, before: Turn | None, said: Said) -> list[Detection]:
+        """The detections of one turn; `before` is what the assistant said last, if anything."""
+        lines = _own_lines(turn.text, said)
+        if not lines:
+            return []
+        scene = Scene(turn.text, lines, before.text if before else "")
         likely = [self._look(scene, index) for index in range(len(scene.lines))]
         found: list[Detection] = []
-        for group in _groups(scene, [one.score >= self._review for one in likely]):
-            best = max(group, key=lambda index: (likely[index].score, -index))
-            found.append(self._detection(turn, scene, group, best, likely[best]))
+        for group in _groups(scene, [score >= self._review for score in likely]):
+            best = max(group, key=lambda index: (likely[index], -index))
+            found.append(self._detection(turn, scene, group, best))
         return found
 
-    def _look(self, scene: Scene, index: int) -> Scored:
-        return scored(features(scene, index), self._known)
+    def _look(self, scene: Scene, index: int) -> float:
+        """How likely a sentence is a lasting fact: the score of all its features."""
+        fact = self._known.fact
+        found = fact.keys() & set(beyond_words(scene, index))
+        counted = sum(map(fact.__getitem__, found))
+        return logistic(self._known.bias + counted + self._words.count(scene.seen[index].tokens))
 
-    def _detection(
-        self, turn: Turn, scene: Scene, group: Sequence[int], best: int, likely: Scored
-    ) -> Detection:
+    def _detection(self, turn: Turn, scene: Scene, group: Sequence[int], best: int) -> Detection:
+        found = features(scene, best)
+        likely = scored(found, self._known)
         first, last = scene.lines[group[0]], scene.lines[group[-1]]
         sign = scene.signs.get(group[0])
         content = turn.text[sign.start if sign else _begin(first) : last.end].strip(_STRIP)
         return Detection(
             turn,
-            sign.kind if sign else kind_of(features(scene, best), self._known),
+            sign.kind if sign else kind_of(found, self._known),
             content[:1].upper() + content[1:],
             turn.text[first.start : last.end],
             domain_of(content, scene.before),
@@ -109,13 +122,12 @@ def scene_of(text: str, before: str, said: Said) -> Scene:
         before: what the assistant said last, "" for nothing.
         said: all that it has said; what repeats it is not the person's.
     """
-    lines: list[Sentence] = []
-    for line in sentences(text):
-        if len(lines) == MOST_SENTENCES:
-            break
-        if line.text not in said:
-            lines.append(line)
-    return Scene(text, lines, before)
+    return Scene(text, _own_lines(text, said), before)
+
+
+def _own_lines(text: str, said: Said) -> list[Sentence]:
+    own = (line for line in sentences(text) if line.text not in said)
+    return list(islice(own, MOST_SENTENCES))
 
 
 def _groups(scene: Scene, likely: Sequence[bool]) -> Iterator[list[int]]:

@@ -1,13 +1,14 @@
 """What a person and the assistant said to each other in the main thread; nothing else.
 
 Left out: whatever is no prompt (`transcripts/prompts.py`) and no text of the assistant's, texts
-that are too long to be speech, and the history that an old `--resume` copied. Texts come out
-redacted.
+that are too long to be speech, and the history that an old `--resume` copied. Texts are redacted
+when they are read.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -23,46 +24,57 @@ MOST_CHARACTERS = 8_000_000
 """Of the turns of a session; what is said after them is not read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn:
     """One text.
 
     Attributes:
         index: from 0, over the turns of the session.
         role: `human` or `assistant`.
-        text: redacted.
+        said: as it stands in the line.
         line_uuid: names the line in every copy of it; a hash where the line has no uuid.
-        line_key: names the line by its uuid, its words and its time: another text or time under
-            the same uuid is another line; see `line_key`.
         line_number: in the file, from 1.
         time_us: microseconds since 1970-01-01 UTC; the previous line's where it has none.
         session_id: as the line says; None where it says nothing.
+        own_time_us: the line's own time; None where it has none.
+        clean: takes secrets out of a text, and never all of it.
     """
 
     index: int
     role: str
-    text: str
+    said: str
     line_uuid: str
-    line_key: str
     line_number: int
     time_us: int | None
     session_id: str | None
+    own_time_us: int | None = None
+    clean: Callable[[str], str] = str
+
+    @cached_property
+    def text(self) -> str:
+        """What was said, redacted. Only who asks pays: most turns of an agent nobody reads."""
+        return _cleaned(self.said, self.clean)
+
+    @cached_property
+    def line_key(self) -> str:
+        """Names the line by its uuid, its words and its time: another text or time under the same
+        uuid is another line; see `line_key`."""
+        return line_key(self.line_uuid, self.said, self.own_time_us)
 
 
 def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> list[Turn]:
     """The turns of a session, in line order.
 
     Args:
-        clean: takes secrets out of a text.
+        clean: takes secrets out of a text, and never all of it.
     """
     found: list[Turn] = []
     room = MOST_CHARACTERS
-    time_us: int | None = None
+    last: Record | None = None
     typed = {prompt.index: prompt for prompt in prompts(transcript)}
     copied = _copied_lines(transcript, typed)
     for at, (number, record) in enumerate(transcript):
-        now_us = record.time_us()
-        time_us = time_us if now_us is None else now_us
+        last = last if record.timestamp is None else record
         prompt = typed.get(at)
         role = HUMAN if prompt else _assistant(record)
         if role is None or number in copied:
@@ -71,15 +83,21 @@ def read_turns(transcript: Transcript, clean: Callable[[str], str] = redact) -> 
         room -= len(said)
         if room < 0:
             break
-        text = clean(_storable(said)).strip()
-        if not text:
+        if not said or said.isspace():
             continue
-        index = len(found)
-        named = prompt.key if prompt else record.uuid
-        uuid = named or _hash(record.session_id, index, now_us, role, text)
-        key = line_key(uuid, said, now_us)
-        found.append(Turn(index, role, text, uuid, key, number, time_us, record.session_id))
+        index, now_us = len(found), record.time_us()
+        uuid = prompt.key if prompt else record.uuid
+        if not uuid:
+            uuid = _hash(record.session_id, index, now_us, role, _cleaned(said, clean))
+        time_us = last.time_us() if last else None
+        found.append(
+            Turn(index, role, said, uuid, number, time_us, record.session_id, now_us, clean)
+        )
     return found
+
+
+def _cleaned(said: str, clean: Callable[[str], str]) -> str:
+    return clean(_storable(said)).strip()
 
 
 def line_key(uuid: str, said: str, now_us: int | None) -> str:
@@ -124,7 +142,7 @@ def _speech(texts: Iterable[str]) -> str:
 
 def _storable(text: str) -> str:
     """Without lone surrogates: no store and no request takes them."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _copied_lines(transcript: Transcript, typed: Mapping[int, Prompt]) -> frozenset[int]:

@@ -8,10 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 import msgspec
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.verification.detection.features import (
+    MOST_LETTERS,
+    SIZES,
+    ends,
+    spelt,
+)
 
 _SCALE = 100.0
 """Weights are whole hundredths: the same on every machine, and short."""
@@ -53,6 +60,30 @@ class Scored:
     counted: Mapping[str, int]
 
 
+class Words:
+    """What the words and letters of a sentence count for, without a name for each of them."""
+
+    def __init__(self, fact: Mapping[str, int]) -> None:
+        self._fact = fact
+        self._words = {name[2:]: count for name, count in fact.items() if name.startswith("w=")}
+        self._letters = {name[2:]: count for name, count in fact.items() if name.startswith("g=")}
+        self._first = {name.partition(" ")[0] for name in self._words if " " in name}
+        self._places = [
+            [slice(at, at + size) for at in range(MOST_LETTERS - size + 1)] for size in SIZES
+        ]
+
+    def count(self, tokens: Sequence[str]) -> int:
+        """Hundredths, all of them together."""
+        said = {*tokens, *(f"{a} {b}" for a, b in pairwise(tokens) if a in self._first)}
+        found = sum(map(self._words.__getitem__, said & self._words.keys()))
+        found += sum(self._fact.get(name, 0) for name in set(ends(tokens)))
+        text = spelt(tokens)
+        for size, places in zip(SIZES, self._places, strict=True):
+            runs = set(map(text.__getitem__, places[: max(0, len(text) - size + 1)]))
+            found += sum(map(self._letters.__getitem__, runs & self._letters.keys()))
+        return found
+
+
 @cache
 def weights() -> Weights:
     """The weights of this version; read once.
@@ -65,6 +96,12 @@ def weights() -> Weights:
         return parse(place.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise SettingsError(f"{place} is damaged ({error}); install this package again") from error
+
+
+@cache
+def words() -> Words:
+    """What words count for in this version; put together once."""
+    return Words(weights().fact)
 
 
 def parse(content: bytes) -> Weights:
