@@ -179,11 +179,13 @@ def _file_rule(name: str, setting: str, read: Callable[[], Sequence[object]]) ->
 
 
 def _prices_are_good(money: MoneySettings, data: Data) -> Measured:
-    from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  only here
-
     def own() -> Sequence[object]:
-        found = read_prices(money.prices) if money.prices else None
-        return (*found.prices, *found.discounts, *found.aliases) if found else ()
+        if not money.prices:
+            return ()
+        from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  as above
+
+        found = read_prices(money.prices)
+        return (*found.prices, *found.discounts, *found.aliases)
 
     found = _file_is_good(own, data)
     if found.violations:

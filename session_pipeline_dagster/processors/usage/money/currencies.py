@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.processors.usage.money.toml_file import read, shown
 
 USD = "USD"
 _MOST = Decimal(10) ** 6
@@ -50,6 +49,8 @@ def read_currency(file: Path, code: str) -> Currency:
     Raises:
         SettingsError: the file cannot be used, or has no rate of it.
     """
+    from session_pipeline_dagster.processors.usage.money.toml_file import read, shown  # noqa: PLC0415  USD is of no file
+
     document = read(file)
     document.only(arrays=("rate",))
     found: dict[str, dict[date | None, Rate]] = {}
