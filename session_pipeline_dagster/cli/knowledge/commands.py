@@ -1,8 +1,8 @@
 """`session-pipeline knowledge`: look at what was learned, decide about it, hand it on.
 
 Each command is imported when it is asked for, because what decides takes ten times as long to
-import as what looks. What is printed is in `output.py`, how a decision is written in `deciding.py`,
-the review at a terminal in `reviewing.py`, what a decision does in
+import as what looks. What is printed is in `output.py` and `json.py`, how a decision is written in
+`deciding.py`, the review at a terminal in `reviewing.py`, what a decision does in
 `processors/verification/knowledge/`.
 """
 

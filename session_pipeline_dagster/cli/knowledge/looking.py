@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
-from session_pipeline_dagster.cli.knowledge import output
+from session_pipeline_dagster.cli.knowledge.json import list_json, show_json
 from session_pipeline_dagster.cli.knowledge.read import Knowledge, read
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification.knowledge.export import (
@@ -41,9 +41,11 @@ def list_items(
         if item.status in (status or ("pending", "approved")) and domain in (None, item.domain)
     ]
     if as_json:
-        click.echo(output.list_json(shown[:limit], len(shown), found))
+        click.echo(list_json(shown[:limit], len(shown), found))
     else:
-        output.print_list(shown[:limit], len(shown), found)
+        from session_pipeline_dagster.cli.knowledge.output import print_list  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+        print_list(shown[:limit], len(shown), found)
     return 0
 
 
@@ -55,9 +57,11 @@ def show(context: Context, item: str, as_json: bool) -> int:
     """One item with its evidence in people's own words, its relations and contradictions."""
     found = _read(context)
     if as_json:
-        click.echo(output.show_json(found.of(item)))
+        click.echo(show_json(found.of(item)))
     else:
-        output.print_show(found.of(item), found)
+        from session_pipeline_dagster.cli.knowledge.output import print_show  # noqa: PLC0415  what draws costs a quarter of a small pass
+
+        print_show(found.of(item), found)
     return 0
 
 

@@ -1,8 +1,6 @@
-"""What the knowledge commands print: tables for people, one JSON document for scripts."""
+"""What the knowledge commands print for people. For scripts see `json.py`."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,7 +18,6 @@ from session_pipeline_dagster.names import printable
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.processors.verification.knowledge.questions import (
-        Question,
         Questions,
     )
 
@@ -49,17 +46,6 @@ def print_list(shown: Sequence[ItemShown], total: int, found: Knowledge) -> None
     _print_contradictions(console, found.open, found)
     if found.waiting:
         console.print(f"{found.waiting} items wait for their contradiction check")
-
-
-def list_json(shown: Sequence[ItemShown], total: int, found: Knowledge) -> str:
-    """The list command's JSON document."""
-    document = {
-        "items": [asdict(item) for item in shown],
-        "total": total,
-        "open_contradictions": [asdict(c) for c in found.open],
-        "checks_waiting": found.waiting,
-    }
-    return json.dumps(document, indent=1)
 
 
 def print_show(found: OneItem, knowledge: Knowledge) -> None:
@@ -91,39 +77,6 @@ def _words(evidence: EvidenceShown) -> tuple[str, ...]:
         return (quote,)
     why = _clean("; ".join(evidence.reasons))
     return (quote, f"score {evidence.score:.2f}{f': {why}' if why else ''}")
-
-
-def show_json(found: OneItem) -> str:
-    """The show command's JSON document."""
-    return json.dumps(asdict(found), indent=1)
-
-
-def review_json(found: "Questions | None", *, items: bool) -> str:
-    """The review command's JSON document."""
-    candidates = found.candidates if found else ()
-    pending = found.items if found else ()
-    document: dict[str, object] = {
-        "candidates": [_question(found, q) for q in candidates if found],
-        "items_pending": len(pending),
-    }
-    if items:
-        document["items"] = [_question(found, q) for q in pending if found]
-    return json.dumps(document, indent=1)
-
-
-def _question(found: "Questions", question: "Question") -> dict[str, object]:
-    o, d = question.detected.observation, question.detected
-    return {
-        "id": question.id,
-        "content": question.content,
-        "type": o.detection_type,
-        "quote": o.user_quote,
-        "score": d.score,
-        "reasons": d.reasons,
-        "user": o.username,
-        "source": o.source_ref,
-        "like": [{"id": key, "content": found.standing[key]} for key in found.like(question)],
-    }
 
 
 def print_waiting(console: Console, found: "Questions | None", made: Mapping[str, int]) -> None:

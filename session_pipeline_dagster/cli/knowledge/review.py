@@ -6,6 +6,7 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.knowledge import card, deciding, keys, output
+from session_pipeline_dagster.cli.knowledge.json import review_json
 from session_pipeline_dagster.cli.knowledge.reviewing import Reviewing
 from session_pipeline_dagster.cli.tables import new_console
 from session_pipeline_dagster.processors.verification.knowledge.heard import Heard
@@ -23,7 +24,7 @@ def command(context: Context, items: bool, as_json: bool) -> int:
     there = deciding.readable(context)
     found = questions(there) if there else None
     if as_json:
-        click.echo(output.review_json(found, items=items))
+        click.echo(review_json(found, items=items))
         return 0
     console = new_console()
     console.width = min(console.width, card.WIDEST)

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of, judged
-from session_pipeline_dagster.processors.usage.money.budgets import Budget
-from session_pipeline_dagster.processors.usage.money.verdict import Verdict
 from session_pipeline_dagster.store.database import open_store
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
+    from session_pipeline_dagster.processors.usage.money.budgets import Budget
+    from session_pipeline_dagster.processors.usage.money.verdict import Verdict
 
 _FEW = 6
 
@@ -55,7 +58,9 @@ def command(context: Context, as_json: bool) -> int:
     return 0
 
 
-def _values(budget: Budget, said: Verdict, periods: Sequence[BudgetStatus]) -> dict[str, object]:
+def _values(
+    budget: "Budget", said: "Verdict", periods: "Sequence[BudgetStatus]"
+) -> dict[str, object]:
     return {
         "name": budget.name,
         "scope": str(budget.scope),

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.processors.usage.money import price_diff, price_list, pricing
-from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices, read_prices
-from session_pipeline_dagster.processors.usage.money.price_diff import Diff
-from session_pipeline_dagster.processors.usage.money.price_list import PriceList
-from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day
 from session_pipeline_dagster.store.database import Store, open_store
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices
+    from session_pipeline_dagster.processors.usage.money.price_diff import Diff
+    from session_pipeline_dagster.processors.usage.money.price_list import PriceList
 
 
 @click.group("prices", help="How a price is found, what it is, and what another would change.")
@@ -27,6 +27,8 @@ def command() -> None:
 @common
 def list_prices(context: Context, as_json: bool) -> int:
     """The prices in force, of the models that were seen, and models without one."""
+    from session_pipeline_dagster.processors.usage.money import price_list  # noqa: PLC0415  only this needs it
+
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
     # Opening the database costs more than a look.
     with store.held():
@@ -59,6 +61,7 @@ def explain(
 ) -> int:
     """Where the price of MODEL on DAY (2026-10-31; default: today) is from."""
     from session_pipeline_dagster.processors.usage.money import price_explained  # noqa: PLC0415  only this needs it
+    from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day  # noqa: PLC0415  as above
 
     money = context.settings.money
     on = datetime.now(UTC).date() if day is None else parse_day(day, "DAY")
@@ -96,8 +99,10 @@ def diff(context: Context, as_json: bool) -> int:
     return 0
 
 
-def _compared(context: Context, store: Store) -> Diff:
+def _compared(context: Context, store: Store) -> "Diff":
     """Price all responses of the months in which anything changes, twice."""
+    from session_pipeline_dagster.processors.usage.money import price_diff, pricing  # noqa: PLC0415  only this needs it
+
     money = context.settings.money
     derivation = pricing.price_derivation(money)
     rows: Mapping[str, Any] = {
@@ -121,13 +126,17 @@ def _compared(context: Context, store: Store) -> Diff:
     return price_diff.diff(made, before, after)
 
 
-def _own(context: Context) -> OwnPrices | None:
+def _own(context: Context) -> "OwnPrices | None":
     """The own prices of the settings; raises SettingsError with file and line."""
     file = context.settings.money.prices
-    return read_prices(file) if file else None
+    if not file:
+        return None
+    from session_pipeline_dagster.processors.usage.money.own_prices import read_prices  # noqa: PLC0415  who has no file does not wait for it
+
+    return read_prices(file)
 
 
-def _problem(context: Context, found: PriceList) -> str | None:
+def _problem(context: Context, found: "PriceList") -> str | None:
     """What is wrong with the file of own prices now, or was when the table was made."""
     try:
         _own(context)

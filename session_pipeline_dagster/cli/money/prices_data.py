@@ -4,22 +4,25 @@ searches, as in a `prices.toml`."""
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.cli.ending import error_json
 from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.money.amounts import per_million, per_thousand
-from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices
-from session_pipeline_dagster.processors.usage.money.price_diff import Diff
-from session_pipeline_dagster.processors.usage.money.price_explained import (
-    ExplainedVariant,
-    Explanation,
-)
-from session_pipeline_dagster.processors.usage.money.price_list import PriceList
-from session_pipeline_dagster.processors.usage.money.rates import PriceRow, Rates
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.processors.usage.money.own_prices import OwnPrices
+    from session_pipeline_dagster.processors.usage.money.price_diff import Diff
+    from session_pipeline_dagster.processors.usage.money.price_explained import (
+        ExplainedVariant,
+        Explanation,
+    )
+    from session_pipeline_dagster.processors.usage.money.price_list import PriceList
+    from session_pipeline_dagster.processors.usage.money.rates import PriceRow, Rates
 
 
-def list_json(found: PriceList, problem: str | None) -> str:
+def list_json(found: "PriceList", problem: str | None) -> str:
     """The list command's document; with a problem, the table is the last good one."""
     hint = "Change the line that the message names."
     return document(
@@ -37,7 +40,7 @@ def list_json(found: PriceList, problem: str | None) -> str:
     )
 
 
-def explain_json(found: Explanation, own: OwnPrices | None) -> str:
+def explain_json(found: "Explanation", own: "OwnPrices | None") -> str:
     """The explain command's document."""
     return document(
         {
@@ -56,7 +59,7 @@ def explain_json(found: Explanation, own: OwnPrices | None) -> str:
     )
 
 
-def diff_json(found: Diff) -> str:
+def diff_json(found: "Diff") -> str:
     """The diff command's document."""
     return document(
         {
@@ -69,7 +72,7 @@ def diff_json(found: Diff) -> str:
     )
 
 
-def _variant(one: ExplainedVariant) -> Mapping[str, object]:
+def _variant(one: "ExplainedVariant") -> Mapping[str, object]:
     return {
         "variant": one.variant,
         "own_price": {"file": one.own.file, "line": one.own.line} if one.own else None,
@@ -80,7 +83,7 @@ def _variant(one: ExplainedVariant) -> Mapping[str, object]:
     }
 
 
-def _priced(row: PriceRow) -> dict[str, object]:
+def _priced(row: "PriceRow") -> dict[str, object]:
     return {
         "price_model": row.price_model,
         "variant": row.variant,
@@ -95,12 +98,12 @@ def _priced(row: PriceRow) -> dict[str, object]:
     }
 
 
-def _rates(rates: Rates) -> Mapping[str, Decimal]:
+def _rates(rates: "Rates") -> Mapping[str, Decimal]:
     tokens = asdict(rates)
     search = per_thousand(tokens.pop("web_search"))
     return {name: per_million(rate) for name, rate in tokens.items()} | {"web_search": search}
 
 
-def columns(rates: Rates) -> Sequence[Decimal]:
+def columns(rates: "Rates") -> Sequence[Decimal]:
     """The six prices in the order of the document."""
     return list(_rates(rates).values())
