@@ -154,9 +154,11 @@ class Knowledge:
 
 def read(store: Store) -> Knowledge:
     """All of it; empty where no session was ever read."""
-    if not store.row_counts(["knowledge_items"])["knowledge_items"]:
-        return Knowledge()
-    answers = store.query(_ITEMS, _EVIDENCE, _CONTRADICTIONS, _RELATIONS, _WAITING)
+    # Opening the database costs more than a look.
+    with store.held():
+        if not store.row_counts(["knowledge_items"])["knowledge_items"]:
+            return Knowledge()
+        answers = store.query(_ITEMS, _EVIDENCE, _CONTRADICTIONS, _RELATIONS, _WAITING)
     # Columns and types are those of the SELECTs above.
     rows: Any = [rows for _, rows in answers]
     items, evidence, contradictions, relations, waiting = rows
