@@ -27,7 +27,6 @@ from session_pipeline_dagster.processors.usage.naming import (
     said,
 )
 from session_pipeline_dagster.processors.usage.outcomes import (
-    ERROR,
     OK,
     outcome_of,
     outcome_of_line,
@@ -128,9 +127,26 @@ class Counted:
         if counts:
             self._fold(found, record, message, news)
         if isinstance(message.content, list):
-            for index, block in enumerate(message.content):
-                if isinstance(block, Block) and block.type == "tool_use":
-                    self._tool_use(found, record, block, index, line, now_us)
+            self._blocks(found, record, message.content, counts, line, now_us)
+
+    def _blocks(
+        self,
+        found: Response,
+        record: Record,
+        content: Sequence[Block | str],
+        counts: bool,
+        line: int,
+        now_us: int,
+    ) -> None:
+        """What a line holds: some of the response's output, calls of tools."""
+        for index, block in enumerate(content):
+            if isinstance(block, str):
+                continue
+            if counts:
+                size = len(block.text) + len(block.thinking) + len(block.input)
+                found.output_characters += size
+            if block.type == "tool_use":
+                self._tool_use(found, record, block, index, line, now_us)
 
     def _fold(self, found: Response, record: Record, message: Message, news: Usage | None) -> None:
         """What one more line of a response says of its cost.
@@ -142,11 +158,6 @@ class Counted:
             found.output_partial = False
             for extra in found.extra:
                 extra.output_partial = False
-        if isinstance(message.content, list):
-            for block in message.content:
-                if isinstance(block, Block):
-                    said = len(block.text) + len(block.thinking) + len(block.input)
-                    found.output_characters += said
         if record.recorded_cost and (cost := recorded(record.recorded_cost)) is not None:
             found.recorded_cost = max(cost, found.recorded_cost or cost)
         if news is not None:
@@ -236,9 +247,9 @@ class Counted:
         if tool_id:
             self._latest[tool_id] = event
             if self.orphan_results:
-                _came(event, self.orphan_results.pop(tool_id, None))
+                event.came(self.orphan_results.pop(tool_id, None))
         if before is not None:
-            _came(event, before.outcome)
+            event.came(before.outcome)
 
     # --- user lines: commands and the results of tools -------------------------------------------
 
@@ -317,7 +328,7 @@ class Counted:
             known = self.orphan_results.get(tool_id)
             self.orphan_results[tool_id] = stronger(known, outcome) or outcome
             return None
-        _came(event, outcome)
+        event.came(outcome)
         return event.message_key
 
     def nested(self, inner: Record, line: int, now_us: int) -> None:
@@ -383,10 +394,3 @@ def _results_and_texts(
         elif block.type == "text":
             texts.append(block.decoded_text())
     return results, texts
-
-
-def _came(event: Event, outcome: str | None) -> None:
-    """One more result of a call."""
-    if outcome is not None and outcome != event.outcome:
-        event.outcome = stronger(event.outcome, outcome)
-        event.is_error = event.outcome == ERROR

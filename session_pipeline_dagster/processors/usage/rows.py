@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from session_pipeline_dagster.processors.usage.outcomes import ERROR, stronger
 from session_pipeline_dagster.transcripts.records import Message, Record, Usage
 
 Inputs = tuple[int, int, int]
@@ -105,6 +106,12 @@ class Event(msgspec.Struct, gc=False):
     outcome: str | None = None
     permission_decision: str | None = None
     permission_source: str | None = None
+
+    def came(self, outcome: str | None) -> None:
+        """One more result of a call; None = there is none."""
+        if outcome is not None and outcome != self.outcome:
+            self.outcome = stronger(self.outcome, outcome)
+            self.is_error = self.outcome == ERROR
 
 
 class BlockRow(msgspec.Struct, gc=False):
