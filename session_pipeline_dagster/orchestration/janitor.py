@@ -1,10 +1,11 @@
-"""The sensor that ends what a crash left behind, beside Dagster's own run monitoring.
+"""The sensor that ends what a crash left behind, beside Dagster's own run monitoring, and old runs.
 
 A run whose machine went down stays STARTED for ever and keeps its processor's slot; a run whose
 worker was killed may keep the slot. Both would hold up the processor until someone looks.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import psutil
@@ -16,24 +17,31 @@ from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.retention import Retention
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
+from session_pipeline_dagster.settings import Settings
 
 _TICK = 60
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def janitor_sensor(
-    registry: Registry, names: Names = PLAIN, held: HeldInstance | None = None
+    registry: Registry,
+    settings: Settings,
+    names: Names = PLAIN,
+    held: HeldInstance | None = None,
 ) -> dg.SensorDefinition:
-    """Fails runs whose worker is gone, and frees the slots of runs that have ended."""
-    held = held or HeldInstance()
+    """Fails runs whose worker is gone, frees slots of runs that have ended, deletes old runs."""
+    held, keep = held or HeldInstance(), settings.keep_runs
+    retention = Retention(registry, names, keep)
 
     @dg.sensor(
         name=names.other("janitor_sensor"),
         minimum_interval_seconds=_TICK,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails runs of the processors whose worker process is gone, and frees the "
-        "slots of runs that have ended, so that a crash or a reboot holds up nobody.",
+        "slots of runs that have ended, so that a crash or a reboot holds up nobody. Deletes runs "
+        f"that ended over {keep.days} days ago, but for what the pages of today are made of.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance, said = held.of(context), []
@@ -46,6 +54,8 @@ def janitor_sensor(
             freed = f"run {run_id} has ended and still held a slot; freed it"
             context.log.warning(printable(freed))
             said.append(f"freed the slot of {run_id}")
+        if deleted := retention.tick(instance, datetime.now(UTC)):
+            said.append(f"deleted {deleted} old runs")
         return skipping("; ".join(said) or "nothing was left behind")
 
     return sensor

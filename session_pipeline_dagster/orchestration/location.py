@@ -110,7 +110,7 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
             session_files_sensor(registry, settings, names, looks),
             health_sensor(registry, settings, names, looks),
             alert_sensor(registry, settings, names, looks.held),
-            janitor_sensor(registry, names, looks.held),
+            janitor_sensor(registry, settings, names, looks.held),
         ],
         resources=resources(settings, names),
     )

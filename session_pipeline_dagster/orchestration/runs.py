@@ -19,7 +19,7 @@ def belongs(run: dg.DagsterRun, processor: Processor, names: Names) -> bool:
     tagged = run.tags.items() >= names.tags(processor.name).items()
     if tagged or run.job_name == names.job(processor.name):
         return True
-    return bool(_assets(processor, names) & set(run.asset_selection or ()))
+    return bool(assets_of(processor, names) & set(run.asset_selection or ()))
 
 
 def concerns(run: dg.DagsterRun, processor: Processor, names: Names) -> bool:
@@ -27,7 +27,7 @@ def concerns(run: dg.DagsterRun, processor: Processor, names: Names) -> bool:
     if belongs(run, processor, names) or run.job_name == names.health_job(processor.name):
         return True
     checked = {key.asset_key for key in run.asset_check_selection or ()}
-    return bool(checked & _assets(processor, names))
+    return bool(checked & assets_of(processor, names))
 
 
 def reports_of(run: dg.DagsterRun, processor: Processor, names: Names) -> list[str]:
@@ -37,7 +37,8 @@ def reports_of(run: dg.DagsterRun, processor: Processor, names: Names) -> list[s
     return sorted(reports[key] for key in made) if made <= reports.keys() else []
 
 
-def _assets(processor: Processor, names: Names) -> set[dg.AssetKey]:
+def assets_of(processor: Processor, names: Names) -> set[dg.AssetKey]:
+    """Tables, roll-ups and reports of the processor."""
     return {names.key(name) for name in (*relations(processor), *_reports(processor))}
 
 

@@ -233,7 +233,9 @@ def test_each_sensor_limits_its_own_pool_and_the_janitor_frees_it(two: Two) -> N
     registry = Registry((echo(),))
     said = {}
     for names in (B, A):
-        result = janitor_sensor(registry, names)(dg.build_sensor_context(two.instance))
+        result = janitor_sensor(registry, two.settings(names), names)(
+            dg.build_sensor_context(two.instance)
+        )
         said[names] = str(result.skip_reason.skip_message)
     assert said == {B: "nothing was left behind", A: f"freed the slot of {'r' * 36}"}
 

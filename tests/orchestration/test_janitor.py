@@ -29,11 +29,12 @@ class Janitor:
         processor = NamedProcessor()
         processor.reports = [echo_report(table="verification_rows")]
         self.registry = Registry((processor,))
-        self.defs = build_definitions(self.registry, Settings(database=folder / "x.duckdb"))
+        self.settings = Settings(database=folder / "x.duckdb")
+        self.defs = build_definitions(self.registry, self.settings)
 
     def tick(self) -> str:
         context = dg.build_sensor_context(instance=self.instance)
-        return str(janitor_sensor(self.registry)(context).skip_reason.skip_message)
+        return str(janitor_sensor(self.registry, self.settings)(context).skip_reason.skip_message)
 
     def run(
         self,

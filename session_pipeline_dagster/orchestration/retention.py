@@ -1,0 +1,194 @@
+"""What of Dagster's own history is thrown away, a little at each tick of the janitor.
+
+Runs come every few minutes and each leaves a file; Dagster deletes none by itself. A run goes once
+it has ended long ago and nothing is read from it any more: not the one that says last of a day, an
+asset or a check how it stands, nor the last of a processor. What pages show of now stays.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.runs.schema import RunTagsTable
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.orchestration.cursors import lately
+from session_pipeline_dagster.orchestration.names import SESSION_FILES, Names
+from session_pipeline_dagster.orchestration.runs import assets_of, concerns
+
+_SWEEP = timedelta(hours=6)
+_BITE = 25
+"""Runs that one tick deletes; each takes some 20 ms."""
+_NO_RUN = ""
+"""The id that Dagster gives to events of no run."""
+_WORTH_IT = 16 << 20
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_OF_PARTITIONS = (
+    dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
+)
+_Events, _Checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
+
+
+@dataclass(slots=True)
+class Retention:
+    """Deletes what is older than `keep` and superseded, of these processors only."""
+
+    registry: Registry
+    names: Names
+    keep: timedelta
+    _due: list[str] = field(default_factory=list)
+    _swept: float = 0.0
+
+    def tick(self, instance: dg.DagsterInstance, now: datetime) -> int:
+        """Delete some; how many runs that were."""
+        storage = instance.event_log_storage
+        # Another kind of storage has other tables, and may have a retention of its own.
+        if not isinstance(storage, SqlEventLogStorage):
+            return 0
+        at = now.timestamp()
+        if not self._due and not lately(self._swept, at, _SWEEP):
+            self._swept = at
+            self._due = superseded(instance, storage, self.registry, self.names, now - self.keep)
+            forget_events(storage, self._assets(), now - self.keep)
+            if not self._due and isinstance(storage, SqliteEventLogStorage):
+                compact(Path(storage.path_for_shard("index")).parents[1])
+        bite, self._due = self._due[:_BITE], self._due[_BITE:]
+        for run_id in bite:
+            delete(instance, run_id)
+        return len(bite)
+
+    def _assets(self) -> list[str]:
+        keys = {self.names.key(SESSION_FILES)}
+        for processor in self.registry.processors:
+            keys |= assets_of(processor, self.names)
+        return [key.to_string() for key in keys]
+
+
+def superseded(
+    instance: dg.DagsterInstance,
+    storage: SqlEventLogStorage,
+    registry: Registry,
+    names: Names,
+    before: datetime,
+) -> list[str]:
+    """Runs of the processors that had ended by then and that nothing needs, oldest first."""
+    kept = _needed(storage)
+    for processor in registry.processors:
+        # Without one, the processor would count as new to this Dagster.
+        tagged = dg.RunsFilter(tags=names.tags(processor.name))
+        kept |= {run.run_id for run in instance.get_runs(tagged, limit=1)}
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=[*_ENDED], created_before=before), ascending=True
+    )
+    return [
+        record.dagster_run.run_id
+        for record in records
+        if record.dagster_run.run_id not in kept
+        and (record.end_time or record.update_timestamp.timestamp()) < before.timestamp()
+        and any(concerns(record.dagster_run, processor, names) for processor in registry.processors)
+    ]
+
+
+def _needed(storage: SqlEventLogStorage) -> set[str]:
+    """Runs whose events say how a day, an asset or a check stands."""
+    last_of_days = (
+        sa.select(sa.func.max(_Events.id))
+        .where(_Events.dagster_event_type.in_(_OF_PARTITIONS), _Events.asset_key.is_not(None))
+        .group_by(_Events.asset_key, _Events.dagster_event_type, _Events.partition)
+    )
+    runs = sa.select(_Events.run_id).where(_Events.id.in_(last_of_days))
+    checks = sa.select(_Checks.run_id).where(_Checks.id.in_(_last_of_checks()))
+    with storage.index_connection() as connection:
+        rows = [*connection.execute(runs), *connection.execute(checks)]
+    return {row[0] for row in rows if row[0]}
+
+
+def _last_of_checks() -> sa.Select[tuple[int]]:
+    each = (_Checks.asset_key, _Checks.check_name, _Checks.partition, _Checks.execution_status)
+    return sa.select(sa.func.max(_Checks.id)).group_by(*each)
+
+
+def forget_events(storage: SqlEventLogStorage, assets: Sequence[str], before: datetime) -> None:
+    """Delete what sensors said of these assets and their checks before then, but for the last word.
+
+    Args:
+        assets: keys as Dagster stores them.
+    """
+    # Naive UTC, as Dagster stores times.
+    then = before.astimezone(UTC).replace(tzinfo=None)
+    ours = sa.and_(_Events.run_id == _NO_RUN, _Events.asset_key.in_(assets))
+    old = sa.and_(ours, _Events.timestamp < then)
+    last = (
+        sa.select(sa.func.max(_Events.id))
+        .where(ours)
+        .group_by(_Events.asset_key, _Events.dagster_event_type, _Events.partition)
+    )
+    superseded_check = sa.and_(
+        _Checks.create_timestamp < then,
+        _Checks.asset_key.in_(assets),
+        _Checks.id.not_in(_last_of_checks()),
+    )
+    with storage.index_connection() as connection:
+        connection.execute(SqlEventLogStorageTable.delete().where(old, _Events.id.not_in(last)))
+        connection.execute(AssetCheckExecutionsTable.delete().where(superseded_check))
+    if storage.is_run_sharded:
+        with storage.run_connection(_NO_RUN) as connection:
+            connection.execute(SqlEventLogStorageTable.delete().where(old))
+
+
+def delete(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a run, its events, its logs, and the file that they were in."""
+    instance.delete_run(run_id)
+    if isinstance(instance.run_storage, SqlRunStorage):
+        # SQLite leaves them behind.
+        with instance.run_storage.connect() as connection:
+            connection.execute(RunTagsTable.delete().where(RunTagsTable.c.run_id == run_id))
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{storage.path_for_shard(run_id)}{ending}").unlink(missing_ok=True)
+
+
+def compact(folder: Path) -> list[Path]:
+    """Give back the room in Dagster's SQLite files of which most is free; those that were.
+
+    Others may read meanwhile; who writes waits, as it does for any other write.
+    """
+    done = []
+    for path in _databases(folder):
+        with closing(sqlite3.connect(path, timeout=5)) as connection:
+            size, free, pages = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_size", "freelist_count", "page_count")
+            )
+            if size * free >= _WORTH_IT and 2 * free >= pages:
+                try:
+                    connection.execute("VACUUM")
+                except sqlite3.OperationalError:
+                    # Somebody is at work on it; the next sweep comes.
+                    continue
+                done.append(path)
+    return done
+
+
+def _databases(folder: Path) -> Iterable[Path]:
+    """Those that stay: of runs, of events across runs and of none, of ticks."""
+    history, runs = folder, folder / "runs"
+    names = (history / "runs.db", runs / "index.db", runs / ".db")
+    return [
+        path for path in (*names, folder.parent / "schedules" / "schedules.db") if path.exists()
+    ]
