@@ -39,18 +39,21 @@ class Search:
             for literal, _ in finders
         }
 
-    def redact(self, text: str) -> str:
-        """The text without what the finders find."""
-        lower = folded(text)
+    def redact(self, text: str, lower: str, places: Iterable[int]) -> str:
+        """The text without what the finders find.
+
+        Args:
+            lower: the text, `folded`.
+            places: where a literal may stand, in order.
+        """
         spans: list[Span] = []
-        done = at = 0
-        while literal := self._literals.search(lower, at):
-            # Not from its end: `sshpass` holds `pass`.
-            at = literal.start() + 1
-            span = self._span(text, lower, literal)
+        done = 0
+        for at in places:
+            literal = self._literals.match(lower, at) if at >= done else None
+            span = self._span(text, lower, literal) if literal else None
             if span is not None and span.start >= done:
                 spans.append(span)
-                done = at = span.end
+                done = span.end
         return without(text, spans)
 
     def _span(self, text: str, lower: str, literal: re.Match[str]) -> Span | None:
