@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 
-from session_pipeline_dagster.processors.verification.detection.sentences import Sentence
+from session_pipeline_dagster.processors.verification.detection.sentences import Sentence, sentences
 from session_pipeline_dagster.processors.verification.detection.statements import QUESTION
 
 _PLAN = re.compile(
@@ -34,3 +34,14 @@ def claim_of(line: Sentence) -> Claim:
     if _DID.match(text):
         return Claim.DONE
     return Claim.STATED if len(text.split()) > 2 else Claim.NONE
+
+
+def strongest_claim(text: str) -> Claim:
+    """The strongest of what a text of the assistant claims; read as far as that is open."""
+    found = Claim.NONE
+    for line in sentences(text):
+        claim = claim_of(line)
+        if claim is Claim.STATED:
+            return claim
+        found = found if claim is Claim.NONE else claim
+    return found

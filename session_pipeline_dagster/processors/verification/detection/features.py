@@ -14,16 +14,13 @@ from itertools import pairwise
 
 from session_pipeline_dagster.processors.verification.detection import phrases as say
 from session_pipeline_dagster.processors.verification.detection import statements as state
-from session_pipeline_dagster.processors.verification.detection.claims import claim_of
+from session_pipeline_dagster.processors.verification.detection.claims import strongest_claim
 from session_pipeline_dagster.processors.verification.detection.concepts import (
     CONCEPTS,
     concepts_in,
     plain_letters,
 )
-from session_pipeline_dagster.processors.verification.detection.sentences import (
-    Sentence,
-    sentences,
-)
+from session_pipeline_dagster.processors.verification.detection.sentences import Sentence
 from session_pipeline_dagster.processors.verification.detection.signs import Sign, signs
 from session_pipeline_dagster.processors.verification.detection.terms import words
 
@@ -285,8 +282,7 @@ def _around(scene: Scene) -> Iterator[str]:
     if not before:
         yield "b:none"
     else:
-        claims = {claim_of(line) for line in sentences(before)}
-        yield f"b:claim={max((c.value for c in claims), default=0)}"
+        yield f"b:claim={strongest_claim(before).value}"
         last = before.rstrip()[-1:]
         if last in "?？":
             yield "b:asks"

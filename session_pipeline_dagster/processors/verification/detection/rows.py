@@ -1,7 +1,7 @@
 """Detections of one session -> rows of `verifications`; all that is stored of one is made here."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Session
@@ -12,13 +12,14 @@ from session_pipeline_dagster.processors.verification.detection.extractor import
     Extractor,
 )
 from session_pipeline_dagster.processors.verification.detection.quotes import folded
+from session_pipeline_dagster.transcripts.records import times_us
 
 LONGEST_TITLE, LONGEST_CONTENT, LONGEST_QUOTE = 60, 500, 2000
 
 
 def rows(
     session: Session,
-    detections: Iterable[Detection],
+    detections: Sequence[Detection],
     extractor: Extractor,
     version: int,
     clean: Callable[[str], str],
@@ -28,7 +29,9 @@ def rows(
     Args:
         clean: takes secrets out of a text.
     """
-    began_us = started_us((record.time_us() for _, record in session.transcript), session.day)
+    if not detections:
+        return []
+    began_us = started_us(times_us(session.transcript.records), session.day)
     copied = copied_lines(session)
     found: dict[str, Row] = {}
     for detection in detections:

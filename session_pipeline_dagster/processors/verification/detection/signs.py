@@ -8,9 +8,10 @@ by the weights, to which a sign is one feature among others.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from session_pipeline_dagster.processors.verification.detection import phrases as say
-from session_pipeline_dagster.processors.verification.detection.claims import Claim, claim_of
+from session_pipeline_dagster.processors.verification.detection.claims import Claim, strongest_claim
 from session_pipeline_dagster.processors.verification.detection.extractor import (
     CONFIRMATION,
     CORRECTION,
@@ -86,7 +87,11 @@ class _Reader:
         self.text, self.lines, self.before = text, lines, before
         self.opening = True
         self.kind = DEFINITION
-        self.claimed = words(before)
+
+    @cached_property
+    def claimed(self) -> frozenset[str]:
+        """Words of what the assistant said last."""
+        return words(self.before)
 
     def look(self, index: int) -> tuple[str, _Fact | None]:
         """What the sentence announces, and the fact; no fact, no detection."""
@@ -208,8 +213,7 @@ class _Reader:
 
     def _claim(self) -> Claim:
         """The strongest of what the assistant said last."""
-        found = {claim_of(line) for line in sentences(self.before[-2000:])}
-        return next((c for c in (Claim.STATED, Claim.DONE) if c in found), Claim.NONE)
+        return strongest_claim(self.before[-2000:])
 
 
 ACTUALLY = re.compile(

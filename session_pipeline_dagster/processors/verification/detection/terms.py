@@ -2,11 +2,15 @@
 
 import re
 
+from session_pipeline_dagster.processors.verification.remembered import Remembered
+
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_./&-]*[A-Za-z0-9]|[A-Za-z]")
 _NAME = re.compile(
     r"[A-Za-z0-9]+(?:[_./-][A-Za-z0-9]+)*[_][A-Za-z0-9_]+|[A-Z][A-Z0-9&]{1,7}s?\b|[a-z]+[A-Z]\w+"
     r"|[A-Z][a-z0-9]+[A-Z]\w*|\w+\.(?:py|sql|yml|yaml|json|csv|md|ts|go|tf|toml)\b|\b\w+-\d+\b"
 )
+_NUMBER = re.compile(r"\d+")
+_NOTHING = frozenset({""})
 _STOP = frozenset(
     """
     about above after again also always another because been before being below between
@@ -62,8 +66,12 @@ _TERMS = frozenset(word for found in _DOMAIN_WORDS.values() for word in found)
 
 def words(text: str) -> frozenset[str]:
     """The words that carry content, lower case, cut to a stem, numbers as they are."""
-    found = {w.lower() for w in _WORD.findall(text)} | set(re.findall(r"\d+", text))
-    return frozenset(_stem(w) for w in found if w.isdigit() or (len(w) > 2 and w not in _STOP))
+    found = set(_NUMBER.findall(text))
+    if text.isascii():
+        found.update(_WORD.findall(text.lower()))
+    else:
+        found.update(word.lower() for word in _WORD.findall(text))
+    return frozenset(map(_STEMS.__getitem__, found)) - _NOTHING
 
 
 def domain_of(content: str, context: str = "") -> str | None:
@@ -88,8 +96,14 @@ def _singulars(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
+    """Of a word in lower case; empty where it carries no content."""
+    if not word.isdigit() and (len(word) <= 2 or word in _STOP):
+        return ""
     for ending in ("ing", "ed", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word.removesuffix(ending)
             break
     return word.removesuffix("e")[:7]
+
+
+_STEMS = Remembered(_stem)

@@ -6,12 +6,10 @@ once and remembered.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Set
 
 from session_pipeline_dagster.processors.verification.redaction.finding import any_of
-
-Found = TypeVar("Found")
+from session_pipeline_dagster.processors.verification.remembered import Remembered
 
 LITERAL, FOLLOWED, STRONG, LONG, DIGITS = 1, 2, 4, 8, 16
 """A literal begins in a word; one that counts only in front of a strong word; it is such a word; it
@@ -20,8 +18,6 @@ _STRONG = re.compile(r"\d|[^\W_][!@#$%^&*+=?~]+[^\W_]")
 _SHORTEST = 16
 _LONG = re.compile(r"[a-z0-9_+/.~%-]{16,}")
 _DIGITS = re.compile(r"\d\d")
-_MOST, _LONGEST = 30_000, 48
-"""Words that are remembered, and characters of the longest of them."""
 _FEW = 8
 """So many words are looked for all through a text; of more, each word is looked at in turn."""
 
@@ -39,8 +35,8 @@ class Glance:
         self._literal = re.compile(any_of(begins))
         self._ascii = re.compile(any_of(filter(str.isascii, begins)))
         self._followed = re.compile(any_of({_in_a_word(each) for each in followed}))
-        self._words = _Remembered(self._of_word)
-        self._begins = _Remembered(self._begins_in)
+        self._words = Remembered(self._of_word)
+        self._begins = Remembered(self._begins_in)
 
     def at(self, words: Iterable[str]) -> int:
         """What the words of a text have, taken together."""
@@ -99,22 +95,6 @@ class Glance:
                 found.add(literal.start() - 1)
                 at = literal.start() + 1
         return tuple(sorted(found))
-
-
-class _Remembered(dict[str, Found]):
-    """What each word has; worked out where nobody has asked yet."""
-
-    def __init__(self, work_out: Callable[[str], Found]) -> None:
-        super().__init__()
-        self._work_out = work_out
-
-    def __missing__(self, word: str) -> Found:
-        found = self._work_out(word)
-        if len(word) <= _LONGEST:
-            if len(self) >= _MOST:
-                self.clear()
-            self[word] = found
-        return found
 
 
 def counts(held: int) -> bool:
