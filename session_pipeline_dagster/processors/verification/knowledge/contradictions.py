@@ -11,7 +11,7 @@ from hashlib import sha256
 import msgspec
 from rapidfuzz import fuzz, process
 
-from session_pipeline_dagster.processors.verification.knowledge.index import Index
+from session_pipeline_dagster.processors.verification.knowledge.index import Index, Sieve
 from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
 from session_pipeline_dagster.processors.verification.knowledge.text import (
     alike,
@@ -25,6 +25,7 @@ OK, FAILED, GIVEN_UP = "ok", "failed", "given_up"
 ATTEMPTS = 5
 """Answers that a model refused before an item is given up; an outage counts none."""
 MOST_CANDIDATES = 20
+_FEW_LOOKUPS = 100
 ACTIONS = frozenset({"kept_a", "kept_b", "merge", "both_valid"})
 SEVERITIES = frozenset({"hard", "soft"})
 _LONGEST = 500
@@ -131,13 +132,16 @@ def unchecked(items: Mapping[str, Item], checks: Mapping[str, Check], now: int) 
 
 def by_rules(new: Iterable[Item], items: Mapping[str, Item]) -> list[Contradiction]:
     """Pairs that are the same sentence but for a number, a period, a negation or an opposite."""
-    domains = _live(items)
-    indexes = {d: Index({i.id: i.statement for i in found}) for d, found in domains.items()}
+    due = sorted(new, key=lambda item: len(item.content))
+    # What a sieve costs is soon paid, but not by one lookup.
+    made = Sieve if len(due) > _FEW_LOOKUPS else Index
+    indexes = {
+        domain: made({i.id: i.statement for i in found}) for domain, found in _live(items).items()
+    }
     pairs = {
         contradiction_id(item.id, other): (item, items[other])
-        for item in new
-        for other in indexes[item.domain].alike(item.statement, most=MOST_CANDIDATES)
-        if other != item.id and _contrary(item, items[other])
+        for item in due
+        for other in indexes[item.domain].contrary(item.statement, most=MOST_CANDIDATES)
     }
     return [_by_rules(key, *pair) for key, pair in sorted(pairs.items())]
 

@@ -34,7 +34,7 @@ ALIKE = 82.0
 ALIKE_WITH_ENTITIES = 65.0
 SHARED_ENTITIES = 2
 _SAME_NAME = 80.0
-_SAME_SENTENCE = 90.0
+SAME_SENTENCE = 90.0
 _MEASURES = frozenset({*UNITS.values(), *CALENDAR.values()})
 _ORDINAL = re.compile(r"\d+\.")
 _NUMBER = re.compile(r"[+~-]?\d")
@@ -172,10 +172,13 @@ def contrary(a: Statement, b: Statement) -> bool:
 
     Much narrower than `differences`: it must be right without anyone to ask.
     """
-    if not differences(a, b) or named_differently(a, b):
-        return False
     others = sum(x != y for x, y in zip_longest(a.numbers, b.numbers))
-    return others <= 1 and fuzz.ratio(a.masked, b.masked) >= _SAME_SENTENCE
+    return (
+        others <= 1
+        and fuzz.ratio(a.masked, b.masked) >= SAME_SENTENCE
+        and bool(differences(a, b))
+        and not named_differently(a, b)
+    )
 
 
 def named_differently(a: Statement, b: Statement) -> tuple[str, ...]:
