@@ -4,16 +4,16 @@ A plugin that fails to import or breaks its contract is named with its reason an
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint
+
+import msgspec
 
 from session_pipeline_dagster.errors import failure_of
 from session_pipeline_dagster.guests import aside
 
 
-@dataclass(frozen=True, slots=True)
-class FailedPlugin:
+class FailedPlugin(msgspec.Struct, frozen=True):
     """A plugin that could not be loaded: it is named, never silently left out."""
 
     name: str

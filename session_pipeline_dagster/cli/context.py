@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
@@ -25,8 +26,7 @@ from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """What every command works with."""
 
     settings: Settings
@@ -65,7 +65,8 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     ) -> None:
         context = _context(sessions, layout, database)
         if force_layout:
-            context = replace(context, settings=replace(context.settings, force_layout=True))
+            forced = replace(context.settings, force_layout=True)
+            context = Context(forced, context.registry)
         sys.exit(command(context, **given))
 
     return run

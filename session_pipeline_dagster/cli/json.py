@@ -5,9 +5,11 @@ Imports nothing to draw with, which would be a quarter of the time of a small pa
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
+
+import msgspec
 
 from session_pipeline_dagster.cli.ending import error_json
 from session_pipeline_dagster.contract.processor import relations
@@ -21,8 +23,7 @@ from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How one processor stands to the files on disk."""
 
     name: str
@@ -43,7 +44,7 @@ def reports_json(
     document = {
         **({"error": error_json("ContractError", said, ContractError.hint)} if failed else {}),
         "broken": broken,
-        "failed_plugins": [asdict(failed) for failed in registry.failed],
+        "failed_plugins": [msgspec.structs.asdict(failed) for failed in registry.failed],
         "processors": {report.processor: _report(report) for report in reports},
         "summaries": {
             title: [dict(zip(names, row, strict=True)) for row in rows]
@@ -76,7 +77,7 @@ def status_json(
         "files": len(scan.files),
         "left_out": [asdict(left) for left in scan.left_out],
         "processors": {s.name: _standing(s, now) for s in found},
-        "failed_plugins": [asdict(failed) for failed in registry.failed],
+        "failed_plugins": [msgspec.structs.asdict(failed) for failed in registry.failed],
     }
     return json.dumps(document, default=_plain, indent=1)
 
@@ -118,7 +119,7 @@ def processors_json(settings: Settings, registry: Registry) -> str:
             }
             for p in registry.processors
         ],
-        "failed": [asdict(failed) for failed in registry.failed],
+        "failed": [msgspec.structs.asdict(failed) for failed in registry.failed],
     }
     return json.dumps(document, indent=1)
 

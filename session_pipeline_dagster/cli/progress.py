@@ -6,13 +6,13 @@ Nothing in a pipe, and nothing is imported to draw with there.
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from session_pipeline_dagster.names import printable
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
+class Showing(msgspec.Struct, frozen=True):
     """How work says where it is.
 
     Attributes:

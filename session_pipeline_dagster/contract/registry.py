@@ -6,13 +6,16 @@ A plugin that cannot is listed with its reason and costs nobody else.
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePosixPath
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import (
@@ -58,8 +61,7 @@ _CLOSE = 0.8
 """Two letters that changed places in a name of five."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True):
     """The processors that loaded and the plugins that did not."""
 
     processors: Sequence[Processor]

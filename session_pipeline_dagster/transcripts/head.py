@@ -1,7 +1,6 @@
 """What the first bytes of a session file say before anyone reads the rest: its day, its lines."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -94,8 +93,7 @@ class _Top(msgspec.Struct, gc=False):
     projectHash: msgspec.Raw = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class TopLevel:
+class TopLevel(msgspec.Struct, frozen=True):
     """What the object of a line says at its top level.
 
     Attributes:

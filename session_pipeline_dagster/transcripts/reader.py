@@ -6,10 +6,12 @@ is left out and listed, never counted as an empty session.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
+
+import msgspec
 
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
@@ -52,8 +54,7 @@ class TranscriptReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Readers:
+class Readers(msgspec.Struct, frozen=True):
     """The readers that loaded, in the order in which they are asked, and those that did not."""
 
     readers: Sequence[TranscriptReader]
