@@ -6,9 +6,11 @@ the rows of *other* sessions is a view, a `Rollup` or a `Derivation` over the pr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
+
+import msgspec
 
 from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.quality import Quality
@@ -165,8 +167,7 @@ class Beginning(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
+class Extras(msgspec.Struct, frozen=True):
     """What a processor may declare beyond the contract, by attributes of the same names.
 
     Attributes:
@@ -192,14 +193,14 @@ class Extras:
     """
 
     description: str = ""
-    descriptions: Mapping[str, str] = field(default_factory=dict)
-    views: Mapping[str, str] = field(default_factory=dict)
+    descriptions: Mapping[str, str] = msgspec.field(default_factory=dict)
+    views: Mapping[str, str] = msgspec.field(default_factory=dict)
     rollups: Sequence[Rollup] = ()
     derivations: Sequence[Derivation] = ()
     summaries: Sequence[Summary] = ()
     owners: Sequence[str] = ()
     internal: Sequence[str] = ()
-    journals: Mapping[str, str] = field(default_factory=dict)
+    journals: Mapping[str, str] = msgspec.field(default_factory=dict)
     quality: Sequence[Quality] = ()
     reports: Sequence[Report] = ()
     threads: int = 0
@@ -207,14 +208,13 @@ class Extras:
     reprocess: str = AUTOMATIC
 
 
-_DECLARED = tuple(field.name for field in fields(Extras))
 _ABSENT: Any = object()
 
 
 def extras(processor: Processor) -> Extras:
     """The optional declarations of a processor; empty where it makes none."""
     # Each is asked for once: it may be a property that reads a file.
-    made = ((name, getattr(processor, name, _ABSENT)) for name in _DECLARED)
+    made = ((name, getattr(processor, name, _ABSENT)) for name in Extras.__struct_fields__)
     return Extras(**{name: value for name, value in made if value is not _ABSENT})
 
 

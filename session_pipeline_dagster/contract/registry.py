@@ -6,7 +6,6 @@ A plugin that cannot is listed with its reason and costs nobody else.
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import fields
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -44,7 +43,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LATEST = 2**31 - 1
 """What the column of versions takes."""
 _METHODS = ("process", "begin", "under")
-_VALUES = ("name", "version", "cadence", "tables", *(field.name for field in fields(Extras)))
+_VALUES = ("name", "version", "cadence", "tables", *Extras.__struct_fields__)
 _DECLARED_IN: Mapping[type, str] = {
     Rollup: "rollups",
     Derivation: "derivations",
