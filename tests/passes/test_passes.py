@@ -4,6 +4,8 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,8 +25,9 @@ from session_pipeline_dagster.errors import (
     Retryable,
     SettingsError,
 )
-from session_pipeline_dagster.passes import writer
+from session_pipeline_dagster.passes import pool, writer
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import Store
 
 
 class Journaling(EchoProcessor):
@@ -206,3 +209,27 @@ def test_slow_files_are_committed_before_the_pass_ends(
     write_many(pipeline.root, 6)
     report = pipeline.run(Threaded(lambda _session: time.sleep(0.1)))
     assert len(report.commit_seconds) > 1
+
+
+def test_where_commits_take_long_they_are_as_much_rarer(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of eleven seconds each: more than the longest that is left uncommitted."""
+    now, commit = 0.0, Store.commit
+
+    def after(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def slow(store: Store, *given: Any) -> frozenset[str]:
+        after(5.0)
+        return commit(store, *given)
+
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(writer, "time", clock)
+    monkeypatch.setattr(Store, "commit", slow)
+    monkeypatch.setattr(pool, "CHUNK_BYTES", 1)
+    write_many(pipeline.root, 11)
+    report = pipeline.run(EchoProcessor(lambda _: after(11.0)))
+    # After the first file; then ten times what a commit takes lie between two.
+    assert (report.processed, report.commit_seconds) == (11, [5.0, 5.0, 5.0])

@@ -1,16 +1,21 @@
 """Worker processes give the very rows that this process gives."""
 
 import shutil
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline, numbers, write_many
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.breadcrumbs import trail
+from session_pipeline_dagster.passes.work import Task, Work, Worked
 from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.store.columns import Packed
 
 TABLES = (*UsageProcessor.tables, "usage_messages_unique", "usage_events_unique")
 
@@ -95,3 +100,36 @@ def test_a_processor_that_cannot_travel_is_run_here(tmp_path: Path) -> None:
     echo = EchoProcessor(lambda _session: None)
     assert in_workers(pipeline).run(echo).processed == 40
     assert len(echo.calls) == 40
+
+
+class Rows:
+    """Stands for worker processes: what comes of every chunk holds so many bytes of rows."""
+
+    def __init__(self, size: int) -> None:
+        self.submitted, self.came = 0, Worked(rows={"echo_rows": Packed(1, bytes(size))})
+
+    def submit(self, *_: object) -> Future[Worked]:
+        self.submitted += 1
+        done: Future[Worked] = Future()
+        done.set_result(self.came)
+        return done
+
+
+@pytest.mark.parametrize(
+    ("size", "ahead"), [(100, 32), (500_000, 32), (1 << 20, 24), (5 << 20, 12)]
+)
+def test_workers_are_given_a_commits_work_ahead_as_far_as_what_comes_of_it_fits(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, size: int, ahead: int
+) -> None:
+    write_many(pipeline.root, 90)
+    monkeypatch.setattr(pool, "CHUNK_BYTES", 1)
+    files = pipeline.source.scan().files
+    hired: Any = Rows(size)
+    steps = trail(pipeline.store, "echo", 1)
+    work = Work(EchoProcessor(), pipeline.source, {}, steps, float("inf"), 60.0)
+    taken, most = 0, 0
+    for _ in pool.work_through(hired, work, [Task(file, None) for file in files]):
+        taken += 1
+        most = max(most, hired.submitted - taken)
+    assert (taken, hired.submitted) == (len(files), len(files))
+    assert most == ahead - 1
