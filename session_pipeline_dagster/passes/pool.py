@@ -26,7 +26,7 @@ from session_pipeline_dagster.passes.work import Task, Work, Workbench, Worked
 from session_pipeline_dagster.sources.files import SessionSource
 
 CHUNK_BYTES = 8 << 20
-_WORTH_A_POOL = 64 << 20
+_WORTH_A_POOL = 32 << 20
 _MOST_WORKERS = 4
 _AHEAD = 12
 """Chunks that are handed out before the first of them is asked for."""
