@@ -21,7 +21,7 @@ OUR = "session_pipeline_dagster."
 HEAVY = ("pyarrow", "genai_prices", "pydantic", "apprise", "rapidfuzz", "dagster", "altair")
 """Libraries that no command needs that finds nothing to do."""
 WORK = (
-    *("processors.usage.reading", "processors.usage.counting", "processors.usage.page"),
+    *("processors.usage.core", "processors.usage.counting", "processors.usage.page"),
     *("processors.usage.money.listed", "processors.usage.money.own_prices"),
     *("processors.usage.money.toml_file", "processors.usage.money.budgets"),
     *("processors.verification.redaction", "processors.verification.detection.reading"),

@@ -1,7 +1,7 @@
 """The `usage` processor: what each session cost and did, counted exactly once.
 
 Only declarations are read here, because every start of every process reads them. The work on a file
-is in `reading.py`, and in `money/` what is derived from the rows.
+is in `core.py`, and in `money/` what is derived from the rows.
 """
 
 from collections.abc import Sequence
@@ -74,6 +74,7 @@ class UsageProcessor:
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
         # What counts takes 15 ms to import, which a start without a file need not pay.
-        from session_pipeline_dagster.processors.usage.reading import read_session  # noqa: PLC0415
+        from session_pipeline_dagster.processors.usage.core import rows_of  # noqa: PLC0415
 
-        return read_session(session, self._money.provider)
+        rows = rows_of(session, self._money.provider)
+        return ProcessorResult(rows, items=len(rows["usage_messages"]))
