@@ -18,7 +18,11 @@ from session_pipeline_dagster.orchestration.catalog import (
 )
 from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.orchestration.failing import failing_in_words
-from session_pipeline_dagster.orchestration.metadata import Metadata, report_metadata
+from session_pipeline_dagster.orchestration.metadata import (
+    Metadata,
+    report_metadata,
+    row_metadata,
+)
 from session_pipeline_dagster.orchestration.names import (
     FAILED_TAG,
     GIVEN_UP_TAG,
@@ -92,12 +96,22 @@ def table_assets(
         context.log.info(printable(_sentence(report)))
         counts = store.row_counts(tables_of[key] for key in context.selected_asset_keys)
         _log_days(context, report, settings, days)
+        # The numbers of the pass once, not with every table: each event stays for long.
+        first = next(key for key in tables_of if key in context.selected_asset_keys)
         for key in sorted(context.selected_asset_keys):
-            yield dg.MaterializeResult(
-                asset_key=key, metadata=report_metadata(report, counts.get(tables_of[key]))
-            )
+            rows = counts.get(tables_of[key])
+            found = report_metadata(report, rows) if key == first else row_metadata(rows)
+            yield materialized(context, key, found)
 
     return tables
+
+
+def materialized(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, metadata: Metadata
+) -> dg.MaterializeResult:
+    """The asset with its metadata. As those of the result, Dagster would store them twice."""
+    context.add_asset_metadata(metadata, asset_key=key)
+    return dg.MaterializeResult(asset_key=key)
 
 
 def _run(
@@ -262,7 +276,7 @@ def rollup_asset(
         if parts:
             found |= {"first_part": parts[0], "last_part": parts[-1]}
         found |= _numbers(*shown)
-        return dg.MaterializeResult(metadata=found)
+        return materialized(context, names.key(name), found)
 
     return table
 

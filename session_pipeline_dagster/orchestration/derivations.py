@@ -7,7 +7,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import Processor, derivation_tables, extras
-from session_pipeline_dagster.orchestration.assets import Columns, dependencies
+from session_pipeline_dagster.orchestration.assets import Columns, dependencies, materialized
 from session_pipeline_dagster.orchestration.catalog import table_description, table_metadata
 from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.metadata import Metadata
@@ -60,6 +60,6 @@ def derivation_assets(
                 "rows_added": len(changes.added.get(table, ())),
                 **changes.numbers,
             }
-            yield dg.MaterializeResult(asset_key=names.key(table), metadata=metadata)
+            yield materialized(context, names.key(table), metadata)
 
     return derived

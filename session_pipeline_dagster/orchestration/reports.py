@@ -11,6 +11,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
+from session_pipeline_dagster.orchestration.assets import materialized
 from session_pipeline_dagster.orchestration.catalog import code_of
 from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import failing_in_words, skipping
@@ -60,7 +61,7 @@ def report_asset(
         store = store_in(context, names)
         with failing_in_words():
             made = publish(processor, report, store, settings.reports, asked)
-        return dg.MaterializeResult(metadata=_metadata(made, settings.report_url))
+        return materialized(context, names.key(report.name), _metadata(made, settings.report_url))
 
     return files
 
