@@ -68,7 +68,7 @@ SET = [
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),
     ("SESSION_PIPELINE_DATABASE_MEMORY_MB", "256", lambda s: s.database_memory_mb, 256),
     ("SESSION_PIPELINE_DATABASE_THREADS", "4", lambda s: s.database_threads, 4),
-    ("SESSION_PIPELINE_KEEP_RUNS_DAYS", "30", lambda s: s.keep_runs, timedelta(days=30)),
+    ("SESSION_PIPELINE_KEEP_RUNS_DAYS", "3", lambda s: s.keep_runs, timedelta(days=3)),
     (
         "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS",
         "30",

@@ -24,6 +24,7 @@ from session_pipeline_dagster.orchestration.metadata import (
     row_metadata,
 )
 from session_pipeline_dagster.orchestration.names import (
+    BY_SENSOR,
     FAILED_TAG,
     GIVEN_UP_TAG,
     SESSION_FILES,
@@ -45,8 +46,6 @@ def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 _FEW = 10
-_BY_SENSOR = "dagster/sensor_name"
-"""A tag of Dagster's on runs that a sensor asked for."""
 
 Columns = Mapping[str, Sequence[tuple[str, str]]]
 """Table -> (column, DuckDB type), as `store.declare.declared_columns` finds them."""
@@ -132,7 +131,7 @@ def _run(
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(printable(f"{key} failed: {error}"))
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
-    by_hand = _BY_SENSOR not in context.run.tags or context.run.parent_run_id
+    by_hand = BY_SENSOR not in context.run.tags or context.run.parent_run_id
     if report.quarantined and by_hand:
         _name_given_up(context, report)
     if report.errors and not (report.processed or report.skipped):

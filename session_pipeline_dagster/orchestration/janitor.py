@@ -41,7 +41,8 @@ def janitor_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails runs of the processors whose worker process is gone, and frees the "
         "slots of runs that have ended, so that a crash or a reboot holds up nobody. Deletes runs "
-        f"that ended over {keep.days} days ago, but for what the pages of today are made of.",
+        f"that ended over {keep.days} days ago, those of no note sooner, but for what the pages of "
+        "today are made of.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance, said = held.of(context), []

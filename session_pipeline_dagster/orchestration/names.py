@@ -8,6 +8,8 @@ PROCESSOR_TAG = "session_pipeline/processor"
 FAILED_TAG = "files_failed"
 """Short, so that the list of runs shows all of it."""
 GIVEN_UP_TAG = "files_given_up"
+BY_SENSOR = "dagster/sensor_name"
+"""A tag of Dagster's on runs that a sensor asked for."""
 SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
 

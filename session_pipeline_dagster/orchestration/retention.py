@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -25,9 +26,17 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.orchestration.cursors import lately
-from session_pipeline_dagster.orchestration.names import SESSION_FILES, Names
+from session_pipeline_dagster.orchestration.names import (
+    BY_SENSOR,
+    FAILED_TAG,
+    GIVEN_UP_TAG,
+    SESSION_FILES,
+    Names,
+)
 from session_pipeline_dagster.orchestration.runs import assets_of, concerns
 
+_DULL = timedelta(days=1)
+"""How long a run is kept that a sensor asked for and that went well: there may be 240 a day."""
 _SWEEP = timedelta(hours=6)
 _BITE = 25
 """Runs that one tick deletes; each takes some 20 ms."""
@@ -44,7 +53,8 @@ _Events, _Checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
 
 @dataclass(slots=True)
 class Retention:
-    """Deletes what is older than `keep` and superseded, of these processors only."""
+    """Deletes what is superseded and older than `keep`, and sooner what is of no note; of these
+    processors only."""
 
     registry: Registry
     names: Names
@@ -61,8 +71,8 @@ class Retention:
         at = now.timestamp()
         if not self._due and not lately(self._swept, at, _SWEEP):
             self._swept = at
-            self._due = superseded(instance, storage, self.registry, self.names, now - self.keep)
-            forget_events(storage, self._assets(), now - self.keep)
+            self._due = superseded(instance, storage, self.registry, self.names, now, self.keep)
+            forget_events(storage, self._assets(), now, self.keep)
             if not self._due and isinstance(storage, SqliteEventLogStorage):
                 compact(Path(storage.path_for_shard("index")).parents[1])
         bite, self._due = self._due[:_BITE], self._due[_BITE:]
@@ -82,24 +92,37 @@ def superseded(
     storage: SqlEventLogStorage,
     registry: Registry,
     names: Names,
-    before: datetime,
+    now: datetime,
+    keep: timedelta,
 ) -> list[str]:
-    """Runs of the processors that had ended by then and that nothing needs, oldest first."""
+    """Runs of the processors that ended so long ago and that nothing needs, oldest first."""
     kept = _needed(storage)
     for processor in registry.processors:
         # Without one, the processor would count as new to this Dagster.
         tagged = dg.RunsFilter(tags=names.tags(processor.name))
         kept |= {run.run_id for run in instance.get_runs(tagged, limit=1)}
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=[*_ENDED], created_before=before), ascending=True
+        dg.RunsFilter(statuses=[*_ENDED], created_before=now - min(keep, _DULL)), ascending=True
     )
     return [
         record.dagster_run.run_id
         for record in records
         if record.dagster_run.run_id not in kept
-        and (record.end_time or record.update_timestamp.timestamp()) < before.timestamp()
+        and _ended(record) + (min(keep, _DULL) if _is_dull(record.dagster_run) else keep) < now
         and any(concerns(record.dagster_run, processor, names) for processor in registry.processors)
     ]
+
+
+def _ended(record: dg.RunRecord) -> datetime:
+    at = record.end_time
+    return datetime.fromtimestamp(at, UTC) if at else record.update_timestamp.astimezone(UTC)
+
+
+def _is_dull(run: dg.DagsterRun) -> bool:
+    """Whether a sensor asked for it and all went well: nobody will look for it."""
+    named = {FAILED_TAG, GIVEN_UP_TAG} & {*run.tags}
+    well = run.status is dg.DagsterRunStatus.SUCCESS and not named
+    return well and BY_SENSOR in run.tags and not run.parent_run_id
 
 
 def _needed(storage: SqlEventLogStorage) -> set[str]:
@@ -116,37 +139,46 @@ def _needed(storage: SqlEventLogStorage) -> set[str]:
     return {row[0] for row in rows if row[0]}
 
 
-def _last_of_checks() -> sa.Select[tuple[int]]:
+def _last_of_checks(*more: sa.ColumnElement[Any]) -> sa.Select[tuple[int]]:
     each = (_Checks.asset_key, _Checks.check_name, _Checks.partition, _Checks.execution_status)
-    return sa.select(sa.func.max(_Checks.id)).group_by(*each)
+    return sa.select(sa.func.max(_Checks.id)).group_by(*each, *more)
 
 
-def forget_events(storage: SqlEventLogStorage, assets: Sequence[str], before: datetime) -> None:
-    """Delete what sensors said of these assets and their checks before then, but for the last word.
+def forget_events(
+    storage: SqlEventLogStorage, assets: Sequence[str], now: datetime, keep: timedelta
+) -> None:
+    """Delete what was said of these assets and their checks so long ago, but for the last word.
+
+    Of days that are not so long ago the last word of each day stays, to be plotted.
 
     Args:
         assets: keys as Dagster stores them.
     """
-    # Naive UTC, as Dagster stores times.
-    then = before.astimezone(UTC).replace(tzinfo=None)
     ours = sa.and_(_Events.run_id == _NO_RUN, _Events.asset_key.in_(assets))
-    old = sa.and_(ours, _Events.timestamp < then)
-    last = (
-        sa.select(sa.func.max(_Events.id))
-        .where(ours)
-        .group_by(_Events.asset_key, _Events.dagster_event_type, _Events.partition)
+    each = (_Events.asset_key, _Events.dagster_event_type, _Events.partition)
+    last = sa.select(sa.func.max(_Events.id)).where(ours).group_by(*each)
+    last_of_days = last.group_by(*each, sa.func.date(_Events.timestamp))
+    checks = _Checks.asset_key.in_(assets)
+    last_checks = _last_of_checks(), _last_of_checks(sa.func.date(_Checks.create_timestamp))
+    # Naive UTC, as Dagster stores times.
+    long_ago, of_late = (
+        (now - span).astimezone(UTC).replace(tzinfo=None) for span in (keep, min(keep, _DULL))
     )
-    superseded_check = sa.and_(
-        _Checks.create_timestamp < then,
-        _Checks.asset_key.in_(assets),
-        _Checks.id.not_in(_last_of_checks()),
-    )
+    said = SqlEventLogStorageTable.delete().where(ours)
+    evaluated = AssetCheckExecutionsTable.delete().where(checks)
     with storage.index_connection() as connection:
-        connection.execute(SqlEventLogStorageTable.delete().where(old, _Events.id.not_in(last)))
-        connection.execute(AssetCheckExecutionsTable.delete().where(superseded_check))
+        for then, events, evaluations in (
+            (long_ago, last, last_checks[0]),
+            (of_late, last_of_days, last_checks[1]),
+        ):
+            connection.execute(said.where(_Events.timestamp < then, _Events.id.not_in(events)))
+            connection.execute(
+                evaluated.where(_Checks.create_timestamp < then, _Checks.id.not_in(evaluations))
+            )
     if storage.is_run_sharded:
+        # A copy that nothing reads which the other does not answer.
         with storage.run_connection(_NO_RUN) as connection:
-            connection.execute(SqlEventLogStorageTable.delete().where(old))
+            connection.execute(said.where(_Events.timestamp < of_late))
 
 
 def delete(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -33,10 +33,11 @@ class History:
         self.registry = Registry((self.processor,))
         self.defs = build_definitions(self.registry, self.pipeline.settings)
 
-    def run(self, day: str, *, fails: bool = False) -> str:
+    def run(self, day: str, *, fails: bool = False, by_hand: bool = False) -> str:
         """A run over a day, as the sensor asks for it."""
         write_session(self.pipeline.root, f"x/{day}.jsonl", "hello", day=day)
         tags = {f"dagster/asset_partition_range_{end}": day for end in ("start", "end")}
+        tags |= {} if by_hand else {"dagster/sensor_name": "echo_sensor"}
         job = self.defs.resolve_job_def("echo_job")
         config = {"ops": {"echo": {"config": {"users": ["nobody"]}}}} if fails else None
         done = job.execute_in_process(
@@ -135,7 +136,7 @@ def test_a_run_that_failed_stays_while_its_day_is_shown_as_failed(history: Histo
 def test_young_runs_stay_and_so_does_what_is_at_work(history: History) -> None:
     for _ in range(3):
         history.run("2025-03-01")
-    assert history.later(days=6.9) == 0
+    assert history.later(days=0.9) == 0
     at_work = history.other(STARTED, "echo_job")
     canceling = history.other(dg.DagsterRunStatus.CANCELING, "echo_job")
     assert history.later(days=30, keep=29) == 2
@@ -180,23 +181,50 @@ def test_logs_and_tags_of_a_run_go_with_it(history: History) -> None:
     assert old not in {row[0] for row in left}
 
 
-def test_what_sensors_said_goes_but_for_the_last_word(history: History) -> None:
+def test_a_run_of_note_stays_for_longer(history: History) -> None:
+    failed = history.run("2025-03-01", fails=True)
+    by_hand = history.run("2025-03-01", by_hand=True)
+    named = history.run("2025-03-01")
+    history.instance.add_run_tags(named, {"files_failed": "1"})
+    dull = history.run("2025-03-01")
+    last = history.run("2025-03-01")
+    assert history.later(days=6.9) == 1
+    assert history.runs == {failed, by_hand, named, last}
+    assert dull not in history.files()
+    assert history.later(days=7.1) == 3
+
+
+def test_what_sensors_said_goes_but_for_the_last_word_of_a_day_and_of_all(
+    history: History,
+) -> None:
     history.run("2025-03-01")
     for number in range(5):
         history.say(f"word {number}")
+    storage = history.instance.event_log_storage
+    yesterday = "UPDATE {} SET {} = datetime({}, '-1 day') WHERE {}"
+    with storage.index_connection() as connection:
+        for table, name, where in (
+            ("asset_check_executions", "create_timestamp", "id <= 2"),
+            ("event_logs", "timestamp", "run_id = '' AND id % 3 = 0"),
+        ):
+            connection.exec_driver_sql(yesterday.format(table, name, name, where))
     theirs = dg.AssetKey("their_table")
     for _ in range(3):
         history.instance.report_runless_asset_event(dg.AssetMaterialization(theirs))
-    before = history.state()
-    history.later(days=6)
-    storage = history.instance.event_log_storage
-    assert len(storage.get_asset_check_execution_history(CHECK, limit=10)) == 5
-    history.later()
-    (last,) = storage.get_asset_check_execution_history(CHECK, limit=10)
-    assert last.evaluation.description == "word 4"
+
+    def words(days: float) -> list[str]:
+        before = history.state()
+        history.later(days)
+        assert history.state() == before
+        records = storage.get_asset_check_execution_history(CHECK, limit=10)
+        return [record.evaluation.description for record in records]
+
+    assert words(-0.5) == [f"word {number}" for number in (4, 3, 2, 1, 0)]
+    assert words(5) == ["word 4", "word 1"]
+    assert 1 <= len(history.instance.fetch_observations(FILES, limit=10).records) <= 2
+    assert words(9) == ["word 4"]
     assert len(history.instance.fetch_observations(FILES, limit=10).records) == 1
     assert len(history.instance.fetch_materializations(theirs, limit=10).records) == 3
-    assert history.state() == before
 
 
 def test_many_runs_go_in_bites(history: History) -> None:
