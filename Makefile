@@ -80,7 +80,7 @@ format: $(TOOLS) ## let ruff mend what it can
 train: $(TOOLS) ## weights of the rules anew from labelled turns (LABELS=FILE: yours too)
 	@$(BIN)/python -m training $(LABELS)
 
-bench: $(TOOLS) ## measure (docs/performance.md)
+bench: $(TOOLS) ## measure (benchmarks/README.md)
 	@$(BIN)/python -m benchmarks
 
 measure: $(TOOLS) ## ask the model of your settings about labelled turns (LABELS=file.jsonl TURNS=300)

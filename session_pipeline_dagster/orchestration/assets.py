@@ -18,11 +18,7 @@ from session_pipeline_dagster.orchestration.catalog import (
 )
 from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.orchestration.failing import failing_in_words
-from session_pipeline_dagster.orchestration.metadata import (
-    Metadata,
-    report_metadata,
-    row_metadata,
-)
+from session_pipeline_dagster.orchestration.metadata import Metadata, report_metadata
 from session_pipeline_dagster.orchestration.names import (
     BY_SENSOR,
     FAILED_TAG,
@@ -95,12 +91,8 @@ def table_assets(
         context.log.info(printable(_sentence(report)))
         counts = store.row_counts(tables_of[key] for key in context.selected_asset_keys)
         _log_days(context, report, settings, days)
-        # The numbers of the pass once, not with every table: each event stays for long.
-        first = next(key for key in tables_of if key in context.selected_asset_keys)
         for key in sorted(context.selected_asset_keys):
-            rows = counts.get(tables_of[key])
-            found = report_metadata(report, rows) if key == first else row_metadata(rows)
-            yield materialized(context, key, found)
+            yield materialized(context, key, report_metadata(report, counts.get(tables_of[key])))
 
     return tables
 

@@ -107,9 +107,6 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         f"processor_{name}" if name in found else name: number
         for name, number in report.counts.items()
     }
-    return found | row_metadata(rows)
-
-
-def row_metadata(rows: int | None) -> Metadata:
-    """How many rows a table has."""
-    return {} if rows is None else {"dagster/row_count": rows}
+    if rows is not None:
+        found["dagster/row_count"] = rows
+    return found

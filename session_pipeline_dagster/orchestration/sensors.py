@@ -37,7 +37,7 @@ from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.derive import basis_of
 from session_pipeline_dagster.store.states import Known
 
-_TICK = timedelta(seconds=60)
+_TICK = timedelta(seconds=30)
 _OBSERVE = 300
 _NOTHING = "nothing changed"
 _OBSERVE_AGAIN = timedelta(hours=1)
