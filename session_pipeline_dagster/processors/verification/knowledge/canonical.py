@@ -34,6 +34,8 @@ _SMALL = frozenset({"us", "it", "we", "is", "am", "a", "an", "the", "or", "may",
 _WHOSE = frozenset("it that there here what who where how this she he let".split())
 _SHORT_NOT = {"ca": "can", "wo": "will", "sha": "shall"}
 _SHORT = {"re": "be", "ll": "will", "ve": "have", "m": "am", "d": "would"}
+_TWO = frozenset({"cannot", "is", "are"})
+"""Lower case letters alone, and yet written in another way."""
 _FORMS = table(
     "have=has, do=does, go=goes, each=every, people=persons,"
     "color=colour, colored=coloured, catalog=catalogue, center=centre, gray=grey, canceled="
@@ -98,13 +100,21 @@ def canonical(text: str) -> tuple[str, ...]:
     # A "no," in front answers somebody; it denies nothing of what follows.
     plain = _ANSWER.sub("", plain, count=1) if _ANSWER.match(plain) else plain
     raw = [t for t in map(_bare, _TOKEN.findall(plain)) if t]
-    found = [part for place, word in enumerate(raw) for part in _apart(word, place)]
+    found: list[str] = []
+    for place, word in enumerate(raw):
+        if word.islower() and word.isascii() and word.isalpha() and word not in _TWO:
+            # Most words; nothing of `_apart` is about them.
+            found.append(word)
+        else:
+            found += _apart(word, place)
     found = measured(_rephrased(found))
     return tuple(_settled(found))
 
 
 def _bare(found: str) -> str:
     """Without the punctuation and the emphasis around it."""
+    if found.isalpha():
+        return found
     word = found.lstrip(_FRONT).rstrip(_END)
     emphasised = _EMPHASIS.fullmatch(word)
     return emphasised[2] if emphasised else word

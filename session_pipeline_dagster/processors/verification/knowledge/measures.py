@@ -35,6 +35,13 @@ _NTH = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _HALVES = {"hour": (30, "min"), "day": (12, "hour"), "year": (6, "month")}
 _ONE = frozenset({"a", "an", "one"})
 _EACH = frozenset({"per", "each", "every"})
+_TELLING = frozenset(
+    (
+        *("half", "once", "noon", "midnight", *_ONE, *_EACH),
+        *(*PERIODS, *MONTHS, *CALENDAR, *ORDINALS, *UNITS, *DIGITS, *TENS, *POWERS),
+    )
+)
+"""All words of letters alone with which a measure begins."""
 _COUNTING = frozenset({"exactly", "only", "least", "most", "than", "≥", "≤", ">", "<"})
 
 
@@ -43,6 +50,11 @@ def measured(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     place = 0
     while place < len(words):
+        word = words[place]
+        if word not in _TELLING and word.isalpha():
+            found.append(word)
+            place += 1
+            continue
         taken, made = _at(words, place, found)
         found += made
         place += taken
