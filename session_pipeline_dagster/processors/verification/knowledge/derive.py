@@ -56,11 +56,12 @@ def merge_knowledge(inputs: Inputs) -> Changes:
         pinned=frozenset(resolved | {label.item_id for label in Settled(labels).last}),  # ty: ignore[invalid-argument-type]  ids
         files=frozenset(row[0] for row in inputs.rows["files"]),  # ty: ignore[invalid-argument-type]  keys
     )
-    merged = merge(rows.observations(inputs), known)
+    observations = list(rows.observations(inputs))
+    merged = merge(observations, known)
     seen = ((o[1], o[0], o[10]) for o in inputs.rows["observations"])
     moved = homeless(labels, known.files, seen)  # ty: ignore[invalid-argument-type]  as the SELECT has it
     now = {k: v for k, v in {**known.items, **merged.items}.items() if v}
-    old, new = rows.relations(inputs), relations(now)
+    old, new = rows.relations(inputs), relations(now, (o.statement for o in observations))
     edges = {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
     gone = known.items.keys() - now.keys()
     fresh = now.keys() - known.items.keys()

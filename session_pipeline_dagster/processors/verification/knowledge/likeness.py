@@ -8,7 +8,7 @@ things exchanged. Depends on the two texts alone, so no other fact can change it
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
@@ -44,6 +44,7 @@ _LENGTHS = range(max(map(len, _ENDINGS)), 1, -1)
 _DOUBLE = re.compile(r"([bdgmnprt])\1$")
 
 
+@lru_cache(maxsize=1 << 14)
 def stem(word: str) -> str:
     """What a word has in common with others of its family: approve, approval, approved."""
     if not word.isascii() or not word.isalpha():

@@ -5,13 +5,13 @@ entities that it shares. Whether two are the same is in `likeness.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from math import log
 
 from session_pipeline_dagster.processors.verification.knowledge.items import REJECTED, Item, when
 from session_pipeline_dagster.processors.verification.knowledge.likeness import Meaning, likeness
+from session_pipeline_dagster.processors.verification.knowledge.text import Statement
 
 LIKELY_SAME = "likely_same"
 MOST_LEADS = 12
@@ -38,14 +38,20 @@ class Relation:
         return f"{self.item_a_id} {self.item_b_id}"
 
 
-def relations(items: Mapping[str, Item]) -> dict[str, Relation]:
+def relations(items: Mapping[str, Item], known: Iterable[Statement] = ()) -> dict[str, Relation]:
     """All relations by key: a function of the items alone. Rejected items have none.
 
     Over domains, too: a domain is guessed from the words, and other words are the point. They are
     looked for anew each time: what is rare changes with every item, and would have to be kept.
+
+    Args:
+        known: statements whose words are there already.
     """
+    spelt = {statement: statement for statement in known}
     meanings = {
-        key: Meaning(item.statement) for key, item in items.items() if item.status != REJECTED
+        key: Meaning(spelt.get(item.statement, item.statement))
+        for key, item in items.items()
+        if item.status != REJECTED
     }
     found: dict[str, Relation] = {}
     seen: set[tuple[str, str]] = set()
@@ -83,8 +89,10 @@ def _leads(meanings: Mapping[str, Meaning]) -> Mapping[str, Sequence[str]]:
             for other in others:
                 shared[other] += rare
         shared.pop(key, None)
-        best = nsmallest(MOST_LEADS, ((-much, other) for other, much in shared.items()))
-        found[key] = [other for _, other in best]
+        # Most are below the last of them, and need not be put in order.
+        least = sorted(shared.values(), reverse=True)[:MOST_LEADS][-1:] or [0.0]
+        best = sorted((-much, other) for other, much in shared.items() if much >= least[0])
+        found[key] = [other for _, other in best[:MOST_LEADS]]
     return found
 
 

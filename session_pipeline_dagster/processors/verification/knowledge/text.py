@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import zip_longest
 
 from rapidfuzz import fuzz
@@ -204,6 +204,7 @@ def _names_differ(a: Statement, i: int, b: Statement, j: int) -> bool:
     return listed or (like_a_name(a.raw_tokens[i]) and like_a_name(b.raw_tokens[j]))
 
 
+@lru_cache(maxsize=1 << 12)
 def _tells_apart(token: str) -> bool:
     """Whether a word is compared as something else than a name."""
     return any(map(_is_marked, canonical(token))) or token in UNITS or token in POLES
