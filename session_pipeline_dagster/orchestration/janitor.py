@@ -6,6 +6,8 @@ worker was killed may keep the slot. Both would hold up the processor until some
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import psutil
@@ -17,9 +19,11 @@ from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
-from session_pipeline_dagster.orchestration.retention import Retention
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 from session_pipeline_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.orchestration.retention import Retention
 
 _TICK = 60
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -33,7 +37,13 @@ def janitor_sensor(
 ) -> dg.SensorDefinition:
     """Fails runs whose worker is gone, frees slots of runs that have ended, deletes old runs."""
     held, keep = held or HeldInstance(), settings.keep_runs
-    retention = Retention(registry, names, keep)
+
+    @cache
+    def retention() -> "Retention":
+        # Whoever loads the location need not load Dagster's storage and SQLAlchemy, 34 MB.
+        from session_pipeline_dagster.orchestration.retention import Retention  # noqa: PLC0415
+
+        return Retention(registry, names, keep)
 
     @dg.sensor(
         name=names.other("janitor_sensor"),
@@ -55,7 +65,7 @@ def janitor_sensor(
             freed = f"run {run_id} has ended and still held a slot; freed it"
             context.log.warning(printable(freed))
             said.append(f"freed the slot of {run_id}")
-        if deleted := retention.tick(instance, datetime.now(UTC)):
+        if deleted := retention().tick(instance, datetime.now(UTC)):
             said.append(f"deleted {deleted} old runs")
         return skipping("; ".join(said) or "nothing was left behind")
 
