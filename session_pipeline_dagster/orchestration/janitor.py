@@ -25,7 +25,7 @@ from session_pipeline_dagster.settings import Settings
 if TYPE_CHECKING:
     from session_pipeline_dagster.orchestration.retention import Retention
 
-_TICK = 60
+_TICK = 30
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
