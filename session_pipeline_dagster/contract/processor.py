@@ -268,6 +268,7 @@ def derived_tables(processor: Processor) -> dict[str, str]:
     """Its tables that are computed from others -> their column DDL."""
     more = extras(processor)
     found = {rollup.name: rollup.columns for rollup in more.rollups}
+    found |= {kept.name: kept.columns for rollup in more.rollups for kept in rollup.keeps}
     return found | {name: t.columns for d in more.derivations for name, t in d.tables.items()}
 
 

@@ -24,7 +24,7 @@ from session_pipeline_dagster.errors import (
     StoreUnusable,
 )
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import derive, forget, read, schema, write
+from session_pipeline_dagster.store import derive, forget, read, rolling, schema, write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.declare import (
     REFUSED,
@@ -180,7 +180,7 @@ class Store:
             declared = read.digests(connection, processor.name) == [(digest,)]
             if not declared and not self._is_a_newer_ones(connection, processor, tables):
                 create_relations(connection, processor)
-                write.declare(connection, processor, digest)
+                rolling.declare(connection, processor, digest)
             return {table: write.arrow_schema(connection, table) for table in tables}
 
     def _is_a_newer_ones(
@@ -273,13 +273,15 @@ class Store:
         failed = [failure.session_file for failure in batch.failures]
         write.register(connection, "batch", written)
         # Looking for old rows means reading whole tables; a file without a state row has none.
-        if write.any_known(connection, name):
+        if known := write.known(connection, name):
+            write.register(connection, "batch", known)
             _note_changes(connection, processor)
             write.delete_rows(connection, processor.tables, replaced)
             write.delete_records(connection, "session_processor_state", name, written)
+            write.register(connection, "batch", written)
         for table, parts in [*batch.rows.items(), *batch.journal.items()]:
             write.insert_parts(connection, table, parts)
-        _note_changes(connection, processor)
+        _note_changes(connection, processor, keep=True)
         write.insert_states(connection, processor, batch.done, now, run_id)
         write.sign(connection, processor, batch.signed)
         write.delete_records(connection, "session_processor_failures", name, settled + failed)
@@ -306,7 +308,7 @@ class Store:
             write.unmark_gone(connection, name, back)
             write.delete_records(connection, "session_processor_failures", name, gone)
             write.register(connection, "batch", [*gone, *back])
-            write.note_changes(connection, processor)
+            rolling.note_changes(connection, processor)
 
     def purge(self, processor: Processor, keys: Sequence[str]) -> None:
         """Delete what the processor has of the files; its tables are as it declares them."""
@@ -332,7 +334,7 @@ class Store:
             return []
         names = ", ".join(repr(rollup.name) for rollup in rollups)
         with _derived(f"roll-up {names}"), self.transaction() as connection:
-            return [part for rollup in rollups for part in write.refresh(connection, rollup)]
+            return [part for rollup in rollups for part in rolling.refresh(connection, rollup)]
 
     def derive(self, derivation: Derivation, compute: Compute | None = None) -> Changes:
         """Compute without a connection, then write, if what was read still holds; else again.
@@ -351,9 +353,13 @@ class Store:
             return derive.derive(self.connect, self.transaction, derivation, compute)
 
 
-def _note_changes(connection: duckdb.DuckDBPyConnection, processor: Processor) -> None:
+def _note_changes(
+    connection: duckdb.DuckDBPyConnection, processor: Processor, *, keep: bool = False
+) -> None:
     try:
-        write.note_changes(connection, processor)
+        if keep:
+            rolling.keep(connection, processor)
+        rolling.note_changes(connection, processor)
     except duckdb.ProgrammingError as error:
         said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
         raise StatementFailed(said) from None

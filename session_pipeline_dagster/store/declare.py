@@ -83,6 +83,14 @@ def check_declarations(processor: Processor) -> None:
         # What a commit and a refresh offer to their statements.
         connection.execute("CREATE TEMP TABLE batch (session_file VARCHAR)")
         connection.execute("CREATE TEMP TABLE parts (part VARCHAR)")
+        for rollup in extras(processor).rollups:
+            if rollup.reach:
+                made = f"SELECT part FROM ({rollup.reach}) AS r(part)"
+                what = f"roll-up {rollup.name!r}, reach"
+                made = f"CREATE OR REPLACE TEMP TABLE reach AS {made}"
+                _try(connection, processor, what, made)
+            for what, sql in _of_rollup(rollup):
+                _try(connection, processor, what, f"EXPLAIN {sql}")
         for what, sql in _statements(processor):
             _try(connection, processor, what, f"EXPLAIN {sql}")
 
@@ -95,10 +103,8 @@ def check_declarations(processor: Processor) -> None:
 
 
 def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
-    """What it is that has a statement, and the statement as it will be run."""
+    """What it is beside roll-ups that has a statement, and the statement as it will be run."""
     more = extras(processor)
-    for rollup in more.rollups:
-        yield from _of_rollup(rollup)
     for derivation in more.derivations:
         what = f"derivation {derivation.name!r}"
         if derivation.changed:
@@ -116,6 +122,8 @@ def _statements(processor: Processor) -> Iterator[tuple[str, str]]:
 
 def _of_rollup(rollup: Rollup) -> Iterator[tuple[str, str]]:
     what = f"roll-up {rollup.name!r}"
+    for kept in rollup.keeps:
+        yield f"{what}, whereabouts {kept.name!r}", f"INSERT INTO {kept.name} {kept.of}"
     yield f"{what}, part", f"SELECT ({rollup.part})::VARCHAR FROM {rollup.name}"
     if rollup.changed:
         yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"

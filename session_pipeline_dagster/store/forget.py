@@ -5,12 +5,13 @@ left alone: a derivation that finds its own rows changed would see nothing to do
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.sources.snapshot import content_hash
-from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store import rolling, write
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,11 +23,12 @@ _LONGEST_PASS = timedelta(days=30)
 def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence[str]) -> None:
     """Delete what one processor has of the files: rows, journals and records."""
     write.register(connection, "batch", keys)
-    write.note_changes(connection, processor)
-    write.delete_rows(connection, [*processor.tables, *extras(processor).journals], keys)
-    write.note_changes(connection, processor)
-    for table in write.RECORDS:
-        write.delete_records(connection, table, processor.name, keys)
+    rolling.note_changes(connection, processor)
+    with rolling.without_trace(connection, processor):
+        write.delete_rows(connection, [*processor.tables, *extras(processor).journals], keys)
+        rolling.note_changes(connection, processor)
+        for table in write.RECORDS:
+            write.delete_records(connection, table, processor.name, keys)
 
 
 def forget(
@@ -34,13 +36,16 @@ def forget(
 ) -> None:
     """Delete the files' rows from every table, also of processors that are no longer installed."""
     write.register(connection, "batch", keys)
-    for processor in processors:
-        write.note_changes(connection, processor)
     derived = {table for processor in processors for table in derived_tables(processor)}
-    tables = _tables(connection, "session_file")
-    write.delete_rows(connection, [table for table in tables if table not in derived], keys)
+    tables = [table for table in _tables(connection, "session_file") if table not in derived]
     for processor in processors:
-        write.note_changes(connection, processor)
+        rolling.note_changes(connection, processor)
+    with ExitStack() as traces:
+        for processor in processors:
+            traces.enter_context(rolling.without_trace(connection, processor))
+        write.delete_rows(connection, tables, keys)
+        for processor in processors:
+            rolling.note_changes(connection, processor)
     now = datetime.now(UTC)
     connection.execute(
         "DELETE FROM session_forgotten WHERE forgotten_at < ?", [now - _LONGEST_PASS]

@@ -15,7 +15,6 @@ import msgspec
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
-from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store.batch import Done, Signed
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 RECORDS = ("session_processor_state", "session_processor_failures")
 """What the store itself says of a file, per processor."""
-
-_ROWS_AT_ONCE = 64_000
-"""Of a roll-up, or of what it is made from: 80,000 fit into 128 MB, 155,000 did not."""
 
 _SIGNED = """[{"session_file": "VARCHAR", "signature": {"size": "UBIGINT", "mtime_ns": "BIGINT",
     "ctime_ns": "BIGINT"}, "signature_at": "TIMESTAMPTZ"}]"""
@@ -104,7 +100,10 @@ def declaration_digest(processor: Processor) -> str:
     """Names what the tables, views and roll-ups of a processor are made from."""
     more = extras(processor)
     rollups = [
-        (r.name, r.columns, r.part, r.changed, r.refresh, *([[*r.feeds]] if r.feeds else []))
+        (
+            *(r.name, r.columns, r.part, r.changed, r.refresh, *([[*r.feeds]] if r.feeds else [])),
+            *((r.reach, [kept.of for kept in r.keeps]) if r.reach or r.keeps else ()),
+        )
         for r in more.rollups
     ]
     # What a derivation with a basis reads may hang on a file: that is in its basis.
@@ -119,45 +118,14 @@ def declaration_digest(processor: Processor) -> str:
     return content_hash(repr(parts).encode())
 
 
-def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str) -> None:
-    """Note what the relations were made from; what roll-ups hold is then to be made again."""
-    rows = connection.execute(
-        "SELECT session_file FROM session_processor_state WHERE processor_name = ?",
-        [processor.name],
-    ).fetchall()
-    if rows:
-        register(connection, "batch", [row[0] for row in rows])
-        note_changes(connection, processor)
-    connection.execute(
-        "DELETE FROM session_processor_declarations WHERE processor_name = ?", [processor.name]
-    )
-    connection.execute(
-        "INSERT INTO session_processor_declarations VALUES (?, ?)", [processor.name, digest]
-    )
-
-
-def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None:
-    """Note what the files in `batch` touch of what is derived, as the tables stand now."""
-    more = extras(processor)
-    for derived in (*more.rollups, *more.derivations):
-        if not derived.changed:
-            continue
-        connection.execute(
-            f"INSERT INTO session_rollup_changes SELECT ?, part FROM ({derived.changed}) "
-            "AS c(part) WHERE part IS NOT NULL "
-            "AND part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)",
-            [derived.name, derived.name],
-        )
-
-
-def any_known(connection: "DuckDBPyConnection", processor: str) -> bool:
-    """Whether any file in `batch` has been processed before."""
+def known(connection: "DuckDBPyConnection", processor: str) -> list[str]:
+    """The files in `batch` that have been processed before."""
     found = connection.execute(
-        """SELECT count(*) FROM session_processor_state SEMI JOIN batch USING (session_file)
+        """SELECT session_file FROM session_processor_state SEMI JOIN batch USING (session_file)
         WHERE processor_name = ?""",
         [processor],
     ).fetchall()
-    return found[0][0] > 0
+    return [row[0] for row in found]
 
 
 def delete_rows(
@@ -344,39 +312,3 @@ def release(
         [processor],
     ).fetchall()
     return sorted(row[0] for row in rows)
-
-
-def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
-    """Recompute the parts of a roll-up that commits have touched."""
-    notes = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?"
-    parts = sorted(row[0] for row in connection.execute(notes, [rollup.name]).fetchall())
-    many = _parts_at_once(connection, rollup, len(parts))
-    for first in range(0, len(parts), many):
-        register(connection, "refreshed", parts[first : first + many])
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE parts AS SELECT session_file AS part FROM refreshed"
-        )
-        connection.execute(
-            f"DELETE FROM {rollup.name} WHERE {rollup.part}::VARCHAR IN (FROM parts)"
-        )
-        connection.execute(f"INSERT INTO {rollup.name} {rollup.refresh}")
-    for fed in rollup.feeds if parts else ():
-        connection.execute(
-            """INSERT INTO session_rollup_changes SELECT ?, part
-            FROM (SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?)
-            WHERE part NOT IN (SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
-            [fed, rollup.name, fed],
-        )
-    connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
-    return parts
-
-
-def _parts_at_once(connection: "DuckDBPyConnection", rollup: Rollup, parts: int) -> int:
-    """How many parts are recomputed by one statement: an INSERT holds all rows that it makes."""
-    names = [rollup.name, *rollup.deps]
-    sizes = connection.execute(
-        "SELECT max(estimated_size) FROM duckdb_tables() WHERE table_name IN (SELECT unnest(?))",
-        [names],
-    ).fetchall()
-    rows = sizes[0][0] or 0
-    return max(1, _ROWS_AT_ONCE * parts // max(rows, 1)) if rows > _ROWS_AT_ONCE else max(parts, 1)

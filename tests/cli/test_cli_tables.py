@@ -127,7 +127,7 @@ def test_what_is_derived_is_named_while_it_goes_on_and_its_time_is_said(cli: Cli
     document = cli.json(cli.folder / "sessions", "run", "--full-refresh")["processors"]
     assert [*document["usage"]["derived_seconds"]] == [
         "model_prices",
-        "usage_slots, usage_daily, usage_activity_daily",
+        "usage_slots, usage_daily, usage_calls, usage_activity_daily",
         "usage_own_billed",
         "seats",
         "budget_status",

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow(seconds=40)
 
 TRUE = {"alice": Decimal("0.53868205"), "bob": Decimal("0.56168025")}
 DERIVED = [
-    *("model_prices", "usage_slots", "usage_daily", "usage_activity_daily"),
+    *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
     *("usage_own_billed", "seats", "budget_status"),
 ]
 DISCOUNT = "[[discount]]\nprovider = 'anthropic'\npercent = 50\n"

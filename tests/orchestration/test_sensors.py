@@ -212,7 +212,7 @@ def test_a_stale_rollup_is_asked_for_alone(tick, settings, usage) -> None:
     run_batch(usage, LocalSource(settings.roots), open_store(settings), settings, Options())
     (request,) = tick().run_requests
     assert {key.path[-1] for key in request.asset_selection} == {
-        *("model_prices", "usage_slots", "usage_daily", "usage_activity_daily"),
+        *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
         *("usage_own_billed", "seats", "budget_status"),
     }
     process(settings, usage)

@@ -15,7 +15,7 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
-from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store import rolling
 
 _PARTS = "SELECT part FROM parts"
 SIZES = Rollup(
@@ -185,7 +185,7 @@ def test_a_roll_up_of_many_rows_is_made_in_runs_of_parts(
     pipeline: Pipeline, weighed: Weighed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An INSERT holds all rows that it makes, whatever the memory of the database."""
-    monkeypatch.setattr(write, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(rolling, "_ROWS_AT_ONCE", 1)
     for number in range(20):
         write_session(pipeline.root, f"user{number:02}/s.jsonl", "one", "two")
     run(pipeline, weighed)
@@ -195,5 +195,5 @@ def test_a_roll_up_of_many_rows_is_made_in_runs_of_parts(
     found = dict(pipeline.rows("doubled"))
     assert {found[f"user{number:02}"] for number in range(20)} == {20}
     with pipeline.store.connect() as connection:
-        assert write._parts_at_once(connection, SIZES, 22) == 1
+        assert rolling._parts_at_once(connection, SIZES, 22) == 1
     assert pipeline.store.known(weighed).stale_rollups == []

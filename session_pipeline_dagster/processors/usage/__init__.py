@@ -41,6 +41,7 @@ class UsageProcessor:
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
         *("usage_trails", "usage_trail_links"),
+        *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
     summaries = SUMMARIES
     reports = REPORTS

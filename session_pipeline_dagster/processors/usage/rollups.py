@@ -8,18 +8,11 @@ from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.money import reconciled
 from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
 from session_pipeline_dagster.processors.usage.money.seats import USAGE_SEATS
-from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
+from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES
 
 _DAYS = "SELECT part::DATE FROM parts"
 AT_LEAST = 0.05
 """From this share of responses without their last line on, a day's output is "at least"."""
-
-
-def _touched(thing: Thing) -> str:
-    """Days of everything that shares a name with a row of the batch: taking a copy away can move a
-    response to another day."""
-    return f"""SELECT {thing.day} AS day FROM {thing.table} WHERE {thing.key} IN (
-            SELECT {thing.key} FROM {thing.table} SEMI JOIN batch USING (session_file))"""
 
 
 _SUMS = (
@@ -41,7 +34,10 @@ USAGE_SLOTS = Rollup(
         git_branch VARCHAR, {", ".join(f"{name} BIGINT" for name in _SUMS)},
         cost DECIMAL(38, 12)""",
     part="day",
-    changed=f"SELECT DISTINCT day::VARCHAR FROM ({_touched(MESSAGES)})",
+    # Taking a copy away can move a response to another day.
+    changed=f"SELECT DISTINCT day::VARCHAR FROM ({MESSAGES.touched()})",
+    keeps=(MESSAGES.keeps,),
+    reach=MESSAGES.reach,
     refresh=f"""
         SELECT day, to_timestamp(
                 ((epoch_us(sent_at) + {_EARLIER}) // {_SLOT_US} * {_SLOT_US} - {_EARLIER})
@@ -55,7 +51,7 @@ USAGE_SLOTS = Rollup(
             coalesce(sum(output_characters) FILTER (output_partial), 0)::BIGINT,
             coalesce(sum(output_characters) FILTER (NOT output_partial), 0)::BIGINT,
             count(*) FILTER (cost IS NULL), count(*) FILTER (price_assumed), sum(cost)
-        FROM ({priced(_ASKED, _DAYS)}) AS responses
+        FROM ({priced(_ASKED, _DAYS, reached=True)}) AS responses
         LEFT JOIN (SELECT session_file, any_value(repository) AS repository FROM usage_sessions
             GROUP BY ALL) AS places USING (session_file)
         GROUP BY ALL""",
@@ -118,32 +114,60 @@ FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
         FROM usage_daily, (SELECT max(day) AS last FROM usage_daily)""",
 )
 
-_CALLS = ("username", "project", "occurred_at", "event_type")
+_CALLS = ("username", "project", "occurred_at", "event_type", "tool_name", "command_name")
+
+USAGE_CALLS = Rollup(
+    name="usage_calls",
+    columns="""day DATE, username VARCHAR, project VARCHAR, session_id VARCHAR, event_type VARCHAR,
+        tool_name VARCHAR, command_name VARCHAR, calls BIGINT, errors BIGINT, rejections BIGINT""",
+    part="day",
+    changed=f"""SELECT DISTINCT day::VARCHAR FROM ({EVENTS.touched()} UNION ALL {
+        EVENTS.touched(
+            '''SELECT hash(tool_use_id) >> 16 AS hashed FROM usage_tool_results
+                SEMI JOIN batch USING (session_file)'''
+        )
+    })""",
+    keeps=(EVENTS.keeps,),
+    reach=EVENTS.reach,
+    refresh=f"""
+        SELECT {EVENTS.day} AS day, username, project, origin, event_type, tool_name, command_name,
+            count(*), count(*) FILTER (outcome = 'error'), count(*) FILTER (outcome = 'rejected')
+        FROM ({unique.events(_CALLS, _DAYS, reached=True)}) WHERE {EVENTS.day} IN ({_DAYS})
+        GROUP BY ALL""",
+    description="""Calls and prompts per UTC day, session, kind and name.
+
+Every tool call, subagent, MCP call, slash command and prompt is counted **once** over all files.
+What matters most: `calls`, `errors`, and the name in `tool_name` or `command_name`.
+
+```sql
+SELECT tool_name, sum(calls) AS calls, sum(errors) AS errors
+FROM usage_calls WHERE event_type = 'tool_use' GROUP BY ALL ORDER BY calls DESC
+```""",
+    deps=("usage_events",),
+    feeds=("usage_activity_daily",),
+)
 
 USAGE_ACTIVITY_DAILY = Rollup(
     name="usage_activity_daily",
     columns="""day DATE, username VARCHAR, project VARCHAR, sessions BIGINT, prompts BIGINT,
         tool_calls BIGINT, tool_errors BIGINT, tool_rejections BIGINT, active_seconds DOUBLE""",
     part="day",
-    changed=f"""SELECT DISTINCT day::VARCHAR FROM (
-        {_touched(EVENTS)} UNION ALL {_touched(BLOCKS)}
-        UNION ALL SELECT {EVENTS.day} FROM usage_events WHERE event_key IN (
-            SELECT tool_use_id FROM usage_tool_results SEMI JOIN batch USING (session_file)))""",
+    changed=f"SELECT DISTINCT day::VARCHAR FROM ({BLOCKS.touched()})",
+    keeps=(BLOCKS.keeps,),
+    reach=BLOCKS.reach,
     # Where stretches overlap, the time belongs to the one that was begun first.
     refresh=f"""
         WITH named AS (
-            SELECT {EVENTS.day} AS day, username, project, origin, event_type,
-                coalesce(outcome, '') AS came
-            FROM ({unique.events(_CALLS, _DAYS)}) WHERE {EVENTS.day} IN ({_DAYS})
+            SELECT day, username, project, session_id, event_type, calls, errors, rejections
+            FROM usage_calls WHERE day IN ({_DAYS})
             UNION ALL
-            SELECT day, username, project, session_id, 'response', ''
+            SELECT day, username, project, session_id, 'response', 0, 0, 0
             FROM usage_slots WHERE day IN ({_DAYS})),
         counts AS (
-            SELECT day, username, project, count(DISTINCT origin) AS sessions,
-                count(*) FILTER (event_type = 'prompt') AS prompts,
-                count(*) FILTER (event_type = 'tool_use') AS tool_calls,
-                count(*) FILTER (came = 'error') AS tool_errors,
-                count(*) FILTER (came = 'rejected') AS tool_rejections
+            SELECT day, username, project, count(DISTINCT session_id) AS sessions,
+                sum(calls) FILTER (event_type = 'prompt') AS prompts,
+                sum(calls) FILTER (event_type = 'tool_use') AS tool_calls,
+                sum(errors) AS tool_errors, sum(rejections) AS tool_rejections
             FROM named GROUP BY ALL),
         ends AS (
             SELECT day, username, project, epoch_us(started_at) AS began,
@@ -173,10 +197,10 @@ do not add `sessions` up.
 SELECT username, sum(prompts) AS prompts, sum(active_seconds) / 3600 AS hours
 FROM usage_activity_daily GROUP BY ALL ORDER BY hours DESC
 ```""",
-    deps=("usage_events", "usage_sessions", "usage_slots"),
+    deps=("usage_calls", "usage_sessions", "usage_slots"),
 )
 
-ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_ACTIVITY_DAILY)
+ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_CALLS, USAGE_ACTIVITY_DAILY)
 
 _RATE = """sum(output_tokens - partial_output_tokens) / nullif(sum(final_characters), 0)"""
 
@@ -237,10 +261,9 @@ SUMMARIES = (
     Summary(
         "Tools",
         """SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
-            count(*) AS calls, count(*) FILTER (is_error) AS errors,
-            count(*) FILTER (outcome = 'rejected') AS rejected,
-            count(DISTINCT username) AS users
-        FROM usage_events_unique WHERE event_type <> 'prompt'
+            sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
+            sum(rejections)::BIGINT AS rejected, count(DISTINCT username) AS users
+        FROM usage_calls WHERE event_type <> 'prompt'
         GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
     ),
 )

@@ -10,6 +10,7 @@ the lowest key.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from session_pipeline_dagster.contract.rollup import Whereabouts
 from session_pipeline_dagster.processors.copies import rank
 from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.outcomes import ERROR, ORDER
@@ -49,6 +50,51 @@ class Thing:
     splits: str = ""
 
     @property
+    def hashed(self) -> str:
+        """A number for its name, in 48 bits: of 20 million names, one in 14 million has that of
+        another, and is then only looked at needlessly."""
+        return f"(hash({self.key}) >> 16)"
+
+    @property
+    def keeps(self) -> Whereabouts:
+        """The days that each name was ever found in."""
+        return Whereabouts(
+            f"{self.table}_days",
+            "hashed UBIGINT, day DATE",
+            f"""SELECT {self.hashed} AS hashed, {self.day} AS day FROM {self.table}
+            SEMI JOIN batch USING (session_file) WHERE {self.key} IS NOT NULL""",
+        )
+
+    def touched(self, names: str = "") -> str:
+        """SELECT of the days of all that shares a name with a row of the batch.
+
+        Args:
+            names: SELECT of other hashes of names.
+        """
+        own = f"SELECT day FROM ({self.keeps.of})"
+        names = names or f"SELECT hashed FROM ({self.keeps.of})"
+        shared = f"SELECT day FROM {self.keeps.name} SEMI JOIN ({names}) AS n USING (hashed)"
+        return f"{own} UNION ALL {shared}"
+
+    @property
+    def reach(self) -> str:
+        """SELECT of the days in `parts(part)`, and of those where something of them is, too."""
+        name = self.keeps.name
+        return f"""SELECT day FROM {name} SEMI JOIN (
+                SELECT hashed FROM {name} WHERE day IN (SELECT part::DATE FROM parts)
+            ) AS n USING (hashed)
+            UNION SELECT part::DATE FROM parts"""
+
+    def rows(self, *, reached: bool) -> str:
+        """Its table, or of it what a refresh reaches."""
+        if not reached:
+            return self.table
+        return f"""(FROM {self.table}
+            WHERE {self.at} >= to_timestamp(epoch(getvariable('first_part')::DATE))
+                AND {self.at} < to_timestamp(epoch(getvariable('last_part')::DATE) + 86400)
+                AND {self.day} IN (FROM reach))"""
+
+    @property
     def day(self) -> str:
         """The UTC day whatever the connection's time zone; 13 times as fast as AT TIME ZONE."""
         return f"make_timestamp(epoch_us({self.at}))::DATE"
@@ -73,7 +119,7 @@ EVENTS = Thing("usage_events", "event_key", "occurred_at")
 BLOCKS = Thing("usage_activity", "line_digest", "started_at", marked="false", began="started_at")
 
 
-def whose(thing: Thing, days: str | None = None) -> str:
+def whose(thing: Thing, days: str | None = None, *, reached: bool = False) -> str:
     """CTEs that say which copies count.
 
     `copied` are hashes of the names that several rows have: few have, and comparing them all would
@@ -84,8 +130,9 @@ def whose(thing: Thing, days: str | None = None) -> str:
 
     Args:
         days: SELECT of the UTC days that matter; None = all.
+        reached: a refresh has made the table `reach`: see `Rollup`.
     """
-    table, key = thing.table, thing.key
+    table, key = thing.rows(reached=reached), thing.key
     within = (
         f"""WHERE hash({key}) IN (
             SELECT hash({key}) FROM {table} WHERE {thing.day} IN ({days}))"""
@@ -99,11 +146,11 @@ def whose(thing: Thing, days: str | None = None) -> str:
         several AS MATERIALIZED (
             SELECT hash({key}) AS hashed FROM {table} SEMI JOIN copied ON hash({key}) = hashed
             GROUP BY hashed HAVING min(username) <> max(username)),
-        split AS MATERIALIZED ({_split(thing)}),
+        split AS MATERIALIZED ({_split(thing, table)}),
         parted AS MATERIALIZED (
             SELECT {key} AS name, username, coalesce(line_digest, {key}) AS line, part,
                 row(gone, {thing.marked}, {thing.began}, session_file) AS claim
-            FROM {_held(thing, "several")}),
+            FROM {_held(thing, table, "several")}),
         lines AS (
             SELECT name, username, part, line, min(claim) AS claim FROM parted GROUP BY ALL),
         best AS (
@@ -113,9 +160,9 @@ def whose(thing: Thing, days: str | None = None) -> str:
             HAVING bool_or(claim <> best) AND NOT bool_or(claim = best AND holders > 1))"""
 
 
-def _split(thing: Thing) -> str:
+def _split(thing: Thing, table: str) -> str:
     """SELECT of what one person has under a name that stands for several things."""
-    table, key = thing.table, thing.key
+    key = thing.key
     if not thing.splits:
         return "SELECT '' AS name, '' AS username WHERE false"
     # Copies nearly always have the line's uuid: the others are few, and only they are compared.
@@ -129,18 +176,18 @@ def _split(thing: Thing) -> str:
             GROUP BY {key}, username HAVING {thing.splits}"""
 
 
-def _alone(thing: Thing, days: str | None) -> str:
+def _alone(thing: Thing, table: str, days: str | None) -> str:
     within = f"WHERE {thing.day} IN ({days})" if days else ""
-    return f"(FROM {thing.table} {within}) ANTI JOIN copied ON hash({thing.key}) = hashed"
+    return f"(FROM {table} {within}) ANTI JOIN copied ON hash({thing.key}) = hashed"
 
 
-def _held(thing: Thing, which: str = "copied") -> str:
+def _held(thing: Thing, table: str, which: str = "copied") -> str:
     """Rows of names that have copies, with `gone` and `part`.
 
     Args:
         which: the CTE with the hashes of the names.
     """
-    table, key = thing.table, thing.key
+    key = thing.key
     return f"""(
             SELECT rows.*, away.session_file IS NOT NULL AS gone,
                 CASE WHEN split.name IS NULL THEN '' ELSE coalesce(line_digest, {key}) END AS part
@@ -149,7 +196,7 @@ def _held(thing: Thing, which: str = "copied") -> str:
             LEFT JOIN split ON rows.{key} = split.name AND rows.username = split.username)"""
 
 
-def _together(thing: Thing, columns: Sequence[str], totals: Mapping[str, str]) -> str:
+def _together(thing: Thing, table: str, columns: Sequence[str], totals: Mapping[str, str]) -> str:
     """SELECT of one row for what a person has of a name with copies, where it counts for them: the
     name, the columns of the copy that says who did it, `origin`, and totals over all copies.
 
@@ -168,7 +215,7 @@ def _together(thing: Thing, columns: Sequence[str], totals: Mapping[str, str]) -
             SELECT {key}, username, part, session_id, {rest}, {over},
                 min(origin_session_id) FILTER (origin_session_id <> session_id)
                     OVER copies AS asked_by
-            FROM {_held(thing)}
+            FROM {_held(thing, table)}
             WINDOW copies AS (PARTITION BY {key}, username, part)
             QUALIFY row_number() OVER (PARTITION BY {key}, username, part ORDER BY {_RANK}) = 1
         ) AS each_one
@@ -176,7 +223,7 @@ def _together(thing: Thing, columns: Sequence[str], totals: Mapping[str, str]) -
             AND each_one.username = lost.username AND each_one.part = lost.part"""
 
 
-def messages(columns: Sequence[str], days: str | None = None) -> str:
+def messages(columns: Sequence[str], days: str | None = None, *, reached: bool = False) -> str:
     """SELECT of one row per API response: its key, the columns, `origin` (the session that asked
     for it), the counters, is_sidechain, output_partial and copies.
 
@@ -186,7 +233,9 @@ def messages(columns: Sequence[str], days: str | None = None) -> str:
     Args:
         columns: of the copy that says who did it.
         days: SELECT of the days that matter; others may come too.
+        reached: as that of `whose`.
     """
+    table = MESSAGES.rows(reached=reached)
     totals = {
         name: f"coalesce(max({name}) FILTER (NOT is_sidechain) OVER copies, "
         f"max({name}) OVER copies)"
@@ -199,10 +248,10 @@ def messages(columns: Sequence[str], days: str | None = None) -> str:
     )
     plain = ", ".join((*columns, f"{OWN_ORIGIN} AS origin", *totals))
     return f"""
-        WITH {whose(MESSAGES, days)}
-        SELECT message_key, {plain}, 1 AS copies FROM {_alone(MESSAGES, days)}
+        WITH {whose(MESSAGES, days, reached=reached)}
+        SELECT message_key, {plain}, 1 AS copies FROM {_alone(MESSAGES, table, days)}
         UNION ALL
-        {_together(MESSAGES, columns, {**totals, "copies": "count(*) OVER copies"})}"""
+        {_together(MESSAGES, table, columns, {**totals, "copies": "count(*) OVER copies"})}"""
 
 
 _RANKED = f"""list_position({list(ORDER)!r},
@@ -210,9 +259,10 @@ _RANKED = f"""list_position({list(ORDER)!r},
 """Also of rows that an earlier version wrote."""
 
 
-def events(columns: Sequence[str], days: str | None = None) -> str:
+def events(columns: Sequence[str], days: str | None = None, *, reached: bool = False) -> str:
     """SELECT of one row per tool call, subagent, MCP call, slash command and prompt: its key, the
     columns, `origin`, is_sidechain, outcome and copies. Arguments as those of `messages`."""
+    table = EVENTS.rows(reached=reached)
     plain = ", ".join((*columns, f"{OWN_ORIGIN} AS origin"))
     totals = {
         "is_sidechain": "bool_and(is_sidechain) OVER copies",
@@ -220,15 +270,15 @@ def events(columns: Sequence[str], days: str | None = None) -> str:
         "copies": "count(*) OVER copies",
     }
     return f"""
-        WITH {whose(EVENTS, days)},
+        WITH {whose(EVENTS, days, reached=reached)},
         late AS (
             SELECT tool_use_id, username, max({_RANKED}) AS came
             FROM usage_tool_results GROUP BY ALL),
         once AS (
             SELECT event_key, {plain}, is_sidechain, {_RANKED} AS came, 1 AS copies
-            FROM {_alone(EVENTS, days)}
+            FROM {_alone(EVENTS, table, days)}
             UNION ALL
-            {_together(EVENTS, columns, totals)})
+            {_together(EVENTS, table, columns, totals)})
         SELECT once.* EXCLUDE (came),
             {list(ORDER)!r}[greatest(once.came, late.came)] AS outcome
         FROM once LEFT JOIN late
@@ -237,11 +287,12 @@ def events(columns: Sequence[str], days: str | None = None) -> str:
 
 def blocks(days: str) -> str:
     """SELECT of the stretches of activity that count, with their `day`: a copied file adds none to
-    whoever copied it."""
+    whoever copied it. Read as far as a refresh reaches."""
+    table = BLOCKS.rows(reached=True)
     return f"""
-        WITH {whose(BLOCKS, days)}
+        WITH {whose(BLOCKS, days, reached=True)}
         SELECT rows.*, {BLOCKS.day} AS day
-        FROM (FROM {BLOCKS.table} WHERE {BLOCKS.day} IN ({days})) AS rows
+        FROM (FROM {table} WHERE {BLOCKS.day} IN ({days})) AS rows
         ANTI JOIN lost ON rows.line_digest = lost.name AND rows.username = lost.username"""
 
 

@@ -20,6 +20,7 @@ from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge import review as review
 from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
+from session_pipeline_dagster.store import rolling
 from session_pipeline_dagster.store import write as store_write
 from teller import Teller, run, tell, tell_more
 
@@ -181,7 +182,7 @@ def test_a_file_that_is_taken_away_takes_its_knowledge_with_it(pipeline: Pipelin
 def purge(pipeline: Pipeline, key: str) -> None:
     with pipeline.store.transaction() as connection:
         store_write.register(connection, "batch", [key])
-        store_write.note_changes(connection, Teller())
+        rolling.note_changes(connection, Teller())
         store_write.delete_rows(connection, Teller().tables, [key])
         store_write.delete_records(connection, "session_processor_state", "verification", [key])
     (pipeline.root / key).unlink()

@@ -53,7 +53,13 @@ class PriceTables:
 STORED = PriceTables()
 
 
-def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables = STORED) -> str:
+def priced(
+    columns: Sequence[str],
+    days: str | None = None,
+    tables: PriceTables = STORED,
+    *,
+    reached: bool = False,
+) -> str:
     """SELECT of one row per API response with what it costs: `unique.messages` and day, table of
     prices, model and variant of the price, the parts of the cost, `cost`, its basis, and whether
     another variant's price stands in.
@@ -62,6 +68,7 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
         columns: as those of `unique.messages`; `NEEDS` come too.
         days: SELECT of the days whose responses are wanted; None = all.
         tables: what to price with.
+        reached: as that of `unique.whose`.
     """
     wanted = list(dict.fromkeys((*columns, *NEEDS)))
     # Last of all: before the join it makes DuckDB expect few responses, hold them all, and look up
@@ -74,7 +81,7 @@ def priced(columns: Sequence[str], days: str | None = None, tables: PriceTables 
     return f"""
         WITH responses AS (
             SELECT *, {MESSAGES.day} AS day, {_TOTAL} AS total, {_VARIANT} AS wanted
-            FROM ({unique.messages(wanted, days)})),
+            FROM ({unique.messages(wanted, days, reached=reached)})),
         with_rates AS (
             SELECT responses.*, rates.price_model, rates.variant, rates.input, rates.output,
                 rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.web_search,
