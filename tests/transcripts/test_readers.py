@@ -118,6 +118,12 @@ def test_a_file_of_another_agent_is_claimed_by_nobody_and_named(content: bytes, 
     assert why_left_out(content) == f"{looks}; no reader"
 
 
+def test_only_the_first_object_says_that_a_file_is_another_agents() -> None:
+    news = b'{"type":"from-tomorrow"}\n'
+    assert claims(b"not JSON\n" + news + CODEX + b'{"type":"user"}\n')
+    assert not claims(b"not JSON\n" + CODEX + b'{"type":"user"}\n')
+
+
 def test_such_a_file_is_left_out_and_current_until_it_changes(pipeline: Pipeline) -> None:
     echo = EchoProcessor()
     write_session(pipeline.root, "alice/mine.jsonl", "hello")
