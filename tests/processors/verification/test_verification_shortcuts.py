@@ -130,6 +130,12 @@ _LINES = r"""
 """
 
 
+@example("b|c")
+@example("xb|c")
+@example("x ab")
+@example("xab")
+@example("x dg")
+@example("(b")
 @given(st.text(alphabet="abcdefgxy |)](", max_size=12))
 def test_alternatives_are_found_anywhere_as_in_their_order(text: str) -> None:
     assert bool(anywhere(_LINES).search(text)) == bool(re.search(any_of(_LINES), text))
