@@ -60,7 +60,8 @@ def run_batch(
     """Process what is due, up to the cap and the time budget.
 
     Args:
-        held: keeps the database open from the last commit on, for who has more to do with it.
+        held: keeps the database open from the last commit on, for who has more to do with it; from
+            the look on where there is nothing to work on.
 
     Raises:
         SourceUnavailable: a root is missing; nothing was changed.
@@ -72,10 +73,17 @@ def run_batch(
     options = options or Options()
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
-    seen = _look(processor, source, store, settings, options, steps)
+    now = datetime.now(UTC)
+    scan = source.scan()
+    with ExitStack() as open_for_looks:
+        if held:
+            open_for_looks.enter_context(store.held())
+        seen = _look(processor, source, scan, store, settings, options, steps, now)
+        cap = settings.cap(processor.name) if options.max_files is None else options.max_files
+        tasks = _tasks(seen, processor, cap, verify=options.verify)
+        if held and not tasks:
+            held.enter_context(open_for_looks.pop_all())
     report = _opened(processor, seen, source.readers.agents)
-    cap = settings.cap(processor.name) if options.max_files is None else options.max_files
-    tasks = _tasks(seen, processor, cap, verify=options.verify)
     size = settings.batch_bytes
     writer = Writer(processor, store, size, seen.known, report, options.run_id, seen.begun)
     if not options.verify:
@@ -121,14 +129,14 @@ class _Seen:
 def _look(
     processor: Processor,
     source: SessionSource,
+    scan: Scan,
     store: Store,
     settings: Settings,
     options: Options,
     steps: Trail,
+    now: datetime,
 ) -> _Seen:
     """Look at files and store; settles what is gone and marks what is to be done again."""
-    now = datetime.now(UTC)
-    scan = source.scan()
     known = _known(processor, store, steps)
     deletions = settle(processor, scan, known, store, settings, now)
     files = [f for f in scan.files if not options.users or f.user in options.users]
