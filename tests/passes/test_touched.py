@@ -248,15 +248,18 @@ def test_a_file_that_was_given_up_is_known_by_its_hash_alone(
 def test_a_kill_while_files_are_compared_blames_the_one_and_costs_none_its_rows(
     pipeline: Pipeline, echo: EchoProcessor
 ) -> None:
-    rows, child = pipeline.rows(), os.fork()
+    rows, folder, child = pipeline.rows(), pipeline.settings.database.parent, os.fork()
     if not child:
         run(pipeline, echo, watched(pipeline, lambda: os._exit(139)))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 139
     assert pipeline.rows() == rows
+    (crumb,) = folder.glob("*.working")
+    assert BAD in crumb.read_text().splitlines()[0]
     # It is tried again at once, alone and in a process of its own.
     assert numbers(pipeline.run(echo)) == (FILES, 0, FILES, 0, 0)
     assert (pipeline.failures(echo), pipeline.rows()) == ({}, rows)
+    assert not list(folder.glob("*.working"))
 
 
 def test_the_tasks_are_compared_in_this_process_only(
