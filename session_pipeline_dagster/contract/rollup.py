@@ -10,7 +10,8 @@ class Whereabouts:
     rows need not read all rows.
 
     Every commit adds to it; a row says no more than that there may be something. Only what is
-    purged or forgotten leaves it.
+    purged or forgotten leaves it. It is empty while all parts are noted because of a new
+    declaration: `changed` names the parts of the batch's own rows without it.
 
     Attributes:
         name: the table.

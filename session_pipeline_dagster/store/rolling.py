@@ -25,8 +25,11 @@ def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str)
         register(connection, "batch", [row[0] for row in rows])
         for kept in _kept(processor):
             connection.execute(f"DELETE FROM {kept.name}")
-            connection.execute(f"INSERT INTO {kept.name} {kept.of}")
+        # Of all files, the rows themselves say every part: to join them with as many whereabouts
+        # would take minutes.
         note_changes(connection, processor)
+        for kept in _kept(processor):
+            connection.execute(f"INSERT INTO {kept.name} {kept.of}")
     connection.execute(
         "DELETE FROM session_processor_declarations WHERE processor_name = ?", [processor.name]
     )

@@ -71,10 +71,10 @@ class Thing:
         Args:
             names: SELECT of other hashes of names.
         """
-        own = f"SELECT day FROM ({self.keeps.of})"
-        names = names or f"SELECT hashed FROM ({self.keeps.of})"
+        own = f"FROM ({self.keeps.of})"
+        names = names or f"SELECT hashed {own}"
         shared = f"SELECT day FROM {self.keeps.name} SEMI JOIN ({names}) AS n USING (hashed)"
-        return f"{own} UNION ALL {shared}"
+        return f"SELECT day {own} UNION ALL {shared}"
 
     @property
     def reach(self) -> str:
