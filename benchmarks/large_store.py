@@ -25,6 +25,7 @@ from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import read_settings
 from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.store import rolling, write
 from session_pipeline_dagster.store.batch import Batch, Signed
 from session_pipeline_dagster.store.database import open_store
 
@@ -53,7 +54,6 @@ _TABLES = {
         file_started_at began_at""",
 }
 _ONE_EACH = {"session_id": "plan.session", "username": "plan.who"}
-_ROLLUPS = ("usage_slots", "usage_daily", "usage_activity_daily")
 
 
 def _column(name: str) -> str:
@@ -160,9 +160,10 @@ class Bench:
             connection.execute("""CREATE TEMP TABLE seeds AS SELECT session_file,
                 row_number() OVER (ORDER BY session_file) - 1 AS nth,
                 epoch_us(started_at) // 86400000000 AS day FROM usage_sessions""")
+            rollups = [rollup.name for rollup in processor.rollups]
             for table in _TABLES:
                 connection.execute(f"CREATE TEMP TABLE seed_{table} AS FROM {table}")
-            for table in (*_TABLES, *_ROLLUPS, "session_processor_state"):
+            for table in (*_TABLES, *rollups, "session_processor_state"):
                 connection.execute(f"DELETE FROM {table}")
             for table in _TABLES:
                 step = max(1, _FILES * _AT_ONCE // responses)
@@ -170,6 +171,7 @@ class Bench:
                     some = {"first": first, "last": first + step - 1}
                     connection.execute(f"INSERT INTO {table} {_rows(table, fold)}", some)
             self._rest(connection, processor.version)
+            rolling.declare(connection, processor, write.declaration_digest(processor))
         files = open_source(settings).scan().files
         now = datetime.now(UTC)
         known = [Signed(f.key, f.signature, now) for f in files if f.path != str(self.grows)]
@@ -179,7 +181,7 @@ class Bench:
         self.run("read", responses)
 
     def _rest(self, connection: "DuckDBPyConnection", version: int) -> None:
-        """What else there is of each file, and what the commits would have noted."""
+        """What else there is of each file."""
         for sql in (
             """INSERT INTO usage_trails BY NAME SELECT file AS session_file,
                 session AS session_id, who AS username, 'project' AS project, session AS root,
@@ -190,12 +192,6 @@ class Bench:
             f"""INSERT INTO session_processor_state BY NAME SELECT file AS session_file,
                 who AS username, 'usage' AS processor_name, {version} AS processor_version,
                 'known' AS file_hash, '' AS root FROM plan""",
-            """INSERT INTO session_rollup_changes
-                SELECT unnest(['usage_slots', 'usage_activity_daily']), part FROM (
-                    SELECT DISTINCT make_timestamp(epoch_us(occurred_at))::DATE::VARCHAR AS part
-                    FROM (SELECT occurred_at FROM usage_events UNION ALL
-                        SELECT sent_at FROM usage_messages UNION ALL
-                        SELECT started_at FROM usage_activity))""",
             "INSERT INTO session_rollup_changes VALUES ('model_prices', 'models')",
         ):
             connection.execute(sql)
