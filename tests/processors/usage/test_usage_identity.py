@@ -366,7 +366,7 @@ def test_no_query_of_the_catalog_counts_a_fork_again(pipeline) -> None:
     pipeline.run()
     answers = [pipeline.select(query) for query in queries()]
     # Pull requests, bills, budgets and seats are of other lines.
-    assert (len(answers), sum(map(bool, answers))) == (15, 8)
+    assert (len(answers), sum(map(bool, answers))) == (16, 9)
     pipeline.write("a/p/2.jsonl", *(line | {"sessionId": "fork"} for line in lines))
     pipeline.write("b/p/3.jsonl", *lines)
     pipeline.run()
