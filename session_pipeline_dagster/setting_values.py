@@ -84,14 +84,17 @@ def shared(env: Mapping[str, str], name: str) -> str | None:
     return env.get(name) or None
 
 
-def whole(env: Mapping[str, str], name: str, default: int, most: int | None = None) -> int:
-    """A whole number of at least 1."""
+def whole(
+    env: Mapping[str, str], name: str, default: int, most: int | None = None, least: int = 1
+) -> int:
+    """A whole number of at least 1, or so many."""
     value = text(env, name)
     if value is None:
         return default
     digits = value.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < _DIGITS and int(digits) > 0):
-        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least 1")
+    written = digits.isascii() and digits.isdigit() and len(digits) < _DIGITS
+    if not (written and int(digits) >= least):
+        raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least {least}")
     if most is not None and int(digits) > most:
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")
     return int(value)

@@ -79,7 +79,7 @@ class Settings:
     # SESSION_PIPELINE_ALERT_DELAY_SECONDS; None = the processor's cadence
     alert_delay: timedelta | None = None
     ui_url: str | None = None  # DAGSTER_UI_URL
-    keep_runs: timedelta = timedelta(days=30)  # SESSION_PIPELINE_KEEP_RUNS_DAYS
+    keep_runs: timedelta = timedelta(days=30)  # SESSION_PIPELINE_KEEP_RUNS_DAYS; 0 = for ever
     model: ModelSettings = field(default_factory=ModelSettings)
     personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
     thresholds: Thresholds = field(default_factory=Thresholds)
@@ -196,7 +196,7 @@ def read_settings(
         alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
         ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         keep_runs=timedelta(
-            days=values.whole(env, "SESSION_PIPELINE_KEEP_RUNS_DAYS", 30, _MOST_DAYS)
+            days=values.whole(env, "SESSION_PIPELINE_KEEP_RUNS_DAYS", 30, _MOST_DAYS, 0)
         ),
         model=_model(env),
         personal=values.some_of(

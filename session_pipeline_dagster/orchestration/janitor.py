@@ -37,6 +37,12 @@ def janitor_sensor(
 ) -> dg.SensorDefinition:
     """Fails runs whose worker is gone, frees slots of runs that have ended, deletes old runs."""
     held, keep = held or HeldInstance(), settings.keep_runs
+    deletes = (
+        f"Deletes runs that ended over {keep.days} days ago, those of no note sooner, but for what "
+        "the pages of today are made of."
+        if keep
+        else "Deletes no run."
+    )
 
     @cache
     def retention() -> "Retention":
@@ -50,9 +56,7 @@ def janitor_sensor(
         minimum_interval_seconds=_TICK,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Fails runs of the processors whose worker process is gone, and frees the "
-        "slots of runs that have ended, so that a crash or a reboot holds up nobody. Deletes runs "
-        f"that ended over {keep.days} days ago, those of no note sooner, but for what the pages of "
-        "today are made of.",
+        f"slots of runs that have ended, so that a crash or a reboot holds up nobody. {deletes}",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance, said = held.of(context), []

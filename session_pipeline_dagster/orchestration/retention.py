@@ -54,7 +54,7 @@ _Events, _Checks = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
 @dataclass(slots=True)
 class Retention:
     """Deletes what is superseded and older than `keep`, and sooner what is of no note; of these
-    processors only."""
+    processors only. Where `keep` is 0, nothing."""
 
     registry: Registry
     names: Names
@@ -66,7 +66,7 @@ class Retention:
         """Delete some; how many runs that were."""
         storage = instance.event_log_storage
         # Another kind of storage has other tables, and may have a retention of its own.
-        if not isinstance(storage, SqlEventLogStorage):
+        if not self.keep or not isinstance(storage, SqlEventLogStorage):
             return 0
         at = now.timestamp()
         if not self._due and not lately(self._swept, at, _SWEEP):

@@ -250,3 +250,12 @@ def test_a_file_that_is_mostly_free_gives_its_room_back(history: History) -> Non
     assert path.stat().st_size < 5_000_000
     assert compact(path.parents[1]) == []
     assert history.run("2025-03-01")
+
+
+def test_at_0_days_all_runs_are_kept(history: History) -> None:
+    for _ in range(3):
+        history.run("2025-03-01")
+    before = history.runs
+    assert history.later(days=400, keep=0) == 0
+    assert history.runs == before
+    assert history.later(days=400, keep=7) > 0
