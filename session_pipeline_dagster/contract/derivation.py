@@ -9,6 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from session_pipeline_dagster.guests import hosting
+from session_pipeline_dagster.sources.snapshot import content_hash
+
 Row = tuple[object, ...]
 """One row: a value for every column of the table's DDL, in its order. A TIMESTAMPTZ is an aware
 datetime or an int of microseconds since 1970-01-01 UTC."""
@@ -93,3 +96,14 @@ class Derivation:
     first: bool = False
     basis: Callable[[], str] | None = None
     quick: bool = False
+
+
+def basis_of(derivation: Derivation) -> str | None:
+    """What it is computed from beside rows; None where there is nothing."""
+    if derivation.basis is None:
+        return None
+    with hosting(f"derivation {derivation.name!r}: its basis"):
+        basis = derivation.basis()
+        if not isinstance(basis, str):
+            raise TypeError
+    return f"{basis} {content_hash(repr(sorted(derivation.reads.items())).encode())}"

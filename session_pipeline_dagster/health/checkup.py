@@ -63,7 +63,7 @@ def examine(
         allowed = _limits(settings, p)
         try:
             if held and not opened:
-                held.enter_context(store.connect(timeout))
+                held.enter_context(store.held(timeout))
                 opened = True
             known = store.known(p, timeout, now - allowed.window)
         except StoreError as error:

@@ -24,6 +24,8 @@ _GRAIN_NS = 2 * 10**9
 
 Written = tuple[int, int, int]
 """Inode, size and mtime of a file."""
+Lies = tuple[Written | None, Written | None]
+"""A database: its file, and what is not yet written into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Stamp:
     """
 
     listing: int
-    database: tuple[Written | None, Written | None]
+    database: Lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Looks:
     source: LocalSource = field(init=False)
     _found: Look | None = None
     _at: float = 0.0
+    _lies: Lies | None = None
     _shown: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
@@ -70,14 +73,16 @@ class Looks:
         """
         with self._lock:
             old = time.monotonic() - self._at > _SHARED_FOR
-            if self._found is None or old or who in self._shown:
+            lies = _lies(self.settings.database)
+            # States that are newer than the scan would call files pending that are not.
+            if self._found is None or old or who in self._shown or lies != self._lies:
                 self._found, self._shown = None, set()
                 # Before the scan, and so before anyone reads the states: what is written meanwhile
                 # makes the next stamp another one.
-                at, database = time.monotonic(), _database(self.settings.database)
+                at, database = time.monotonic(), _settled(lies)
                 scan = self.source.scan()
                 stamp = None if database is None else Stamp(_listing(scan), database)
-                self._found, self._at = Look(scan, stamp), at
+                self._found, self._at, self._lies = Look(scan, stamp), at, lies
             self._shown.add(who)
             return self._found
 
@@ -116,8 +121,12 @@ def _listing(scan: Scan) -> int:
     return hash((*files, *((left.key, left.reason) for left in scan.left_out)))
 
 
-def _database(path: Path) -> tuple[Written | None, Written | None] | None:
-    found = _written(path), _written(path.with_name(f"{path.name}.wal"))
+def _lies(path: Path) -> Lies:
+    return _written(path), _written(path.with_name(f"{path.name}.wal"))
+
+
+def _settled(found: Lies) -> Lies | None:
+    """How the database lies, if it would lie otherwise after another write."""
     now = time.time_ns()
     fresh = any(one and abs(now - one[2]) <= _GRAIN_NS for one in found)
     return None if fresh or found[0] is None else found

@@ -102,9 +102,12 @@ def report_sensors(
         asked = dict(read_cursor(_Memory, context.cursor).asked)
         due: list[dg.AssetKey] = []
         for report in reports:
-            before = asked.get(report.name)
-            fed = _materialized(instance, names.key(report.trigger))
-            if _is_due(instance, report, names, before, fed, now):
+            fed, made = (
+                _materialized(instance, names.key(n)) for n in (report.trigger, report.name)
+            )
+            if made and report.name not in asked:
+                asked[report.name] = _Asked(made, min(fed, made))
+            if _is_due(instance, report, names, asked.get(report.name), fed, now):
                 asked[report.name] = _Asked(now, fed)
                 due.append(names.key(report.name))
         cursor = write_cursor(_Memory(asked))
@@ -131,17 +134,14 @@ def _is_due(
     """
     key = names.key(report.name)
     if before is None:
-        made = _materialized(instance, key)
-        if not made:
-            return all(_materialized(instance, names.key(table)) for table in report.deps)
-        before = _Asked(made, made)
-    # A clock that was ahead must not hold it up until then.
+        return all(_materialized(instance, names.key(table)) for table in report.deps)
     if before.at // _HOUR == now // _HOUR:
         return False
-    status = _last_run(instance, key)
-    if status in IN_FLIGHT:
+    run = _last_run(instance, key)
+    if run is not None and run.status in IN_FLIGHT:
         return False
-    return fed > before.fed or status is dg.DagsterRunStatus.FAILURE
+    # Another time, not a later one: a clock that was ahead must not hold it up until then.
+    return fed != before.fed or (run is not None and _failed(instance, key, run))
 
 
 def _now() -> float:
@@ -154,13 +154,18 @@ def _materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> float:
     return entry.timestamp if entry else 0.0
 
 
-def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRunStatus | None:
-    """How the last run over the asset stands; None where there is none any more."""
+def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun | None:
+    """The last run over the asset; None where there is none any more."""
     for record in instance.get_asset_records([key]):
         if run_id := record.asset_entry.last_run_id:
-            run = instance.get_run_by_id(run_id)
-            return run.status if run else None
+            return instance.get_run_by_id(run_id)
     return None
+
+
+def _failed(instance: dg.DagsterInstance, key: dg.AssetKey, run: dg.DagsterRun) -> bool:
+    """Whether the run failed before it had made the asset: another one in it may be to blame."""
+    made = instance.get_latest_materialization_event(key)
+    return run.status is dg.DagsterRunStatus.FAILURE and (not made or made.run_id != run.run_id)
 
 
 def _metadata(made: Published, address: str | None) -> Metadata:

@@ -33,7 +33,7 @@ from session_pipeline_dagster.orchestration.names import (
     SESSION_FILES,
     Names,
 )
-from session_pipeline_dagster.orchestration.runs import assets_of, concerns
+from session_pipeline_dagster.orchestration.runs import assets_of
 
 _DULL = timedelta(days=1)
 """How long a run is kept that a sensor asked for and that went well: there may be 240 a day."""
@@ -76,9 +76,12 @@ class Retention:
             if not self._due and isinstance(storage, SqliteEventLogStorage):
                 compact(Path(storage.path_for_shard("index")).parents[1])
         bite, self._due = self._due[:_BITE], self._due[_BITE:]
-        for run_id in bite:
+        # Since the sweep somebody may have deleted what came after them.
+        kept = needed(instance, storage, self.registry, self.names) if bite else set()
+        going = [run_id for run_id in bite if run_id not in kept]
+        for run_id in going:
             delete(instance, run_id)
-        return len(bite)
+        return len(going)
 
     def _assets(self) -> list[str]:
         keys = {self.names.key(SESSION_FILES)}
@@ -96,11 +99,7 @@ def superseded(
     keep: timedelta,
 ) -> list[str]:
     """Runs of the processors that ended so long ago and that nothing needs, oldest first."""
-    kept = _needed(storage)
-    for processor in registry.processors:
-        # Without one, the processor would count as new to this Dagster.
-        tagged = dg.RunsFilter(tags=names.tags(processor.name))
-        kept |= {run.run_id for run in instance.get_runs(tagged, limit=1)}
+    kept = needed(instance, storage, registry, names)
     records = instance.get_run_records(
         dg.RunsFilter(statuses=[*_ENDED], created_before=now - min(keep, _DULL)), ascending=True
     )
@@ -109,7 +108,7 @@ def superseded(
         for record in records
         if record.dagster_run.run_id not in kept
         and _ended(record) + (min(keep, _DULL) if _is_dull(record.dagster_run) else keep) < now
-        and any(concerns(record.dagster_run, processor, names) for processor in registry.processors)
+        and _is_ours(record.dagster_run, registry, names)
     ]
 
 
@@ -125,8 +124,25 @@ def _is_dull(run: dg.DagsterRun) -> bool:
     return well and BY_SENSOR in run.tags and not run.parent_run_id
 
 
-def _needed(storage: SqlEventLogStorage) -> set[str]:
-    """Runs whose events say how a day, an asset or a check stands."""
+def _is_ours(run: dg.DagsterRun, registry: Registry, names: Names) -> bool:
+    """Whether it is a run of the processors and of nothing else: a team's own job may take one of
+    their assets along."""
+    own = {names.key(SESSION_FILES)}
+    for processor in registry.processors:
+        if run.job_name in (names.job(processor.name), names.health_job(processor.name)):
+            return True
+        own |= assets_of(processor, names)
+    checked = {key.asset_key for key in run.asset_check_selection or ()}
+    return bool(run.asset_selection or checked) and {*(run.asset_selection or ()), *checked} <= own
+
+
+def needed(
+    instance: dg.DagsterInstance, storage: SqlEventLogStorage, registry: Registry, names: Names
+) -> set[str]:
+    """Runs whose events say how a day, an asset or a check stands, and the last of processors."""
+    # Without one, a processor would count as new to this Dagster.
+    tagged = [dg.RunsFilter(tags=names.tags(p.name)) for p in registry.processors]
+    last = {run.run_id for each in tagged for run in instance.get_runs(each, limit=1)}
     last_of_days = (
         sa.select(sa.func.max(_Events.id))
         .where(_Events.dagster_event_type.in_(_OF_PARTITIONS), _Events.asset_key.is_not(None))
@@ -136,7 +152,7 @@ def _needed(storage: SqlEventLogStorage) -> set[str]:
     checks = sa.select(_Checks.run_id).where(_Checks.id.in_(_last_of_checks()))
     with storage.index_connection() as connection:
         rows = [*connection.execute(runs), *connection.execute(checks)]
-    return {row[0] for row in rows if row[0]}
+    return last | {row[0] for row in rows if row[0]}
 
 
 def _last_of_checks(*more: sa.ColumnElement[Any]) -> sa.Select[tuple[int]]:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.contract.processor import Processor, derived_assets, extras
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import StoreBusy
@@ -34,7 +35,6 @@ from session_pipeline_dagster.passes.runner import file_day
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import open_store
-from session_pipeline_dagster.store.derive import basis_of
 from session_pipeline_dagster.store.states import Known
 
 _TICK = timedelta(seconds=30)

@@ -55,13 +55,13 @@ class Store:
         return self.place.connect(timeout)
 
     @contextmanager
-    def held(self) -> Generator[None]:
+    def held(self, timeout: timedelta | None = None) -> Generator[None]:
         """Keep the database open: connections inside are ready at once, other processes wait.
 
         Raises:
             StoreBusy, StoreUnusable: as `connect`.
         """
-        with self.connect():
+        with self.connect(timeout):
             yield
 
     def exclusive(self, what: str) -> AbstractContextManager[None]:

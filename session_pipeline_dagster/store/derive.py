@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.contract.derivation import Changes, Compute, Derivation, Inputs
+from session_pipeline_dagster.contract.derivation import (
+    Changes,
+    Compute,
+    Derivation,
+    Inputs,
+    basis_of,
+)
 from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.guests import hosting
-from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store.write import insert_rows, register
 
 if TYPE_CHECKING:
@@ -89,15 +94,6 @@ def _read(connection: "DuckDBPyConnection", derivation: Derivation) -> Reading:
 def _has_parts(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
     """Whether anything waits for the derivation."""
     return bool(connection.execute(f"{_PARTS} LIMIT 1", [derivation.name]).fetchall())
-
-
-def basis_of(derivation: Derivation) -> str | None:
-    """What it is computed from beside rows; None where there is nothing."""
-    if derivation.basis is None:
-        return None
-    with hosting(f"derivation {derivation.name!r}: its basis"):
-        basis = _text(derivation.basis())
-    return f"{basis} {content_hash(repr(sorted(derivation.reads.items())).encode())}"
 
 
 def is_of_another_basis(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:

@@ -30,6 +30,15 @@ def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str)
         note_changes(connection, processor)
         for kept in _kept(processor):
             connection.execute(f"INSERT INTO {kept.name} {kept.of}")
+    # A version that did not know a roll-up may have taken rows from under it since.
+    for rollup in extras(processor).rollups:
+        connection.execute(
+            f"""INSERT INTO session_rollup_changes
+            SELECT DISTINCT ?, {rollup.part}::VARCHAR FROM {rollup.name}
+            WHERE {rollup.part} IS NOT NULL AND {rollup.part}::VARCHAR NOT IN (
+                SELECT part FROM session_rollup_changes WHERE rollup = ?)""",
+            [rollup.name, rollup.name],
+        )
     connection.execute(
         "DELETE FROM session_processor_declarations WHERE processor_name = ?", [processor.name]
     )

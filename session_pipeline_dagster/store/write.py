@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 RECORDS = ("session_processor_state", "session_processor_failures")
 """What the store itself says of a file, per processor."""
 
-_SIGNED = """[{"session_file": "VARCHAR", "signature": {"size": "UBIGINT", "mtime_ns": "BIGINT",
-    "ctime_ns": "BIGINT"}, "signature_at": "TIMESTAMPTZ"}]"""
-"""What `Signed` is as JSON."""
+_SIGNED = """[{"session_file": "VARCHAR", "signature": {"size": "VARCHAR", "mtime_ns": "VARCHAR",
+    "ctime_ns": "VARCHAR"}, "signature_at": "TIMESTAMPTZ"}]"""
+"""What `Signed` is as JSON. Numbers as they are written: one that is too large would be NULL."""
 
 OUTDATED = 0
 """A processor_version that no processor has."""
@@ -98,11 +98,15 @@ def add_columns(connection: "DuckDBPyConnection", table: str, columns: str) -> N
 
 def declaration_digest(processor: Processor) -> str:
     """Names what the tables, views and roll-ups of a processor are made from."""
+    import duckdb  # noqa: PLC0415  open by now; who only writes rows needs no more than a connection
+
     more = extras(processor)
     rollups = [
         (
             *(r.name, r.columns, r.part, r.changed, r.refresh, *([[*r.feeds]] if r.feeds else [])),
             *((r.reach, [kept.of for kept in r.keeps]) if r.reach or r.keeps else ()),
+            # They hold what `hash` says, which is another number in another DuckDB.
+            *([duckdb.__version__] if r.keeps else ()),
         )
         for r in more.rollups
     ]
@@ -239,8 +243,9 @@ def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequenc
     if not signed:
         return
     connection.execute(
-        """UPDATE session_processor_state SET size_bytes = now.size, mtime_ns = now.mtime_ns,
-            ctime_ns = now.ctime_ns, signature_at = now.signature_at,
+        """UPDATE session_processor_state SET size_bytes = now.size::UBIGINT,
+            mtime_ns = now.mtime_ns::BIGINT, ctime_ns = now.ctime_ns::BIGINT,
+            signature_at = now.signature_at,
             processor_version = coalesce(processor_version, $1)
         FROM (SELECT unnest(from_json($2, $3), recursive := true)) AS now
         WHERE processor_name = $4 AND session_processor_state.session_file = now.session_file""",

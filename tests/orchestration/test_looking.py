@@ -233,6 +233,17 @@ def test_sensors_share_a_scan_and_none_gets_the_same_one_twice(
     assert len(scans) == 2
 
 
+def test_a_scan_is_not_shared_once_the_database_was_written_to(
+    room: Room, scans: list[str]
+) -> None:
+    write_session(room.pipeline.root, "x/1.jsonl", "hello")
+    looks = Looks(room.settings)
+    first = looks.look("usage")
+    room.process()
+    assert looks.look("verification") is not first
+    assert looks.look("health") is looks._found
+
+
 def test_a_scan_is_shared_for_seconds_only(
     room: Room, scans: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,3 +113,26 @@ def test_a_cursor_of_another_kind_of_sensor_does_no_harm(desk: Desk) -> None:
     desk.cursor = "eJwrSS0uAQAEXQHB"
     desk.materialize(TABLE)
     assert desk.asks()
+
+
+def test_a_clock_that_was_ahead_does_not_hold_the_report_up(desk: Desk) -> None:
+    desk.now = 1000 * HOUR + 60.0
+    desk.materialize(TABLE)
+    assert desk.asks()
+    desk.materialize(REPORT)
+    asked = []
+    for hour in range(100, 104):
+        desk.now = hour * HOUR + 60.0
+        desk.materialize(TABLE)
+        asked.append(desk.asks())
+    assert asked == [True, True, True, True]
+
+
+def test_a_clock_that_was_ahead_when_the_report_was_made_does_not_hold_it_up(desk: Desk) -> None:
+    desk.now = 1000 * HOUR + 60.0
+    desk.materialize(TABLE)
+    desk.materialize(REPORT)
+    desk.asks()
+    desk.now = 100 * HOUR + 60.0
+    desk.materialize(TABLE)
+    assert desk.asks()

@@ -10,12 +10,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import AssetCheckEvaluation
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from helpers import EchoProcessor, Pipeline, echo_report, make_pipeline, write_session
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.orchestration.names import PLAIN
-from session_pipeline_dagster.orchestration.retention import Retention, compact
+from session_pipeline_dagster.orchestration.retention import Retention, compact, superseded
 from session_pipeline_dagster.orchestration.runs import is_new
 
 ROWS, REPORT, FILES = map(dg.AssetKey, ("echo_rows", "echo_report", "session_files"))
@@ -149,6 +150,46 @@ def test_runs_of_others_stay(history: History) -> None:
     history.run("2025-03-01")
     assert history.later() == 1
     assert theirs in history.runs
+
+
+def test_a_run_of_a_teams_own_job_stays_though_it_takes_our_assets_along(history: History) -> None:
+    history.run("2025-03-01")
+    tags = {"dagster/sensor_name": "their_sensor"}
+    theirs = dg.DagsterRun(
+        "their_job",
+        str(uuid.uuid4()),
+        status=SUCCESS,
+        tags=tags,
+        asset_selection=frozenset({ROWS, dg.AssetKey("their_table")}),
+    )
+    ours = dg.DagsterRun(
+        "__ASSET_JOB",
+        str(uuid.uuid4()),
+        status=SUCCESS,
+        tags=tags,
+        asset_selection=frozenset({ROWS}),
+    )
+    for run in (theirs, ours):
+        history.instance.add_run(run)
+    assert history.later() == 1
+    assert theirs.run_id in history.runs
+    assert ours.run_id not in history.runs
+
+
+def test_what_became_the_last_since_the_sweep_stays(history: History) -> None:
+    """A person may delete the newest run while old ones wait to be deleted."""
+    for _ in range(3):
+        history.run("2025-03-01")
+    last = history.run("2025-03-01")
+    janitor = Retention(history.registry, PLAIN, timedelta(days=7))
+    later = datetime.now(UTC) + timedelta(days=8)
+    storage = history.instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    due = superseded(history.instance, storage, history.registry, PLAIN, later, timedelta(days=7))
+    janitor._due = due
+    history.instance.delete_run(last)
+    assert janitor.tick(history.instance, later) == len(due) - 1
+    assert history.runs == {due[-1]}
 
 
 def test_the_last_run_of_a_processor_stays_though_its_days_were_made_by_hand(

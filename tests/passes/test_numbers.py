@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from helpers import (
@@ -23,7 +24,7 @@ from session_pipeline_dagster.contract.registry import check_contract
 from session_pipeline_dagster.errors import ContractError, Permanent, Retryable
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.passes.runner import run_batch
-from session_pipeline_dagster.sources.files import Content, Scan, Signature
+from session_pipeline_dagster.sources.files import Content, Fingerprint, Scan, Signature
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.transcripts.reader import Readers
 from session_pipeline_dagster.transcripts.records import Transcript
@@ -248,6 +249,10 @@ class OddSource(LocalSource):
     def read(self, file) -> Content:
         content = super().read(file)
         return replace(content, signature=BIG) if file.key == BAD else content
+
+    def fingerprint(self, file) -> Fingerprint:
+        found = super().fingerprint(file)
+        return msgspec.structs.replace(found, signature=BIG) if file.key == BAD else found
 
     def _odd(self, file):
         return type(file)(file.key, file.user, file.project, file.path, BIG, file.root)

@@ -387,7 +387,9 @@ class Batch:
             self.check(processor, now, killed=True)
         else:
             assert report.errors == 0
-            assert report.capped <= len(self.forgotten)
+            if report.capped > len(self.forgotten):
+                left = f"{report.capped} files were left, {len(self.forgotten)} forgotten"
+                raise self.violation("", left)
             # A kill that was meant for a later step did not happen.
             self.killer.left = 0
             self.check(processor, now, killed=False)

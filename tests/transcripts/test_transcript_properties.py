@@ -115,4 +115,7 @@ def test_line_endings_and_a_bom_change_nothing(good: list[bytes]) -> None:
 def test_no_bytes_make_the_reader_raise_or_lose_a_line(content: bytes) -> None:
     transcript = parse(content)
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    assert transcript.lines == sum(bool(line.strip()) for line in lines)
+    there = sum(bool(line.strip()) for line in lines)
+    # A line that holds a record among other things counts for each of them.
+    spliced = any(b"{" in line.strip()[1:] or b"}" in line.strip()[:-1] for line in lines)
+    assert transcript.lines == there or (spliced and transcript.lines > there)

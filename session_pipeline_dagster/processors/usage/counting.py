@@ -194,7 +194,7 @@ class Counted:
     def _forget_extra(self, found: Response) -> None:
         for extra in found.extra:
             self.messages.pop(extra.key, None)
-        found.extra = ()
+        found.extra = []
 
     def _add_extra(self, found: Response, record: Record, message: Message, usage: Usage) -> None:
         """Calls of models that the response's own counters leave out."""
@@ -208,7 +208,7 @@ class Counted:
                 extra.beside, extra.began_us = found, found.began_us
                 extra.model = cut(iteration.model) or found.model
                 self.messages[key] = extra
-                found.extra += (extra,)
+                found.extra.append(extra)
             absorb(extra, usage_of(iteration, usage))
             extra.output_partial = found.output_partial
 

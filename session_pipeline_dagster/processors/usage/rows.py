@@ -58,7 +58,7 @@ class Response(msgspec.Struct):
     recorded_cost: Decimal | None = None
     thinking_tokens: int = 0
     usage: Usage | None = None
-    extra: "tuple[Response, ...]" = ()
+    extra: "list[Response]" = msgspec.field(default_factory=list)
     inputs: Inputs = NO_INPUTS
     epoch: int = 0
     users: int = 0

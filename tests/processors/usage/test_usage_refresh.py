@@ -8,9 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from msgspec.structs import astuple
 
 from helpers import make_pipeline
+from lines import columns
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor, unique
@@ -19,20 +19,36 @@ from session_pipeline_dagster.processors.usage.rollups import (
     SUMMARIES,
     USAGE_ACTIVITY_DAILY,
 )
-from session_pipeline_dagster.processors.usage.rows import BlockRow, EventRow, MessageRow
+from session_pipeline_dagster.processors.usage.tables import TABLES
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store.batch import Batch, Done
 from session_pipeline_dagster.store.columns import encode, pack
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.write import register
+from session_pipeline_dagster.store.write import declaration_digest, register
 
 FILES = [f"{user}/p/{number}.jsonl" for user in ("alice", "bob", "carol") for number in range(4)]
 DAYS = (*range(20_000, 20_004), 20_400, 0, -3, 2_932_896)
 """Since 1970: days that follow each other, one long after them, one before, the calendar's last."""
 _DAY_US = 86_400 * 10**6
 _THINGS = (MESSAGES, EVENTS, BLOCKS)
+_COLUMNS = {thing.table: columns(TABLES[thing.table]) for thing in _THINGS}
+Row = tuple[object, ...]
+
+
+def row_of(table: str, *first: object, **more: object) -> Row:
+    """A row of the table: its first columns, some by name, counters 0, the others NULL."""
+    names = _COLUMNS[table]
+    found: dict[str, object] = dict.fromkeys(names)
+    counters = ("_tokens", "_requests", "_characters", "line_number")
+    found |= {n: 0 for n in names if n.endswith(counters)}
+    found |= {
+        n: False for n in names if n.startswith("is_") or n.endswith(("_inferred", "_partial"))
+    }
+    found |= dict(zip(names, first, strict=False)) | more
+    assert found.keys() == set(names)
+    return tuple(found.values())
 
 
 def naive_touched(thing: Thing) -> str:
@@ -122,11 +138,12 @@ class History:
     def name(self, kind: str) -> str:
         return f"{kind}_{self.source.randrange(12)}"
 
-    def messages(self, key: str) -> Iterator[MessageRow]:
+    def messages(self, key: str) -> Iterator[Row]:
         pick = self.source.choice
         for name in sorted({self.name("msg") for _ in range(self.source.randrange(6))}):
             session = pick(("s1", "s2", "s3"))
-            yield MessageRow(
+            yield row_of(
+                MESSAGES.table,
                 *(key, name, name, pick(("r1", "r2", None)), session, pick((session, "s1"))),
                 *(key.split("/")[0], pick(("p", "q", None)), None, pick((False, False, True))),
                 *(pick(("claude-sonnet-4-5", None)), self.us()),
@@ -144,13 +161,14 @@ class History:
                 recorded_cost=pick((None, Decimal("0.5"))),
             )
 
-    def events(self, key: str) -> Iterator[EventRow]:
+    def events(self, key: str) -> Iterator[Row]:
         pick = self.source.choice
         for name in sorted({self.name("tool") for _ in range(self.source.randrange(6))}):
             session = pick(("s1", "s2"))
             kind = pick(("tool_use", "prompt", "slash_command"))
             outcome = pick(("ok", "error", "rejected", None))
-            yield EventRow(
+            yield row_of(
+                EVENTS.table,
                 *(key, name, session, key.split("/")[0], pick(("p", "q", None)), kind),
                 tool_name=pick(("Bash", "Read")) if kind == "tool_use" else None,
                 command_name="clear" if kind == "slash_command" else None,
@@ -164,21 +182,23 @@ class History:
                 began_at=self.us(),
             )
 
-    def blocks(self, key: str) -> Iterator[BlockRow]:
+    def blocks(self, key: str) -> Iterator[Row]:
         for _ in range(self.source.randrange(4)):
             at = self.us()
             # Also where what names a stretch says nothing of its day.
             name = self.source.choice((f"{at}", self.name("block")))
             end = at + self.source.randrange(1, 3 * 3600) * 10**6
-            yield BlockRow(key, key.split("/")[0], self.source.choice("pq"), at, end, name)
+            yield row_of(
+                BLOCKS.table, key, key.split("/")[0], self.source.choice("pq"), at, end, name
+            )
 
     def commit(self, keys: Sequence[str] = ()) -> None:
         keys = keys or self.source.sample(FILES, self.source.randrange(1, 4))
         rows: dict[str, list[tuple[object, ...]]] = {}
         for key in keys:
-            rows.setdefault("usage_messages", []).extend(map(astuple, self.messages(key)))
-            rows.setdefault("usage_events", []).extend(map(astuple, self.events(key)))
-            rows.setdefault("usage_activity", []).extend(map(astuple, self.blocks(key)))
+            rows.setdefault("usage_messages", []).extend(self.messages(key))
+            rows.setdefault("usage_events", []).extend(self.events(key))
+            rows.setdefault("usage_activity", []).extend(self.blocks(key))
             user, outcome = key.split("/")[0], self.source.choice(("ok", "error", "rejected"))
             result = (key, self.name("tool"), outcome == "error", user, outcome)
             rows.setdefault("usage_tool_results", []).append(result)
@@ -300,3 +320,29 @@ def test_nothing_is_kept_of_the_names_of_files_that_were_purged(history: History
             )
             kept = store.query(f"SELECT DISTINCT hashed FROM {thing.keeps.name} ORDER BY 1")
             assert held == kept != [(["hashed"], [])]
+
+
+@pytest.mark.parametrize("history", [3], indirect=True)
+def test_what_a_version_without_these_roll_ups_left_behind_goes_with_the_next_declaration(
+    history: History,
+) -> None:
+    """It deletes rows, notes nothing of what it does not know, and writes its own digest."""
+    store, processor = history.store, history.processor
+    history.commit(FILES)
+    history.refresh()
+    with store.transaction() as connection:
+        for table in (*processor.tables, "session_processor_state"):
+            connection.execute(f"DELETE FROM {table} WHERE session_file LIKE 'alice/%'")
+        connection.execute("UPDATE session_processor_declarations SET digest = 'of another'")
+    store.prepare(processor)
+    history.refresh()
+    history.check()
+    assert store.query("SELECT count(*) FROM usage_calls WHERE username = 'alice'")[0][1] == [(0,)]
+
+
+def test_another_duckdb_whose_hashes_may_differ_makes_the_whereabouts_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = declaration_digest(UsageProcessor())
+    monkeypatch.setattr("duckdb.__version__", "1.9.0")
+    assert declaration_digest(UsageProcessor()) != before

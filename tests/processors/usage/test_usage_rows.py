@@ -1,5 +1,6 @@
 """Rows and digests beside a plain way to make them, and what they are made of."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -151,3 +152,13 @@ def test_what_is_not_counted_could_not_have_been_too_much(
     else:
         with pytest.raises(Permanent, match="more than"):
             parse(content)
+
+
+def test_the_time_is_linear_in_the_calls_beside_one_response() -> None:
+    iterations = [{"type": "advisor_message", "input_tokens": 1}] * 60_000
+    line = assistant("msg_1", usage(1) | {"iterations": iterations})
+    session = session_of(encode(line))
+    begun = time.process_time()
+    rows = rows_of(session, "anthropic")
+    assert len(rows["usage_messages"]) == 60_001
+    assert time.process_time() - begun < 2, "quadratic time would be more"

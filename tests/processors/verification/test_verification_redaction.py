@@ -253,6 +253,14 @@ def test_the_time_is_linear_in_the_text(unit: str) -> None:
     assert seconds(300_000) < 3
 
 
+@pytest.mark.parametrize("unit", ["ww", "@", "pass", "://", "-p", "key"])
+def test_the_time_is_linear_where_a_word_stands_inside_of_a_longer_one(unit: str) -> None:
+    count = 20_000 // len(unit)
+    begun = time.process_time()
+    redact(f"{unit * count} x {unit * 2 * count}")
+    assert time.process_time() - begun < 3, "quadratic time would be a minute"
+
+
 def test_cards_and_accounts_go_if_their_checksum_is_right() -> None:
     numbers = "4111 1111 1111 1111, 5500-0055-5555-5559, 378282246310005, GB82WEST12345698765432"
     assert redact(numbers) == "[REDACTED:card], [REDACTED:card], [REDACTED:card], [REDACTED:iban]"

@@ -68,11 +68,12 @@ class Glance:
                 yield from (start + at for at in self._begins[word])
 
     def _places_of(self, word: str, lower: str) -> Iterator[int]:
-        """Wherever it stands, be it inside of another word."""
+        """Wherever it stands by itself; where it laps over itself it is in a longer word, which
+        has places of its own."""
         begins, start = self._begins[word], lower.find(word)
         while start >= 0:
             yield from (start + at for at in begins)
-            start = lower.find(word, start + 1)
+            start = lower.find(word, start + len(word))
 
     def _of_word(self, word: str) -> int:
         spaced = f" {word} "
