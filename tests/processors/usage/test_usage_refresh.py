@@ -332,12 +332,13 @@ def test_what_a_version_without_these_roll_ups_left_behind_goes_with_the_next_de
     history.refresh()
     with store.transaction() as connection:
         for table in (*processor.tables, "session_processor_state"):
-            connection.execute(f"DELETE FROM {table} WHERE session_file LIKE 'alice/%'")
+            connection.execute(f"DELETE FROM {table} WHERE session_file <> '{FILES[-1]}'")
         connection.execute("UPDATE session_processor_declarations SET digest = 'of another'")
     store.prepare(processor)
     history.refresh()
     history.check()
-    assert store.query("SELECT count(*) FROM usage_calls WHERE username = 'alice'")[0][1] == [(0,)]
+    (users,) = store.query("SELECT list(DISTINCT username) FROM usage_calls")[0][1]
+    assert set(users[0] or ()) <= {"carol"}
 
 
 def test_another_duckdb_whose_hashes_may_differ_makes_the_whereabouts_anew(
