@@ -18,6 +18,7 @@ from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, 
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.runs import last_materialized
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -125,7 +126,8 @@ def health_sensor(
             if keep:
                 waiting.append(name)
             asset = health_asset(processor, names)
-            materialized = _materialized(looks.held.of(context), asset)
+            # Dagster shows a check as "Not evaluated" until it is evaluated after that.
+            materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
                 key = f"{name}/{finding.check}"
                 if not keep and memory.is_news(key, finding, now, materialized):
@@ -137,15 +139,6 @@ def health_sensor(
         return skipping(_sentence(len(events), waiting), cursor, asset_events=events)
 
     return sensor
-
-
-def _materialized(instance: dg.DagsterInstance, asset: dg.AssetKey) -> float:
-    """When the asset was last materialized, in seconds since the epoch.
-
-    Dagster shows a check as "Not evaluated" until it is evaluated after that.
-    """
-    entry = instance.get_latest_materialization_event(asset)
-    return entry.timestamp if entry else 0.0
 
 
 def _sentence(events: int, waiting: list[str]) -> str:

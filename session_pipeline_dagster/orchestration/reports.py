@@ -19,7 +19,7 @@ from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import store_in
-from session_pipeline_dagster.orchestration.runs import IN_FLIGHT
+from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, last_materialized
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 
@@ -103,7 +103,7 @@ def report_sensors(
         due: list[dg.AssetKey] = []
         for report in reports:
             fed, made = (
-                _materialized(instance, names.key(n)) for n in (report.trigger, report.name)
+                last_materialized(instance, names.key(n)) for n in (report.trigger, report.name)
             )
             if made and report.name not in asked:
                 asked[report.name] = _Asked(made, min(fed, made))
@@ -134,7 +134,7 @@ def _is_due(
     """
     key = names.key(report.name)
     if before is None:
-        return all(_materialized(instance, names.key(table)) for table in report.deps)
+        return all(last_materialized(instance, names.key(table)) for table in report.deps)
     if before.at // _HOUR == now // _HOUR:
         return False
     run = _last_run(instance, key)
@@ -146,12 +146,6 @@ def _is_due(
 
 def _now() -> float:
     return datetime.now(UTC).timestamp()
-
-
-def _materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> float:
-    """When the asset was last materialized, in seconds since the epoch; 0 = never."""
-    entry = instance.get_latest_materialization_event(key)
-    return entry.timestamp if entry else 0.0
 
 
 def _last_run(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.DagsterRun | None:

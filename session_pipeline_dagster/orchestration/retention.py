@@ -6,7 +6,7 @@ asset or a check how it stands, nor the last of a processor. What pages show of 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -72,7 +72,8 @@ class Retention:
         if not self._due and not lately(self._swept, at, _SWEEP):
             self._swept = at
             self._due = superseded(instance, storage, self.registry, self.names, now, self.keep)
-            forget_events(storage, self._assets(), now, self.keep)
+            said_of = [key.to_string() for key in _own_assets(self.registry, self.names)]
+            forget_events(storage, said_of, now, self.keep)
             if not self._due and isinstance(storage, SqliteEventLogStorage):
                 compact(Path(storage.path_for_shard("index")).parents[1])
         bite, self._due = self._due[:_BITE], self._due[_BITE:]
@@ -83,11 +84,11 @@ class Retention:
             delete(instance, run_id)
         return len(going)
 
-    def _assets(self) -> list[str]:
-        keys = {self.names.key(SESSION_FILES)}
-        for processor in self.registry.processors:
-            keys |= assets_of(processor, self.names)
-        return [key.to_string() for key in keys]
+
+def _own_assets(registry: Registry, names: Names) -> set[dg.AssetKey]:
+    """What the processors make, and what their sensors observe."""
+    made = (assets_of(processor, names) for processor in registry.processors)
+    return {names.key(SESSION_FILES)}.union(*made)
 
 
 def superseded(
@@ -100,6 +101,9 @@ def superseded(
 ) -> list[str]:
     """Runs of the processors that ended so long ago and that nothing needs, oldest first."""
     kept = needed(instance, storage, registry, names)
+    named = [processor.name for processor in registry.processors]
+    jobs = {job for name in named for job in (names.job(name), names.health_job(name))}
+    own = _own_assets(registry, names)
     records = instance.get_run_records(
         dg.RunsFilter(statuses=[*_ENDED], created_before=now - min(keep, _DULL)), ascending=True
     )
@@ -108,7 +112,7 @@ def superseded(
         for record in records
         if record.dagster_run.run_id not in kept
         and _ended(record) + (min(keep, _DULL) if _is_dull(record.dagster_run) else keep) < now
-        and _is_ours(record.dagster_run, registry, names)
+        and _is_ours(record.dagster_run, jobs, own)
     ]
 
 
@@ -124,16 +128,17 @@ def _is_dull(run: dg.DagsterRun) -> bool:
     return well and BY_SENSOR in run.tags and not run.parent_run_id
 
 
-def _is_ours(run: dg.DagsterRun, registry: Registry, names: Names) -> bool:
+def _is_ours(run: dg.DagsterRun, jobs: Set[str], own: Set[dg.AssetKey]) -> bool:
     """Whether it is a run of the processors and of nothing else: a team's own job may take one of
-    their assets along."""
-    own = {names.key(SESSION_FILES)}
-    for processor in registry.processors:
-        if run.job_name in (names.job(processor.name), names.health_job(processor.name)):
-            return True
-        own |= assets_of(processor, names)
+    their assets along.
+
+    Args:
+        jobs: of the processors.
+        own: their assets.
+    """
     checked = {key.asset_key for key in run.asset_check_selection or ()}
-    return bool(run.asset_selection or checked) and {*(run.asset_selection or ()), *checked} <= own
+    chosen = checked.union(run.asset_selection or ())
+    return run.job_name in jobs or (bool(chosen) and chosen <= own)
 
 
 def needed(

@@ -61,3 +61,9 @@ def is_new(instance: dg.DagsterInstance, processor: Processor, names: Names) -> 
     """Whether this Dagster has never run the processor, so that its catalog knows of no row."""
     tags = names.tags(processor.name)
     return not instance.get_runs_count(dg.RunsFilter(tags=tags))
+
+
+def last_materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> float:
+    """When the asset was last materialized, in seconds since the epoch; 0 = never."""
+    entry = instance.get_latest_materialization_event(key)
+    return entry.timestamp if entry else 0.0

@@ -101,7 +101,7 @@ def test_a_materialization_in_the_future_makes_no_check_speak_at_every_tick(
     sensor: Sensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead = datetime.now(UTC).timestamp() + 400 * 86_400
-    monkeypatch.setattr(module, "_materialized", lambda *_given: ahead)
+    monkeypatch.setattr(module, "last_materialized", lambda *_given: ahead)
     assert len(sensor.tick()) == 7
     assert sensor.tick() == {}
 
