@@ -25,8 +25,9 @@ RUNS = """{ runsOrError { ... on Runs { results {
     runId status jobName tags { key value } assetSelection { path } } } } }"""
 SENSOR = """query($n: String!, $l: String!) { sensorOrError(sensorSelector: {
     sensorName: $n, repositoryName: "__repository__", repositoryLocationName: $l}) {
-    ... on Sensor { sensorState { id status ticks(limit: 50) {
-        skipReason timestamp endTimestamp } } } } }"""
+    __typename ... on Sensor { sensorState { id status ticks(limit: 50) {
+        skipReason timestamp endTimestamp } } }
+    ... on SensorNotFoundError { message } ... on PythonError { message } } }"""
 STOP = """mutation($id: String!) { stopSensor(id: $id) {
     __typename ... on PythonError { message } } }"""
 CHECK = """query($a: AssetKeyInput!, $c: String!) {
@@ -150,7 +151,7 @@ class DagsterDev:
                 "tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]
             },
         }
-        answer = self.graphql(LAUNCH, p=params)["launchRun"]
+        answer = self._once_known("launchRun", LAUNCH, "PipelineNotFoundError", p=params)
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return answer["run"]["runId"]
 
@@ -214,7 +215,26 @@ class DagsterDev:
 
     def _sensor(self, name: str) -> dict[str, Any]:
         """A sensor's state: its id and its last ticks, newest first."""
-        return self.graphql(SENSOR, n=name, l=self.location)["sensorOrError"]["sensorState"]
+        answer = self._once_known(
+            "sensorOrError", SENSOR, "SensorNotFoundError", n=name, l=self.location
+        )
+        assert answer["__typename"] == "Sensor", answer
+        return answer["sensorState"]
+
+    def _once_known(
+        self, field: str, query: str, unknown: str, seconds: float = 60, **variables: object
+    ) -> dict[str, Any]:
+        """What a query's field answers, once it is no longer `unknown`, or at last that.
+
+        A webserver that has not heard from the code server for a moment (a busy machine) knows
+        nothing of it until it has.
+        """
+        stop = time.monotonic() + seconds
+        while True:
+            answer = self.graphql(query, **variables)[field]
+            if answer["__typename"] != unknown or time.monotonic() > stop:
+                return answer
+            time.sleep(0.5)
 
     def check(self, asset: str, check: str) -> list[dict[str, Any]]:
         """The executions of a check, newest first, as its page shows them."""
