@@ -1,30 +1,53 @@
 """A day in the life: everything once, then a look every quarter of an hour while people work.
 
 `python -m benchmarks.day`: a cold pass, then 96 looks, before each of which one file in a thousand
-has grown by a few lines; beside it a program that reads everything at every look, and our own pass
-if it had to read everything each time.
+has grown by a line: a session of the last two days, or with `--grown any` of any day; beside it a
+program that reads everything at every look, and our own pass if it had to read everything each
+time.
 """
 
 import argparse
 import json
 import random
+import re
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from benchmarks import corpus
 from benchmarks.measuring import Pass
 from benchmarks.passes import ALL, Bench, append
 
+_TIME = re.compile(rb'"timestamp":"([^"]+)"')
+_DAYS = 2
 
-def looks(bench: Bench, processor: str, count: int, share: float) -> list[Pass]:
+
+def grows(sessions: Path, grown: str) -> list[Path]:
+    """The files that may grow: all, or those begun in the last days of the corpus."""
+    paths = sorted(sessions.rglob("*.jsonl"))
+    if grown == "any":
+        return paths
+    begun = {path: _begun(path) for path in paths}
+    first = max(begun.values()) - timedelta(days=_DAYS)
+    return [path for path, time in begun.items() if time >= first]
+
+
+def _begun(path: Path) -> datetime:
+    with path.open("rb") as file:
+        found = _TIME.search(file.readline())
+    return datetime.fromisoformat(found[1].decode() if found else "")
+
+
+def looks(bench: Bench, processor: str, count: int, share: float, grown: str) -> list[Pass]:
     """A cold pass and so many looks at a tree of which a share grew before each."""
     source = random.Random(1)
-    paths = sorted(bench.sessions.rglob("*.jsonl"))
+    paths = grows(bench.sessions, grown)
+    many = max(1, round(share * bench.truth.files))
     passes = bench.ours("cold", processor)
     for _ in range(count):
-        for path in source.sample(paths, max(1, round(share * len(paths)))):
+        for path in source.sample(paths, many):
             append(path)
         passes += bench.ours("look", processor)
     return passes
@@ -43,6 +66,7 @@ def main() -> None:
     parser.add_argument("--mb", type=float, default=2000)
     parser.add_argument("--looks", type=int, default=96)
     parser.add_argument("--share", type=float, default=0.001, help="of files that grow in between")
+    parser.add_argument("--grown", choices=("latest", "any"), default="latest")
     parser.add_argument("--sample", type=int, default=8, help="so often the others really run")
     parser.add_argument("--processor", choices=("usage", "verification", ALL), default=ALL)
     parser.add_argument("--ccusage", default=shutil.which("ccusage"), help="its program, if any")
@@ -52,7 +76,7 @@ def main() -> None:
     truth = corpus.make(folder / "claude" / "projects", given.files, given.mb)
     bench = Bench(folder, truth, given.ccusage)
     times = given.looks + 1
-    passes = looks(bench, given.processor, given.looks, given.share)
+    passes = looks(bench, given.processor, given.looks, given.share, given.grown)
     rows = {
         "the first time": whole(passes[:1], 1),
         f"{given.looks} looks": whole(passes[1:], given.looks),

@@ -92,7 +92,9 @@ def waiting(
     open_ = [
         d
         for d in one_a_detection(d for d in detected if not d.accepted).values()
-        if d.label(settled) is None and d.observation.statement.normal not in closed
+        if d.label(settled) is None
+        # To spell a text in one way takes longest: only where something is closed.
+        and not (closed and d.observation.statement.normal in closed)
     ]
     found: dict[object, Detected] = {}
     for each in sorted(open_, key=lambda d: d.order):
