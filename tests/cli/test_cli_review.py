@@ -266,7 +266,7 @@ def test_an_interrupt_ends_it_and_keeps_what_was_decided(cli: Reviewed, sit: Sit
     sitting.press("a")
     sitting.expect("2 of 4")
     sitting.press("\x03")
-    assert sitting.end() == 130
+    assert sitting.end(again="\x03") == 130
     assert sitting.shown.splitlines()[-1] == "1 approved"
     assert "Traceback" not in sitting.shown
     assert sitting.is_as_before

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+_UNHEARD = 3
 _PATIENCE = 60
 
 
@@ -73,11 +74,19 @@ class Sitting:
         """At once."""
         os.write(self._ours, text.encode())
 
-    def end(self) -> int:
-        """Wait for it; its exit code."""
-        end = time.monotonic() + _PATIENCE
+    def end(self, again: str = "") -> int:
+        """Wait for it; its exit code.
+
+        Args:
+            again: pressed now and then, as a person does whose key came a moment before its card.
+        """
+        begun = time.monotonic()
+        pressed = begun
         while self.process.poll() is None:
-            assert time.monotonic() < end, self.shown
+            assert time.monotonic() < begun + _PATIENCE, self.shown
+            if again and time.monotonic() > pressed + _UNHEARD:
+                pressed = time.monotonic()
+                self.write(again)
             self._more(0.05)
         while self._more(0):
             pass
