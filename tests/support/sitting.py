@@ -78,7 +78,8 @@ class Sitting:
         """Wait for it; its exit code.
 
         Args:
-            again: pressed now and then, as a person does whose key came a moment before its card.
+            again: pressed now and then. A signal that falls between Python's look for signals and
+                the read that follows is heard only once that read ends: a person presses again.
         """
         begun = time.monotonic()
         pressed = begun
