@@ -3,6 +3,7 @@
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.cli.knowledge import deciding
 from session_pipeline_dagster.contract.quality import Measured
 from session_pipeline_dagster.health.inspection import inspect
+from session_pipeline_dagster.processors.verification.knowledge.candidates import Detected
+from session_pipeline_dagster.processors.verification.knowledge.candidates import (
+    waiting as waiting_of,
+)
 from session_pipeline_dagster.processors.verification.knowledge.catalog import QUALITY
 from session_pipeline_dagster.processors.verification.knowledge.decisions import Choice, Reviewer
 from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange, Heard, Line
+from session_pipeline_dagster.processors.verification.knowledge.items import Observation
 from session_pipeline_dagster.processors.verification.knowledge.labels import (
     Label,
     Settled,
@@ -358,3 +364,27 @@ def test_an_item_with_candidates_behind_it_is_one_decision_about_an_item() -> No
     ]
     found = precision(of_both)
     assert (found.decisions, found.right, found.candidates) == (6, 6, 0)
+
+
+def test_what_is_rejected_as_an_item_waits_in_no_other_spelling() -> None:
+    said = Observation(
+        "a",
+        "k",
+        "u",
+        "correction",
+        "t",
+        "Backups are kept for 24 hours.",
+        "q",
+        None,
+        (),
+        "l",
+        1,
+        1,
+        "d",
+    )
+    candidate = Detected(said, accepted=False)
+    respelt = replace(said, content="Backups are kept for a day")
+    other = replace(said, content="Backups are kept for a week")
+    assert list(waiting_of([candidate], Settled([]), [respelt])) == []  # ty: ignore[invalid-argument-type]  what has a statement
+    assert list(waiting_of([candidate], Settled([]), [other])) == [candidate]  # ty: ignore[invalid-argument-type]  see above
+    assert list(waiting_of([candidate], Settled([]))) == [candidate]
