@@ -98,6 +98,11 @@ class Root:
     path: Path
     name: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return str(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

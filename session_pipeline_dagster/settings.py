@@ -2,14 +2,15 @@
 
 import getpass
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from session_pipeline_dagster import setting_places as places
 from session_pipeline_dagster import setting_values as values
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.setting_places import AnyRoot, Lake, S3Settings
 from session_pipeline_dagster.setting_records import (
     DEFAULT_MODELS,
     DEFAULT_PERSONAL,
@@ -27,13 +28,13 @@ from session_pipeline_dagster.setting_records import (
 )
 
 _MOST_DAYS = 36_500
+_MOST_SHARDS = 64
 _ROOTS = "SESSION_DATA_DIR or --sessions"
 MADE = Path("var/make.env")
 """What `make run` and `make dev` write, in the folder they work in."""
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
-PLACES = (*_SESSIONS, "SESSION_PIPELINE_DATABASE")
+PLACES = (*_SESSIONS, places.DATABASE)
 """Which sessions it is about, and where their rows are."""
-_ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,16 @@ class Settings:
     another folder. `docs/operations.md` lists them for users.
     """
 
-    roots: tuple[Root, ...] = (Root(Path("var/user_sessions")),)  # SESSION_DATA_DIR
+    roots: tuple[AnyRoot, ...] = (Root(Path("var/user_sessions")),)  # SESSION_DATA_DIR
     layout: Layout = Layout.USERS  # SESSION_LAYOUT
     force_layout: bool = False  # SESSION_PIPELINE_FORCE_LAYOUT
     user: str = "me"  # SESSION_USER
-    database: Path = Path("var/session_pipeline.duckdb")  # SESSION_PIPELINE_DATABASE
+    # SESSION_PIPELINE_DATABASE
+    database: Path | Lake = Path("var/session_pipeline.duckdb")
+    lake_data: str | None = None  # SESSION_PIPELINE_LAKE_DATA
+    work_dir: Path = Path("var")  # SESSION_PIPELINE_WORK_DIR
+    s3: S3Settings = field(default_factory=S3Settings)
+    shards: int = 1  # SESSION_PIPELINE_SHARDS
     create_database_folder: bool = True
     # SESSION_PIPELINE_REPORT_DIR; None = `reports` beside the database
     report_dir: Path | None = None
@@ -86,9 +92,10 @@ class Settings:
     money: MoneySettings = field(default_factory=MoneySettings)
 
     def __post_init__(self) -> None:
-        roots = tuple(replace(root, path=values.absolute(root.path)) for root in self.roots)
-        object.__setattr__(self, "roots", roots)
-        object.__setattr__(self, "database", values.absolute(self.database))
+        object.__setattr__(self, "roots", tuple(map(places.settled, self.roots)))
+        if isinstance(self.database, Path):
+            object.__setattr__(self, "database", values.absolute(self.database))
+        object.__setattr__(self, "work_dir", values.absolute(self.work_dir))
         if self.report_dir is not None:
             object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
         files = {
@@ -98,9 +105,14 @@ class Settings:
         object.__setattr__(self, "money", replace(self.money, **given))
 
     @property
+    def folder(self) -> Path:
+        """Where this machine's own files lie: beside the database, or in the work folder."""
+        return self.database.parent if isinstance(self.database, Path) else self.work_dir
+
+    @property
     def reports(self) -> Path:
         """The folder that reports are written to."""
-        return self.report_dir or self.database.parent / "reports"
+        return self.report_dir or self.folder / "reports"
 
     def cadence(self, processor: str, default: timedelta) -> timedelta:
         """How often the processor's sensor looks: the setting, else its own default."""
@@ -137,10 +149,13 @@ def read_settings(
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
         user=values.text(env, "SESSION_USER") or _os_user(env),
-        database=values.path(
-            values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database),
-            "SESSION_PIPELINE_DATABASE",
+        database=places.parse_database(
+            values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database)
         ),
+        lake_data=places.lake_data(values.text(env, "SESSION_PIPELINE_LAKE_DATA")),
+        work_dir=_place(env, "SESSION_PIPELINE_WORK_DIR") or default.work_dir,
+        s3=_s3(env),
+        shards=values.whole(env, "SESSION_PIPELINE_SHARDS", default.shards, _MOST_SHARDS),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
         report_url=values.web_address(env, "SESSION_PIPELINE_REPORT_URL"),
@@ -228,6 +243,16 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
+def _s3(env: Mapping[str, str]) -> S3Settings:
+    return S3Settings(
+        access_key_id=values.shared(env, "AWS_ACCESS_KEY_ID"),
+        secret_access_key=values.shared(env, "AWS_SECRET_ACCESS_KEY"),
+        session_token=values.shared(env, "AWS_SESSION_TOKEN"),
+        region=values.shared(env, "AWS_REGION"),
+        endpoint=values.shared(env, "AWS_ENDPOINT_URL"),
+    )
+
+
 def _money(env: Mapping[str, str]) -> MoneySettings:
     default = MoneySettings()
     return MoneySettings(
@@ -254,16 +279,17 @@ def parse_extractor(text: str) -> Extractor:
     return values.one_of(Extractor, text, "SESSION_PIPELINE_EXTRACTOR")
 
 
-def parse_roots(text: str) -> tuple[Root, ...]:
-    """Roots from `path`, `name=path`, or several of them separated by `:`.
+def parse_roots(text: str) -> tuple[AnyRoot, ...]:
+    """Roots from `path`, `name=path`, a URL, or several: see `setting_places.split_roots`.
 
     Raises:
-        SettingsError: an empty path, two roots without a name, or one name twice.
+        SettingsError: an empty path, a URL of another kind, two roots without a name, or one name
+            twice.
     """
-    return check_roots(parse_root(part) for part in text.split(":"))
+    return check_roots(parse_root(part) for part in places.split_roots(text))
 
 
-def check_roots(given: Iterable[Root], setting: str = _ROOTS) -> tuple[Root, ...]:
+def check_roots(given: Iterable[AnyRoot], setting: str = _ROOTS) -> tuple[AnyRoot, ...]:
     """The roots, if their names tell them apart.
 
     Args:
@@ -281,23 +307,9 @@ def check_roots(given: Iterable[Root], setting: str = _ROOTS) -> tuple[Root, ...
     return roots
 
 
-def parse_root(part: str, setting: str = _ROOTS) -> Root:
-    """A root from `path` or `name=path`.
-
-    Args:
-        setting: who is to blame.
-
-    Raises:
-        SettingsError: an empty path.
-    """
-    name, equals, path = part.partition("=")
-    if equals and _ROOT_NAME.fullmatch(name):
-        part = path
-    else:
-        name = ""
-    if not part.strip():
-        raise SettingsError(f"{setting} is empty; write path or name=path")
-    return Root(values.path(part, setting), name or None)
+def parse_root(part: str, setting: str = _ROOTS) -> AnyRoot:
+    """A root from `path` or `name=path`; see `setting_places.parse_root`."""
+    return places.parse_root(part, setting)
 
 
 def parse_layout(text: str) -> Layout:

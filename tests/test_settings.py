@@ -31,6 +31,14 @@ SET = [
     ("SESSION_PIPELINE_FORCE_LAYOUT", "1", lambda s: s.force_layout, True),
     ("SESSION_USER", "carol", lambda s: s.user, "carol"),
     ("SESSION_PIPELINE_DATABASE", "/x/y.duckdb", lambda s: s.database, Path("/x/y.duckdb")),
+    ("SESSION_PIPELINE_LAKE_DATA", "s3://b/lake", lambda s: s.lake_data, "s3://b/lake/"),
+    ("SESSION_PIPELINE_WORK_DIR", "/x/w", lambda s: s.work_dir, Path("/x/w")),
+    ("SESSION_PIPELINE_SHARDS", "4", lambda s: s.shards, 4),
+    ("AWS_ACCESS_KEY_ID", "k", lambda s: s.s3.access_key_id, "k"),
+    ("AWS_SECRET_ACCESS_KEY", "s", lambda s: s.s3.secret_access_key, "s"),
+    ("AWS_SESSION_TOKEN", "t", lambda s: s.s3.session_token, "t"),
+    ("AWS_REGION", "eu-west-1", lambda s: s.s3.region, "eu-west-1"),
+    ("AWS_ENDPOINT_URL", "http://x:1", lambda s: s.s3.endpoint, "http://x:1"),
     ("SESSION_PIPELINE_REPORT_DIR", "/srv/www", lambda s: s.reports, Path("/srv/www")),
     ("SESSION_PIPELINE_START_DATE", "2024-02-29", lambda s: s.start_date, date(2024, 2, 29)),
     (
@@ -134,7 +142,7 @@ SET = [
     ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),
     ("OPENAI_BASE_URL", "http://x", lambda s: s.model.openai_base_url, "http://x"),
 ]
-SHARED = ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"]
+SHARED = [name for name, *_ in SET if name.startswith(("ANTHROPIC_", "OPENAI_", "AWS_"))]
 NAMES = [name for name, *_ in SET]
 WHOLE = [
     "SESSION_PROCESSOR_MAX_PER_RUN",

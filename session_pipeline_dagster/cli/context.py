@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +13,8 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.setting_places import AnyRoot, last_part, parse_database
 from session_pipeline_dagster.settings import (
-    Root,
     Settings,
     check_roots,
     parse_layout,
@@ -82,12 +81,13 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
     if database is not None:
         if not database.strip():
             raise SettingsError("--database is empty; give it a path")
-        settings = replace(settings, database=Path(database), create_database_folder=False)
+        found = parse_database(database, "--database")
+        settings = replace(settings, database=found, create_database_folder=False)
     return Context(settings, load_processors().under(settings))
 
 
-def _roots(sessions: Sequence[str]) -> tuple[Root, ...]:
+def _roots(sessions: Sequence[str]) -> tuple[AnyRoot, ...]:
     """The first root keeps its keys; further ones are named by their folder if not by you."""
     roots = [parse_root(text) for text in sessions]
-    named = [root if root.name else replace(root, name=root.path.name) for root in roots[1:]]
+    named = [root if root.name else replace(root, name=last_part(root)) for root in roots[1:]]
     return check_roots([roots[0], *named])

@@ -18,6 +18,7 @@ from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.processors.usage.money.amounts import exact
+from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Failure
@@ -71,9 +72,9 @@ def status_json(
     """The status command's JSON document."""
     now = datetime.now(UTC)
     document = {
-        "sessions": [str(root.path.resolve()) for root in settings.roots],
+        "sessions": [shown(root) for root in settings.roots],
         "layout": settings.layout.value,
-        "database": str(settings.database.resolve()),
+        "database": shown(settings.database),
         "files": len(scan.files),
         "left_out": [asdict(left) for left in scan.left_out],
         "processors": {s.name: _standing(s, now) for s in found},

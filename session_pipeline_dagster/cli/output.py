@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +15,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.processors.usage.money.amounts import places_for, rounded
+from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 
@@ -27,7 +29,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: Registry) -> None:
     """The run command's tables: what each processor did, and what is in the data now."""
     console = new_console()
-    where = ", ".join(str(root.path) for root in settings.roots)
+    where = ", ".join(root.label for root in settings.roots)
     _line(console, f"Sessions: {where}")
     _line(console, f"Database: {settings.database}")
     _print_passes(console, reports)
@@ -129,9 +131,10 @@ def print_status(
     """The status command's tables."""
     console, now = new_console(), datetime.now(UTC)
     for root in settings.roots:
-        _line(console, f"Sessions: {root.path.resolve()} ({settings.layout.value})")
-    missing = "" if settings.database.exists() else " (not there yet)"
-    _line(console, f"Database: {settings.database.resolve()}{missing}")
+        _line(console, f"Sessions: {shown(root)} ({settings.layout.value})")
+    database = settings.database
+    missing = " (not there yet)" if isinstance(database, Path) and not database.exists() else ""
+    _line(console, f"Database: {shown(database)}{missing}")
     _print_standings(console, found, now)
     for standing in found:
         for failure in list(standing.failures.values())[:_MANY]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.orchestration.metadata import column_schema
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 
 
@@ -22,6 +23,11 @@ def table_description(table: str, text: str, settings: Settings, views: Iterable
         queries = "".join(f"FROM {name} LIMIT 10;\n" for name in (table, *views))
         text = f"{text}\n\nTo look at it:\n\n```sql\n{queries}```".strip()
     file = settings.database
+    if isinstance(file, Lake):
+        return (
+            f"{text}\n\nPaste it into `duckdb` after "
+            f"`ATTACH '{file}' AS lake (READ_ONLY); USE lake;`; runs go on meanwhile."
+        )
     return (
         f"{text}\n\nPaste it into `duckdb -readonly {file}`, or in Python "
         f'`duckdb.connect("{file}", read_only=True).sql(...)`; close it again, a run waits for it.'

@@ -17,9 +17,9 @@ from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.orchestration.location import pipeline_definitions
 from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.setting_places import AnyRoot, Lake, below, parse_database
 from session_pipeline_dagster.settings import (
     Layout,
-    Root,
     Settings,
     check_roots,
     parse_root,
@@ -139,19 +139,23 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
         if user := values.text(said, "user"):
             settings = replace(settings, user=user)
         if database := values.text(said, "database"):
-            path = values.path(database, "database")
-            # A folder elsewhere that is missing is not mounted; one of the project is new.
-            settings = replace(
-                settings, database=project / path, create_database_folder=not path.is_absolute()
-            )
+            settings = _kept_in(settings, parse_database(database, "database"), project)
         if folder := values.text(said, "report_dir"):
             settings = replace(settings, report_dir=project / values.path(folder, "report_dir"))
         return replace(settings, start_date=values.day(said, "start_date", settings.start_date))
 
 
-def _roots(sessions: Sequence[str], project: Path) -> tuple[Root, ...]:
+def _kept_in(settings: Settings, database: Path | Lake, project: Path) -> Settings:
+    if isinstance(database, Lake):
+        return replace(settings, database=database)
+    # A folder elsewhere that is missing is not mounted; one of the project is new.
+    new = not database.is_absolute()
+    return replace(settings, database=project / database, create_database_folder=new)
+
+
+def _roots(sessions: Sequence[str], project: Path) -> tuple[AnyRoot, ...]:
     found = [parse_root(text, "sessions") for text in sessions or [""]]
-    return check_roots((replace(root, path=project / root.path) for root in found), "sessions")
+    return check_roots([below(root, project) for root in found], "sessions")
 
 
 def _filled_in(name: str) -> dict[str, str | list[str]]:

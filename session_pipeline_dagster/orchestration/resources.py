@@ -6,8 +6,8 @@ run uses. Each instance of the pipeline has keys of its own, so they are asked f
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
@@ -15,7 +15,8 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
-from session_pipeline_dagster.settings import Layout, Limits, Root, Settings
+from session_pipeline_dagster.setting_places import parse_database
+from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root
 from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 class SessionsResource(dg.ConfigurableResource):
     """Where session files are."""
 
-    roots: dict[str, str] = Field(description="Name -> folder; the unnamed root's name is empty.")
+    roots: dict[str, str] = Field(
+        description="Name -> folder or URL; the unnamed root's name is empty."
+    )
     layout: str = Field("users", description="users or projects: what the first folder says.")
     user: str = Field("me", description="Whose sessions they are in the projects layout.")
     force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")
@@ -36,7 +39,9 @@ class SessionsResource(dg.ConfigurableResource):
 
     def source(self) -> LocalSource:
         """The session files."""
-        roots = tuple(Root(Path(path), name or None) for name, path in self.roots.items())
+        roots = tuple(
+            replace(parse_root(where), name=name or None) for name, where in self.roots.items()
+        )
         limits = Limits(self.line_bytes, self.unpacked_bytes)
         settings = Settings(
             roots=roots,
@@ -63,7 +68,7 @@ class StoreResource(DuckDBResource):
     def store(self) -> Store:
         """The store, for everything this project does with the file."""
         settings = Settings(
-            database=Path(self.database),
+            database=parse_database(self.database),
             lock_timeout=timedelta(seconds=self.lock_timeout_seconds),
             database_memory_mb=self.memory_mb,
             database_threads=self.threads,
@@ -106,7 +111,7 @@ def resources(settings: Settings, names: Names = PLAIN) -> dict[str, dg.Configur
     """The resources of an instance, from its settings."""
     return {
         names.sessions: SessionsResource(
-            roots={root.name or "": str(root.path) for root in settings.roots},
+            roots={root.name or "": root.label for root in settings.roots},
             layout=settings.layout.value,
             force_layout=settings.force_layout,
             user=settings.user,

@@ -41,7 +41,8 @@ def open_checked(settings: Settings) -> LocalSource:
     """The session files of the settings; their layout is checked unless it is forced."""
     if settings.force_layout:
         return open_source(settings)
-    return CheckedSource(settings.roots, settings.layout, settings.user, settings.limits)
+    roots = tuple(root for root in settings.roots if isinstance(root, Root))
+    return CheckedSource(roots, settings.layout, settings.user, settings.limits)
 
 
 def check_layout(root: Root, layout: Layout, found: Scan) -> None:

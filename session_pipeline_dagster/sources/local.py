@@ -108,7 +108,8 @@ class LocalSource:
 
 def open_source(settings: Settings) -> LocalSource:
     """The session files of the settings; nothing is looked at yet."""
-    return LocalSource(settings.roots, settings.layout, settings.user, settings.limits)
+    roots = tuple(root for root in settings.roots if isinstance(root, Root))
+    return LocalSource(roots, settings.layout, settings.user, settings.limits)
 
 
 def _key(name: str) -> str:

@@ -32,8 +32,8 @@ from session_pipeline_dagster.store.declare import (
     create_relations,
     in_words,
 )
-from session_pipeline_dagster.store.file.place import DuckDBFile
-from session_pipeline_dagster.store.place import Place
+from session_pipeline_dagster.store.opening import open_place
+from session_pipeline_dagster.store.place import Mark, Place
 from session_pipeline_dagster.store.states import Known
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Store:
     def exclusive(self, what: str) -> AbstractContextManager[None]:
         """One `what` is made of this database at a time; see `Place.exclusive`."""
         return self.place.exclusive(what)
+
+    def mark(self) -> Mark:
+        """What changes with every write; see `Place.mark`."""
+        return self.place.mark()
 
     def beside(self, name: str) -> Path:
         """Where a file lies that belongs to this database; see `Place.beside`."""
@@ -374,22 +378,13 @@ def _derived(what: str) -> Generator[None]:
         raise ContractError(f"{what} cannot be refreshed: {in_words(error)}") from None
 
 
-_PATIENCE = timedelta(seconds=5)
-"""Whoever only looks is told at once who has the database."""
-
-
 def open_store(settings: Settings, *, looking: bool = False) -> Store:
     """The store of the settings; nothing is opened yet.
 
     Args:
         looking: only look: needs no right to write, and makes nothing.
+
+    Raises:
+        SettingsError: see `open_place`.
     """
-    file = DuckDBFile(
-        settings.database,
-        min(settings.lock_timeout, _PATIENCE) if looking else settings.lock_timeout,
-        settings.database_memory_mb,
-        settings.database_threads,
-        settings.create_database_folder,
-        looking,
-    )
-    return Store(file)
+    return Store(open_place(settings, looking=looking))

@@ -5,12 +5,25 @@ has a folder of its own; nothing but `open_store` chooses between them.
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What changes with every write; two that are equal say that nothing was written between.
+
+    Attributes:
+        lasts: whether the next write is sure to make another one.
+    """
+
+    of: object
+    lasts: bool = field(compare=False)
 
 
 class Place(Protocol):
@@ -31,6 +44,9 @@ class Place(Protocol):
         Raises:
             StoreUnusable: it is not possible to say.
         """
+
+    def mark(self) -> Mark:
+        """How the database is now, for a process that only looks; nothing is opened for it."""
 
     def beside(self, name: str) -> Path:
         """Where a file of this machine lies that belongs to this database and to no other."""

@@ -19,6 +19,8 @@ from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
 from session_pipeline_dagster.store.file.locks import holder, locked
+from session_pipeline_dagster.store.file.marks import is_settled, lies
+from session_pipeline_dagster.store.place import Mark
 
 _LONGEST_PAUSE = 0.5
 _GLANCE = 0.05
@@ -87,6 +89,11 @@ class DuckDBFile:
                 "`session-pipeline run` makes them"
             )
         return _ONE_WRITER
+
+    def mark(self) -> Mark:
+        """Where its bytes lie and since when; see `Place.mark`."""
+        found = lies(self.path)
+        return Mark(found, is_settled(found))
 
     @property
     def missing(self) -> bool:
