@@ -15,7 +15,7 @@ from session_pipeline_dagster.sources.files import Content, Fingerprint, Scan, S
 from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.transcripts.reader import Readers
 
 _SHARED_FOR = 5.0

@@ -40,8 +40,8 @@ from session_pipeline_dagster.store.declare import (
     in_words,
 )
 from session_pipeline_dagster.store.opening import open_place
-from session_pipeline_dagster.store.place import Mark, Place
-from session_pipeline_dagster.store.states import Known
+from session_pipeline_dagster.store.place import Place
+from session_pipeline_dagster.store.states import Known, Mark
 from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:

@@ -5,25 +5,14 @@ has a folder of its own; nothing but `open_store` chooses between them.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from session_pipeline_dagster.store.states import Mark
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What changes with every write; two that are equal say that nothing was written between.
-
-    Attributes:
-        lasts: whether the next write is sure to make another one.
-    """
-
-    of: object
-    lasts: bool = field(compare=False)
 
 
 class Place(Protocol):

@@ -1,4 +1,4 @@
-"""What the store's own tables say of files: their states, their failures, what waits."""
+"""What the store says: of files their states and failures, of itself whether it is as it was."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,3 +113,15 @@ class Known:
     stale_rollups: Sequence[str]
     prepared: bool
     lines: LineCounts = field(default_factory=LineCounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What changes with every write; two that are equal say that nothing was written between.
+
+    Attributes:
+        lasts: whether the next write is sure to make another one.
+    """
+
+    of: object
+    lasts: bool = field(compare=False)

@@ -33,6 +33,7 @@ FLOORS = (
     "sources",
     "transcripts",
     "settings",
+    "setting_places",
     "setting_records setting_values plugins",
     "guests",
     "errors names",

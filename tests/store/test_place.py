@@ -25,7 +25,7 @@ from session_pipeline_dagster.processors.verification import VerificationProcess
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.testing.pipeline import table_names
 
 Tables = dict[str, list[tuple[object, ...]]]

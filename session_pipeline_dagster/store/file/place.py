@@ -18,7 +18,7 @@ from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
 from session_pipeline_dagster.store.file.locks import holder, locked
 from session_pipeline_dagster.store.file.marks import is_settled, lies
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.store.waiting import patiently
 
 _GLANCE = 0.05

@@ -27,7 +27,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, close, open_engine
 from session_pipeline_dagster.store.lake.errors import of_the_engine
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 
 _FENCE = "session_pipeline_fence"
 _BROKEN = (
