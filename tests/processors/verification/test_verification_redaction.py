@@ -249,8 +249,9 @@ def test_the_time_is_linear_in_the_text(unit: str) -> None:
         redact(text)
         return time.process_time() - begun
 
-    # Quadratic time would be minutes.
-    assert seconds(300_000) < 3
+    # Ten times the text takes ten times as long; quadratic time would be a hundred times. A machine
+    # that is busy with others makes one of the two three times as long.
+    assert seconds(150_000) < 40 * max(seconds(15_000), 0.02)
 
 
 @pytest.mark.parametrize("unit", ["ww", "@", "pass", "://", "-p", "key"])
