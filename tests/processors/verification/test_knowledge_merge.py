@@ -384,6 +384,7 @@ def contradictions(known: Known, found: dict[str, Row], checks: dict[str, Row]) 
     return after[0]
 
 
+@pytest.mark.slow
 def test_the_order_of_reading_does_not_matter_beside_reviewed_items() -> None:
     for seed in range(200):
         rng = seeded(seed)
@@ -407,6 +408,7 @@ def test_the_order_of_reading_does_not_matter_beside_reviewed_items() -> None:
         assert known.evidence == wanted.evidence, seed
 
 
+@pytest.mark.slow
 def test_the_order_of_reading_and_of_decisions_does_not_matter() -> None:
     """200 permutations of 10 sessions and of decisions about them: what a person put under an item
     is there at the end, with whatever says the very same."""
