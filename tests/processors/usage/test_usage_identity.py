@@ -41,6 +41,7 @@ def pipeline(tmp_path: Path) -> UsagePipeline:
 # --- A response is what the conversation says ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_responses_of_gateways_and_proxies_are_told_apart(pipeline, name: str) -> None:
     load(pipeline, name)
@@ -155,6 +156,7 @@ def test_the_same_tool_id_in_two_responses_is_two_calls() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_proxy_that_gives_every_session_the_same_ids_is_counted_session_by_session(
     pipeline,
 ) -> None:
@@ -252,6 +254,7 @@ def test_words_of_a_refusal_in_a_result_that_is_no_error_are_output() -> None:
     assert event["outcome"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_refusal_that_stands_in_another_file_reaches_its_call_for_that_person_alone(
     pipeline,
 ) -> None:
@@ -267,12 +270,14 @@ def test_a_refusal_that_stands_in_another_file_reaches_its_call_for_that_person_
 # --- Prompts and time, over files ---
 
 
+@pytest.mark.slow
 def test_a_fork_adds_neither_prompts_nor_time(pipeline) -> None:
     load(pipeline, "fork_prompts")
     daily = "SELECT sum(prompts), sum(active_seconds), sum(sessions) FROM usage_activity_daily"
     assert pipeline.select(daily) == [(3, 485.0, 2)]
 
 
+@pytest.mark.slow
 def test_a_user_line_that_is_written_four_times_is_one_prompt(pipeline) -> None:
     load(pipeline, "user_line_4x")
     kinds = """SELECT event_type, count(*) FROM usage_events_unique GROUP BY ALL ORDER BY ALL"""
@@ -414,6 +419,7 @@ def test_an_estimate_is_never_below_what_was_counted(pipeline) -> None:
     assert estimated(pipeline) == [(950, 950, True)]
 
 
+@pytest.mark.slow
 def test_without_a_whole_response_nothing_is_estimated(pipeline) -> None:
     pipeline.write("a/p/1.jsonl", answer(1, 50, 400, stop=None))
     pipeline.run()

@@ -516,6 +516,7 @@ def test_hundreds_of_alike_facts_are_the_same_items_however_they_arrive() -> Non
         assert known == at_once
 
 
+@pytest.mark.slow
 def test_alike_items_have_a_bounded_number_of_contradictions() -> None:
     items = {
         i.id: i for i in knowledge([said(_numbers(n), at=n) for n in range(300)]).items.values()
