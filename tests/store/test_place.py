@@ -28,6 +28,8 @@ from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.testing.pipeline import table_names
 
+pytestmark = pytest.mark.slow
+
 Tables = dict[str, list[tuple[object, ...]]]
 
 
