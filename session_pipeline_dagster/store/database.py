@@ -26,6 +26,7 @@ from session_pipeline_dagster.errors import (
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import derive, forget, read, rolling, schema, write
 from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import (
     REFUSED,
     RELATIONS,
@@ -101,15 +102,17 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
+        listing: Listing | None = None,
     ) -> Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
+            listing: of many files, read only what differs from it.
         """
         with self._looking(timeout) as connection:
             now = datetime.now(UTC)
-            rows = read.read_rows(connection, processor, lines_since, now)
+            rows = read.read_rows(connection, processor, lines_since, now, listing)
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
