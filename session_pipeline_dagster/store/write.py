@@ -311,9 +311,9 @@ def release(
     if keys is not None:
         register(connection, "released", keys)
         which = "session_file IN (FROM released)"
-    rows = connection.execute(
-        f"""DELETE FROM session_processor_failures WHERE processor_name = ? AND {which}
-        RETURNING session_file""",
-        [processor],
-    ).fetchall()
+    failed = f"FROM session_processor_failures WHERE processor_name = ? AND {which}"
+    # Not all places that speak DuckDB's SQL know RETURNING.
+    rows = connection.execute(f"SELECT session_file {failed}", [processor]).fetchall()
+    if rows:
+        connection.execute(f"DELETE {failed}", [processor])
     return sorted(row[0] for row in rows)
