@@ -6,18 +6,19 @@ CURRENT, without a failure, and rows of files that are gone and noted. It may ca
 different, never the other way round (docs/decisions/0035-looks-compared-in-the-database.md).
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from session_pipeline_dagster.contract.processor import ON_REQUEST, UNPAID, Processor, extras
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store import write
-from session_pipeline_dagster.store.states import RACY_NS, Gone, Rest
+from session_pipeline_dagster.store.states import NOTHING, RACY_NS, Gone, Rest
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MANY = 50_000
 """Rows from which on it is done here: below, importing Arrow costs more than making records."""
-PART = 200_000
+PART = 100000
 """Files compared at a time: what DuckDB keeps of them stays below its memory limit, so nothing is
 written to disk, which a process that only looks may not be able to."""
 _SKEW = timedelta(minutes=1)
@@ -53,6 +54,19 @@ class Listing:
     formers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs, and the rest in sums.
+
+    Attributes:
+        states: rows that are to be looked at. places: of the files in the listing that are.
+    """
+
+    states: list[tuple[Any, ...]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    rest: Rest = NOTHING
+
+
 def count(connection: "DuckDBPyConnection", processor: str) -> int:
     """How many files the store has a row of."""
     counted = "SELECT count(*) FROM session_processor_state WHERE processor_name = ?"
@@ -66,14 +80,10 @@ _ASKED = """CREATE OR REPLACE TEMP TABLE asked AS
 _FORMER = """SELECT session_file FROM session_processor_state SEMI JOIN former USING (session_file)
     WHERE processor_name = ?"""
 
-_DIFFERING = """CREATE OR REPLACE TEMP TABLE differing
-    (session_file VARCHAR, place INTEGER, newer INTEGER, files BIGINT)"""
-
 # `currency` as far as CURRENT goes; what is NULL is not quiet. A row without a file is quiet if its
 # root is not in the listing, or if it is marked and stays; an absolute path may be that of any
 # file. What differs stays a row, what is quiet becomes a count of those as new and of those older.
-_COMPARE = f"""INSERT INTO differing
-WITH kept AS (
+_COMPARE = f"""WITH kept AS (
     SELECT session_file, size_bytes, mtime_ns, ctime_ns, gone_at, left_out, root,
         coalesce(processor_version, $version) AS version,
         $on_request OR ($unpaid AND memo IS NOT NULL) AS stays,
@@ -99,11 +109,9 @@ WITH kept AS (
 SELECT CASE WHEN NOT quiet THEN session_file END, CASE WHEN NOT quiet THEN place END,
     CASE WHEN quiet AND place IS NOT NULL THEN sign(version - $version) END, count(*)
 FROM beside GROUP BY ALL"""
-_PLACES = "SELECT place FROM differing WHERE place IS NOT NULL ORDER BY place"
-_QUIET = """SELECT coalesce(sum(files), 0)::BIGINT,
-    coalesce(sum(files) FILTER (newer < 0), 0)::BIGINT,
-    coalesce(sum(files) FILTER (newer > 0), 0)::BIGINT FROM differing WHERE newer IS NOT NULL"""
-
+# A list as a parameter: a temporary table of each part would lie there until the transaction ends.
+_THESE = """(SELECT unnest(from_json({}, '["VARCHAR"]')) AS session_file)"""
+_READ = f"AND session_file IN {_THESE.format('$4')}"
 _NEWEST = """SELECT epoch_us(greatest(
         max(processed_at) FILTER (processed_at BETWEEN $epoch AND $soon),
         max(signature_at) FILTER (signature_at BETWEEN $epoch AND $soon))),
@@ -113,9 +121,9 @@ _NEWEST = """SELECT epoch_us(greatest(
     FROM session_processor_state WHERE processor_name = $name"""
 _DAYS = """SELECT DISTINCT session_day FROM session_processor_state
     WHERE processor_name = ? AND session_day BETWEEN '0001-01-01' AND '9999-12-31'"""
-_GONE = """SELECT root, username, count(*), epoch_us(least(greatest(min(gone_at), $epoch), $soon))
-    FROM session_processor_state ANTI JOIN differing USING (session_file)
-    WHERE processor_name = $name AND gone_at IS NOT NULL GROUP BY root, username"""
+_GONE = f"""SELECT root, username, count(*), epoch_us(least(greatest(min(gone_at), $epoch), $soon))
+    FROM session_processor_state ANTI JOIN {_THESE.format("$read")} USING (session_file)
+    WHERE processor_name = $name AND gone_at IS NOT NULL {{bounds}} GROUP BY root, username"""
 
 
 def compare(
@@ -124,46 +132,58 @@ def compare(
     listing: Listing,
     epoch: datetime,
     soon: datetime,
-) -> tuple[Rest, list[int]]:
-    """The sums of what need not be looked at, and where in the listing the files are that have to
-    be. Leaves the temporary table `differing(session_file)`: whose rows are to be read.
-
-    To be called within a transaction, so that all of it is of one moment.
+    states: str,
+) -> Compared:
+    """What differs, and sums of the rest. To be called within a transaction, so that all of it is
+    of one moment.
 
     Args:
         epoch, soon: what is written as earlier or later is of a clock that was wrong.
+        states: selects state rows of $1 = the processor; $2 and $3 are `epoch` and `soon`.
     """
     name, version, again = processor.name, processor.version, extras(processor).reprocess
     _ask(connection, name, listing)
     roots = {file.root for file in listing.files}
     write.register(connection, "roots", [*filter(_is_storable, roots)])
-    connection.execute(_DIFFERING)
+    times = {"name": name, "epoch": epoch, "soon": soon}
     given = {
-        "name": name,
         "version": version,
         "on_request": again == ON_REQUEST,
         "unpaid": again == UNPAID,
-        "epoch": epoch,
-        "soon": soon,
         "noted": listing.at - _ROUNDED,
         "purge": listing.purge + _ROUNDED if listing.purge else None,
     }
+    found, gone, versions = Compared(), list[Gone](), Counter[int]()
     for places, bounds, ends in _parts(listing.files):
         with write.offered(connection, _arrow(listing.files, places)):
-            connection.execute(_COMPARE.format(bounds=bounds), {**given, **ends})
-    found = [row[0] for row in connection.execute(_PLACES).fetchall()]
-    times = {"name": name, "epoch": epoch, "soon": soon}
+            sql = _COMPARE.format(bounds=bounds)
+            rows = connection.execute(sql, {**times, **given, **ends}).fetchall()
+        for _, place, newer, files in rows:
+            if newer is not None:
+                versions[newer] += files
+            elif place is not None:
+                found.places.append(place)
+        read = msgspec.json.encode([row[0] for row in rows if row[0] is not None]).decode()
+        del rows
+        found.states.extend(
+            connection.execute(f"{states} {_READ}", [*times.values(), read]).fetchall()
+        )
+        marked = connection.execute(_GONE.format(bounds=bounds), {**times, **ends, "read": read})
+        gone += [Gone(*row) for row in marked.fetchall()]
     now = min(soon, listing.at + _SKEW)
     newest = connection.execute(_NEWEST, {**times, "version": version, "now": now}).fetchall()[0]
     rest = Rest(
-        *connection.execute(_QUIET).fetchall()[0],
+        versions.total(),
+        versions[-1],
+        versions[1],
         changed_us=newest[0] or 0,
         processed_us=newest[1] or 0,
         newest_ns=newest[2],
         days=frozenset(row[0] for row in connection.execute(_DAYS, [name]).fetchall()),
-        gone=[Gone(*row) for row in connection.execute(_GONE, times).fetchall()],
+        gone=gone,
     )
-    return rest, found
+    found.places.sort()
+    return replace(found, rest=rest)
 
 
 def _ask(connection: "DuckDBPyConnection", processor: str, listing: Listing) -> None:

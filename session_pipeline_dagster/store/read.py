@@ -102,20 +102,22 @@ def read_rows(
         since = [name, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
         odd = connection.execute(_ODD, since).fetchall()
-    wanted, compared = _STATES, (NOTHING, None)
-    kept = compare.count(connection, name)
-    if listing is not None and kept >= compare.MANY:
-        compared = compare.compare(connection, processor, listing, *times)
-        wanted += " AND session_file IN (SELECT session_file FROM differing)"
+    kept, rest, places = compare.count(connection, name), NOTHING, None
+    if listing is None or kept < compare.MANY:
+        states = connection.execute(_STATES, [name, *times]).fetchall()
+    else:
+        found = compare.compare(connection, processor, listing, *times, _STATES)
+        states, places, rest = found.states, found.places, found.rest
     rows = Raw(
-        connection.execute(wanted, [name, *times]).fetchall(),
+        states,
         connection.execute(_FAILURES, [name, *times, longest]).fetchall(),
         _stale(connection, processor, any_states=bool(kept)),
         digests(connection, name),
         is_newer(connection, processor),
         counts[0],
         odd,
-        *compared,
+        rest,
+        places,
     )
     connection.rollback()
     return rows

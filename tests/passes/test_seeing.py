@@ -31,7 +31,7 @@ KEYS = [
     *(f"two:{user}/{n}.jsonl" for user in ("ada", "eve") for n in range(4)),
     *(f"a%3Ab/{n}.jsonl" for n in range(3)),
     *(f"a:b/{n}.jsonl" for n in range(3)),
-    "/abs/ada/p0/0.jsonl",
+    *(f"/abs/ada/p{n}/{n}.jsonl" for n in range(4)),
     "/abs/gone.jsonl",
     "hidden/1.jsonl",
     "hidden/2.jsonl",
@@ -96,7 +96,7 @@ class Case:
 
     def time(self) -> str | None:
         if self.odd():
-            near = [NOW + timedelta(seconds=s) for s in (-1, -0.4, 0.4, 1, 59, 61, 90)]
+            near = [NOW + timedelta(seconds=s) for s in (-1, -0.4, 0.4, 1, 59, 60.2, 61, 90)]
             return self.one((None, *ODD_TIMES, *(str(t) for t in near)))
         # Now and then exactly as far from an mtime as is racy.
         at = datetime.fromtimestamp(1_750_000_000 + self.random.randint(-3, 8), UTC)
@@ -115,7 +115,8 @@ class Case:
         return found
 
     def root(self, key: str) -> str | None:
-        root = "two" if key.startswith("two:") else ""
+        # What was imported under a path is of no root.
+        root = None if key.startswith("/") else "two" if key.startswith("two:") else ""
         return self.one((None, "other", "", "two")) if self.odd() and self.odd() else root
 
     def state(self, key: str) -> tuple[object, ...]:
@@ -149,6 +150,11 @@ class Case:
         size, mtime, ctime = known or (None, None, None)
         if size is None or mtime is None or ctime is None or self.odd():
             size, mtime, ctime = self.random.randint(0, 3), self.ns(), self.one((self.ns(), 2**70))
+        elif self.odd():
+            # Another one in one respect alone.
+            size, mtime, ctime = self.one(
+                ((5, mtime, ctime), (size, self.ns(), ctime), (size, mtime, self.ns()))
+            )
         signature = Signature(int(str(size)), int(str(mtime)), int(str(ctime)))
         root = "two" if key.startswith("two:") else ""
         user = key.removeprefix("two:").partition("/")[0]
@@ -275,6 +281,30 @@ def _us(time: object) -> int | None:
     if time is None or time in ODD_TIMES:
         return None
     return int(datetime.fromisoformat(str(time)).timestamp() * 1e6)
+
+
+def test_a_signature_is_racy_to_the_very_microsecond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, mtime = make_pipeline(tmp_path), 1_750_000_000 * 10**9
+    case = Case(0)
+    case.failures, case.keys, case.processor, known = [], [], Versioned(), []
+    for microseconds in (-2_000_001, -2_000_000, 0, 2_000_000, 2_000_001):
+        key, at = f"a/{microseconds}.jsonl", datetime.fromtimestamp(mtime / 1e9, UTC)
+        times = (str(at), "h", 1, mtime, 1, VERSION, None)
+        signed = str(at + timedelta(microseconds=microseconds))
+        known.append(("echo", key, "a", None, *times, signed, None, "", None, None, 0, 0, 0))
+    case.states = known
+    signature = Signature(1, mtime, 1)
+    files = [SessionFile(str(row[1]), "a", None, f"/{row[1]}", signature) for row in known]
+    case.scan = Scan(files, [])
+    pipeline.store.prepare(case.processor)
+    case.write(pipeline)
+    plain, quick = ways(case, pipeline, monkeypatch)
+    states = plain.known.states
+    suspect = [f for f in files if currency(f, states[f.key], VERSION) is Currency.SUSPECT]
+    assert [f.key for f in quick.files] == [f.key for f in suspect]
+    assert [f.key for f in files if f not in suspect] == ["a/-2000001.jsonl", "a/2000001.jsonl"]
 
 
 def test_only_what_differs_becomes_a_record(
