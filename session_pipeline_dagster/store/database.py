@@ -34,6 +34,7 @@ from session_pipeline_dagster.store import (
     write,
 )
 from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import (
     RELATIONS,
     create_relations,
@@ -149,14 +150,18 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
+        listing: Listing | None = None,
     ) -> Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
+            listing: of many files, read only what differs from it.
         """
         now = datetime.now(UTC)
-        rows = self._seen_there(lambda c: read.read_rows(c, processor, lines_since, now), timeout)
+        rows = self._seen_there(
+            lambda c: read.read_rows(c, processor, lines_since, now, listing), timeout
+        )
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
