@@ -311,9 +311,9 @@ def release(
     if keys is not None:
         register(connection, "released", keys)
         which = "session_file IN (FROM released)"
-    rows = connection.execute(
-        f"""DELETE FROM session_processor_failures WHERE processor_name = ? AND {which}
-        RETURNING session_file""",
-        [processor],
-    ).fetchall()
+    those = f"FROM session_processor_failures WHERE processor_name = ? AND {which}"
+    rows = connection.execute(f"SELECT session_file {those}", [processor]).fetchall()
+    if rows:
+        # No RETURNING: a lake has none.
+        connection.execute(f"DELETE {those}", [processor])
     return sorted(row[0] for row in rows)
