@@ -21,6 +21,7 @@ from session_pipeline_dagster.errors import (
     ContractError,
     RowsRefused,
     StatementFailed,
+    StoreInterrupted,
     StoreUnusable,
 )
 from session_pipeline_dagster.settings import Settings
@@ -101,15 +102,27 @@ class Store:
             self.place.commit(connection)
 
     def _done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
-        """What the work gives in a transaction; the whole of it again where its line broke."""
-        results: list[_T] = []
+        """What the work gives in a transaction; the whole of it again where its line broke.
+
+        A commit may have been done, or may still be on its way, although nobody heard so. It is
+        asked for in the next transaction: if it comes later than the answer, that one is refused.
+        """
+        unheard: dict[str, _T] = {}
 
         def once() -> _T:
-            with self.transaction() as connection:
-                results.append(work(connection))
-            return results[-1]
+            results: list[_T] = []
+            try:
+                with self.transaction() as connection:
+                    done = [result for name, result in unheard.items() if self.place.has(name)]
+                    results += done or [work(connection)]
+            except StoreInterrupted as error:
+                # Without a result it is the name of what made the store's own tables.
+                if error.commit and results:
+                    unheard[error.commit] = results[0]
+                raise
+            return results[0]
 
-        return until_done(once, self.place.lock_timeout, self.place.has, results)
+        return until_done(once, self.place.lock_timeout)
 
     def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What a look gives, whatever tables are there; again where its line broke."""
