@@ -12,7 +12,8 @@ from pathlib import Path
 from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.store.file.locks import locked
 
-_PREFIX = "lake-"
+_ROOM = "open-lakes"
+"""A folder of its own: what lies beside it may be anybody's, the rows of a lake too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,13 @@ def scratch(folder: Path) -> Scratch:
     Raises:
         StoreUnusable: the folder cannot be written, or knows no locks.
     """
+    room = folder / _ROOM
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{_PREFIX}*/"):
+        room.mkdir(parents=True, exist_ok=True)
+        for left in room.iterdir():
             _remove_if_left(left)
         while True:
-            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+            path = Path(tempfile.mkdtemp(dir=room))
             descriptor = os.open(path, os.O_RDONLY)
             # Somebody who cleans up may have come between the folder and its lock.
             if locked(descriptor, path) and path.exists():
