@@ -24,6 +24,7 @@ class Sight:
     """What was seen.
 
     Attributes:
+        scan: everything there is.
         files: those of the scan that have to be looked at; `known.rest` is of the others.
     """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MANY = 50_000
 """Rows from which on it is done here: below, importing Arrow costs more than making records."""
-PART = 100000
+PART = 100_000
 """Files compared at a time: what DuckDB keeps of them stays below its memory limit, so nothing is
 written to disk, which a process that only looks may not be able to."""
 _SKEW = timedelta(minutes=1)
