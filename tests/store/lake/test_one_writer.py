@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lakes import Lakes, missing_files
+from lakes import Lakes, database_of, missing_files
 from places import SUPPORT
 from session_pipeline_dagster.errors import StoreBusy, StoreInterrupted
 from session_pipeline_dagster.setting_places import Lake
@@ -27,14 +27,19 @@ from tallies import NOW, Tallies, batch, held, settled, wanted
 TALLIES = Tallies()
 
 
-@pytest.fixture
-def settings(lakes: Lakes, tmp_path: Path) -> Settings:
-    made = lakes.settings(tmp_path)
-    store = open_store(made)
+@pytest.fixture(scope="module")
+def made(lakes: Lakes, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = lakes.settings(tmp_path_factory.mktemp("made"))
+    store = open_store(settings)
     store.prepare(TALLIES)
     store.commit(TALLIES, batch(1, "a/known"))
     settled(store)
-    return made
+    return settings
+
+
+@pytest.fixture
+def settings(lakes: Lakes, made: Settings, tmp_path: Path) -> Settings:
+    return lakes.copy(made, tmp_path)
 
 
 @pytest.fixture
@@ -45,8 +50,7 @@ def two(settings: Settings) -> tuple[Store, Store]:
 
 def lose_the_lock(settings: Settings, lakes: Lakes) -> None:
     """Its session is ended; who has it does not hear of that."""
-    assert isinstance(settings.database, Lake)
-    with lakes.server.connect(settings.database.catalog.split("dbname=")[1].split()[0]) as session:
+    with lakes.server.connect(database_of(settings)) as session:
         ended = session.execute(
             """SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
