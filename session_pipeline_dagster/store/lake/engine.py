@@ -24,6 +24,8 @@ NAME = "store"
 _NOWHERE = "127.0.0.1:9"
 """The port of `discard`: nobody answers there."""
 _EXTENSIONS = ("postgres_scanner", "ducklake", "httpfs")
+RETRIES = 0
+"""The lock makes conflicts rare; a whole transaction is done again, not its commit."""
 _REQUEST_SECONDS = 30
 _SIGN = "about-this-folder.csv"
 _ABOUT = "These files are of a DuckLake; its catalog in Postgres names each of them."
@@ -153,8 +155,7 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
         database.execute(_attach(opening, data, writes=writes, new=new))
         if new:
             database.execute(f"CALL {NAME}.set_option('data_inlining_row_limit', 0)")
-        # The lock makes conflicts rare; a whole transaction is done again, not its commit.
-        database.execute("SET ducklake_max_retry_count = 0")
+        database.execute(f"SET ducklake_max_retry_count = {RETRIES}")
         # No other way leads out of here from now on.
         spilled = f"{own.path / 'temporary'}/"
         database.execute(f"SET allowed_directories = [{_text(data)}, {_text(spilled)}]")
