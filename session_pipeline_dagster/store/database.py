@@ -41,7 +41,7 @@ from session_pipeline_dagster.store.declare import (
 )
 from session_pipeline_dagster.store.opening import open_place
 from session_pipeline_dagster.store.place import Mark, Place
-from session_pipeline_dagster.store.states import Known
+from session_pipeline_dagster.store.states import Known, Tidied
 from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:
@@ -313,6 +313,15 @@ class Store:
             processors: all that are installed; their tables are as they declare them.
         """
         self._done(lambda connection: forget.forget(connection, processors, keys))
+
+    def tidy(self, keep: timedelta) -> Tidied | None:
+        """What a place needs once a day; see `Place.tidy`.
+
+        Raises:
+            StoreUnusable: there is no database.
+        """
+        self.require()
+        return self.place.tidy(keep)
 
     def refresh(self, *rollups: Rollup) -> list[str]:
         """Recompute the changed parts of roll-ups; which parts they were.
