@@ -243,6 +243,11 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
+def read_s3() -> S3Settings:
+    """How the environment says that an S3 service is reached."""
+    return _s3(os.environ)
+
+
 def _s3(env: Mapping[str, str]) -> S3Settings:
     return S3Settings(
         access_key_id=values.shared(env, "AWS_ACCESS_KEY_ID"),

@@ -22,6 +22,7 @@ from session_pipeline_dagster.orchestration.checks import health_checks, plugins
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
+from session_pipeline_dagster.orchestration.lake_upkeep import lake_upkeep
 from session_pipeline_dagster.orchestration.looking import Looks
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.quality_checks import quality_checks
@@ -114,7 +115,7 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         ],
         resources=resources(settings, names),
     )
-    return dg.Definitions.merge(shared, *each)
+    return dg.Definitions.merge(shared, lake_upkeep(settings, names), *each)
 
 
 def build_definitions(

@@ -58,6 +58,11 @@ class Names:
         """The pool that keeps a processor to one run at a time."""
         return self.other(f"session_processor_{processor}")
 
+    @property
+    def upkeep_job(self) -> str:
+        """The job of a lake's upkeep."""
+        return self.other("lake_upkeep_job")
+
     def tags(self, processor: str) -> dict[str, str]:
         """What a processor's runs and steps carry."""
         return {PROCESSOR_TAG: self.other(processor)}

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
@@ -16,7 +17,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.setting_places import parse_database
-from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root
+from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root, read_s3
 from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
@@ -54,7 +55,7 @@ class SessionsResource(dg.ConfigurableResource):
 
 
 class StoreResource(DuckDBResource):
-    """The DuckDB file, with short connections.
+    """The DuckDB file or the lake, with short connections.
 
     Unlike its base it closes on error, retries nothing but lock errors, gives up after a time of
     its own and names the process that holds the file.
@@ -64,6 +65,8 @@ class StoreResource(DuckDBResource):
     memory_mb: int = Field(128, description="DuckDB's memory limit.")
     threads: int = Field(1, description="DuckDB's threads.")
     create_folder: bool = Field(False, description="Create the database's folder if missing.")
+    lake_data: str | None = Field(None, description="Where the Parquet of a lake is.")
+    work_dir: str = Field("var", description="Where this machine's files of a lake go.")
 
     def store(self) -> Store:
         """The store, for everything this project does with the file."""
@@ -73,6 +76,10 @@ class StoreResource(DuckDBResource):
             database_memory_mb=self.memory_mb,
             database_threads=self.threads,
             create_database_folder=self.create_folder,
+            lake_data=self.lake_data,
+            work_dir=Path(self.work_dir),
+            # Its keys are secrets, and what a resource has is shown.
+            s3=read_s3(),
         )
         return open_store(settings)
 
@@ -124,5 +131,7 @@ def resources(settings: Settings, names: Names = PLAIN) -> dict[str, dg.Configur
             memory_mb=settings.database_memory_mb,
             threads=settings.database_threads,
             create_folder=settings.create_database_folder,
+            lake_data=settings.lake_data,
+            work_dir=str(settings.work_dir),
         ),
     }

@@ -43,7 +43,7 @@ from session_pipeline_dagster.store.declare import (
 )
 from session_pipeline_dagster.store.opening import open_place
 from session_pipeline_dagster.store.place import Place
-from session_pipeline_dagster.store.states import Known, Mark
+from session_pipeline_dagster.store.states import Known, Mark, Tidied
 from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Store:
             yield connection
             self.place.commit(connection)
 
-    def _done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    def done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What the work gives in a transaction; the whole of it again where its line broke.
 
         A commit may have been done, or may still be on its way, although nobody heard so. It is
@@ -226,7 +226,7 @@ class Store:
                 rolling.declare(connection, processor, digest)
             return {table: write.arrow_schema(connection, table) for table in tables}
 
-        return self._done(declare)
+        return self.done(declare)
 
     def _is_a_newer_ones(
         self, connection: duckdb.DuckDBPyConnection, processor: Processor, tables: Sequence[str]
@@ -293,16 +293,16 @@ class Store:
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now = datetime.now(UTC)
-        kept = self._done(lambda c: replacing.replace_rows(c, processor, batch, now, run_id))
+        kept = self.done(lambda c: replacing.replace_rows(c, processor, batch, now, run_id))
         return frozenset(d.session_file for d in batch.done if d.session_file not in kept)
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""
-        return self._done(lambda connection: write.mark_outdated(connection, processor, keys))
+        return self.done(lambda connection: write.mark_outdated(connection, processor, keys))
 
     def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
         """Forget failures, so that the files are tried again: those named, or all quarantined."""
-        return self._done(lambda connection: write.release(connection, processor, keys))
+        return self.done(lambda connection: write.release(connection, processor, keys))
 
     def mark_gone(
         self, processor: Processor, gone: Sequence[str], back: Sequence[str], now: datetime
@@ -318,11 +318,11 @@ class Store:
             write.register(connection, "batch", [*gone, *back])
             rolling.note_changes(connection, processor)
 
-        self._done(mark)
+        self.done(mark)
 
     def purge(self, processor: Processor, keys: Sequence[str]) -> None:
         """Delete what the processor has of the files; its tables are as it declares them."""
-        self._done(lambda connection: forget.purge(connection, processor, keys))
+        self.done(lambda connection: forget.purge(connection, processor, keys))
 
     def forget(self, processors: Sequence[Processor], keys: Sequence[str]) -> None:
         """Delete the files' rows from every table, also of processors that are not installed.
@@ -330,7 +330,16 @@ class Store:
         Args:
             processors: all that are installed; their tables are as they declare them.
         """
-        self._done(lambda connection: forget.forget(connection, processors, keys))
+        self.done(lambda connection: forget.forget(connection, processors, keys))
+
+    def tidy(self, keep: timedelta) -> Tidied | None:
+        """What a place needs once a day; see `Place.tidy`.
+
+        Raises:
+            StoreUnusable: there is no database.
+        """
+        self.require()
+        return self.place.tidy(keep)
 
     def refresh(self, *rollups: Rollup) -> list[str]:
         """Recompute the changed parts of roll-ups; which parts they were.
@@ -342,7 +351,7 @@ class Store:
             return []
         names = ", ".join(repr(rollup.name) for rollup in rollups)
         with _derived(f"roll-up {names}"):
-            return self._done(
+            return self.done(
                 lambda c: [part for one in rollups for part in rolling.refresh(c, one)]
             )
 
@@ -360,7 +369,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self._seen, self._done, derivation, compute)
+            return derive.derive(self._seen, self.done, derivation, compute)
 
 
 @contextmanager

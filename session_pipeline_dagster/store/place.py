@@ -14,6 +14,8 @@ from session_pipeline_dagster.store.states import Mark
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from session_pipeline_dagster.store.states import Tidied
+
 
 class Place(Protocol):
     """A database that speaks DuckDB's SQL. Holds nothing open, so it can be passed anywhere."""
@@ -105,4 +107,14 @@ class Place(Protocol):
 
         Raises:
             StoreUnusable: there is no room for it.
+        """
+
+    def tidy(self, keep: timedelta) -> "Tidied | None":
+        """Make few files of many and delete what nobody reads; None where nothing is to be done.
+
+        Args:
+            keep: how long the past stays readable. None at all: what was deleted leaves every file.
+
+        Raises:
+            StoreBusy, StoreUnusable: as `writing`; what was done stays done.
         """

@@ -10,6 +10,8 @@ from session_pipeline_dagster.sources.files import Signature
 
 LONGEST_WAIT = timedelta(hours=6)
 """The longest that a failed file waits for its next attempt."""
+PAST = timedelta(days=7)
+"""How long what a lake was can still be read, if nobody is forgotten."""
 
 RACY_NS = 2 * 10**9
 """A signature taken this close to the mtime may hide a later write within the clock's grain."""
@@ -179,3 +181,27 @@ class Mark:
 
     of: object
     lasts: bool = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What upkeep of a place has done.
+
+    Attributes:
+        files_before: files that a query over everything opens; `bytes_before` of those.
+        snapshots_before: moments of the past that can still be read.
+        compacted: files that were written again, into fewer.
+        deleted: files that nobody needs any more and that are gone.
+        orphans: files of a killed writer that are gone; no commit ever had them.
+    """
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+    snapshots_before: int
+    snapshots_after: int
+    compacted: int
+    deleted: int
+    orphans: int
+    seconds: float

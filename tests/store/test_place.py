@@ -84,6 +84,9 @@ class InMemory:
     def holder(self, patience: timedelta) -> int | None:
         return None
 
+    def tidy(self, keep: timedelta) -> None:
+        pass
+
     def keep_copy(self, version: int) -> None:
         raise AssertionError("what is in memory is never of an older version")
 
@@ -129,7 +132,7 @@ def test_a_report_is_made_and_a_user_is_forgotten_in_another_place(tmp_path: Pat
     made = publish(usage, usage.reports[0], store, settings.reports, Asked(date(2030, 1, 1)))
     user = store.query("SELECT min(username) FROM usage_sessions")[0][1][0][0]
     assert user.encode() in made.paths[0].read_bytes()
-    lost, _ = delete(store, [usage], settings, keys_of_user(store, user))
+    lost = delete(store, [usage], settings, keys_of_user(store, user)).rows
     assert sum(lost.values()) > 3
     assert list((tmp_path / "reports").iterdir()) == []
     assert keys_of_user(store, user) == []

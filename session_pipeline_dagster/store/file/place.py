@@ -152,6 +152,9 @@ class DuckDBFile:
                 )
             partly.replace(target)
 
+    def tidy(self, keep: timedelta) -> None:
+        """DuckDB uses room that is free again by itself."""
+
     def holder(self, patience: timedelta) -> int | None:
         """Whose lock on the file lasts; see `Place.holder`."""
         give_up = time.monotonic() + patience.total_seconds()

@@ -28,7 +28,8 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, close, open_engine
 from session_pipeline_dagster.store.lake.errors import of_the_engine
-from session_pipeline_dagster.store.states import Mark
+from session_pipeline_dagster.store.lake.upkeep import tidy
+from session_pipeline_dagster.store.states import Mark, Tidied
 
 _FENCE = "session_pipeline_fence"
 _BROKEN = (
@@ -162,6 +163,10 @@ class LakePlace:
 
     def keep_copy(self, version: int) -> None:
         """A lake keeps what it was for as long as its snapshots last."""
+
+    def tidy(self, keep: timedelta) -> Tidied:
+        """See `upkeep.py`."""
+        return tidy(self, self.catalog, keep)
 
     @contextmanager
     def _of_this_process(self) -> Generator[None]:
