@@ -31,6 +31,7 @@ from session_pipeline_dagster.passes.plan import (
 )
 from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
+from session_pipeline_dagster.passes.shards import known_in, scan_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
@@ -84,6 +85,7 @@ def run_batch(
         if held and not tasks:
             held.enter_context(open_for_looks.pop_all())
     report = _opened(processor, seen, source.readers.agents)
+    report.shard = str(options.shard) if options.shard else None
     size = settings.batch_bytes
     writer = Writer(processor, store, size, seen.known, report, options.run_id, seen.begun)
     if not options.verify:
@@ -115,8 +117,8 @@ def run_batch(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a pass sees before it touches a file; `chosen` are the files it was asked for, `begun`
-    is before the first look."""
+    """What a pass sees of its shard before it touches a file; `chosen` are the files it was asked
+    for, `begun` is before the first look."""
 
     begun: datetime
     scan: Scan
@@ -137,14 +139,17 @@ def _look(
     now: datetime,
 ) -> _Seen:
     """Look at files and store; settles what is gone and marks what is to be done again."""
-    known = _known(processor, store, steps)
+    shard = options.shard
+    known = known_in(_known(processor, store, steps), shard)
+    # With all that is there: a root without a file of this shard is mounted all the same.
     deletions = settle(processor, scan, known, store, settings, now)
+    scan = scan_in(scan, shard)
     files = [f for f in scan.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     again = _again(scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
-        known = store.known(processor)
+        known = known_in(store.known(processor), shard)
     # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
     return _Seen(now, scan, deletions, known, chosen, outlook)
