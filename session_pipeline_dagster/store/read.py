@@ -1,9 +1,10 @@
 """What the store knows of one processor's files, read in one short look inside a connection."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import (
     ON_REQUEST,
     UNPAID,
@@ -11,8 +12,10 @@ from session_pipeline_dagster.contract.processor import (
     derived_names,
     extras,
 )
+from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import derive, write
+from session_pipeline_dagster.store.declare import REFUSED, RELATIONS, in_words
 from session_pipeline_dagster.store.states import (
     LONGEST_WAIT,
     Failure,
@@ -24,6 +27,10 @@ from session_pipeline_dagster.store.states import (
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+Answer = tuple[list[str], list[tuple[object, ...]]]
+"""Column names and rows."""
 
 
 def _bounded(column: str) -> str:
@@ -178,3 +185,36 @@ def _signature(size: int | None, mtime: int | None, ctime: int | None) -> Signat
     if size is None or mtime is None or ctime is None:
         return None
     return Signature(size, mtime, ctime)
+
+
+def row_counts(connection: "DuckDBPyConnection", relations: Iterable[str]) -> dict[str, int]:
+    """Rows per table or view; 0 where it does not exist yet."""
+    existing = {row[0] for row in connection.execute(RELATIONS).fetchall()}
+    return {
+        name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+        if name in existing
+        else 0
+        for name in relations
+    }
+
+
+def answers(
+    connection: "DuckDBPyConnection",
+    selects: Sequence[str],
+    beside: Mapping[str, tuple[str, Sequence[Row]]],
+) -> list[Answer]:
+    """See `Store.query`."""
+    found = []
+    connection.begin()
+    for name, (columns, rows) in beside.items():
+        connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
+        write.insert_rows(connection, name, rows)
+    for sql in selects:
+        try:
+            result = connection.execute(sql)
+        except REFUSED as error:
+            raise ContractError(f"a query failed: {in_words(error)}") from None
+        names = [column[0] for column in result.description or ()]
+        found.append((names, result.fetchall()))
+    connection.rollback()
+    return found
