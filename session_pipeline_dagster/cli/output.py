@@ -32,6 +32,8 @@ def print_reports(reports: Sequence[BatchReport], settings: Settings, registry: 
     where = ", ".join(root.label for root in settings.roots)
     _line(console, f"Sessions: {where}")
     _line(console, f"Database: {settings.database}")
+    for shard in {report.shard for report in reports if report.shard}:
+        _line(console, f"Shard: {shard} of the people")
     _print_passes(console, reports)
     for report in reports:
         if report.unreadable_lines:

@@ -10,6 +10,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
+from session_pipeline_dagster.passes.shards import parse
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -17,6 +18,7 @@ from session_pipeline_dagster.store.database import open_store
 @click.option("--processor", multiple=True, metavar="NAME", help="Only this one; repeatable.")
 @click.option("--full-refresh", is_flag=True, help="Process every file again.")
 @click.option("--outdated", is_flag=True, help="Process again what an older version did.")
+@click.option("--shard", metavar="I/N", help="Only this part of the people, such as 1/4.")
 @click.option("--verify", is_flag=True, help="Re-hash files that look unchanged.")
 @click.option("--debug", is_flag=True, help="Show plugins' exceptions; may quote transcripts.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -26,14 +28,21 @@ def command(
     processor: tuple[str, ...],
     full_refresh: bool,
     outdated: bool,
+    shard: str | None,
     verify: bool,
     debug: bool,
     as_json: bool,
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed, 2 if it could not work."""
-    store = open_store(context.settings)
     reports, broken = [], {}
-    options = Options(full_refresh=full_refresh, outdated=outdated, verify=verify, summaries=True)
+    options = Options(
+        shard=None if shard is None else parse(shard),
+        full_refresh=full_refresh,
+        outdated=outdated,
+        verify=verify,
+        summaries=True,
+    )
+    store = open_store(context.settings)
     for chosen in context.processors(processor):
         with showing(chosen.name, hidden=as_json) as shown:
             try:

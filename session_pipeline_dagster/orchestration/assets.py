@@ -25,6 +25,7 @@ from session_pipeline_dagster.orchestration.names import (
     GIVEN_UP_TAG,
     SESSION_FILES,
     Names,
+    shard_of,
 )
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 from session_pipeline_dagster.passes.options import BatchReport
@@ -114,8 +115,8 @@ def _run(
     store: Store,
     settings: Settings,
 ) -> BatchReport:
-    options = config.options(days, context.run.run_id)
     with failing_in_words():
+        options = config.options(days, context.run.run_id, shard_of(context.run.tags))
         _check_users(source, options.users)
         _release(processor, source, store, config.retry)
         report = run_batch(processor, source, store, settings, options)
@@ -218,10 +219,11 @@ def _log_days(
 
 
 def _sentence(report: BatchReport) -> str:
+    part = f" (shard {report.shard})" if report.shard else ""
     return (
         f"{report.processor}: {report.processed} files processed, {report.skipped} unchanged, "
         f"{report.errors} failed, {report.capped} left for later; {report.items_extracted} items "
-        f"from {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s"
+        f"from {report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s{part}"
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.shards import Shard
 
 _MOST = 10**9
 """More files or seconds than there will ever be, and still a length of time in Python."""
@@ -54,12 +55,15 @@ class ProcessorConfig(dg.Config):
         "SESSION_PIPELINE_TIME_BUDGET_SECONDS.",
     )
 
-    def options(self, days: frozenset[date] | None, run_id: str) -> Options:
+    def options(
+        self, days: frozenset[date] | None, run_id: str, shard: Shard | None = None
+    ) -> Options:
         """The same for the core; days None = everything pending."""
         seconds = self.time_budget_seconds
         return Options(
             days=days,
             users=frozenset(map(short, self.users)),
+            shard=shard,
             full_refresh=self.full_refresh,
             outdated=self.outdated,
             max_files=self.max_files,

@@ -29,6 +29,7 @@ from session_pipeline_dagster.orchestration.quality_checks import quality_checks
 from session_pipeline_dagster.orchestration.reports import report_asset, report_sensors
 from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.passes.shards import every
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store.declare import declared_columns
 
@@ -74,6 +75,7 @@ def build_processor_definitions(
         executor_def=dg.in_process_executor,
     )
     health = health_checks(processor, settings, names)
+    shards = every(settings.shards)
     health_job = dg.define_asset_job(
         names.health_job(processor.name),
         selection=dg.AssetSelection.checks(health),
@@ -86,7 +88,7 @@ def build_processor_definitions(
         asset_checks=[health, *quality],
         jobs=[job, health_job],
         sensors=[
-            processor_sensor(processor, settings, names, looks),
+            *(processor_sensor(processor, settings, names, looks, s) for s in shards),
             *report_sensors(processor, names, looks.held),
         ],
     )

@@ -1,10 +1,15 @@
 """Names that users, tests and other tools rely on, for each instance of the pipeline its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
+from session_pipeline_dagster.passes.shards import Shard, parse
+
 PROCESSOR_TAG = "session_pipeline/processor"
+SHARD_TAG = "session_pipeline/shard"
+"""Of runs that take a part of the people: processor and part, so that a queue can limit each."""
 FAILED_TAG = "files_failed"
 """Short, so that the list of runs shows all of it."""
 GIVEN_UP_TAG = "files_given_up"
@@ -46,16 +51,16 @@ class Names:
         """The job that evaluates the health checks of a processor."""
         return self.other(f"{processor}_health_job")
 
-    def sensor(self, processor: str) -> str:
-        """The sensor of a processor."""
-        return self.other(f"{processor}_sensor")
+    def sensor(self, processor: str, shard: Shard | None = None) -> str:
+        """The sensor of a processor; of several, that of a shard."""
+        return self.other(f"{processor}_sensor" + (f"_{shard.index}" if shard else ""))
 
     def report_sensor(self, processor: str) -> str:
         """The sensor that asks for the reports of a processor."""
         return self.other(f"{processor}_report_sensor")
 
     def pool(self, processor: str) -> str:
-        """The pool that keeps a processor to one run at a time."""
+        """The pool that keeps a processor to one run at a time, or to one for each shard."""
         return self.other(f"session_processor_{processor}")
 
     @property
@@ -63,9 +68,10 @@ class Names:
         """The job of a lake's upkeep."""
         return self.other("lake_upkeep_job")
 
-    def tags(self, processor: str) -> dict[str, str]:
-        """What a processor's runs and steps carry."""
-        return {PROCESSOR_TAG: self.other(processor)}
+    def tags(self, processor: str, shard: Shard | None = None) -> dict[str, str]:
+        """What a processor's runs and steps carry; a run of a shard says of which."""
+        tags = {PROCESSOR_TAG: self.other(processor)}
+        return {**tags, SHARD_TAG: f"{self.other(processor)}:{shard}"} if shard else tags
 
     @property
     def sessions(self) -> str:
@@ -76,6 +82,16 @@ class Names:
     def store(self) -> str:
         """The key of the resource that has the database."""
         return self.other("session_pipeline__store")
+
+
+def shard_of(tags: Mapping[str, str]) -> Shard | None:
+    """The shard that a run with these tags takes; None = everything.
+
+    Raises:
+        SettingsError: somebody has written a tag of another form.
+    """
+    said = tags.get(SHARD_TAG)
+    return None if said is None else parse(said.rpartition(":")[2])
 
 
 PLAIN = Names()

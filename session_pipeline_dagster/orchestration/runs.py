@@ -3,7 +3,9 @@
 import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras, relations
-from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.orchestration.names import Names, shard_of
+from session_pipeline_dagster.passes.shards import Shard
 
 IN_FLIGHT = (
     # Not NOT_STARTED: a launch that Dagster refused leaves such a run behind for ever.
@@ -46,15 +48,31 @@ def _reports(processor: Processor) -> set[str]:
     return {report.name for report in extras(processor).reports}
 
 
-def in_flight(instance: dg.DagsterInstance, processor: Processor, names: Names) -> str | None:
+def in_flight(
+    instance: dg.DagsterInstance, processor: Processor, names: Names, shard: Shard | None = None
+) -> str | None:
     """The id of a run that works on session files for this processor and has not ended.
 
     A report takes seconds: a run that is asked for meanwhile waits in the pool.
+
+    Args:
+        shard: runs of other shards do not matter; one without a shard takes its files, too.
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=[*IN_FLIGHT])):
-        if belongs(run, processor, names) and not reports_of(run, processor, names):
+        if not belongs(run, processor, names) or reports_of(run, processor, names):
+            continue
+        if shard is None or not _is_beside(run, shard):
             return run.run_id
     return None
+
+
+def _is_beside(run: dg.DagsterRun, shard: Shard) -> bool:
+    """Whether it takes none of the shard's files. Parts of another number may overlap."""
+    try:
+        found = shard_of(run.tags)
+    except SettingsError:
+        return False
+    return found is not None and found.of == shard.of and found != shard
 
 
 def is_new(instance: dg.DagsterInstance, processor: Processor, names: Names) -> bool:

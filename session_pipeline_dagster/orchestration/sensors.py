@@ -1,4 +1,4 @@
-"""Sensors: one per processor that asks for runs, and one that observes the session files.
+"""Sensors: one per processor and shard that asks for runs, and one that observes the session files.
 
 They gather what is on disk and in the store; `passes/pacing.py` and `passes/plan.py` decide.
 """
@@ -32,6 +32,7 @@ from session_pipeline_dagster.passes.plan import (
     with_quiet_days,
 )
 from session_pipeline_dagster.passes.seeing import file_day, see
+from session_pipeline_dagster.passes.shards import Shard, sight_in
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -50,11 +51,13 @@ def processor_sensor(
     settings: Settings,
     names: Names = PLAIN,
     looks: Looks | None = None,
+    shard: Shard | None = None,
 ) -> dg.SensorDefinition:
-    """Asks for a run of the processor when files are due."""
+    """Asks for a run of the processor when files are due; of several sensors, of its shard."""
     looks, cadence = looks or Looks(settings), settings.cadence(processor.name, processor.cadence)
     source, store, held = looks.source, open_store(settings), looks.held
-    name, quiet = names.sensor(processor.name), _Quiet()
+    name, quiet = names.sensor(processor.name, shard), _Quiet()
+    tags = names.tags(processor.name, shard)
     # As the location has them: which rules there are may depend on a file, and that changes.
     checks = [dg.AssetCheckKey(names.key(r.table), r.name) for r in extras(processor).quality]
 
@@ -63,14 +66,15 @@ def processor_sensor(
         job_name=names.job(processor.name),
         minimum_interval_seconds=max(1, int(min(cadence, _TICK).total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Finds session files that are new or changed for {processor.name} and asks "
+        description="Finds session files that are new or changed for "
+        f"{processor.name}{f', shard {shard},' if shard else ''} and asks "
         f"for runs over their days, every {cadence.total_seconds():.0f} s at most, and at once "
         "while a backlog drains.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance = held.of(context)
-        _limit_pool(instance, names.pool(processor.name))
-        running = in_flight(instance, processor, names)
+        _limit_pool(instance, names.pool(processor.name), settings.shards)
+        running = in_flight(instance, processor, names, shard)
         if running:
             return skipping(f"run {running} is still at work", context.cursor)
         look_at, now = looks.look(name), datetime.now(UTC)
@@ -85,8 +89,11 @@ def processor_sensor(
             seen = see(processor, scan, store, settings, now, _PATIENCE, whole=first)
         except StoreBusy as error:
             return skipping(error, context.cursor)
-        known, rest = seen.known, seen.known.rest
-        outlook = look(seen.files, known.states, known.failures, processor.version, now, rest)
+        seen = sight_in(seen, shard)
+        files, known, rest = seen.files, seen.known, seen.known.rest
+        # They are everyone's, and one who asks is enough.
+        stale = known.stale_rollups if shard is None or shard.index == 1 else ()
+        outlook = look(files, known.states, known.failures, processor.version, now, rest)
         decision = decide(
             outlook,
             read_cursor(Memory, context.cursor),
@@ -94,33 +101,33 @@ def processor_sensor(
             settings.cap(processor.name),
             now,
             last_change(known.states, known.failures, rest),
-            known.stale_rollups,
+            stale,
             hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
         # What other readers left out is looked at again, as deleted files are taken note of.
-        _, by_others = left_out(scan.files, known.states, source.readers.agents)
+        _, by_others = left_out(files, known.states, source.readers.agents)
         unknown = len(unsettled(scan, known, settings, now)) + len(by_others)
         decision = with_deletions(decision, unknown, cadence, now)
         cursor = write_cursor(decision.memory)
         if decision.files:
             ranges = _ranges(decision.files, outlook, known, source, settings)
-            requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
+            requests = [_range_request(*days, tags) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.rollups:
-            requests = [_rollup_request(processor, decision.rollups, checks, names)]
+            requests = [_rollup_request(processor, decision.rollups, checks, names, tags)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.settle:
             day = clamp_day(now.date(), settings.start_date, now.date())
-            request = _range_request(day, day, names.tags(processor.name))
+            request = _range_request(day, day, tags)
             return dg.SensorResult(run_requests=[request], cursor=cursor)
-        there = [file for file in scan.files if file.key in known.states]
+        there = [file for file in files if file.key in known.states]
         if there and first:
             # Processed through another door, say `make run`: one run shows in the catalog what is
             # there.
             ranges = _ranges(there, outlook, known, source, settings)
-            requests = [_range_request(*days, names.tags(processor.name)) for days in ranges]
+            requests = [_range_request(*days, tags) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        waits = [*outlook.waiting, *outlook.suspect, *outlook.unsigned, *known.stale_rollups]
+        waits = [*outlook.waiting, *outlook.suspect, *outlook.unsigned, *stale]
         calm = not (waits or unknown or _to_purge(known, settings))
         quiet.stamp, quiet.bases = look_at.stamp if calm else None, bases
         quiet.reason = decision.reason
@@ -151,11 +158,11 @@ def _to_purge(known: Known, settings: Settings) -> bool:
     return settings.on_delete is OnDelete.PURGE and bool(known.gone())
 
 
-def _limit_pool(instance: dg.DagsterInstance, pool: str) -> None:
-    """One run at a time, also on an instance whose yaml says nothing about pools."""
+def _limit_pool(instance: dg.DagsterInstance, pool: str, runs: int) -> None:
+    """So many runs at a time, also on an instance whose yaml says nothing about pools."""
     storage = instance.event_log_storage
-    if storage.get_concurrency_info(pool).limit != 1:
-        storage.set_concurrency_slots(pool, 1)
+    if storage.get_concurrency_info(pool).limit != runs:
+        storage.set_concurrency_slots(pool, runs)
 
 
 def _ranges(
@@ -198,6 +205,7 @@ def _rollup_request(
     rollups: Iterable[str],
     checks: Sequence[dg.AssetCheckKey],
     names: Names,
+    tags: Mapping[str, str],
 ) -> dg.RunRequest:
     """Only what is derived: its tables were materialized alone, or a file that it is made from is
     another. With every rule, for a rule may look at more than the table that it stands beside."""
@@ -206,7 +214,7 @@ def _rollup_request(
             names.key(asset) for name in rollups for asset in derived_assets(processor, name)
         ],
         asset_check_keys=checks,
-        tags=names.tags(processor.name),
+        tags=tags,
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from session_pipeline_dagster.passes.shards import Shard
+
 Summarized = tuple[str, Sequence[str], Sequence[tuple[object, ...]]]
 """Title, column names, rows."""
 
@@ -15,6 +17,7 @@ class Options:
     Attributes:
         days: only files of these partitions (clamped session days); None = all.
         users: only these users' files; empty = all.
+        shard: only files of this shard; None = all, which is as exact beside other runs.
         full_refresh: first mark the rows in question outdated, then work as always.
         outdated: the same for rows that are kept although they are of another version.
         verify: re-hash files that look current; finds what stat cannot.
@@ -26,6 +29,7 @@ class Options:
 
     days: frozenset[date] | None = None
     users: frozenset[str] = frozenset()
+    shard: Shard | None = None
     full_refresh: bool = False
     outdated: bool = False
     verify: bool = False
@@ -49,6 +53,7 @@ class BatchReport:
     """What one pass did.
 
     Attributes:
+        shard: of which part of all files the numbers are, such as `1/4`; None = of all.
         session_files: files on disk, whatever their state.
         left_out: entries that are no session files, and files that no reader claims.
         scanned: files that were due.
@@ -73,6 +78,7 @@ class BatchReport:
     """
 
     processor: str
+    shard: str | None = None
     session_files: int = 0
     left_out: int = 0
     scanned: int = 0

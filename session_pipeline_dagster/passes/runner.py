@@ -32,6 +32,7 @@ from session_pipeline_dagster.passes.plan import (
 from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
 from session_pipeline_dagster.passes.seeing import Sight, file_day, see
+from session_pipeline_dagster.passes.shards import sight_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
@@ -85,6 +86,7 @@ def run_batch(
         if held and not tasks:
             held.enter_context(open_for_looks.pop_all())
     report = _opened(processor, seen, source.readers.agents)
+    report.shard = str(options.shard) if options.shard else None
     size = settings.batch_bytes
     writer = Writer(processor, store, size, seen.known, report, options.run_id, seen.begun)
     if not options.verify:
@@ -116,8 +118,8 @@ def run_batch(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a pass sees before it touches a file; `chosen` are the files it was asked for, `begun`
-    is before the first look."""
+    """What a pass sees of its shard before it touches a file; `chosen` are the files it was asked
+    for, `begun` is before the first look."""
 
     begun: datetime
     scan: Scan
@@ -142,21 +144,23 @@ def _look(
     whole = options.full_refresh or options.outdated or options.verify
 
     def look_again(keys: Collection[str] = ()) -> Sight:
-        return see(processor, scan, store, settings, now, keys=keys, whole=whole)
+        seen = see(processor, scan, store, settings, now, keys=keys, whole=whole)
+        return sight_in(seen, options.shard)
 
     sight = _blaming(processor, store, steps, look_again)
     known = sight.known
+    # With all that is there: a root without a file of this shard is mounted all the same.
     deletions = settle(processor, scan, known, store, settings, now)
     files = [f for f in sight.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
-    again = _again(scan, chosen, known, source.readers.agents, options)
+    again = _again(sight.scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
         sight = look_again([file.key for file in chosen])
         known = sight.known
     # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
-    return _Seen(now, scan, deletions, known, chosen, outlook)
+    return _Seen(now, sight.scan, deletions, known, chosen, outlook)
 
 
 def _again(

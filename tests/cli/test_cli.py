@@ -294,3 +294,23 @@ def test_status_counts_what_is_pending_and_says_what_is_left_out(cli: Cli, sessi
     assert answer.returncode == 0
     assert "stray.jsonl" in answer.stdout
     assert str(cli.database) in answer.stdout.replace("\n", "")
+
+
+def test_a_shard_takes_its_part_and_the_document_says_which(cli: Cli, sessions: Path) -> None:
+    write_session(sessions, "bob/y.jsonl", "hello")
+    write_session(sessions, "carol/z.jsonl", "hello")
+    found = [
+        cli.json(sessions, "run", "--processor", "usage", "--shard", shard)["processors"]["usage"]
+        for shard in ("1/2", "2/2")
+    ]
+    assert [report["shard"] for report in found] == ["1/2", "2/2"]
+    assert sum(report["processed"] for report in found) == 3
+    whole = cli.on(sessions, "run", "--processor", "usage")
+    assert "Shard" not in whole.stdout
+    assert "Shard: 1/2" in cli.on(sessions, "run", "--shard", "1/2").stdout
+
+
+def test_what_is_no_shard_is_one_line_and_makes_no_database(cli: Cli, sessions: Path) -> None:
+    answer = cli.on(sessions, "run", "--shard", "3/2")
+    assert_one_clear_line(answer, 2, "'3/2'", "1/4")
+    assert not cli.database.exists()
