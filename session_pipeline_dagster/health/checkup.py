@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, unknown
+from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store
@@ -52,10 +52,11 @@ def examine(
         held: keeps the database open once it could be, for who has more to look at.
     """
     try:
-        files = source.scan().files
+        scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
         return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+    files, unseen = scan.files, [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
     opened = False
@@ -77,7 +78,7 @@ def examine(
             continue
         states, failures, lines = known.states, known.failures, known.lines
         taken = snapshot(p.name, p.version, files, states, failures, lines, now, suffix)
-        findings[p.name] = judge(taken, allowed)
+        findings[p.name] = partly(judge(taken, allowed), unseen)
     return Checkup(len(files), findings, busy)
 
 

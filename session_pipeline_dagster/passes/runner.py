@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import Deletions, settle
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.plan import (
@@ -34,7 +35,8 @@ from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safel
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
+from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
+from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Known
@@ -176,6 +178,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         processor.name,
         session_files=len(seen.scan.files),
         left_out=len(seen.scan.left_out) + len(unread),
+        missing=lines_of(seen.scan.missing),
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,
@@ -360,23 +363,12 @@ def _of_days(
     if options.days is None:
         return files
     today = datetime.now(UTC).date()
+    days = file_days(files, states, source)
     return [
         file
-        for file in files
-        if clamp_day(file_day(file, states.get(file.key), source), settings.start_date, today)
-        in options.days
+        for file, day in zip(files, days, strict=True)
+        if clamp_day(day, settings.start_date, today) in options.days
     ]
-
-
-def file_day(file: SessionFile, state: FileState | None, source: SessionSource) -> date:
-    """The file's session day: as stored while its signature holds, else from its head."""
-    if state and state.session_day and state.signature == file.signature:
-        return state.session_day
-    try:
-        return source.day(file)
-    except OSError:
-        # It cannot be read now; its run will say so. Any day will do to get it into one.
-        return mtime_day(file.signature.mtime_ns)
 
 
 def _tasks(seen: _Seen, processor: Processor, cap: int, *, verify: bool) -> list[Task]:
