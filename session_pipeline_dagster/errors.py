@@ -7,6 +7,7 @@ PipelineError
 ├── StoreError
 │   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
 │   └── StoreUnusable   the database cannot be opened as it is: do what the message says
+│       └── StoreInterrupted  the line to it broke: do the whole transaction again
 ├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
 │   ├── RowsRefused     the database does not take rows of a batch: find the file they are of
 │   └── StatementFailed a statement of it fails in the database, whatever the rows are
@@ -72,6 +73,18 @@ class StoreBusy(StoreError):
 
 class StoreUnusable(StoreError):
     """The database file is missing its folder, damaged, or of a newer version."""
+
+
+class StoreInterrupted(StoreUnusable):
+    """The line to the database broke, or somebody else was faster: nothing of it can be relied on.
+
+    Attributes:
+        commit: the name of a commit that may be in the database although nobody heard so.
+    """
+
+    def __init__(self, message: str, commit: str | None = None) -> None:
+        super().__init__(message)
+        self.commit = commit
 
 
 class ContractError(PipelineError):

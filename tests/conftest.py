@@ -1,8 +1,20 @@
-"""Which files are begun first: those that take longest, so that no worker ends with one of them."""
+"""Servers that all tests of a process share; and which files are begun first: those that take
+longest, so that no worker ends with one of them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from lakes import Lakes
+from lakes import lakes as new_lakes
+
+
+@pytest.fixture(scope="session")
+def lakes() -> Iterator[Lakes]:
+    """Where lakes are made; the server starts when the first test asks."""
+    with new_lakes() as made:
+        yield made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ from session_pipeline_dagster.sources.files import (
 )
 from session_pipeline_dagster.sources.opening import open_checked
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.transcripts.reader import Readers
 
 _SHARED_FOR = 5.0

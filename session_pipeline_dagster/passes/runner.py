@@ -7,7 +7,7 @@ unchanged.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -32,6 +32,7 @@ from session_pipeline_dagster.passes.plan import (
 )
 from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
+from session_pipeline_dagster.passes.seeing import Sight, see
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
@@ -139,14 +140,22 @@ def _look(
     now: datetime,
 ) -> _Seen:
     """Look at files and store; settles what is gone and marks what is to be done again."""
-    known = _known(processor, store, steps)
+    # What is to be done with files that are current is to be done with all.
+    whole = options.full_refresh or options.outdated or options.verify
+
+    def look_again(keys: Collection[str] = ()) -> Sight:
+        return see(processor, scan, store, settings, now, keys=keys, whole=whole)
+
+    sight = _blaming(processor, store, steps, look_again)
+    known = sight.known
     deletions = settle(processor, scan, known, store, settings, now)
-    files = [f for f in scan.files if not options.users or f.user in options.users]
+    files = [f for f in sight.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
     again = _again(scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
-        known = store.known(processor)
+        sight = look_again([file.key for file in chosen])
+        known = sight.known
     # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
     return _Seen(now, scan, deletions, known, chosen, outlook)
@@ -338,18 +347,20 @@ def derive(
     return store.derive(derivation)
 
 
-def _known(processor: Processor, store: Store, steps: Trail) -> Known:
-    """What the store knows, including who killed the processes that died since."""
-    known = store.known(processor)
+def _blaming(
+    processor: Processor, store: Store, steps: Trail, look_again: Callable[..., Sight]
+) -> Sight:
+    """What is seen, including who killed the processes that died since."""
     with steps.left_behind() as crumbs:
-        failures = blamed(crumbs, known.states, known.failures)
+        sight = look_again({crumb.session_file for crumb in crumbs})
+        failures = blamed(crumbs, sight.known.states, sight.known.failures)
         if not failures:
-            return known
-        if not known.prepared:
+            return sight
+        if not sight.known.prepared:
             store.prepare(processor)
         first = datetime.fromtimestamp(min(crumb.begun for crumb in crumbs), UTC)
         store.commit(processor, Batch(failures=failures, begun=first))
-    return store.known(processor)
+    return look_again()
 
 
 def _of_days(

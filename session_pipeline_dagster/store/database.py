@@ -5,12 +5,12 @@ read, close, work, open, commit, close; none is held while a file is parsed or a
 a number means is decided in `passes/plan.py` and in the processors.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
@@ -21,23 +21,35 @@ from session_pipeline_dagster.errors import (
     ContractError,
     RowsRefused,
     StatementFailed,
+    StoreInterrupted,
     StoreUnusable,
 )
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import derive, forget, read, rolling, schema, write
+from session_pipeline_dagster.store import (
+    derive,
+    forget,
+    read,
+    replacing,
+    rolling,
+    schema,
+    write,
+)
 from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import (
-    REFUSED,
     RELATIONS,
     create_relations,
     in_words,
 )
 from session_pipeline_dagster.store.opening import open_place
-from session_pipeline_dagster.store.place import Mark, Place
-from session_pipeline_dagster.store.states import Known
+from session_pipeline_dagster.store.place import Place
+from session_pipeline_dagster.store.states import Known, Mark
+from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:
     import pyarrow
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +95,54 @@ class Store:
     @contextmanager
     def transaction(self) -> Generator[duckdb.DuckDBPyConnection]:
         """All of it, or nothing: a connection that closes without a commit has written nothing."""
-        with self.place.writing(), self.connect() as connection:
+        with self.place.writing() as connection:
             schema.bring_up(connection, self.place)
-            connection.begin()
+            self.place.begin(connection)
             yield connection
-            connection.commit()
+            self.place.commit(connection)
+
+    def _done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """What the work gives in a transaction; the whole of it again where its line broke.
+
+        A commit may have been done, or may still be on its way, although nobody heard so. It is
+        asked for in the next transaction: if it comes later than the answer, that one is refused.
+        """
+        unheard: dict[str, _T] = {}
+
+        def once() -> _T:
+            results: list[_T] = []
+            try:
+                with self.transaction() as connection:
+                    done = [result for name, result in unheard.items() if self.place.has(name)]
+                    results += done or [work(connection)]
+            except StoreInterrupted as error:
+                # Without a result it is the name of what made the store's own tables.
+                if error.commit and results:
+                    unheard[error.commit] = results[0]
+                raise
+            return results[0]
+
+        return until_done(once, self.place.lock_timeout)
+
+    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """What a look gives, whatever tables are there; again where its line broke."""
+
+        def once() -> _T:
+            with self.connect() as connection:
+                return look(connection)
+
+        return until_done(once, self.place.lock_timeout)
+
+    def _seen_there(
+        self, look: Callable[[duckdb.DuckDBPyConnection], _T], timeout: timedelta | None = None
+    ) -> _T:
+        """What a look gives, with the store's own tables there; again where its line broke."""
+
+        def once() -> _T:
+            with self._looking(timeout) as connection:
+                return look(connection)
+
+        return until_done(once, self.place.lock_timeout if timeout is None else timeout)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -96,8 +151,11 @@ class Store:
         """A connection in which the store's own tables are there."""
         with self.connect(timeout) as connection:
             if not schema.is_current(connection):
-                with self.place.writing():
-                    schema.bring_up(connection, self.place)
+                if self.place.looking and self.place.missing:
+                    schema.make(connection)
+                else:
+                    with self.place.writing() as writer:
+                        schema.bring_up(writer, self.place)
             yield connection
 
     def known(
@@ -105,41 +163,35 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
+        listing: Listing | None = None,
     ) -> Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
+            listing: of many files, read only what differs from it.
         """
-        with self._looking(timeout) as connection:
-            now = datetime.now(UTC)
-            rows = read.read_rows(connection, processor, lines_since, now)
+        now = datetime.now(UTC)
+        rows = self._seen_there(
+            lambda c: read.read_rows(c, processor, lines_since, now, listing), timeout
+        )
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
-        with self.connect() as connection:
-            existing = {row[0] for row in connection.execute(RELATIONS).fetchall()}
-            return {
-                name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
-                if name in existing
-                else 0
-                for name in relations
-            }
+        return self._seen(lambda connection: read.row_counts(connection, relations))
 
     def rows_of(self, keys: Sequence[str]) -> dict[str, int]:
         """How many rows of each table are of these files."""
-        with self.connect() as connection:
-            return forget.count(connection, keys)
+        return self._seen(lambda connection: forget.count(connection, keys))
 
     def files_of(self, user: str) -> tuple[set[str], dict[str, str | None]]:
         """Files that any table says are the user's; and all that failed, with their roots."""
-        with self._looking() as connection:
-            return forget.files_of(connection, user)
+        return self._seen_there(lambda connection: forget.files_of(connection, user))
 
     def query(
         self, *selects: str, beside: Mapping[str, tuple[str, Sequence[Row]]] | None = None
-    ) -> list[tuple[list[str], list[tuple[object, ...]]]]:
+    ) -> list[read.Answer]:
         """Column names and rows of each SELECT, all as of one moment.
 
         Args:
@@ -148,21 +200,7 @@ class Store:
         Raises:
             ContractError: a SELECT is not valid.
         """
-        answers = []
-        with self.connect() as connection:
-            connection.begin()
-            for name, (columns, rows) in (beside or {}).items():
-                connection.execute(f"CREATE TEMP TABLE {name} ({columns})")
-                write.insert_rows(connection, name, rows)
-            for sql in selects:
-                try:
-                    result = connection.execute(sql)
-                except REFUSED as error:
-                    raise ContractError(f"a query failed: {in_words(error)}") from None
-                names = [column[0] for column in result.description or ()]
-                answers.append((names, result.fetchall()))
-            connection.rollback()
-        return answers
+        return self._seen(lambda connection: read.answers(connection, selects, beside or {}))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -179,13 +217,16 @@ class Store:
             ContractError: its DDL or SQL is not valid, or a table cannot be brought up to it.
         """
         digest = write.declaration_digest(processor)
-        with self.transaction() as connection:
-            tables = [*processor.tables, *extras(processor).journals]
+        tables = [*processor.tables, *extras(processor).journals]
+
+        def declare(connection: duckdb.DuckDBPyConnection) -> dict[str, "pyarrow.Schema"]:
             declared = read.digests(connection, processor.name) == [(digest,)]
             if not declared and not self._is_a_newer_ones(connection, processor, tables):
                 create_relations(connection, processor)
                 rolling.declare(connection, processor, digest)
             return {table: write.arrow_schema(connection, table) for table in tables}
+
+        return self._done(declare)
 
     def _is_a_newer_ones(
         self, connection: duckdb.DuckDBPyConnection, processor: Processor, tables: Sequence[str]
@@ -251,55 +292,17 @@ class Store:
             raise RowsRefused(f"{processor.name}: the database refused a row ({kind})") from None
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
-        now, name = datetime.now(UTC), processor.name
-        appended = {d.session_file: d.appended_to for d in batch.done if d.appended_to}
-        with self.transaction() as connection:
-            overtaken = write.overtaken(connection, name, appended) if appended else frozenset()
-            rest = batch.without(overtaken)
-            if batch.begun and (is_forgotten := forget.forgotten(connection, batch.begun, now)):
-                rest = rest.forgetting(is_forgotten)
-            self._write(connection, processor, rest, now, run_id)
-        kept = {done.session_file for done in rest.done}
+        now = datetime.now(UTC)
+        kept = self._done(lambda c: replacing.replace_rows(c, processor, batch, now, run_id))
         return frozenset(d.session_file for d in batch.done if d.session_file not in kept)
-
-    def _write(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        processor: Processor,
-        batch: Batch,
-        now: datetime,
-        run_id: str | None,
-    ) -> None:
-        name = processor.name
-        written = [done.session_file for done in batch.done]
-        replaced = [done.session_file for done in batch.done if not done.appended_to]
-        settled = written + [signed.session_file for signed in batch.signed]
-        failed = [failure.session_file for failure in batch.failures]
-        write.register(connection, "batch", written)
-        # Looking for old rows means reading whole tables; a file without a state row has none.
-        if known := write.known(connection, name):
-            write.register(connection, "batch", known)
-            _note_changes(connection, processor)
-            write.delete_rows(connection, processor.tables, replaced)
-            write.delete_records(connection, "session_processor_state", name, written)
-            write.register(connection, "batch", written)
-        for table, parts in [*batch.rows.items(), *batch.journal.items()]:
-            write.insert_parts(connection, table, parts)
-        _note_changes(connection, processor, keep=True)
-        write.insert_states(connection, processor, batch.done, now, run_id)
-        write.sign(connection, processor, batch.signed)
-        write.delete_records(connection, "session_processor_failures", name, settled + failed)
-        write.insert_failures(connection, name, batch.failures)
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""
-        with self.transaction() as connection:
-            return write.mark_outdated(connection, processor, keys)
+        return self._done(lambda connection: write.mark_outdated(connection, processor, keys))
 
     def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
         """Forget failures, so that the files are tried again: those named, or all quarantined."""
-        with self.transaction() as connection:
-            return write.release(connection, processor, keys)
+        return self._done(lambda connection: write.release(connection, processor, keys))
 
     def mark_gone(
         self, processor: Processor, gone: Sequence[str], back: Sequence[str], now: datetime
@@ -307,17 +310,19 @@ class Store:
         """Note which files are gone and which are back, and what that touches of what is derived;
         the failures of what is gone go. The processor's tables are as it declares them."""
         name = processor.name
-        with self.transaction() as connection:
+
+        def mark(connection: duckdb.DuckDBPyConnection) -> None:
             write.mark_gone(connection, name, gone, now)
             write.unmark_gone(connection, name, back)
             write.delete_records(connection, "session_processor_failures", name, gone)
             write.register(connection, "batch", [*gone, *back])
             rolling.note_changes(connection, processor)
 
+        self._done(mark)
+
     def purge(self, processor: Processor, keys: Sequence[str]) -> None:
         """Delete what the processor has of the files; its tables are as it declares them."""
-        with self.transaction() as connection:
-            forget.purge(connection, processor, keys)
+        self._done(lambda connection: forget.purge(connection, processor, keys))
 
     def forget(self, processors: Sequence[Processor], keys: Sequence[str]) -> None:
         """Delete the files' rows from every table, also of processors that are not installed.
@@ -325,8 +330,7 @@ class Store:
         Args:
             processors: all that are installed; their tables are as they declare them.
         """
-        with self.transaction() as connection:
-            forget.forget(connection, processors, keys)
+        self._done(lambda connection: forget.forget(connection, processors, keys))
 
     def refresh(self, *rollups: Rollup) -> list[str]:
         """Recompute the changed parts of roll-ups; which parts they were.
@@ -337,8 +341,10 @@ class Store:
         if not rollups:
             return []
         names = ", ".join(repr(rollup.name) for rollup in rollups)
-        with _derived(f"roll-up {names}"), self.transaction() as connection:
-            return [part for rollup in rollups for part in rolling.refresh(connection, rollup)]
+        with _derived(f"roll-up {names}"):
+            return self._done(
+                lambda c: [part for one in rollups for part in rolling.refresh(c, one)]
+            )
 
     def derive(self, derivation: Derivation, compute: Compute | None = None) -> Changes:
         """Compute without a connection, then write, if what was read still holds; else again.
@@ -354,19 +360,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self.connect, self.transaction, derivation, compute)
-
-
-def _note_changes(
-    connection: duckdb.DuckDBPyConnection, processor: Processor, *, keep: bool = False
-) -> None:
-    try:
-        if keep:
-            rolling.keep(connection, processor)
-        rolling.note_changes(connection, processor)
-    except duckdb.ProgrammingError as error:
-        said = f"{processor.name}: a statement of `changed` failed: {in_words(error)}"
-        raise StatementFailed(said) from None
+            return derive.derive(self._seen, self._done, derivation, compute)
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 """What is behind `Store.derive`: read, compute, and write if what was read still holds."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from session_pipeline_dagster.contract.derivation import (
     Changes,
@@ -32,30 +31,57 @@ class Reading:
     prints: Mapping[str, object]
 
 
-_Opening = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
+_T = TypeVar("_T")
 
 
-def derive(
-    connect: _Opening, transaction: _Opening, derivation: Derivation, compute: Compute | None
-) -> Changes:
-    """See `Store.derive`."""
+class Doing(Protocol):
+    """What is done with a connection, and what comes of it; done again if its line breaks."""
+
+    def __call__(self, work: "Callable[[DuckDBPyConnection], _T]", /) -> _T: ...
+
+
+def derive(seen: Doing, done: Doing, derivation: Derivation, compute: Compute | None) -> Changes:
+    """See `Store.derive`.
+
+    Args:
+        seen: with a connection that reads. done: with one in a transaction.
+    """
+
+    def read(connection: "DuckDBPyConnection") -> Reading | None:
+        if compute is None and not (
+            _has_parts(connection, derivation) or is_of_another_basis(connection, derivation)
+        ):
+            return None
+        return _read(connection, derivation)
+
     for _ in range(_TRIES):
-        with connect() as connection:
-            if compute is None and not (
-                _has_parts(connection, derivation) or is_of_another_basis(connection, derivation)
-            ):
-                return Changes()
-            reading = _read(connection, derivation)
+        reading = seen(read)
+        if reading is None:
+            return Changes()
         # As it was before: what changes meanwhile is another basis next time.
         basis = None if compute else basis_of(derivation)
         changes = compute(reading.inputs) if compute else _computed(derivation, reading.inputs)
-        with transaction() as connection:
-            if _fingerprints(connection, derivation) == reading.prints:
-                _write(connection, derivation, changes)
-                if basis is not None:
-                    _note_basis(connection, derivation, basis)
-                return changes
+        if done(_Writing(derivation, reading, changes, basis)):
+            return changes
     raise StoreBusy(f"{derivation.name!r}: others keep writing to what it reads; try again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What a derivation writes, if what it read still holds; whether it did."""
+
+    derivation: Derivation
+    reading: Reading
+    changes: Changes
+    basis: str | None
+
+    def __call__(self, connection: "DuckDBPyConnection") -> bool:
+        if _fingerprints(connection, self.derivation) != self.reading.prints:
+            return False
+        _write(connection, self.derivation, self.changes)
+        if self.basis is not None:
+            _note_basis(connection, self.derivation, self.basis)
+        return True
 
 
 def _computed(derivation: Derivation, inputs: Inputs) -> Changes:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.file.place import DuckDBFile
 from session_pipeline_dagster.store.place import Place
@@ -31,6 +32,11 @@ def open_place(settings: Settings, *, looking: bool = False) -> Place:
             looking,
         )
     # What a lake needs takes 0.1 s to load, and no file store pays for it.
-    from session_pipeline_dagster.store.lake.place import open_lake  # noqa: PLC0415
-
+    try:
+        from session_pipeline_dagster.store.lake.place import open_lake  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"a lake needs {error.name}; pip install 'session-pipeline-dagster[lake]', or set "
+            "SESSION_PIPELINE_DATABASE to a DuckDB file"
+        ) from None
     return open_lake(settings, settings.database, timeout, looking=looking)

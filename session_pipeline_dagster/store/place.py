@@ -5,25 +5,14 @@ has a folder of its own; nothing but `open_store` chooses between them.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from session_pipeline_dagster.store.states import Mark
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What changes with every write; two that are equal say that nothing was written between.
-
-    Attributes:
-        lasts: whether the next write is sure to make another one.
-    """
-
-    of: object
-    lasts: bool = field(compare=False)
 
 
 class Place(Protocol):
@@ -64,13 +53,40 @@ class Place(Protocol):
             StoreUnusable: it cannot be opened, or it fails in the body; says what to do.
         """
 
-    def writing(self) -> AbstractContextManager[object]:
-        """The right to write: one writer at a time, wherever it runs. Not to be taken twice.
+    @property
+    def lock_timeout(self) -> timedelta:
+        """How long to wait for who else has it, and for a line to it that broke."""
+
+    def writing(self) -> "AbstractContextManager[DuckDBPyConnection]":
+        """The right to write, and a connection: one writer at a time, wherever it runs.
 
         Notes of roll-ups and fingerprints of derivations hold only if no one else writes meanwhile.
+        Not to be taken twice.
 
         Raises:
-            StoreBusy: as `connect`.
+            StoreBusy, StoreUnusable: as `connect`.
+            StoreInterrupted: the line to it broke; do all that was done with it again.
+        """
+
+    def begin(self, connection: "DuckDBPyConnection") -> None:
+        """Begin a transaction of a connection that may write; of a stale writer, no commit holds.
+
+        Raises:
+            duckdb.Error: as any statement.
+        """
+
+    def commit(self, connection: "DuckDBPyConnection") -> None:
+        """Commit it.
+
+        Raises:
+            StoreInterrupted: with the commit's name where it may have been done all the same.
+        """
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit of that name was done.
+
+        Raises:
+            StoreError: it is not possible to say.
         """
 
     def exclusive(self, what: str) -> AbstractContextManager[None]:

@@ -58,7 +58,7 @@ def bring_up(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
         return
     if not found:
         # Also where an older version died while it made them.
-        _run(connection, (*statements(), f"INSERT INTO {_NAME} VALUES ({VERSION})"))
+        _run(connection, place, (*statements(), f"INSERT INTO {_NAME} VALUES ({VERSION})"))
         return
     version = found[0][0]
     if len(found) > 1 or not isinstance(version, int) or version < 1:
@@ -72,7 +72,13 @@ def bring_up(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
             "upgrade session-pipeline-dagster, or set SESSION_PIPELINE_DATABASE"
         )
     place.keep_copy(version)
-    _run(connection, (*_steps(version), f"UPDATE {_NAME} SET version = {VERSION}"))
+    _run(connection, place, (*_steps(version), f"UPDATE {_NAME} SET version = {VERSION}"))
+
+
+def make(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the store's own tables in a database that is nobody's."""
+    for sql in (*statements(), f"INSERT INTO {_NAME} VALUES ({VERSION})"):
+        connection.execute(sql)
 
 
 def _found(connection: duckdb.DuckDBPyConnection) -> Sequence[tuple[object, ...]] | None:
@@ -96,9 +102,9 @@ def _steps(version: int) -> list[str]:
     return [sql for step in range(version, VERSION) for sql in STEPS[step]]
 
 
-def _run(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+def _run(connection: duckdb.DuckDBPyConnection, place: Place, statements: Sequence[str]) -> None:
     # All of it, or nothing: the caller closes the connection, and without a commit that undoes it.
-    connection.begin()
+    place.begin(connection)
     for sql in statements:
         connection.execute(sql)
-    connection.commit()
+    place.commit(connection)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from helpers import EXAMPLES
 from kill_sweep import LEFT_OUT_COLUMNS
+from lakes import Lakes
 from session_pipeline_dagster.cli.forget import delete
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.report import Asked
@@ -24,7 +25,10 @@ from session_pipeline_dagster.processors.verification import VerificationProcess
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.testing.pipeline import table_names
+
+pytestmark = pytest.mark.slow
 
 Tables = dict[str, list[tuple[object, ...]]]
 
@@ -41,6 +45,7 @@ class InMemory:
     label: str = "what is in memory"
     looking: bool = False
     missing: bool = False
+    lock_timeout: timedelta = timedelta(seconds=5)
     database: duckdb.DuckDBPyConnection = field(default_factory=_database)
     locks: tuple[threading.Lock, ...] = field(
         default_factory=lambda: (threading.Lock(), threading.Lock())
@@ -54,8 +59,22 @@ class InMemory:
         with self.database.cursor() as connection:
             yield connection
 
-    def writing(self) -> AbstractContextManager[object]:
-        return self.locks[0]
+    @contextmanager
+    def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
+        with self.locks[0], self.connect() as connection:
+            yield connection
+
+    def mark(self) -> Mark:
+        return Mark(None, lasts=False)
+
+    def begin(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.begin()
+
+    def commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.commit()
+
+    def has(self, commit: str) -> bool:
+        return False
 
     @contextmanager
     def exclusive(self, what: str) -> Generator[None]:
@@ -82,6 +101,16 @@ def processed(processor: Processor, store: Store, settings: Settings) -> Tables:
         kept = ", ".join(column for column in columns if column not in LEFT_OUT_COLUMNS)
         found[name] = store.query(f"SELECT {kept} FROM {name} ORDER BY ALL")[0][1]
     return found
+
+
+@pytest.mark.parametrize("processor", [UsageProcessor(), VerificationProcessor()])
+def test_a_pass_leaves_the_same_rows_in_a_lake(
+    tmp_path: Path, processor: Processor, lakes: Lakes
+) -> None:
+    settings = settings_of(tmp_path)
+    lake = processed(processor, lakes.store(tmp_path / "lake"), settings)
+    assert lake == processed(processor, open_store(settings), settings)
+    assert len(lake["session_processor_state"]) > 3
 
 
 @pytest.mark.parametrize("processor", [UsageProcessor(), VerificationProcessor()])

@@ -1,17 +1,15 @@
 """The DuckDB file as a place: opened with one configuration, by one process at a time."""
 
 import os
-import random
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import duckdb
 
@@ -20,9 +18,9 @@ from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
 from session_pipeline_dagster.store.file.locks import holder, locked
 from session_pipeline_dagster.store.file.marks import is_settled, lies
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
+from session_pipeline_dagster.store.waiting import patiently
 
-_LONGEST_PAUSE = 0.5
 _GLANCE = 0.05
 _BROKEN = (
     duckdb.IOException,
@@ -33,7 +31,6 @@ _BROKEN = (
     # There is one writer, so no conflict: what cannot be committed cannot be written.
     duckdb.TransactionException,
 )
-_T = TypeVar("_T")
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 
 # DuckDB raises no conflict when two threads of one process insert the same new file; between
@@ -72,7 +69,7 @@ class DuckDBFile:
         """A short connection, closed whatever happens; see `Place.connect`."""
         if not self.looking:
             self._check_folder()
-        connection = _patiently(self._open, self.lock_timeout if timeout is None else timeout)
+        connection = patiently(self._open, self.lock_timeout if timeout is None else timeout)
         try:
             yield connection
         except _BROKEN as error:
@@ -81,14 +78,28 @@ class DuckDBFile:
         finally:
             connection.close()
 
-    def writing(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
         """One thread at a time; of other processes, each connection keeps them out."""
         if self.looking and not self.missing:
             raise StoreUnusable(
                 f"{self.path} does not have the tables of this version, and is only looked at; "
                 "`session-pipeline run` makes them"
             )
-        return _ONE_WRITER
+        with _ONE_WRITER, self.connect() as connection:
+            yield connection
+
+    def begin(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """See `Place.begin`; nobody else can be at it."""
+        connection.begin()
+
+    def commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """See `Place.commit`."""
+        connection.commit()
+
+    def has(self, commit: str) -> bool:
+        """No commit of a file goes unheard."""
+        return False
 
     def mark(self) -> Mark:
         """Where its bytes lie and since when; see `Place.mark`."""
@@ -115,7 +126,7 @@ class DuckDBFile:
                 raise StoreBusy(f"a {what} is still being made of {self.path}; try again")
 
         try:
-            _patiently(attempt, self.lock_timeout)
+            patiently(attempt, self.lock_timeout)
             yield
         finally:
             os.close(descriptor)
@@ -198,18 +209,3 @@ class DuckDBFile:
             if passes(str(error)):
                 raise busy(self.path, str(error)) from error
             raise unusable(self.path, str(error), duckdb.__version__) from error
-
-
-def _patiently(attempt: Callable[[], _T], timeout: timedelta) -> _T:
-    """What the attempt gives, as soon as it is not StoreBusy; that too once the timeout is over."""
-    give_up = time.monotonic() + timeout.total_seconds()
-    pause = 0.01
-    while True:
-        try:
-            return attempt()
-        except StoreBusy:
-            if time.monotonic() >= give_up:
-                raise
-        # Jitter, so that two waiting processes do not meet again and again.
-        time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  no secret depends on it
-        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,161 @@
+"""The catalog's Postgres, spoken to directly: who may write, what was committed, how it lies.
+
+A session of its own holds the lock; one in the lake's own transaction would read what was there
+before it waited. Not through a pooler that shares sessions: the lock is the session's.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from session_pipeline_dagster.errors import StoreBusy, StoreError
+from session_pipeline_dagster.store.lake.errors import of_postgres
+from session_pipeline_dagster.store.waiting import Patience
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.setting_places import Lake
+
+_Session = psycopg.Connection[tuple[object, ...]]
+_LINE: dict[str, str | int | None] = {
+    "connect_timeout": 10,
+    # A line that is down is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "session-pipeline",
+    # And by the server, which else keeps a lock two hours for a machine that is gone.
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
+_LOCKS = 7_206_001
+"""The first half of this project's advisory locks; the second says which."""
+WRITING, REPORT, UPKEEP = 1, 2, 3
+_GLANCE = 0.05
+_WHO = """SELECT a.pid, coalesce(host(a.client_addr), 'the same machine'), a.backend_start
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s AND l.objid = %s
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The Postgres database that holds a lake's catalog. Holds nothing open."""
+
+    lake: "Lake"
+
+    @property
+    def conninfo(self) -> str:
+        """How libpq finds it, with what is said of the line to it where nobody said otherwise."""
+        said: dict[str, str | int | None] = {**_LINE, **conninfo_to_dict(self.lake.catalog)}
+        return make_conninfo("", **said)
+
+    @contextmanager
+    def session(self) -> Generator[_Session]:
+        """A short session in which each statement is a transaction.
+
+        Raises:
+            StoreInterrupted: it does not answer, or no more. StoreUnusable: it does not let us in.
+        """
+        try:
+            with psycopg.connect(self.conninfo, autocommit=True) as session:
+                yield session
+        except psycopg.Error as error:
+            raise self.in_words(error) from None
+
+    def in_words(self, error: psycopg.Error, commit: str | None = None) -> StoreError:
+        """What an error of it means."""
+        return of_postgres(str(self.lake), str(error), commit)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a lake in it."""
+        with self.session() as session:
+            return _is_made(session)
+
+    def data_path(self) -> str | None:
+        """Where the lake's Parquet is, as it was made; None = there is no lake yet."""
+        with self.session() as session:
+            if not _is_made(session):
+                return None
+            found = session.execute(
+                "SELECT value FROM public.ducklake_metadata WHERE key = 'data_path'"
+            ).fetchone()
+        return None if found is None else str(found[0])
+
+    def snapshot(self) -> int:
+        """The number of the newest snapshot; -1 where there is no lake yet."""
+        with self.session() as session:
+            if not _is_made(session):
+                return -1
+            found = session.execute(
+                "SELECT coalesce(max(snapshot_id), -1) FROM public.ducklake_snapshot"
+            ).fetchone()
+        return int(str(found[0])) if found else -1
+
+    def has(self, commit: str) -> bool:
+        """Whether there is a snapshot of a commit of that name."""
+        with self.session() as session:
+            found = session.execute(
+                "SELECT 1 FROM public.ducklake_snapshot_changes WHERE commit_extra_info = %s",
+                [commit],
+            ).fetchone()
+        return found is not None
+
+    @contextmanager
+    def lock(self, which: int, what: str, timeout: timedelta) -> Generator[None]:
+        """One of this project's locks of this catalog; it ends with its session.
+
+        Raises:
+            StoreBusy: somebody still had it after the timeout; says where they are.
+            StoreInterrupted, StoreUnusable: as `session`.
+        """
+        patience = Patience(timeout)
+        try:
+            session = psycopg.connect(self.conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise self.in_words(error) from None
+        try:
+            try:
+                while not _taken(session, which):
+                    if not patience.pause():
+                        raise StoreBusy(f"{self.lake} is {what} by {_holder(session, which)}; wait")
+            except psycopg.Error as error:
+                raise self.in_words(error) from None
+            yield
+        finally:
+            # Nothing is said to a session that is lost: what was done meanwhile stays done.
+            session.close()
+
+    def is_locked_for(self, which: int, patience: timedelta) -> bool:
+        """Whether somebody has the lock at every look for that long."""
+        give_up = time.monotonic() + patience.total_seconds()
+        with self.session() as session:
+            while session.execute(_WHO, [_LOCKS, which]).fetchone():
+                if time.monotonic() >= give_up:
+                    return True
+                time.sleep(_GLANCE)
+        return False
+
+
+def _is_made(session: _Session) -> bool:
+    found = session.execute("SELECT to_regclass('public.ducklake_metadata')").fetchone()
+    return bool(found and found[0])
+
+
+def _taken(session: _Session, which: int) -> bool:
+    found = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCKS, which]).fetchone()
+    return bool(found and found[0])
+
+
+def _holder(session: _Session, which: int) -> str:
+    found = session.execute(_WHO, [_LOCKS, which]).fetchone()
+    if found is None:
+        return "a session that has just ended"
+    pid, host, since = found
+    return f"backend {pid} (from {host}, since {since:%Y-%m-%d %H:%M:%S %Z})"

@@ -1,0 +1,70 @@
+"""What errors of a lake's parts mean to a user, and what to do. No message of theirs is quoted that
+could hold a value of a row."""
+
+import re
+
+from session_pipeline_dagster.errors import StoreError, StoreInterrupted, StoreUnusable
+
+_REFUSED = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied",
+    "no such file or directory, expected",
+)
+"""What waiting does not help against."""
+_NO_BUCKET = ("NoSuchBucket", "HTTP 404", "(404)", "bucket does not exist")
+_NO_ACCESS = ("HTTP 403", "(403)", "AccessDenied", "Forbidden", "InvalidAccessKey", "Signature")
+_FULL = ("No space left", "Disk quota exceeded")
+_LONGEST = 200
+
+
+def of_postgres(label: str, text: str, commit: str | None = None) -> StoreError:
+    """What libpq said of the catalog, in words."""
+    said = _line(text)
+    if any(part in text for part in _REFUSED):
+        return StoreUnusable(
+            f"the catalog of {label} cannot be used ({said}); set SESSION_PIPELINE_DATABASE, and "
+            "the password in PGPASSFILE or PGPASSWORD"
+        )
+    return StoreInterrupted(f"the catalog of {label} does not answer ({said})", commit)
+
+
+def of_the_engine(label: str, data: str, text: str) -> StoreError:
+    """What DuckDB said when the lake was opened, read or written, in words."""
+    if "Out of Memory" in text:
+        return StoreUnusable(
+            f"{label} needs more memory than SESSION_PIPELINE_DATABASE_MEMORY_MB allows; "
+            "set it to more. What was committed before stays, the rest is done by the next run"
+        )
+    if any(part in text for part in _FULL):
+        return StoreUnusable(
+            f"{label} cannot be written, there is no space left; make room. What was committed "
+            "before stays, the rest is done by the next run"
+        )
+    if any(part in text for part in _NO_BUCKET):
+        return StoreUnusable(
+            f"there is no {data}, or not all of it; see SESSION_PIPELINE_LAKE_DATA"
+        )
+    if any(part in text for part in _NO_ACCESS):
+        return StoreUnusable(
+            f"{data} may not be used with these keys; see AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )
+    if "DuckLake catalog version" in text or "ducklake_version" in text:
+        return StoreUnusable(
+            f"{label} was made by another version of DuckLake; upgrade session-pipeline-dagster"
+        )
+    if any(part in text for part in _REFUSED):
+        return of_postgres(label, text)
+    return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
+
+
+def _line(text: str) -> str:
+    """The first line of it that says something, without where libpq was going."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = lines[0] if lines else "no reason given"
+    said = re.sub(r"^connection failed: ", "", said)
+    said = re.sub(r"^connection to server .*? failed: ", "", said)
+    return said[:_LONGEST]

@@ -1,0 +1,72 @@
+"""Lakes for tests: one Postgres a test process, a new catalog and a new folder a lake."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from postgres import Postgres, postgres
+from session_pipeline_dagster.setting_places import Lake
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import Store, open_store
+
+_NAMED = """SELECT s.path || t.path || f.path FROM (
+        SELECT table_id, path, begin_snapshot FROM ducklake_data_file
+        UNION ALL SELECT table_id, path, begin_snapshot FROM ducklake_delete_file) f
+    JOIN ducklake_table t ON t.table_id = f.table_id
+        AND f.begin_snapshot >= t.begin_snapshot
+        AND (t.end_snapshot IS NULL OR f.begin_snapshot < t.end_snapshot)
+    JOIN ducklake_schema s ON s.schema_id = t.schema_id"""
+
+
+@dataclass
+class Lakes:
+    """Where lakes are made."""
+
+    server: Postgres
+
+    def settings(self, folder: Path, settings: Settings | None = None) -> Settings:
+        """Settings of a new lake in the folder, its Parquet in `data/`."""
+        return replace(
+            settings or Settings(workers=1),
+            database=Lake(self.server.catalog()),
+            lake_data=f"{folder}/data/",
+            work_dir=folder / "work",
+            lock_timeout=timedelta(seconds=30),
+        )
+
+    def store(self, folder: Path) -> Store:
+        """A new lake in the folder."""
+        return open_store(self.settings(folder))
+
+
+def over(settings: Settings, port: int) -> Settings:
+    """The same lake, its catalog reached at another port of this machine."""
+    assert isinstance(settings.database, Lake)
+    catalog = re.sub(r"port=\d+", f"port={port}", settings.database.catalog)
+    return replace(settings, database=Lake(catalog))
+
+
+def missing_files(settings: Settings) -> list[str]:
+    """Files that the catalog names and that are not there, of a lake in a folder."""
+    assert settings.lake_data
+    data = Path(settings.lake_data)
+    return [name for name in named_files(settings) if not (data / name).is_file()]
+
+
+def named_files(settings: Settings) -> list[str]:
+    """Files that the catalog names, as they are below the lake's Parquet."""
+    assert isinstance(settings.database, Lake)
+    with psycopg.connect(settings.database.catalog) as session:
+        return [str(row[0]) for row in session.execute(_NAMED).fetchall()]
+
+
+@contextmanager
+def lakes() -> Iterator[Lakes]:
+    """Lakes for as long as the block."""
+    with postgres() as server:
+        yield Lakes(server)
