@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Lock
 
+from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import (
@@ -28,6 +29,8 @@ _SHARED_FOR = 5.0
 """Seconds: as long as ticks that are due at the same time take to begin."""
 _LONGEST_SHARED = timedelta(minutes=5)
 """How long a look into a bucket is shared at most, also by a sensor that comes again."""
+_FAILED_FOR = 30.0
+"""Seconds for which one that failed is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class Looks:
     _shown: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
     _shared_for: float = _SHARED_FOR
+    _failure: SourceUnavailable | None = None
+    _failed_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.source = open_checked(self.settings)
@@ -94,11 +99,23 @@ class Looks:
                 self._found, self._shown = None, set()
                 # Before the scan, and so before anyone reads the states: what is written meanwhile
                 # makes the next stamp another one.
-                at, scan = time.monotonic(), self.source.scan()
+                at, scan = time.monotonic(), self._scanned()
                 stamp = Stamp(_listing(scan), mark) if mark.lasts else None
                 self._found, self._at, self._mark = Look(scan, stamp), at, mark
             self._shown.add(who)
             return self._found
+
+    def _scanned(self) -> Scan:
+        """A scan; who waited for a service that does not answer is not followed by all others."""
+        if self._failure is not None and time.monotonic() - self._failed_at < _FAILED_FOR:
+            raise self._failure
+        self._failure = None
+        try:
+            return self.source.scan()
+        except SourceUnavailable as error:
+            if self.source.remote:
+                self._failure, self._failed_at = error, time.monotonic()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,8 @@ def missing(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
     absent = [key for key in known if key not in present]
     if not absent:
         return []
-    roots = {file.root for file in scan.files} - {one.root for one in scan.missing}
+    # Of a root that is missing there is no file.
+    roots = {file.root for file in scan.files}
     # Below a folder that could not be read, nothing is known to be gone.
     unseen = tuple(left.key.rstrip("/") for left in scan.left_out if left.hides)
     return [key for key in absent if known[key] in roots and not _below(key, unseen)]

@@ -3,7 +3,7 @@
 import gzip
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,12 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.passes import pool
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import Layout, Root
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import SessionSource, mtime_day
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.several import SeveralSources
 
@@ -190,6 +191,37 @@ def test_a_root_that_cannot_be_listed_costs_itself(faulty: Given, pipeline: Pipe
     pipeline.root.with_name("away").rename(pipeline.root)
     faulty.server.fault = lambda _: None
     assert run(pipeline, source, echo).missing == []
+
+
+def test_a_key_of_a_root_that_is_missing_is_no_former_key_of_another(
+    faulty: Given, pipeline: Pipeline
+) -> None:
+    """`a:b/x.jsonl` is what a file of root `a` is called, and was what one of folder `a:b` was."""
+    assert faulty.server
+    echo = EchoProcessor()
+    faulty.put("b/x.jsonl", text("one"))
+    (pipeline.root / "a:b").mkdir()
+    (pipeline.root / "a:b" / "x.jsonl").write_bytes(text("one"))
+    parts = {"a": faulty.source(name="a"), "": LocalSource((Root(pipeline.root),))}
+    source = SeveralSources(parts)
+    assert run(pipeline, source, echo).processed == 2
+    faulty.server.fault = lambda _: Fault(403)
+    report = run(pipeline, source, echo)
+    assert (report.purged, report.deleted) == (0, 0)
+    assert keys(pipeline) == ["a%3Ab/x.jsonl", "a:b/x.jsonl"]
+
+
+def test_a_day_that_cannot_be_read_is_no_error_of_a_look(faulty: Given) -> None:
+    assert faulty.server
+    for number in range(20):
+        faulty.put(f"alice/{number:02}.jsonl", session_line("one", "2025-03-01").encode())
+    source = faulty.source()
+    files = source.scan().files
+    assert file_days(files, {}, source) == [date(2025, 3, 1)] * 20
+    faulty.server.fault = lambda asked: Fault(503) if asked.key.endswith("07.jsonl") else None
+    found = file_days(files, {}, source)
+    assert found[7] == mtime_day(files[7].signature.mtime_ns)
+    assert found.count(date(2025, 3, 1)) == 19
 
 
 def dies(session: Session) -> None:
