@@ -243,9 +243,9 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
-def read_s3() -> S3Settings:
-    """How the environment says that an S3 service is reached."""
-    return _s3(os.environ)
+def read_s3(environ: Mapping[str, str] | None = None) -> S3Settings:
+    """How an S3 service is reached, from the environment: keys are in no resource's config."""
+    return _s3(os.environ if environ is None else environ)
 
 
 def _s3(env: Mapping[str, str]) -> S3Settings:

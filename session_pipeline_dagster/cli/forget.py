@@ -38,7 +38,10 @@ def find(
     A root that is missing is no obstacle: what it held may be what is to be forgotten.
     """
     try:
-        files = source.scan().files
+        found = source.scan()
+        files = found.files
+        for one in found.missing:
+            say(f"session-pipeline: {one.reason}; going on without it", err=True)
     except SourceUnavailable as error:
         say(f"session-pipeline: {error}; going on with the database alone", err=True)
         files = []
@@ -56,14 +59,15 @@ class Found:
     """What there is of who or what is to be forgotten.
 
     Attributes:
-        counts: table -> rows. `on_disk`: files that are still there. `reports`: files that may name
-            who was deleted before.
+        counts: table -> rows. `on_disk`: files that are still there, `where` in words. `reports`:
+            files that may name who was deleted before.
     """
 
     keys: Sequence[str]
     counts: Mapping[str, int]
     on_disk: Sequence[str]
     reports: Sequence[Path]
+    where: str = "on disk"
 
     @property
     def is_known(self) -> bool:
@@ -91,7 +95,7 @@ def print_found(found: Found, what: str) -> None:
         say(f"  report {path}")
     if found.on_disk:
         say(
-            f"{len(found.on_disk)} of the files are still on disk and will be read again; "
+            f"{len(found.on_disk)} of the files are still {found.where} and will be read again; "
             "delete them first:"
         )
         for key in found.on_disk[:_MANY]:
@@ -204,7 +208,8 @@ def command(
     store.require()
     keys, on_disk = find(store, installed, context.source, user, session)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
-    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports))
+    where = "in the bucket or on disk" if context.source.remote else "on disk"
+    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports), where)
     print_found(found, "user" if user else "session")
     ended = 0 if found.is_known else _NOTHING
     # Also what nobody knows: a pass may be at work on it, and shall not write it.

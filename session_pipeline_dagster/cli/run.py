@@ -64,9 +64,11 @@ def command(
         print_reports(reports, context.settings, context.registry)
     for name, error in broken.items():
         say(f"session-pipeline: {name} could not go on: {error}", err=True)
+    for line in dict.fromkeys(line for report in reports for line in report.missing):
+        say(f"session-pipeline: {line}", err=True)
     if broken or any(report.broken_summaries for report in reports):
         return COULD_NOT
-    return 1 if any(report.errors for report in reports) else 0
+    return 1 if any(report.errors or report.missing for report in reports) else 0
 
 
 def _debugged(processor: Processor) -> Processor:

@@ -1,15 +1,17 @@
 """`session-pipeline status`: what is processed, pending, failed and left out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.json import Standing, status_json
 from session_pipeline_dagster.passes.deletions import to_purge
 from session_pipeline_dagster.passes.plan import left_out, look
 from session_pipeline_dagster.passes.seeing import see
-from session_pipeline_dagster.sources.files import LeftOut, Scan
+from session_pipeline_dagster.sources.files import LeftOut
+from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -36,11 +38,13 @@ def command(context: Context, as_json: bool) -> int:
         found.append(Standing(processor.name, outlook, known.failures, gone, purge))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
-        scan = Scan(scan.files, [*scan.left_out, *unread_by_anyone])
+        scan = replace(scan, left_out=[*scan.left_out, *unread_by_anyone])
     if as_json:
         click.echo(status_json(settings, registry, scan, found))
     else:
         from session_pipeline_dagster.cli.output import print_status  # noqa: PLC0415  what draws costs a quarter of a small pass
 
         print_status(settings, registry, scan, found)
-    return 0
+    for line in lines_of(scan.missing):
+        say(f"session-pipeline: {line}", err=True)
+    return 1 if scan.missing else 0

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, unknown
+from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
@@ -57,6 +57,7 @@ def examine(
     except SourceUnavailable as error:
         cause = str(error)
         return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+    unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
     opened = False
@@ -76,7 +77,8 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        findings[p.name] = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        found = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        findings[p.name] = partly(found, unseen)
     return Checkup(len(scan.files), findings, busy)
 
 

@@ -49,7 +49,7 @@ def build_processor_definitions(
         looks: what its sensors share with others.
     """
     settings = settings or read_settings()
-    looks = looks or Looks(settings)
+    looks = looks or Looks(settings, cadences=[settings.cadence(processor.name, processor.cadence)])
     columns, more = declared_columns(processor), extras(processor)
     tables = table_assets(processor, columns, settings, names)
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
@@ -97,10 +97,12 @@ def build_processor_definitions(
 def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
     """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
     each: list[dg.Definitions] = []
-    looks = Looks(settings)
+    registry = registry.under(settings)
+    cadences = [settings.cadence(p.name, p.cadence) for p in registry.processors]
+    looks = Looks(settings, cadences=cadences)
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(
-        registry.under(settings),
+        registry,
         lambda p: each.append(build_processor_definitions(p, settings, names, looks)),
     )
     for failed in registry.failed:

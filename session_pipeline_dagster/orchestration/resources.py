@@ -18,8 +18,8 @@ from pydantic import Field
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.setting_places import parse_database
 from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root, read_s3
-from session_pipeline_dagster.sources.layout import open_checked
-from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.opening import open_checked
 from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SessionsResource(dg.ConfigurableResource):
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")
     unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
 
-    def source(self) -> LocalSource:
+    def source(self) -> SessionSource:
         """The session files."""
         roots = tuple(
             replace(parse_root(where), name=name or None) for name, where in self.roots.items()
@@ -50,6 +50,7 @@ class SessionsResource(dg.ConfigurableResource):
             force_layout=self.force_layout,
             user=self.user,
             limits=limits,
+            s3=read_s3(),
         )
         return open_checked(settings)
 
@@ -102,7 +103,7 @@ def keys(names: Names) -> set[str]:
     return {names.sessions, names.store}
 
 
-def source_in(context: _Context, names: Names) -> LocalSource:
+def source_in(context: _Context, names: Names) -> SessionSource:
     """The session files of this instance."""
     found: SessionsResource = getattr(context.resources, names.sessions)
     return found.source()

@@ -20,6 +20,7 @@ from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
 from session_pipeline_dagster.passes.plan import (
@@ -31,7 +32,7 @@ from session_pipeline_dagster.passes.plan import (
     look,
     with_quiet_days,
 )
-from session_pipeline_dagster.passes.seeing import file_day, see
+from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.passes.shards import Shard, sight_in
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
@@ -179,7 +180,7 @@ def _ranges(
         return {clamp_day(day, settings.start_date, today) for day in {*days} if day}
 
     def days_of(files: Iterable[SessionFile]) -> set[date]:
-        return partitions(file_day(f, known.states.get(f.key), source) for f in files)
+        return partitions(file_days([*files], known.states, source))
 
     had = partitions([*known.rest.days, *(s.session_day for s in known.states.values())])
     ranges = day_ranges(days_of(files))
@@ -258,6 +259,7 @@ def session_files_sensor(
             "session_files": len(scan.files),
             "left_out": len(scan.left_out),
             "bytes": sum(file.signature.size for file in scan.files),
+            **({"roots_missing": len(scan.missing)} if scan.missing else {}),
         }
         newest = max((file.signature.mtime_ns for file in scan.files), default=None)
         ages: dict[str, float] = {}

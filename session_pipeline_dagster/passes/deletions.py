@@ -1,7 +1,8 @@
 """Files that are gone: their rows are kept and marked, or purged; and what is to be forgotten.
 
 Gone is only what a scan would have found. A root that is missing is an error before anything is
-looked at, and a root without a single session file is taken for one that is not mounted.
+looked at, or costs itself; and a root without a single session file is taken for one that is not
+mounted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile
-from session_pipeline_dagster.sources.local import former_key, owner_of
+from session_pipeline_dagster.sources.keys import former_key, owner_of
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Gone, Known
 
@@ -66,6 +67,7 @@ def missing(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
     absent = [key for key in known if key not in present]
     if not absent:
         return []
+    # Of a root that is missing there is no file.
     roots = {file.root for file in scan.files}
     # Below a folder that could not be read, nothing is known to be gone.
     unseen = tuple(left.key.rstrip("/") for left in scan.left_out if left.hides)
@@ -127,9 +129,10 @@ def _moved(
     """
     called = formers(scan)
     present = {file.key for file in scan.files if file.key in called} if called else set()
+    unseen = {one.root for one in scan.missing}
     found: dict[str, str] = {}
     for old, file in called.items():
-        if old not in roots or old in present:
+        if old not in roots or old in present or roots[old] in unseen:
             continue
         before, now = states.get(old), states.get(file.key)
         same = before and now and before.file_hash is not None and before.file_hash == now.file_hash

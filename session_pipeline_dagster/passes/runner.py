@@ -18,6 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import Deletions, settle
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.plan import (
@@ -31,12 +32,13 @@ from session_pipeline_dagster.passes.plan import (
 )
 from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
-from session_pipeline_dagster.passes.seeing import Sight, file_day, see
+from session_pipeline_dagster.passes.seeing import Sight, see
 from session_pipeline_dagster.passes.shards import sight_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
+from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Known
@@ -189,6 +191,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         processor.name,
         session_files=len(seen.scan.files),
         left_out=len(seen.scan.left_out) + len(unread),
+        missing=lines_of(seen.scan.missing),
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,
@@ -375,11 +378,11 @@ def _of_days(
     if options.days is None:
         return files
     today = datetime.now(UTC).date()
+    days = file_days(files, states, source)
     return [
         file
-        for file in files
-        if clamp_day(file_day(file, states.get(file.key), source), settings.start_date, today)
-        in options.days
+        for file, day in zip(files, days, strict=True)
+        if clamp_day(day, settings.start_date, today) in options.days
     ]
 
 

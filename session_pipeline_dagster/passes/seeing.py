@@ -6,15 +6,15 @@ Everyone who looks asks here, so that of many files only those that differ becom
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.passes.deletions import formers
 from session_pipeline_dagster.settings import OnDelete, Settings
-from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
+from session_pipeline_dagster.sources.files import Scan, SessionFile
 from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.states import FileState, Known
+from session_pipeline_dagster.store.states import Known
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,14 +67,3 @@ def see(
     if known.places is None:
         return Sight(scan, scan.files, known)
     return Sight(scan, [scan.files[place] for place in known.places], known)
-
-
-def file_day(file: SessionFile, state: FileState | None, source: SessionSource) -> date:
-    """The file's session day: as stored while its signature holds, else from its head."""
-    if state and state.session_day and state.signature == file.signature:
-        return state.session_day
-    try:
-        return source.day(file)
-    except OSError:
-        # It cannot be read now; its run will say so. Any day will do to get it into one.
-        return mtime_day(file.signature.mtime_ns)

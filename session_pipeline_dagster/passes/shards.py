@@ -15,7 +15,7 @@ from zlib import crc32
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.seeing import Sight
 from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.sources.local import owner_of
+from session_pipeline_dagster.sources.keys import owner_of
 from session_pipeline_dagster.store.states import Failure, FileState, Known
 
 _MOST = 64
