@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from buckets import Given, bucket, faulty, real, s3
 from helpers import EchoProcessor, Pipeline, make_pipeline, numbers, session_line
 from lines import UsagePipeline
 from object_server import HTML, Fault
-from places import DATA
+from places import DATA, SUPPORT
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.health.checkup import examine
@@ -252,10 +254,25 @@ def test_a_pass_over_a_bucket_goes_on_after_a_worker_was_killed(
     assert given.failures(Fatal())["alice/poisoned.jsonl"].error_class == "ProcessDied"
 
 
-def test_workers_of_a_remote_source_are_spawned_and_of_a_folder_forked_where_that_is_safe(
-    faulty: Given, tmp_path: Path
-) -> None:
-    with pool.hire(1, EchoProcessor(), faulty.source()) as workers:
-        assert workers._mp_context.get_start_method() == "spawn"
-    assert not LocalSource((Root(tmp_path),)).remote
-    assert SeveralSources({"": LocalSource(()), "b": faulty.source()}).remote
+STARTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from helpers import EchoProcessor
+from session_pipeline_dagster.passes.pool import hire
+from session_pipeline_dagster.setting_places import Bucket
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.objects import ObjectSource
+from session_pipeline_dagster.sources.several import SeveralSources
+local, bucket = LocalSource(()), ObjectSource(Bucket("s3://b"))
+for source in (local, bucket, SeveralSources({"": local, "b": bucket})):
+    with hire(1, EchoProcessor(), source) as workers:
+        print(workers._mp_context.get_start_method())
+"""
+
+
+def test_workers_of_a_bucket_are_spawned_where_those_of_a_folder_are_forked() -> None:
+    """In a process with one thread, as a run on the command line is."""
+    command = [sys.executable, "-c", STARTED, SUPPORT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    fork = "fork" if sys.platform == "linux" else "spawn"
+    assert done.stdout.split() == [fork, "spawn", "spawn"]

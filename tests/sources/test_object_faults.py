@@ -19,6 +19,10 @@ HANGS = Fault(hang=60)
 LISTINGS = {
     "html": (HTML, "something that is no listing"),
     "xml": (XML, "something that is no listing"),
+    "another page": (
+        Fault(200, b"<Other><IsTruncated>false</IsTruncated></Other>"),
+        "something that is no listing",
+    ),
     "nothing": (Fault(200, b""), "something that is no listing"),
     "half": (Fault(cut=200), "breaks off"),
     "500": (Fault(500, b""), "cannot answer now (500)"),
@@ -111,6 +115,7 @@ BODIES = {
     "half": (Fault(cut=100), "breaks off"),
     "refused": (Fault(403, LEAKY), "refuses the keys"),
     "html": (HTML, "the answer is none of an object"),
+    "text": (Fault(200, b"log in", "text/plain"), "the answer is none of an object"),
     "no bucket": (Fault(404, b"<Error><Code>NoSuchBucket</Code></Error>"), "no such bucket"),
     "hangs": (HANGS, "does not answer in time"),
 }

@@ -148,7 +148,11 @@ def test_a_rewrite_of_the_same_size_in_the_same_second_has_another_signature(
     after = faulty.source().scan().files[0].signature
     assert (after.size, after.mtime_ns) == (before.size, before.mtime_ns)
     assert after.ctime_ns != before.ctime_ns
-    assert 0 <= after.ctime_ns < 2**63
+    for number in range(40):
+        faulty.server.put(f"bob/{number}.jsonl", LINE, at, etag=f"etag-{number}")
+    found = {file.signature.ctime_ns for file in faulty.source().scan().files}
+    assert len(found) == 41
+    assert all(0 <= ctime < 2**63 for ctime in found)
 
 
 def test_a_day_is_a_ranged_read_of_the_head(faulty: Given) -> None:

@@ -3,6 +3,7 @@
 `pytest_plugins = ["weed"]` is not needed: a test module imports the fixture `s3`.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ WEED = Path(sys.executable).parent / "weed"
 REGION = "us-east-1"
 _LONGEST = 60.0
 """Seconds that its start may take on a machine that is busy with others; it takes three."""
+_LIBC, _DEATH_SIGNAL = ctypes.CDLL(None), 1
 _PARTS = ("master", "volume", "filer", "s3")
 _ENTRIES = {"accessKey": "tests", "secretKey": "not-a-secret-of-anyone"}
 
@@ -135,7 +137,19 @@ def _started(folder: Path, ports: Mapping[str, tuple[int, int]]) -> subprocess.P
     ]
     with (folder / "log").open("wb") as log:
         # A group of its own: a Ctrl-C in the terminal is for pytest, which then ends it.
-        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        return subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=_end_with_us if sys.platform == "linux" else None,
+        )
+
+
+def _end_with_us() -> None:
+    """A server whose test session was killed would stay for ever."""
+    _LIBC.prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _comes_up(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
