@@ -22,6 +22,7 @@ class Wire:
         cut_before: once a client sends this, the line is cut and the server never hears of it.
         spared: so many of what is cut at are passed on before.
         cuts: how many lines were cut so.
+        down: new lines are closed at once.
     """
 
     server: int
@@ -30,6 +31,7 @@ class Wire:
     cut_before: bytes | None = None
     spared: int = 0
     cuts: int = 0
+    down: bool = False
     _lines: list[socket.socket] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
@@ -38,6 +40,9 @@ class Wire:
                 client, _ = listener.accept()
             except OSError:
                 return
+            if self.down:
+                client.close()
+                continue
             threading.Thread(target=self._line, args=[client], daemon=True).start()
 
     def cut_all(self) -> None:

@@ -18,7 +18,7 @@ _REFUSED = (
 """What waiting does not help against."""
 _NO_BUCKET = ("NoSuchBucket", "HTTP 404", "(404)", "bucket does not exist")
 _NO_ACCESS = ("HTTP 403", "(403)", "AccessDenied", "Forbidden", "InvalidAccessKey", "Signature")
-_NO_SERVER = ("Could not connect to server", "Could not resolve", "Could not establish connection")
+_NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolve")
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
 _BROKEN = (
