@@ -6,7 +6,7 @@ a number means is decided in `passes/plan.py` and in the processors.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,7 +73,9 @@ class Store:
         Raises:
             StoreBusy, StoreUnusable: as `connect`.
         """
-        with self.connect(timeout):
+        with ExitStack() as opened:
+            patience = self.place.lock_timeout if timeout is None else timeout
+            until_done(lambda: opened.enter_context(self.connect(timeout)), patience)
             yield
 
     def exclusive(self, what: str) -> AbstractContextManager[None]:
@@ -258,9 +260,9 @@ class Store:
             self.prepare(processor)
             return
         self.require()
-        with self._looking() as connection:
-            made = read.digests(connection, processor.name)
-            newer = read.is_newer(connection, processor)
+        made, newer = self._seen_there(
+            lambda c: (read.digests(c, processor.name), read.is_newer(c, processor))
+        )
         if made != [(write.declaration_digest(processor),)] and not newer:
             raise StoreUnusable(
                 f"{self.place.label} does not have the tables of {processor.name!r} as this "

@@ -17,10 +17,12 @@ class Wire:
     Attributes:
         port: where clients connect to at 127.0.0.1.
         cut_after: once a client has sent this, it is passed on, and the answer is lost with the
-            line: the server has done it, and the client does not know. Used up by the first.
+            line: the server has done it, and the client does not know. Used up by the first. Of
+            b"" every block that is sent counts.
         cut_before: once a client sends this, the line is cut and the server never hears of it.
         spared: so many of what is cut at are passed on before.
         cuts: how many lines were cut so.
+        down: new lines are closed at once.
     """
 
     server: int
@@ -29,6 +31,7 @@ class Wire:
     cut_before: bytes | None = None
     spared: int = 0
     cuts: int = 0
+    down: bool = False
     _lines: list[socket.socket] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
@@ -37,6 +40,9 @@ class Wire:
                 client, _ = listener.accept()
             except OSError:
                 return
+            if self.down:
+                client.close()
+                continue
             threading.Thread(target=self._line, args=[client], daemon=True).start()
 
     def cut_all(self) -> None:
@@ -54,10 +60,10 @@ class Wire:
             while data := client.recv(_BLOCK):
                 if self._spares(data):
                     pass
-                elif self.cut_before and self.cut_before in data:
+                elif self.cut_before is not None and self.cut_before in data:
                     self.cut_before, self.cuts = None, self.cuts + 1
                     break
-                elif self.cut_after and self.cut_after in data:
+                elif self.cut_after is not None and self.cut_after in data:
                     self.cut_after, self.cuts = None, self.cuts + 1
                     silent.set()
                     server.sendall(data)
@@ -71,7 +77,7 @@ class Wire:
 
     def _spares(self, data: bytes) -> bool:
         """Whether it would be cut, but is one of those that are passed on."""
-        wanted = self.cut_before or self.cut_after
+        wanted = self.cut_after if self.cut_before is None else self.cut_before
         if wanted is None or wanted not in data or not self.spared:
             return False
         self.spared -= 1

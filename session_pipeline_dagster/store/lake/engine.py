@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 import duckdb
@@ -69,12 +70,24 @@ class Engine:
     scratch: Scratch
     way: Path | None
     ending: Callable[[], object]
+    _counting: Lock = field(default_factory=Lock)
+    _open: int = 0
+    _unwanted: bool = False
 
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of it, in the lake."""
+    @contextmanager
+    def connection(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection of it, in the lake; what is not committed at its end is undone."""
+        with self._counting:
+            self._open += 1
         connection = self.database.cursor()
-        connection.execute(f"USE {NAME}")
-        return connection
+        try:
+            connection.execute(f"USE {NAME}")
+            yield connection
+        finally:
+            _close(connection)
+            with self._counting:
+                self._open -= 1
+            self._end_if_unwanted()
 
     @contextmanager
     def cut_off(self) -> Generator[None]:
@@ -95,13 +108,20 @@ class Engine:
                 self.database.execute(_secret(self.opening))
 
     def close(self) -> None:
-        """Close it and remove its folder."""
-        with contextlib.suppress(duckdb.Error):
-            self.database.close()
-        self.ending()
+        """Close it and remove its folder, once nobody has a connection of it any more: closing it
+        would close theirs, whatever they are at (see `_close`)."""
+        self._unwanted = True
+        self._end_if_unwanted()
+
+    def _end_if_unwanted(self) -> None:
+        with self._counting:
+            if self._unwanted and not self._open:
+                with contextlib.suppress(duckdb.Error):
+                    self.database.close()
+                self.ending()
 
 
-def close(connection: duckdb.DuckDBPyConnection) -> None:
+def _close(connection: duckdb.DuckDBPyConnection) -> None:
     """Undo what is not committed, then close: DuckDB ends the process if the line to Postgres is
     down when it undoes by itself."""
     with contextlib.suppress(duckdb.Error):

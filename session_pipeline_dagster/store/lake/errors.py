@@ -3,6 +3,8 @@ could hold a value of a row."""
 
 import re
 
+import duckdb
+
 from session_pipeline_dagster.errors import StoreError, StoreInterrupted, StoreUnusable
 
 _REFUSED = (
@@ -16,8 +18,36 @@ _REFUSED = (
 """What waiting does not help against."""
 _NO_BUCKET = ("NoSuchBucket", "HTTP 404", "(404)", "bucket does not exist")
 _NO_ACCESS = ("HTTP 403", "(403)", "AccessDenied", "Forbidden", "InvalidAccessKey", "Signature")
+_NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolve")
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
+_BROKEN = (
+    duckdb.IOException,
+    duckdb.HTTPException,
+    duckdb.InternalException,
+    duckdb.FatalException,
+    duckdb.SerializationException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
+_AT_THE_CATALOG = re.compile(r"[A-Z][A-Za-z ]*: Failed to [a-z]")
+"""How it begins where a statement could not be bound for want of its catalog: no statement is to
+blame then, though it is of that class."""
+
+
+def broken_by(error: BaseException) -> duckdb.Error | None:
+    """The error of the database behind it that no statement is to blame for; None = one is."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, duckdb.Error) and (
+            # A query that Postgres does not answer is of no class of its own.
+            type(found) is duckdb.Error
+            or isinstance(found, _BROKEN)
+            or _AT_THE_CATALOG.match(str(found))
+        ):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def of_postgres(label: str, text: str, commit: str | None = None) -> StoreError:
@@ -58,7 +88,11 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
         )
     if any(part in text for part in _REFUSED):
         return of_postgres(label, text)
-    return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
+    if any(part in text for part in _NO_SERVER):
+        return StoreInterrupted(f"{data} does not answer; see AWS_ENDPOINT_URL and the network")
+    # From the first quote on it is a statement, and values of rows stand in those.
+    said = _line(text.partition('"')[0])
+    return StoreInterrupted(f"{label} cannot be used at the moment ({said})")
 
 
 def _line(text: str) -> str:

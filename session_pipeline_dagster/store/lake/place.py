@@ -15,32 +15,26 @@ from threading import Lock
 from typing import NoReturn
 
 import duckdb
+import psycopg
 
 from session_pipeline_dagster.errors import (
+    ContractError,
     SettingsError,
     StoreBusy,
     StoreError,
     StoreInterrupted,
     StoreUnusable,
+    first_line,
 )
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
-from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, close, open_engine
-from session_pipeline_dagster.store.lake.errors import of_the_engine
+from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, open_engine
+from session_pipeline_dagster.store.lake.errors import broken_by, of_the_engine
 from session_pipeline_dagster.store.lake.upkeep import tidy
 from session_pipeline_dagster.store.states import Mark, Tidied
 
 _FENCE = "session_pipeline_fence"
-_BROKEN = (
-    duckdb.IOException,
-    duckdb.HTTPException,
-    duckdb.InternalException,
-    duckdb.FatalException,
-    duckdb.SerializationException,
-    duckdb.OutOfMemoryException,
-    duckdb.TransactionException,
-)
 
 
 @dataclass(slots=True)
@@ -183,29 +177,23 @@ class LakePlace:
     @contextmanager
     def _connection(self, engine: Engine) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection of the engine; if it breaks, the engine is of no use any more."""
-        connection = None
         try:
-            connection = engine.cursor()
-            yield connection
+            with engine.connection() as connection:
+                yield connection
         except StoreInterrupted:
-            self._throw_away(engine, connection)
+            self._throw_away(engine)
             raise
-        except duckdb.Error as error:
-            # A query that Postgres does not answer is of no class of its own.
-            if type(error) is not duckdb.Error and not isinstance(error, _BROKEN):
+        except (duckdb.Error, ContractError) as error:
+            broken = broken_by(error)
+            if broken is None:
                 raise
-            self._throw_away(engine, connection)
-            self._fail(error)
-        finally:
-            if connection is not None:
-                close(connection)
+            self._throw_away(engine)
+            self._fail(broken)
 
     def _fail(self, error: duckdb.Error) -> NoReturn:
         raise of_the_engine(self.label, self.opening.data, str(error)) from error
 
-    def _throw_away(self, engine: Engine, connection: duckdb.DuckDBPyConnection | None) -> None:
-        if connection is not None:
-            close(connection)
+    def _throw_away(self, engine: Engine) -> None:
         with self._engines.opening:
             if self._engines.reader is engine:
                 self._engines.reader = None
@@ -268,16 +256,13 @@ class LakePlace:
 
 def _fence_in(engine: Engine) -> None:
     """Make the fence's row where there is none: a new lake, or one whose maker died over it."""
-    connection = engine.cursor()
-    try:
+    with engine.connection() as connection:
         connection.begin()
         connection.execute(f"CREATE TABLE IF NOT EXISTS {_FENCE} (passed BIGINT)")
         if not connection.execute(f"FROM {_FENCE}").fetchall():
             connection.execute(f"INSERT INTO {_FENCE} VALUES (0)")
             with engine.cut_off():
                 connection.commit()
-    finally:
-        close(connection)
 
 
 def open_lake(settings: Settings, lake: Lake, timeout: timedelta, *, looking: bool) -> LakePlace:
@@ -297,9 +282,16 @@ def open_lake(settings: Settings, lake: Lake, timeout: timedelta, *, looking: bo
             "or a folder"
         )
     catalog = Catalog(lake)
+    try:
+        conninfo = catalog.conninfo
+    except psycopg.Error as error:
+        raise SettingsError(
+            f"SESSION_PIPELINE_DATABASE is {lake}, and libpq does not take that "
+            f"({first_line(error)}); write ducklake:postgres:host=… dbname=… user=…"
+        ) from None
     opening = Opening(
         lake,
-        catalog.conninfo,
+        conninfo,
         settings.lake_data,
         settings.s3,
         settings.work_dir,
