@@ -47,8 +47,12 @@ def content(store: Store) -> dict[str, object]:
             """SELECT table_name FROM duckdb_tables() WHERE table_name <> 'session_pipeline_fence'
             UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"""
         ).fetchall()
+        # Of knowledge that ages with the hour, what it is.
+        what = {"knowledge_current": "id, status, title"}
+        sql = 'SELECT {} FROM "{}" ORDER BY ALL'
         return {
-            name: connection.execute(f'FROM "{name}" ORDER BY ALL').fetchall() for (name,) in names
+            name: connection.execute(sql.format(what.get(name, "*"), name)).fetchall()
+            for (name,) in names
         }
 
 
