@@ -42,12 +42,12 @@ def command(
         verify=verify,
         summaries=True,
     )
-    store = open_store(context.settings)
     for chosen in context.processors(processor):
-        with showing(chosen.name, hidden=as_json) as shown:
+        store = open_store(context.settings).leased(shard=str(options.shard or ""))
+        with showing(chosen.name, hidden=as_json) as shown, store as leased:
             try:
                 made = _debugged(chosen) if debug else chosen
-                given = (context.source, store, context.settings, options)
+                given = (context.source, leased, context.settings, options)
                 reports.append(run_all(made, *given, shown.advance, shown.phase))
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.

@@ -5,24 +5,33 @@ run uses. Each instance of the pipeline has keys of its own, so they are asked f
 """
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, SHARD_TAG, Names
 from session_pipeline_dagster.setting_places import parse_database
-from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root
+from session_pipeline_dagster.settings import (
+    Layout,
+    Limits,
+    Settings,
+    parse_root,
+    read_settings,
+)
 from session_pipeline_dagster.sources.layout import open_checked
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from session_pipeline_dagster.store.lake.leases import Lease
 
 
 class SessionsResource(dg.ConfigurableResource):
@@ -64,17 +73,36 @@ class StoreResource(DuckDBResource):
     memory_mb: int = Field(128, description="DuckDB's memory limit.")
     threads: int = Field(1, description="DuckDB's threads.")
     create_folder: bool = Field(False, description="Create the database's folder if missing.")
+    lake_data: str | None = Field(None, description="Where a lake's Parquet is.")
+    work_dir: str = Field("var", description="This machine's own files, if the database is a lake.")
+    _leased: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _lease: "Lease | None" = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """A run has its lease for as long as its process works on it, whatever it makes."""
+        run = context.run
+        if run is not None:
+            shard = run.tags.get(SHARD_TAG, "").rpartition(":")[2]
+            self._lease = self._leased.enter_context(self.store().leased(run.run_id, shard)).lease
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Give it back; of a process that is killed it is not, and so the janitor knows."""
+        self._leased.close()
 
     def store(self) -> Store:
         """The store, for everything this project does with the file."""
         settings = Settings(
             database=parse_database(self.database),
+            lake_data=self.lake_data,
+            work_dir=Path(self.work_dir),
+            # Keys are shown nowhere, so they are none of the fields.
+            s3=read_settings().s3,
             lock_timeout=timedelta(seconds=self.lock_timeout_seconds),
             database_memory_mb=self.memory_mb,
             database_threads=self.threads,
             create_database_folder=self.create_folder,
         )
-        return open_store(settings)
+        return replace(open_store(settings), lease=self._lease)
 
     @contextmanager
     def get_connection(self) -> Generator["DuckDBPyConnection"]:
@@ -124,5 +152,7 @@ def resources(settings: Settings, names: Names = PLAIN) -> dict[str, dg.Configur
             memory_mb=settings.database_memory_mb,
             threads=settings.database_threads,
             create_folder=settings.create_database_folder,
+            lake_data=settings.lake_data,
+            work_dir=str(settings.work_dir),
         ),
     }

@@ -99,7 +99,9 @@ def run_batch(
     prepared = seen.known.prepared
     if prepared:
         safe = _changed(work, safe, take)
-    with crew(processor, source, safe, settings.workers) as pool:
+    # Who died lately is to be named for certain, so each file is begun here.
+    workers = 1 if steps.careful else settings.workers
+    with crew(processor, source, safe, workers) as pool:
         waited, schemas = time.monotonic(), {}
         if safe or risky or not prepared:
             schemas = store.prepare(processor)

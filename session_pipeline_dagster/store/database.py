@@ -7,7 +7,7 @@ a number means is decided in `passes/plan.py` and in the processors.
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -47,14 +47,35 @@ from session_pipeline_dagster.store.waiting import until_done
 if TYPE_CHECKING:
     import pyarrow
 
+    from session_pipeline_dagster.store.lake.leases import Lease
+
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The database at its place. Holds no connection, so it can be passed anywhere."""
+    """The database at its place. Holds no connection, so it can be passed anywhere.
+
+    Attributes:
+        lease: of the worker that has it, while it has one.
+    """
 
     place: Place
+    lease: "Lease | None" = None
+
+    @contextmanager
+    def leased(self, run_id: str | None = None, shard: str = "") -> Generator["Store"]:
+        """The store with a lease for as long as the block; the same where there are no leases.
+
+        Args:
+            shard: which part of the files is worked on, such as `1/4`; empty = everything.
+        """
+        leases = None if self.place.looking else self.place.leases()
+        if leases is None:
+            yield self
+            return
+        with leases.hold(run_id, shard) as lease:
+            yield replace(self, lease=lease)
 
     # --- connections ---------------------------------------------------------------------------
 
