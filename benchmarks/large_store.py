@@ -25,7 +25,7 @@ from benchmarks.measuring import Pass, measure
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import read_settings
-from session_pipeline_dagster.sources.local import open_source
+from session_pipeline_dagster.sources.opening import open_source
 from session_pipeline_dagster.store import rolling, write
 from session_pipeline_dagster.store.batch import Batch, Signed
 from session_pipeline_dagster.store.database import open_store

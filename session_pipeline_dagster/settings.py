@@ -243,6 +243,11 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
+def read_s3(environ: Mapping[str, str] | None = None) -> S3Settings:
+    """How an S3 service is reached, from the environment: keys are in no resource's config."""
+    return _s3(os.environ if environ is None else environ)
+
+
 def _s3(env: Mapping[str, str]) -> S3Settings:
     return S3Settings(
         access_key_id=values.shared(env, "AWS_ACCESS_KEY_ID"),

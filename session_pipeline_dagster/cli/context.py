@@ -21,8 +21,8 @@ from session_pipeline_dagster.settings import (
     parse_root,
     read_settings,
 )
-from session_pipeline_dagster.sources.layout import open_checked
-from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.opening import open_checked
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Context(msgspec.Struct, frozen=True):
     registry: Registry
 
     @property
-    def source(self) -> LocalSource:
+    def source(self) -> SessionSource:
         """The session files of the settings."""
         return open_checked(self.settings)
 

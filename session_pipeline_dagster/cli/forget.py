@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.contract.report import Report
-from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
+from session_pipeline_dagster.errors import SettingsError, SourceUnavailable, StoreError
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.publish import discard, made
@@ -18,6 +19,7 @@ from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.states import Tidied
 
 _MANY = 20
 _NOTHING = 2
@@ -36,7 +38,10 @@ def find(
     A root that is missing is no obstacle: what it held may be what is to be forgotten.
     """
     try:
-        files = source.scan().files
+        found = source.scan()
+        files = found.files
+        for one in found.missing:
+            say(f"session-pipeline: {one.reason}; going on without it", err=True)
     except SourceUnavailable as error:
         say(f"session-pipeline: {error}; going on with the database alone", err=True)
         files = []
@@ -54,14 +59,15 @@ class Found:
     """What there is of who or what is to be forgotten.
 
     Attributes:
-        counts: table -> rows. `on_disk`: files that are still there. `reports`: files that may name
-            who was deleted before.
+        counts: table -> rows. `on_disk`: files that are still there, `where` in words. `reports`:
+            files that may name who was deleted before.
     """
 
     keys: Sequence[str]
     counts: Mapping[str, int]
     on_disk: Sequence[str]
     reports: Sequence[Path]
+    where: str = "on disk"
 
     @property
     def is_known(self) -> bool:
@@ -89,7 +95,7 @@ def print_found(found: Found, what: str) -> None:
         say(f"  report {path}")
     if found.on_disk:
         say(
-            f"{len(found.on_disk)} of the files are still on disk and will be read again; "
+            f"{len(found.on_disk)} of the files are still {found.where} and will be read again; "
             "delete them first:"
         )
         for key in found.on_disk[:_MANY]:
@@ -98,18 +104,31 @@ def print_found(found: Found, what: str) -> None:
             say(f"  ... and {len(found.on_disk) - _MANY} more")
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What is gone.
+
+    Attributes:
+        rows: table -> how many it lost. `reports`: files of them.
+        tidied: what that took where the place keeps what it was; None where it does not.
+    """
+
+    rows: Mapping[str, int]
+    reports: Sequence[Path]
+    tidied: Tidied | None
+
+
 def delete(
     store: Store, processors: Sequence[Processor], settings: Settings, keys: Sequence[str]
-) -> tuple[Mapping[str, int], list[Path]]:
+) -> Deleted:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
-    Reports are deleted too, also where there was no key: they may name who was deleted before.
-
-    Returns:
-        How many rows each table lost, and the files of reports that are gone.
+    Reports are deleted too, also where there was no key: they may name who was deleted before. So
+    may files of a lake, and what it was before can be read no longer.
 
     Raises:
         SettingsError: a processor cannot work as things are set; nothing was deleted.
+        StoreError: says what is deleted already, if anything is.
     """
     for processor in processors:
         begin(processor, settings, None)
@@ -128,21 +147,46 @@ def delete(
         gone += discard(reports, store, settings.reports)
     after = store.rows_of(keys)
     lost = {table: count - after.get(table, 0) for table, count in before.items()}
-    return {table: count for table, count in lost.items() if count}, list(dict.fromkeys(gone))
+    lost = {table: count for table, count in lost.items() if count}
+    return Deleted(lost, list(dict.fromkeys(gone)), _tidied(store))
+
+
+def _tidied(store: Store) -> Tidied | None:
+    try:
+        return store.tidy(timedelta(0))
+    except StoreError as error:
+        raise type(error)(
+            f"the rows are deleted, and files of before still hold them ({error}); "
+            "start the same again with --yes"
+        ) from error
 
 
 def _reports(processors: Sequence[Processor]) -> list[Report]:
     return [report for processor in processors for report in extras(processor).reports]
 
 
-def print_deleted(lost: Mapping[str, int], reports: Sequence[Path]) -> None:
+def print_deleted(deleted: Deleted) -> None:
     """What was done."""
-    files = f"{len(reports)} report{'s' * (len(reports) != 1)}"
-    say(f"deleted {sum(lost.values())} rows and {files}")
-    for table, count in lost.items():
+    files = f"{len(deleted.reports)} report{'s' * (len(deleted.reports) != 1)}"
+    say(f"deleted {sum(deleted.rows.values())} rows and {files}")
+    for table, count in deleted.rows.items():
         say(f"  {table}: {count}")
-    for path in reports:
+    for path in deleted.reports:
         say(f"  {path}")
+    if deleted.tidied:
+        print_tidied(deleted.tidied)
+
+
+def print_tidied(tidied: Tidied) -> None:
+    """What of a lake's past is gone, and what is out of reach."""
+    say(
+        f"and from the lake's files: {tidied.compacted} written again without these rows, "
+        f"{tidied.deleted + tidied.orphans} deleted, {tidied.snapshots_before} snapshots ended"
+    )
+    say(
+        "Out of reach: earlier versions of objects in a versioned bucket, dumps and write-ahead "
+        "logs of the catalog's Postgres, copies that somebody made. Delete or age them there"
+    )
 
 
 @click.command("forget")
@@ -164,7 +208,8 @@ def command(
     store.require()
     keys, on_disk = find(store, installed, context.source, user, session)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
-    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports))
+    where = "in the bucket or on disk" if context.source.remote else "on disk"
+    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports), where)
     print_found(found, "user" if user else "session")
     ended = 0 if found.is_known else _NOTHING
     # Also what nobody knows: a pass may be at work on it, and shall not write it.
@@ -173,7 +218,9 @@ def command(
     # Without rows too: a report may still name who was deleted before.
     if not (yes or click.confirm("Delete these rows for good, and all reports?")):
         return 0
-    lost, reports = delete(store, installed, settings, keys)
-    if found.is_known or lost or reports:
-        print_deleted(lost, reports)
-    return 0 if lost else ended
+    deleted = delete(store, installed, settings, keys)
+    if found.is_known or deleted.rows or deleted.reports:
+        print_deleted(deleted)
+    elif deleted.tidied:
+        print_tidied(deleted.tidied)
+    return 0 if deleted.rows else ended

@@ -77,6 +77,7 @@ def status_json(
         "database": shown(settings.database),
         "files": len(scan.files),
         "left_out": [asdict(left) for left in scan.left_out],
+        **({"missing": [asdict(one) for one in scan.missing]} if scan.missing else {}),
         "processors": {s.name: _standing(s, now) for s in found},
         "failed_plugins": [msgspec.structs.asdict(failed) for failed in registry.failed],
     }

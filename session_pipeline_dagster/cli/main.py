@@ -15,6 +15,7 @@ from session_pipeline_dagster.cli.ending import ended
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("money.budget", "How budgets stand: this period and the last ones."),
+    "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
     "knowledge": (
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("retry", "Try failed files again at the next run: KEY..., or --all-quarantined."),
     "run": ("run", "Process everything that is pending, once."),
     "status": ("status", "What is processed, what is pending, what failed and what is left out."),
+    "upkeep": ("upkeep", "What a lake needs once a day: few files of many."),
     "usage": ("money.usage", "Tokens and what they cost, by user, project, model, day and more."),
 }
 """Name -> its module here, which has it as `command`, and the beginning of its help."""

@@ -1,6 +1,7 @@
 """`session-pipeline retry`: forget failures, so that the files are tried again."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -9,6 +10,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.health.alerts import quiet
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.database import Store, open_store
 
 _MANY = 10
@@ -47,7 +49,7 @@ def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str]) -> li
     failed: set[str] = set()
     there: set[str] = set()
     for processor in chosen:
-        known = store.known(processor)
+        known = store.known(processor, listing=Listing([], datetime.now(UTC), keys=keys))
         failed |= known.failures.keys()
         there |= known.states.keys()
     shown: dict[str, list[str]] = {}

@@ -8,6 +8,7 @@ from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.shards import parse
@@ -43,11 +44,11 @@ def command(
         summaries=True,
     )
     for chosen in context.processors(processor):
-        store = open_store(context.settings).leased(shard=str(options.shard or ""))
-        with showing(chosen.name, hidden=as_json) as shown, store as leased:
+        holding = leased(open_store(context.settings), shard=str(options.shard or ""))
+        with showing(chosen.name, hidden=as_json) as shown, holding as store:
             try:
                 made = _debugged(chosen) if debug else chosen
-                given = (context.source, leased, context.settings, options)
+                given = (context.source, store, context.settings, options)
                 reports.append(run_all(made, *given, shown.advance, shown.phase))
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.
@@ -64,9 +65,11 @@ def command(
         print_reports(reports, context.settings, context.registry)
     for name, error in broken.items():
         say(f"session-pipeline: {name} could not go on: {error}", err=True)
+    for line in dict.fromkeys(line for report in reports for line in report.missing):
+        say(f"session-pipeline: {line}", err=True)
     if broken or any(report.broken_summaries for report in reports):
         return COULD_NOT
-    return 1 if any(report.errors for report in reports) else 0
+    return 1 if any(report.errors or report.missing for report in reports) else 0
 
 
 def _debugged(processor: Processor) -> Processor:

@@ -1,14 +1,17 @@
 """`session-pipeline status`: what is processed, pending, failed and left out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.json import Standing, status_json
 from session_pipeline_dagster.passes.deletions import to_purge
 from session_pipeline_dagster.passes.plan import left_out, look
-from session_pipeline_dagster.sources.files import LeftOut, Scan
+from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.sources.files import LeftOut
+from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -22,22 +25,26 @@ def command(context: Context, as_json: bool) -> int:
     found, more = [], dict[str, str]()
     # Opening the database costs more than reading a small one.
     with store.held():
-        read = [(processor, store.known(processor)) for processor in registry.processors]
-    for processor, known in read:
         now = datetime.now(UTC)
-        outlook = look(scan.files, known.states, known.failures, processor.version, now)
-        gone = sum(state.gone for state in known.states.values())
+        read = [(one, see(one, scan, store, settings, now)) for one in registry.processors]
+    for processor, seen in read:
+        known, now = seen.known, datetime.now(UTC)
+        states, failures, version = known.states, known.failures, processor.version
+        outlook = look(seen.files, states, failures, version, now, known.rest)
+        gone = sum(one.files for one in known.gone())
         unread, _ = left_out(scan.files, known.states, context.source.readers.agents)
         more |= {state.session_file: str(state.left_out) for state in unread}
-        _, purge = to_purge((state.gone_us for state in known.states.values()), settings)
+        _, purge = to_purge(known.gone(), settings)
         found.append(Standing(processor.name, outlook, known.failures, gone, purge))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
-        scan = Scan(scan.files, [*scan.left_out, *unread_by_anyone])
+        scan = replace(scan, left_out=[*scan.left_out, *unread_by_anyone])
     if as_json:
         click.echo(status_json(settings, registry, scan, found))
     else:
         from session_pipeline_dagster.cli.output import print_status  # noqa: PLC0415  what draws costs a quarter of a small pass
 
         print_status(settings, registry, scan, found)
-    return 0
+    for line in lines_of(scan.missing):
+        say(f"session-pipeline: {line}", err=True)
+    return 1 if scan.missing else 0

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, unknown
+from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store
@@ -52,10 +53,11 @@ def examine(
         held: keeps the database open once it could be, for who has more to look at.
     """
     try:
-        files = source.scan().files
+        scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
         return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+    unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
     opened = False
@@ -65,7 +67,7 @@ def examine(
             if held and not opened:
                 held.enter_context(store.held(timeout))
                 opened = True
-            known = store.known(p, timeout, now - allowed.window)
+            seen = see(p, scan, store, settings, now, timeout, now - allowed.window)
         except StoreError as error:
             findings[p.name] = unknown(str(error), allowed)
             if held:
@@ -75,10 +77,9 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        states, failures, lines = known.states, known.failures, known.lines
-        taken = snapshot(p.name, p.version, files, states, failures, lines, now, suffix)
-        findings[p.name] = judge(taken, allowed)
-    return Checkup(len(files), findings, busy)
+        found = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        findings[p.name] = partly(found, unseen)
+    return Checkup(len(scan.files), findings, busy)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:

@@ -11,9 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from session_pipeline_dagster.passes.plan import Currency, Outlook, currency, look
+from session_pipeline_dagster.passes.seeing import Sight
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile
-from session_pipeline_dagster.store.states import Failure, FileState, LineCounts
+from session_pipeline_dagster.store.states import Failure, FileState, Gone, LineCounts, Rest
 
 _SKEW = 60.0
 
@@ -141,49 +142,56 @@ class Snapshot:
 def snapshot(
     processor: str,
     version: int,
-    files: Sequence[SessionFile],
-    states: Mapping[str, FileState],
-    failures: Mapping[str, Failure],
-    lines: LineCounts,
+    seen: Sight,
     now: datetime,
     suffix: str = "",
 ) -> Snapshot:
     """A snapshot from a scan and what the store knows."""
-    states = _by_key(states, files)
-    at, keys = now.timestamp(), {file.key for file in files}
+    files, known, rest = seen.scan.files, seen.known, seen.known.rest
+    states, failures = _by_key(known.states, seen.files), known.failures
+    at, odd = now.timestamp(), {file.session_file for file in known.lines.odd}
+    there = {file.key for file in files if file.key in odd} if odd else odd
     # A time in the future is of a clock that was wrong, and would hide everything until then.
     soon = (at + _SKEW) * 1e6
-    done = [r.processed_us for r in states.values() if r.processed_us and r.processed_us <= soon]
+    times = (row.processed_us or 0 for row in states.values())
+    done = max((us for us in times if us <= soon), default=0)
+    done = max(done, rest.processed_us)
+    gone = known.gone()
     return Snapshot(
         processor,
         at,
-        look(files, states, failures, version, now),
+        look(seen.files, states, failures, version, now, rest),
         min(max(file.signature.mtime_ns for file in files) / 1e9, at) if files else None,
-        min(max(done) / 1e6, at) if done else None,
-        _newest_processed(files, states, version),
+        min(done / 1e6, at) if done else None,
+        _newest_processed(seen.files, states, version, rest),
         failures,
         # A file that is gone since the last pass is not marked yet; one of an absolute path was
         # imported, and has no key to look for.
-        lines.without(lambda key: not key.startswith("/") and key not in keys),
-        sum(state.gone for state in states.values()),
-        _vanished(files, states),
+        known.lines.without(lambda key: not key.startswith("/") and key not in there),
+        sum(one.files for one in gone),
+        _vanished(files, gone),
         suffix,
     )
 
 
-def _vanished(files: Sequence[SessionFile], states: Mapping[str, FileState]) -> list[Vanished]:
+def _vanished(files: Sequence[SessionFile], gone: Sequence[Gone]) -> list[Vanished]:
     """Whoever has marked files and none on disk."""
+    if not gone:
+        return []
     present = {(file.root, file.user) for file in files}
-    roots = {file.root for file in files}
-    found: dict[str, list[float]] = {}
-    for state in states.values():
-        if state.gone_us is None or (state.root, state.user) in present:
+    roots = {root for root, _ in present}
+    found: dict[str, list[Gone]] = {}
+    for one in gone:
+        if (one.root, one.user) in present:
             continue
-        who = state.user or "an unknown user"
-        if state.root and state.root not in roots:
-            who = f"root {state.root}"
-        found.setdefault(who, []).append(state.gone_us / 1e6)
-    return [Vanished(who, len(times), min(times)) for who, times in sorted(found.items())]
+        who = one.user or "an unknown user"
+        if one.root and one.root not in roots:
+            who = f"root {one.root}"
+        found.setdefault(who, []).append(one)
+    return [
+        Vanished(who, sum(one.files for one in ones), min(one.since_us for one in ones) / 1e6)
+        for who, ones in sorted(found.items())
+    ]
 
 
 def _by_key(
@@ -198,7 +206,7 @@ def _by_key(
 
 
 def _newest_processed(
-    files: Sequence[SessionFile], states: Mapping[str, FileState], version: int
+    files: Sequence[SessionFile], states: Mapping[str, FileState], version: int, rest: Rest
 ) -> float | None:
     rows = [row for row in states.values() if row.processor_version >= version]
     signed = (row.signature.mtime_ns for row in rows if row.signature)
@@ -209,7 +217,8 @@ def _newest_processed(
             for file in files
             if currency(file, states.get(file.key), version) is Currency.UNSIGNED
         )
-    newest = max((*signed, *unsigned), default=None)
+    before = () if rest.newest_ns is None else (rest.newest_ns,)
+    newest = max((*signed, *unsigned, *before), default=None)
     return None if newest is None else newest / 1e9
 
 

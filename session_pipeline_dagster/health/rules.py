@@ -69,6 +69,19 @@ def unknown(cause: str, limits: Limits) -> list[Finding]:
     return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in about(limits)]
 
 
+def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:
+    """The findings where some roots could not be looked at: that the others are well is not ok."""
+    if not causes:
+        return [*findings]
+    cause = "; ".join(causes)
+    return [
+        Finding(f.check, Status.UNKNOWN, f"cannot look everywhere: {cause}")
+        if f.status is Status.OK
+        else f
+        for f in findings
+    ]
+
+
 def freshness(s: Snapshot, limits: Limits) -> Finding:
     """Warns when files have landed since the last one was processed, and wait for longer than
     the grace."""

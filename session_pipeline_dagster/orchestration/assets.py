@@ -33,7 +33,6 @@ from session_pipeline_dagster.passes.plan import clamp_day
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
-from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
 
 
@@ -124,6 +123,8 @@ def _run(
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(printable(f"{key} failed: {error}"))
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
+    for line in report.missing:
+        context.log.warning(printable(line))
     by_hand = BY_SENSOR not in context.run.tags or context.run.parent_run_id
     if report.quarantined and by_hand:
         _name_given_up(context, report)
@@ -295,7 +296,7 @@ def session_files_asset(settings: Settings, names: Names) -> dg.AssetSpec:
     return dg.AssetSpec(
         names.key(SESSION_FILES),
         group_name=names.other("sessions"),
-        description=f"""Session transcripts of coding agents, as they are on disk.
+        description=f"""Session transcripts of coding agents, as they lie on disk or in a bucket.
 
 Written by whatever collects them, not by Dagster. `{names.other("session_files_sensor")}` observes
 them: how many, how big, how new, and for each processor how many are pending and how old the oldest
@@ -311,6 +312,6 @@ missing.""",
         metadata={
             "layout": settings.layout.value,
             "roots": len(settings.roots),
-            **code_of(LocalSource),
+            **code_of(SessionSource),
         },
     )

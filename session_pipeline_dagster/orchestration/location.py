@@ -22,6 +22,7 @@ from session_pipeline_dagster.orchestration.checks import health_checks, plugins
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
+from session_pipeline_dagster.orchestration.lake_upkeep import lake_upkeep
 from session_pipeline_dagster.orchestration.looking import Looks
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.quality_checks import quality_checks
@@ -48,7 +49,7 @@ def build_processor_definitions(
         looks: what its sensors share with others.
     """
     settings = settings or read_settings()
-    looks = looks or Looks(settings)
+    looks = looks or Looks(settings, cadences=[settings.cadence(processor.name, processor.cadence)])
     columns, more = declared_columns(processor), extras(processor)
     tables = table_assets(processor, columns, settings, names)
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
@@ -96,10 +97,12 @@ def build_processor_definitions(
 def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
     """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
     each: list[dg.Definitions] = []
-    looks = Looks(settings)
+    registry = registry.under(settings)
+    cadences = [settings.cadence(p.name, p.cadence) for p in registry.processors]
+    looks = Looks(settings, cadences=cadences)
     # A plugin whose declarations Dagster or DuckDB do not take costs itself, not the location.
     registry = tried(
-        registry.under(settings),
+        registry,
         lambda p: each.append(build_processor_definitions(p, settings, names, looks)),
     )
     for failed in registry.failed:
@@ -116,7 +119,7 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         ],
         resources=resources(settings, names),
     )
-    return dg.Definitions.merge(shared, *each)
+    return dg.Definitions.merge(shared, lake_upkeep(settings, names), *each)
 
 
 def build_definitions(

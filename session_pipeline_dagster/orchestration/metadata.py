@@ -102,6 +102,8 @@ def report_metadata(report: BatchReport, rows: int | None) -> Metadata:
         "session_files": report.session_files,
         "files_left_out": report.left_out,
     }
+    if report.missing:
+        found["roots_missing"] = len(report.missing)
     # A processor's own number never hides one of ours.
     found |= {
         f"processor_{name}" if name in found else name: number

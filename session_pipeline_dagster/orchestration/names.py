@@ -63,6 +63,11 @@ class Names:
         """The pool that keeps a processor to one run at a time, or to one for each shard."""
         return self.other(f"session_processor_{processor}")
 
+    @property
+    def upkeep_job(self) -> str:
+        """The job of a lake's upkeep."""
+        return self.other("lake_upkeep_job")
+
     def tags(self, processor: str, shard: Shard | None = None) -> dict[str, str]:
         """What a processor's runs and steps carry; a run of a shard says of which."""
         tags = {PROCESSOR_TAG: self.other(processor)}

@@ -16,16 +16,11 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field, PrivateAttr
 
 from session_pipeline_dagster.orchestration.names import PLAIN, SHARD_TAG, Names
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.setting_places import parse_database
-from session_pipeline_dagster.settings import (
-    Layout,
-    Limits,
-    Settings,
-    parse_root,
-    read_settings,
-)
-from session_pipeline_dagster.sources.layout import open_checked
-from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root, read_s3
+from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.opening import open_checked
 from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -46,7 +41,7 @@ class SessionsResource(dg.ConfigurableResource):
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")
     unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
 
-    def source(self) -> LocalSource:
+    def source(self) -> SessionSource:
         """The session files."""
         roots = tuple(
             replace(parse_root(where), name=name or None) for name, where in self.roots.items()
@@ -58,12 +53,13 @@ class SessionsResource(dg.ConfigurableResource):
             force_layout=self.force_layout,
             user=self.user,
             limits=limits,
+            s3=read_s3(),
         )
         return open_checked(settings)
 
 
 class StoreResource(DuckDBResource):
-    """The DuckDB file, with short connections.
+    """The DuckDB file or the lake, with short connections.
 
     Unlike its base it closes on error, retries nothing but lock errors, gives up after a time of
     its own and names the process that holds the file.
@@ -73,8 +69,8 @@ class StoreResource(DuckDBResource):
     memory_mb: int = Field(128, description="DuckDB's memory limit.")
     threads: int = Field(1, description="DuckDB's threads.")
     create_folder: bool = Field(False, description="Create the database's folder if missing.")
-    lake_data: str | None = Field(None, description="Where a lake's Parquet is.")
-    work_dir: str = Field("var", description="This machine's own files, if the database is a lake.")
+    lake_data: str | None = Field(None, description="Where the Parquet of a lake is.")
+    work_dir: str = Field("var", description="Where this machine's files of a lake go.")
     _leased: ExitStack = PrivateAttr(default_factory=ExitStack)
     _lease: "Lease | None" = PrivateAttr(default=None)
 
@@ -83,7 +79,7 @@ class StoreResource(DuckDBResource):
         run = context.run
         if run is not None:
             shard = run.tags.get(SHARD_TAG, "").rpartition(":")[2]
-            self._lease = self._leased.enter_context(self.store().leased(run.run_id, shard)).lease
+            self._lease = self._leased.enter_context(leased(self.store(), run.run_id, shard)).lease
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Give it back; of a process that is killed it is not, and so the janitor knows."""
@@ -93,14 +89,14 @@ class StoreResource(DuckDBResource):
         """The store, for everything this project does with the file."""
         settings = Settings(
             database=parse_database(self.database),
-            lake_data=self.lake_data,
-            work_dir=Path(self.work_dir),
-            # Keys are shown nowhere, so they are none of the fields.
-            s3=read_settings().s3,
             lock_timeout=timedelta(seconds=self.lock_timeout_seconds),
             database_memory_mb=self.memory_mb,
             database_threads=self.threads,
             create_database_folder=self.create_folder,
+            lake_data=self.lake_data,
+            work_dir=Path(self.work_dir),
+            # Its keys are secrets, and what a resource has is shown.
+            s3=read_s3(),
         )
         return replace(open_store(settings), lease=self._lease)
 
@@ -123,7 +119,7 @@ def keys(names: Names) -> set[str]:
     return {names.sessions, names.store}
 
 
-def source_in(context: _Context, names: Names) -> LocalSource:
+def source_in(context: _Context, names: Names) -> SessionSource:
     """The session files of this instance."""
     found: SessionsResource = getattr(context.resources, names.sessions)
     return found.source()

@@ -103,6 +103,7 @@ def superseded(
     kept = needed(instance, storage, registry, names)
     named = [processor.name for processor in registry.processors]
     jobs = {job for name in named for job in (names.job(name), names.health_job(name))}
+    jobs.add(names.upkeep_job)
     own = _own_assets(registry, names)
     records = instance.get_run_records(
         dg.RunsFilter(statuses=[*_ENDED], created_before=now - min(keep, _DULL)), ascending=True

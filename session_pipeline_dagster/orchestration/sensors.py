@@ -20,6 +20,7 @@ from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
 from session_pipeline_dagster.passes.plan import (
@@ -31,8 +32,8 @@ from session_pipeline_dagster.passes.plan import (
     look,
     with_quiet_days,
 )
-from session_pipeline_dagster.passes.runner import file_day
-from session_pipeline_dagster.passes.shards import Shard, known_in, scan_in
+from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.passes.shards import Shard, sight_in
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -85,20 +86,22 @@ def processor_sensor(
         if quiet.holds(look_at.stamp, bases) and not first:
             return skipping(quiet.reason, context.cursor)
         try:
-            known = known_in(store.known(processor, _PATIENCE), shard)
+            # At first all that is there is asked for.
+            seen = see(processor, scan, store, settings, now, _PATIENCE, whole=first)
         except StoreBusy as error:
             return skipping(error, context.cursor)
-        files = scan_in(scan, shard).files
+        seen = sight_in(seen, shard)
+        files, known, rest = seen.files, seen.known, seen.known.rest
         # They are everyone's, and one who asks is enough.
         stale = known.stale_rollups if shard is None or shard.index == 1 else ()
-        outlook = look(files, known.states, known.failures, processor.version, now)
+        outlook = look(files, known.states, known.failures, processor.version, now, rest)
         decision = decide(
             outlook,
             read_cursor(Memory, context.cursor),
             cadence,
             settings.cap(processor.name),
             now,
-            last_change(known.states, known.failures),
+            last_change(known.states, known.failures, rest),
             stale,
             hurry=not (extras(processor).metered and settings.model.tokens_per_run),
         )
@@ -153,8 +156,7 @@ class _Quiet:
 
 def _to_purge(known: Known, settings: Settings) -> bool:
     """Whether rows of deleted files go once enough time has passed."""
-    gone = (state.gone for state in known.states.values())
-    return settings.on_delete is OnDelete.PURGE and any(gone)
+    return settings.on_delete is OnDelete.PURGE and bool(known.gone())
 
 
 def _limit_pool(instance: dg.DagsterInstance, pool: str, runs: int) -> None:
@@ -178,9 +180,9 @@ def _ranges(
         return {clamp_day(day, settings.start_date, today) for day in {*days} if day}
 
     def days_of(files: Iterable[SessionFile]) -> set[date]:
-        return partitions(file_day(f, known.states.get(f.key), source) for f in files)
+        return partitions(file_days([*files], known.states, source))
 
-    had = partitions(state.session_day for state in known.states.values())
+    had = partitions([*known.rest.days, *(s.session_day for s in known.states.values())])
     ranges = day_ranges(days_of(files))
     if any(first not in had for first, _ in ranges):
         # A day whose files all failed is not a quiet one. Looked at only now: it reads their heads.
@@ -257,23 +259,25 @@ def session_files_sensor(
             "session_files": len(scan.files),
             "left_out": len(scan.left_out),
             "bytes": sum(file.signature.size for file in scan.files),
+            **({"roots_missing": len(scan.missing)} if scan.missing else {}),
         }
         newest = max((file.signature.mtime_ns for file in scan.files), default=None)
         ages: dict[str, float] = {}
         for processor in registry.processors:
             try:
-                known = store.known(processor, _PATIENCE)
+                seen = see(processor, scan, store, settings, now, _PATIENCE)
             except StoreBusy as error:
                 return skipping(error, context.cursor)
-            outlook = look(scan.files, known.states, known.failures, processor.version, now)
+            states, failures, rest = seen.known.states, seen.known.failures, seen.known.rest
+            outlook = look(seen.files, states, failures, processor.version, now, rest)
             counts[f"{processor.name}_pending"] = len(outlook.waiting)
             ages[f"{processor.name}_oldest_pending_seconds"] = round(
                 outlook.oldest_pending_seconds(now), 1
             )
-        seen = f"{sorted(counts.items())} {newest} {plugins}"
+        told = f"{sorted(counts.items())} {newest} {plugins}"
         # What waits is counted alike whether it may be tried yet or not: time changes nothing.
-        quiet.stamp, quiet.reason = look_at.stamp, seen
-        if memory.seen == seen and said_lately:
+        quiet.stamp, quiet.reason = look_at.stamp, told
+        if memory.seen == told and said_lately:
             return skipping(_NOTHING, context.cursor)
         metadata: Metadata = {**counts, **ages}
         if newest is not None:
@@ -284,7 +288,7 @@ def session_files_sensor(
         heard = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
         if not heard:
             events.append(plugins_evaluation(registry, names))
-        kept = _Observed(seen, at, plugins, memory.said_at if heard else at)
+        kept = _Observed(told, at, plugins, memory.said_at if heard else at)
         said = f"observed {len(scan.files)} session files"
         return skipping(said, write_cursor(kept), asset_events=events)
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
@@ -239,6 +239,21 @@ def trail(store: "Store", processor: str, version: int) -> Trail:
     if lease is not None:
         lease.watch(found.of_workers)
     return found
+
+
+@contextmanager
+def leased(store: "Store", run_id: str | None = None, shard: str = "") -> Generator["Store"]:
+    """The store with a lease for as long as the block; the same where there are no leases.
+
+    Args:
+        shard: which part of the files is worked on, such as `1/4`; empty = everything.
+    """
+    leases = None if store.place.looking else store.place.leases()
+    if leases is None:
+        yield store
+        return
+    with leases.hold(run_id, shard) as lease:
+        yield replace(store, lease=lease)
 
 
 def blame(

@@ -1,20 +1,21 @@
 """Files that are gone: their rows are kept and marked, or purged; and what is to be forgotten.
 
 Gone is only what a scan would have found. A root that is missing is an error before anything is
-looked at, and a root without a single session file is taken for one that is not mounted.
+looked at, or costs itself; and a root without a single session file is taken for one that is not
+mounted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import OnDelete, Settings
-from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.sources.local import former_key, owner_of
+from session_pipeline_dagster.sources.files import Scan, SessionFile
+from session_pipeline_dagster.sources.keys import former_key, owner_of
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.states import FileState, Known
+from session_pipeline_dagster.store.states import FileState, Gone, Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ def missing(scan: Scan, known: Mapping[str, str | None]) -> list[str]:
     Args:
         known: session file -> its root; of one whose root nobody knows, nothing can be told.
     """
-    present = {file.key for file in scan.files}
+    # Known may be few of very many: no set is made of all that is there.
+    present = {file.key for file in scan.files if file.key in known}
     absent = [key for key in known if key not in present]
     if not absent:
         return []
+    # Of a root that is missing there is no file.
     roots = {file.root for file in scan.files}
     # Below a folder that could not be read, nothing is known to be gone.
     unseen = tuple(left.key.rstrip("/") for left in scan.left_out if left.hides)
@@ -110,6 +113,12 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
     return Unsettled(gone, purge, returned(scan, known.states))
 
 
+def formers(scan: Scan) -> dict[str, SessionFile]:
+    """Keys of before colons were escaped -> the files that had them."""
+    escaped = [file for file in scan.files if "%" in file.key]
+    return {former: file for file in escaped if (former := former_key(file))}
+
+
 def _moved(
     scan: Scan, states: Mapping[str, FileState], roots: Mapping[str, str | None]
 ) -> dict[str, str]:
@@ -118,12 +127,12 @@ def _moved(
     A file of a named root may have the very same key, and its root may not be looked at any more:
     then the content decides.
     """
-    escaped = [file for file in scan.files if "%" in file.key]
-    formers = {former: file for file in escaped if (former := former_key(file))}
-    present = {file.key for file in scan.files} if formers else set()
+    called = formers(scan)
+    present = {file.key for file in scan.files if file.key in called} if called else set()
+    unseen = {one.root for one in scan.missing}
     found: dict[str, str] = {}
-    for old, file in formers.items():
-        if old not in roots or old in present:
+    for old, file in called.items():
+        if old not in roots or old in present or roots[old] in unseen:
             continue
         before, now = states.get(old), states.get(file.key)
         same = before and now and before.file_hash is not None and before.file_hash == now.file_hash
@@ -157,23 +166,19 @@ def settle(
         store.mark_gone(processor, found.gone, found.back, now)
     marked = [key for key in found.gone if key in known.states]
     settled = {*found.purge, *found.back, *marked}
-    gone = [(key, s.gone_us) for key, s in known.states.items() if s.gone_us is not None]
-    since = [us for key, us in gone if key not in settled]
-    since += [int(now.timestamp() * 1e6)] * len(marked)
+    waiting = known.gone(without=settled)
+    if marked:
+        waiting.append(Gone(None, None, len(marked), int(now.timestamp() * 1e6)))
     counts = (sum(not known.states[key].gone for key in marked), len(found.purge), len(found.back))
-    return Deletions(*counts, *to_purge(since, settings))
+    return Deletions(*counts, *to_purge(waiting, settings))
 
 
-def to_purge(since: Iterable[int | None], settings: Settings) -> tuple[int, datetime | None]:
-    """How many files wait for their purge, and when the first of them goes, UTC.
-
-    Args:
-        since: when each file was first missed, in microseconds since the epoch; None = it is there.
-    """
-    gone = [us for us in since if us is not None]
+def to_purge(gone: Sequence[Gone], settings: Settings) -> tuple[int, datetime | None]:
+    """How many files wait for their purge, and when the first of them goes, UTC."""
     if settings.on_delete is not OnDelete.PURGE or not gone:
         return 0, None
-    return len(gone), datetime.fromtimestamp(min(gone) / 1e6, UTC) + settings.purge_after
+    first = datetime.fromtimestamp(min(one.since_us for one in gone) / 1e6, UTC)
+    return sum(one.files for one in gone), first + settings.purge_after
 
 
 def keys_of_user(store: Store, user: str) -> list[str]:

@@ -56,6 +56,7 @@ class BatchReport:
         shard: of which part of all files the numbers are, such as `1/4`; None = of all.
         session_files: files on disk, whatever their state.
         left_out: entries that are no session files, and files that no reader claims.
+        missing: roots that could not be looked at while others could, a line for each.
         scanned: files that were due.
         processed: files whose rows were written.
         skipped: files whose content had not changed after all.
@@ -107,6 +108,7 @@ class BatchReport:
     given_up: list[tuple[str, str]] = field(default_factory=list)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     counts: dict[str, int | float] = field(default_factory=dict)
     summaries: list[Summarized] = field(default_factory=list)
     broken_summaries: list[tuple[str, str]] = field(default_factory=list)

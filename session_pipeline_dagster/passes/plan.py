@@ -12,10 +12,14 @@ from enum import Enum
 import msgspec
 
 from session_pipeline_dagster.sources.files import SessionFile, Signature
-from session_pipeline_dagster.store.states import LONGEST_WAIT, Failure, FileState
-
-RACY_NS = 2 * 10**9
-"""A signature taken this close to the mtime may hide a later write within the clock's grain."""
+from session_pipeline_dagster.store.states import (
+    LONGEST_WAIT,
+    NOTHING,
+    RACY_NS,
+    Failure,
+    FileState,
+    Rest,
+)
 
 BRIDGED_GAP = timedelta(days=7)
 """Days without work that one range of partitions spans rather than starting another run."""
@@ -36,6 +40,8 @@ class Currency(Enum):
 
 def currency(file: SessionFile, row: FileState | None, version: int) -> Currency:
     """The one rule for "is this file processed?"; see Currency.
+
+    `store/compare.py` says of many files in SQL which are CURRENT, and leaves all others to this.
 
     What a newer version has processed is processed: two versions over one database would read
     everything again and again.
@@ -115,9 +121,14 @@ def look(
     failures: Mapping[str, Failure],
     version: int,
     now: datetime,
+    rest: Rest = NOTHING,
 ) -> Outlook:
-    """Sort the files on disk by what is to be done with them."""
-    count = outdated = newer = unread = 0
+    """Sort the files on disk by what is to be done with them.
+
+    Args:
+        rest: of the files that were found current before, and are none of `files`.
+    """
+    count, outdated, newer, unread = rest.files, rest.outdated, rest.newer, 0
     due: list[SessionFile] = []
     found: dict[Currency, list[SessionFile]] = {kind: [] for kind in Currency}
     backing_off: list[SessionFile] = []
@@ -240,9 +251,12 @@ def left_out(
     return ours, [state for state in found if state.readers != agents]
 
 
-def last_change(states: Mapping[str, FileState], failures: Mapping[str, Failure]) -> float | None:
+def last_change(
+    states: Mapping[str, FileState], failures: Mapping[str, Failure], rest: Rest = NOTHING
+) -> float | None:
     """When a run last wrote anything about a file, in seconds since the epoch."""
     done = max((max(s.processed_us or 0, s.signed_us or 0) for s in states.values()), default=0)
+    done = max(done, rest.changed_us)
     failed = max((f.last_failed_at.timestamp() for f in failures.values()), default=0.0)
     return max(done / 1e6, failed) or None
 

@@ -60,16 +60,17 @@ def crew(
     if count < 2 or size <= CHUNK_BYTES or not can_travel(processor, source):
         yield None
         return
-    with hire(count, processor) as pool:
+    with hire(count, processor, source) as pool:
         for _ in range(count):
             pool.submit(_nothing)
         yield pool
 
 
-def hire(count: int, processor: Processor) -> ProcessPoolExecutor:
-    """So many worker processes for a processor that can travel."""
-    # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some.
-    alone = sys.platform == "linux" and threading.active_count() == 1
+def hire(count: int, processor: Processor, source: SessionSource) -> ProcessPoolExecutor:
+    """So many worker processes for a processor and a source that can travel."""
+    # A fork is ready 0.3 s earlier, but only a process without threads may; Dagster's has some, and
+    # those of a client of object storage are counted by nobody.
+    alone = sys.platform == "linux" and threading.active_count() == 1 and not source.remote
     # Here and not in each of them; a spawned one does it again (`_begin`).
     import session_pipeline_dagster.store.columns  # noqa: F401, PLC0415  0.1 s that no other pass pays
 

@@ -60,7 +60,7 @@ def work_safely(
             suspects += [task for task in found if task not in slow]
             tasks = [task for task in unfinished if task.file.key not in named]
             # Not in this process: there may be more of the kind.
-            pool = hired.enter_context(hire(_WORKERS, work.processor))
+            pool = hired.enter_context(hire(_WORKERS, work.processor, work.source))
     yield from one_by_one(work, suspects)
 
 
@@ -71,7 +71,7 @@ def one_by_one(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
         pool: ProcessPoolExecutor | None = None
         for task in tasks:
             if travels and pool is None:
-                pool = hired.enter_context(hire(1, work.processor))
+                pool = hired.enter_context(hire(1, work.processor, work.source))
             try:
                 with work.trail.alone(task.file):
                     yield from work_through(pool, work, [task])

@@ -7,17 +7,18 @@ unchanged.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import Deletions, settle
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.plan import (
@@ -31,11 +32,13 @@ from session_pipeline_dagster.passes.plan import (
 )
 from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
-from session_pipeline_dagster.passes.shards import known_in, scan_in
+from session_pipeline_dagster.passes.seeing import Sight, see
+from session_pipeline_dagster.passes.shards import sight_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
 from session_pipeline_dagster.passes.writer import Fate, Writer
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource, mtime_day
+from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
+from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import FileState, Known
@@ -141,20 +144,27 @@ def _look(
     now: datetime,
 ) -> _Seen:
     """Look at files and store; settles what is gone and marks what is to be done again."""
-    shard = options.shard
-    known = known_in(_known(processor, store, steps), shard)
+    # What is to be done with files that are current is to be done with all.
+    whole = options.full_refresh or options.outdated or options.verify
+
+    def look_again(keys: Collection[str] = ()) -> Sight:
+        return see(processor, scan, store, settings, now, keys=keys, whole=whole)
+
+    # Who died may have been of another shard, and is blamed as what is known of it says.
+    sight = sight_in(_blaming(processor, store, steps, look_again), options.shard)
+    known = sight.known
     # With all that is there: a root without a file of this shard is mounted all the same.
     deletions = settle(processor, scan, known, store, settings, now)
-    scan = scan_in(scan, shard)
-    files = [f for f in scan.files if not options.users or f.user in options.users]
+    files = [f for f in sight.files if not options.users or f.user in options.users]
     chosen = _of_days(files, known.states, source, settings, options)
-    again = _again(scan, chosen, known, source.readers.agents, options)
+    again = _again(sight.scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
-        known = known_in(store.known(processor), shard)
+        sight = sight_in(look_again([file.key for file in chosen]), options.shard)
+        known = sight.known
     # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))
-    return _Seen(now, scan, deletions, known, chosen, outlook)
+    return _Seen(now, sight.scan, deletions, known, chosen, outlook)
 
 
 def _again(
@@ -183,6 +193,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         processor.name,
         session_files=len(seen.scan.files),
         left_out=len(seen.scan.left_out) + len(unread),
+        missing=lines_of(seen.scan.missing),
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,
         purged=seen.deletions.purged,
@@ -342,18 +353,20 @@ def derive(
     return store.derive(derivation)
 
 
-def _known(processor: Processor, store: Store, steps: Trail) -> Known:
-    """What the store knows, including who killed the processes that died since."""
-    known = store.known(processor)
+def _blaming(
+    processor: Processor, store: Store, steps: Trail, look_again: Callable[..., Sight]
+) -> Sight:
+    """What is seen, including who killed the processes that died since."""
     with steps.left_behind() as crumbs:
-        failures = blamed(crumbs, known.states, known.failures)
+        sight = look_again({crumb.session_file for crumb in crumbs})
+        failures = blamed(crumbs, sight.known.states, sight.known.failures)
         if not failures:
-            return known
-        if not known.prepared:
+            return sight
+        if not sight.known.prepared:
             store.prepare(processor)
         first = datetime.fromtimestamp(min(crumb.begun for crumb in crumbs), UTC)
         store.commit(processor, Batch(failures=failures, begun=first))
-    return store.known(processor)
+    return look_again()
 
 
 def _of_days(
@@ -367,23 +380,12 @@ def _of_days(
     if options.days is None:
         return files
     today = datetime.now(UTC).date()
+    days = file_days(files, states, source)
     return [
         file
-        for file in files
-        if clamp_day(file_day(file, states.get(file.key), source), settings.start_date, today)
-        in options.days
+        for file, day in zip(files, days, strict=True)
+        if clamp_day(day, settings.start_date, today) in options.days
     ]
-
-
-def file_day(file: SessionFile, state: FileState | None, source: SessionSource) -> date:
-    """The file's session day: as stored while its signature holds, else from its head."""
-    if state and state.session_day and state.signature == file.signature:
-        return state.session_day
-    try:
-        return source.day(file)
-    except OSError:
-        # It cannot be read now; its run will say so. Any day will do to get it into one.
-        return mtime_day(file.signature.mtime_ns)
 
 
 def _tasks(seen: _Seen, processor: Processor, cap: int, *, verify: bool) -> list[Task]:

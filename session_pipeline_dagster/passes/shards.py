@@ -13,8 +13,9 @@ from typing import TypeVar
 from zlib import crc32
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.passes.seeing import Sight
 from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.sources.local import owner_of
+from session_pipeline_dagster.sources.keys import owner_of
 from session_pipeline_dagster.store.states import Failure, FileState, Known
 
 _MOST = 64
@@ -98,6 +99,18 @@ def known_in(known: Known, shard: Shard | None) -> Known:
         return known
     states, failures = _rows_in(known.states, shard), _rows_in(known.failures, shard)
     return replace(known, states=states, failures=failures)
+
+
+def sight_in(seen: Sight, shard: Shard | None) -> Sight:
+    """What was seen of the shard's files. What is summed up of the rest counts its files only; the
+    newest times, days and what is gone stay those of all."""
+    if shard is None:
+        return seen
+    scan, known = scan_in(seen.scan, shard), known_in(seen.known, shard)
+    files = [file for file in seen.files if shard.has(file.key, file.root)]
+    if known.places is not None:
+        known = replace(known, rest=replace(known.rest, files=len(scan.files) - len(files)))
+    return Sight(scan, files, known)
 
 
 def _rows_in(rows: Mapping[str, _Row], shard: Shard) -> dict[str, _Row]:

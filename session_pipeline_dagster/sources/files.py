@@ -1,21 +1,27 @@
 """What a session file is to everyone: its record, its content, and who finds and reads it.
 
-How local folders are walked is `local.py`; another place of files is another `SessionSource`.
+How local folders are walked is `local.py`, how buckets are listed `objects.py`; another place of
+files is another `SessionSource`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Protocol
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.head import first_day
+from session_pipeline_dagster.transcripts.head import HEAD_BYTES, first_day
 from session_pipeline_dagster.transcripts.reader import Readers
+
+_SHORT_HEAD = 16 << 10
 
 
 class Signature(msgspec.Struct, frozen=True, gc=False):
-    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch."""
+    """What stat says of a file's content: size in bytes, times in nanoseconds since the epoch.
+
+    Of an object, `mtime_ns` is when it was put, and `ctime_ns` 63 bits of a hash of its etag.
+    """
 
     size: int
     mtime_ns: int
@@ -84,11 +90,25 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A root that cannot be looked at while others can: what is below it nobody knows.
+
+    Attributes:
+        root: its name, empty for the unnamed one.
+        reason: a line for people that names it.
+    """
+
+    root: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
-    """What is on disk now."""
+    """What is there now. Below a root that is `missing` nothing is known to be gone."""
 
     files: Sequence[SessionFile]
     left_out: Sequence[LeftOut]
+    missing: Sequence[Missing] = ()
 
 
 class SessionSource(Protocol):
@@ -96,16 +116,23 @@ class SessionSource(Protocol):
 
     Attributes:
         readers: who reads them; what none of them claims is left out.
+        remote: files are read over a network. Then several heads are read at a time, and worker
+            processes are spawned: the client's threads do not survive a fork, and it waits for
+            them for ever.
     """
 
     @property
     def readers(self) -> Readers: ...
 
+    @property
+    def remote(self) -> bool: ...
+
     def scan(self) -> Scan:
         """Every session file, in key order.
 
         Raises:
-            SourceUnavailable: a root is missing; that is not the same as no files.
+            SourceUnavailable: a root is missing, which is not the same as no files; where roots
+                cost only themselves, all of them.
         """
         ...
 
@@ -123,7 +150,11 @@ class SessionSource(Protocol):
         ...
 
     def day(self, file: SessionFile) -> date:
-        """The file's session day, from its head alone; see `session_day`."""
+        """The file's session day, from its head alone; see `session_day`.
+
+        Raises:
+            OSError, Retryable: as `read`.
+        """
         ...
 
 
@@ -131,6 +162,19 @@ def session_day(content: Content) -> date:
     """UTC day of the first top-level timestamp in line order, else of the mtime."""
     head = content.complete if content.head is None else content.head
     return first_day(head, whole=True) or mtime_day(content.signature.mtime_ns)
+
+
+def head_day(read: Callable[[int], bytes], mtime_ns: int) -> date:
+    """The session day of a file of which first bytes are read, as few as may do.
+
+    Args:
+        read: so many first bytes of what it holds; fewer where there are no more.
+    """
+    head = read(_SHORT_HEAD)
+    day = first_day(head, whole=len(head) < _SHORT_HEAD)
+    if day is None and len(head) == _SHORT_HEAD:
+        day = first_day(read(HEAD_BYTES + 1), whole=True)
+    return day or mtime_day(mtime_ns)
 
 
 def mtime_day(mtime_ns: int) -> date:

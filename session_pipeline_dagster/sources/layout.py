@@ -7,17 +7,26 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from datetime import date
+from pathlib import PurePosixPath
 
 from session_pipeline_dagster.errors import WrongLayout
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.settings import Layout, Root, Settings
-from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.sources.local import LocalSource, open_source
+from session_pipeline_dagster.setting_places import AnyRoot, Bucket, last_part
+from session_pipeline_dagster.settings import Layout
+from session_pipeline_dagster.sources.files import (
+    Content,
+    Fingerprint,
+    Scan,
+    SessionFile,
+    SessionSource,
+)
+from session_pipeline_dagster.sources.keys import FLAT, prefix_of
+from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.transcripts.reader import Readers
 
 _PROJECT = re.compile(r"-|[A-Za-z]--")
 """How Claude Code's name of a project begins: `-home-me-app`, `C--Users-me-app`."""
-_FLAT = "not inside a folder of"
 _HOME = "projects"
 
 
@@ -37,39 +46,75 @@ class CheckedSource(LocalSource):
         return found
 
 
-def open_checked(settings: Settings) -> LocalSource:
-    """The session files of the settings; their layout is checked unless it is forced."""
-    if settings.force_layout:
-        return open_source(settings)
-    roots = tuple(root for root in settings.roots if isinstance(root, Root))
-    return CheckedSource(roots, settings.layout, settings.user, settings.limits)
+@dataclass(frozen=True, slots=True)
+class LayoutChecked:
+    """Session files below one root of any kind that is laid out as it is said to be."""
+
+    source: SessionSource
+    root: AnyRoot
+    layout: Layout
+
+    @property
+    def readers(self) -> Readers:
+        """See `SessionSource`."""
+        return self.source.readers
+
+    @property
+    def remote(self) -> bool:
+        """See `SessionSource`."""
+        return self.source.remote
+
+    def scan(self) -> Scan:
+        """See `CheckedSource.scan`."""
+        found = self.source.scan()
+        check_layout(self.root, self.layout, found)
+        return found
+
+    def read(self, file: SessionFile) -> Content:
+        """See `SessionSource.read`."""
+        return self.source.read(file)
+
+    def fingerprint(self, file: SessionFile) -> Fingerprint:
+        """See `SessionSource.fingerprint`."""
+        return self.source.fingerprint(file)
+
+    def day(self, file: SessionFile) -> date:
+        """See `SessionSource.day`."""
+        return self.source.day(file)
 
 
-def check_layout(root: Root, layout: Layout, found: Scan) -> None:
+def check_layout(root: AnyRoot, layout: Layout, found: Scan) -> None:
     """Check a root against what was found below it.
 
     Raises:
         WrongLayout: says which command is right.
     """
-    prefix = f"{root.name}:" if root.name else ""
+    prefix = prefix_of(root.name)
     keys = [file.key.removeprefix(prefix) for file in found.files if file.root == (root.name or "")]
     flat = [
         left.key.removeprefix(prefix)
         for left in found.left_out
-        if left.reason.startswith(_FLAT) and left.key.startswith(prefix)
+        if left.reason.startswith(FLAT) and left.key.startswith(prefix)
     ]
-    path = root.path
+    name = last_part(root)
     if flat and _is_of(keys, flat):
-        above = path.absolute().parent
-        one = "project" if _PROJECT.match(path.name) or layout is Layout.PROJECTS else "user"
+        one = "project" if _PROJECT.match(name) or layout is Layout.PROJECTS else "user"
         said = f"holds session files itself, so it is the folder of one {one}"
-        raise _wrong(path, said, Layout.PROJECTS if one == "project" else layout, above)
+        raise _wrong(root, said, Layout.PROJECTS if one == "project" else layout, _above(root))
     if keys and all(key.startswith(f"{_HOME}/") and _PROJECT.match(key[9:]) for key in keys):
         said = "is the folder of Claude Code; its sessions are one deeper"
-        raise _wrong(path, said, Layout.PROJECTS, path / _HOME)
+        raise _wrong(root, said, Layout.PROJECTS, f"{root.label.rstrip('/')}/{_HOME}")
     if layout is Layout.USERS and keys and all(map(_PROJECT.match, keys)):
         said = f"holds projects ({printable(keys[0].split('/')[0])}), not users"
-        raise _wrong(path, said, Layout.PROJECTS, path)
+        raise _wrong(root, said, Layout.PROJECTS, root.label)
+
+
+def _above(root: AnyRoot) -> str | None:
+    """The place that a root lies in; nothing is above a bucket."""
+    if not isinstance(root, Bucket):
+        return str(root.path.absolute().parent)
+    above = root.url.rpartition("/")[0]
+    return None if above.endswith("/") else above
 
 
 def _is_of(keys: Sequence[str], flat: Sequence[str]) -> bool:
@@ -78,10 +123,15 @@ def _is_of(keys: Sequence[str], flat: Sequence[str]) -> bool:
     return all(key.split("/")[0] in sessions for key in keys)
 
 
-def _wrong(root: Path, said: str, layout: Layout, right: Path) -> WrongLayout:
-    place = shlex.quote(str(right))
+def _wrong(root: AnyRoot, said: str, layout: Layout, right: str | None) -> WrongLayout:
+    forced = "--force-layout (SESSION_PIPELINE_FORCE_LAYOUT=1) takes it as it is"
+    if right is None:
+        return WrongLayout(
+            f"session root {root.label} {said}; put them below a prefix of their own, {forced}"
+        )
+    place = shlex.quote(right)
     return WrongLayout(
-        f"session root {root} {said}; `session-pipeline run --layout {layout.value} --sessions "
-        f"{place}` is right (SESSION_LAYOUT={layout.value} SESSION_DATA_DIR={place}), "
-        "--force-layout (SESSION_PIPELINE_FORCE_LAYOUT=1) takes it as it is"
+        f"session root {root.label} {said}; `session-pipeline run --layout {layout.value} "
+        f"--sessions {place}` is right (SESSION_LAYOUT={layout.value} SESSION_DATA_DIR={place}), "
+        f"{forced}"
     )

@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 import xxhash
@@ -42,14 +42,29 @@ def read_snapshot(path: str, limits: Limits, top: str | None = None) -> Content:
     """
     with open_regular(path, top) as handle:
         signature = signature_of(os.fstat(handle.fileno()))
-        if path.endswith(COMPRESSED):
-            return _cut(_unpacked(handle, signature.size, limits.unpacked), signature, limits)
-        if signature.size > limits.unpacked:
-            raise Permanent(_too_much(limits.unpacked))
-        if signature.size > limits.line:
-            return _cut(_blocks(handle, signature.size), signature, limits)
-        data = handle.read(signature.size)
-    complete = complete_part(data)
+        blocks = _blocks(handle, signature.size, limits.line)
+        return snapshot_of(blocks, signature, limits, packed=path.endswith(COMPRESSED))
+
+
+def snapshot_of(
+    blocks: Iterable[bytes], signature: Signature, limits: Limits, *, packed: bool
+) -> Content:
+    """The content of which these are all bytes; no further block is asked for where it is too much.
+
+    Args:
+        signature: of these very bytes.
+        packed: they are a `.gz`.
+
+    Raises:
+        Permanent, Retryable: as `read_snapshot`, and what the blocks raise.
+    """
+    if signature.size > limits.unpacked:
+        raise Permanent(_too_much(limits.unpacked))
+    if packed:
+        return _cut(_unpacked(blocks, limits.unpacked), signature, limits)
+    if signature.size > limits.line:
+        return _cut(blocks, signature, limits)
+    complete = complete_part(b"".join(blocks))
     return Content(complete, content_hash(complete), signature)
 
 
@@ -61,19 +76,25 @@ def fingerprint(path: str, limits: Limits, top: str | None = None) -> Fingerprin
     """
     with open_regular(path, top) as handle:
         signature = signature_of(os.fstat(handle.fileno()))
-        if path.endswith(COMPRESSED):
-            blocks = _unpacked(handle, signature.size, limits.unpacked)
-        elif signature.size > limits.unpacked:
-            raise Permanent(_too_much(limits.unpacked))
-        elif signature.size <= min(_BLOCK, limits.line):
-            complete = complete_part(handle.read(signature.size))
-            return Fingerprint(len(complete), content_hash(complete), signature)
-        else:
-            blocks = _blocks(handle, signature.size)
-        lines = _Lines(limits.line, kept=None)
-        for block in blocks:
-            lines.add(block)
-        file_hash = lines.finish()
+        blocks = _blocks(handle, signature.size, min(_BLOCK, limits.line))
+        return fingerprint_of(blocks, signature, limits, packed=path.endswith(COMPRESSED))
+
+
+def fingerprint_of(
+    blocks: Iterable[bytes], signature: Signature, limits: Limits, *, packed: bool
+) -> Fingerprint:
+    """What `snapshot_of` says of these blocks; raises as it does."""
+    if signature.size > limits.unpacked:
+        raise Permanent(_too_much(limits.unpacked))
+    if packed:
+        blocks = _unpacked(blocks, limits.unpacked)
+    elif signature.size <= min(_BLOCK, limits.line):
+        complete = complete_part(b"".join(blocks))
+        return Fingerprint(len(complete), content_hash(complete), signature)
+    lines = _Lines(limits.line, kept=None)
+    for block in blocks:
+        lines.add(block)
+    file_hash = lines.finish()
     return Fingerprint(lines.size, file_hash, signature)
 
 
@@ -172,27 +193,43 @@ def _is_whole(tail: bytes, *, first: bool) -> bool:
     return tail.lstrip().startswith(b"{")
 
 
-def _blocks(handle: BinaryIO, size: int) -> Iterator[bytes]:
-    while size and (block := handle.read(min(size, _BLOCK))):
+def _blocks(handle: BinaryIO, size: int, at_once: int) -> Iterator[bytes]:
+    """So many bytes of a file; all in one block where they are no more than `at_once`."""
+    most = size if size <= at_once else _BLOCK
+    while size and (block := handle.read(min(size, most))):
         size -= len(block)
         yield block
+
+
+class _Reader:
+    """Blocks as a file to read from, for what unpacks them: one block of them in memory."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks, self._left = iter(blocks), memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer at the end only, since a header is asked for once."""
+        found = bytes(self._left[:size])
+        self._left = self._left[size:]
+        while len(found) < size and (block := next(self._blocks, None)) is not None:
+            more = size - len(found)
+            found, self._left = found + block[:more], memoryview(block)[more:]
+        return found
 
 
 def _too_much(most: int) -> str:
     return f"holds more than {most >> 20} MB; split it, or raise SESSION_PIPELINE_UNPACKED_MB"
 
 
-def _unpacked(handle: BinaryIO, size: int, most: int) -> Iterator[bytes]:
-    """What a gzip file holds, in blocks; stops with an error before it is more than `most`."""
-    too_much = _too_much(most)
-    if size > most:
-        raise Permanent(too_much)
+def _unpacked(packed: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """What gzip data hold, in blocks; stops with an error before it is more than `most`."""
+    limit = most
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(handle.read(size))) as unpacked:
+        with gzip.GzipFile(fileobj=cast(BinaryIO, _Reader(packed))) as unpacked:
             while block := unpacked.read(_BLOCK):
                 most -= len(block)
                 if most < 0:
-                    raise Permanent(too_much)
+                    raise Permanent(_too_much(limit))
                 yield block
     except EOFError as error:
         raise Retryable("gzip data ends early; read again when all of it is there") from error

@@ -7,7 +7,7 @@ a number means is decided in `passes/plan.py` and in the processors.
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,7 @@ from session_pipeline_dagster.errors import (
     ContractError,
     RowsRefused,
     StatementFailed,
+    StoreInterrupted,
     StoreUnusable,
 )
 from session_pipeline_dagster.settings import Settings
@@ -34,14 +35,15 @@ from session_pipeline_dagster.store import (
     write,
 )
 from session_pipeline_dagster.store.batch import Batch
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import (
     RELATIONS,
     create_relations,
     in_words,
 )
 from session_pipeline_dagster.store.opening import open_place
-from session_pipeline_dagster.store.place import Mark, Place
-from session_pipeline_dagster.store.states import Known
+from session_pipeline_dagster.store.place import Place
+from session_pipeline_dagster.store.states import Known, Mark, Tidied
 from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:
@@ -62,20 +64,6 @@ class Store:
 
     place: Place
     lease: "Lease | None" = None
-
-    @contextmanager
-    def leased(self, run_id: str | None = None, shard: str = "") -> Generator["Store"]:
-        """The store with a lease for as long as the block; the same where there are no leases.
-
-        Args:
-            shard: which part of the files is worked on, such as `1/4`; empty = everything.
-        """
-        leases = None if self.place.looking else self.place.leases()
-        if leases is None:
-            yield self
-            return
-        with leases.hold(run_id, shard) as lease:
-            yield replace(self, lease=lease)
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -120,16 +108,28 @@ class Store:
             yield connection
             self.place.commit(connection)
 
-    def _done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
-        """What the work gives in a transaction; the whole of it again where its line broke."""
-        results: list[_T] = []
+    def done(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """What the work gives in a transaction; the whole of it again where its line broke.
+
+        A commit may have been done, or may still be on its way, although nobody heard so. It is
+        asked for in the next transaction: if it comes later than the answer, that one is refused.
+        """
+        unheard: dict[str, _T] = {}
 
         def once() -> _T:
-            with self.transaction() as connection:
-                results.append(work(connection))
-            return results[-1]
+            results: list[_T] = []
+            try:
+                with self.transaction() as connection:
+                    done = [result for name, result in unheard.items() if self.place.has(name)]
+                    results += done or [work(connection)]
+            except StoreInterrupted as error:
+                # Without a result it is the name of what made the store's own tables.
+                if error.commit and results:
+                    unheard[error.commit] = results[0]
+                raise
+            return results[0]
 
-        return until_done(once, self.place.lock_timeout, self.place.has, results)
+        return until_done(once, self.place.lock_timeout)
 
     def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What a look gives, whatever tables are there; again where its line broke."""
@@ -170,14 +170,18 @@ class Store:
         processor: Processor,
         timeout: timedelta | None = None,
         lines_since: datetime | None = None,
+        listing: Listing | None = None,
     ) -> Known:
         """Everything the store knows of a processor's files, in one short look.
 
         Args:
             lines_since: also count the lines of files written since then.
+            listing: of many files, read only what differs from it.
         """
         now = datetime.now(UTC)
-        rows = self._seen_there(lambda c: read.read_rows(c, processor, lines_since, now), timeout)
+        rows = self._seen_there(
+            lambda c: read.read_rows(c, processor, lines_since, now, listing), timeout
+        )
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
@@ -229,7 +233,7 @@ class Store:
                 rolling.declare(connection, processor, digest)
             return {table: write.arrow_schema(connection, table) for table in tables}
 
-        return self._done(declare)
+        return self.done(declare)
 
     def _is_a_newer_ones(
         self, connection: duckdb.DuckDBPyConnection, processor: Processor, tables: Sequence[str]
@@ -296,16 +300,16 @@ class Store:
 
     def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
         now = datetime.now(UTC)
-        kept = self._done(lambda c: replacing.replace_rows(c, processor, batch, now, run_id))
+        kept = self.done(lambda c: replacing.replace_rows(c, processor, batch, now, run_id))
         return frozenset(d.session_file for d in batch.done if d.session_file not in kept)
 
     def mark_outdated(self, processor: str, keys: Sequence[str]) -> int:
         """Make the files pending again, whatever their content; how many had a state row."""
-        return self._done(lambda connection: write.mark_outdated(connection, processor, keys))
+        return self.done(lambda connection: write.mark_outdated(connection, processor, keys))
 
     def release(self, processor: str, keys: Sequence[str] | None = None) -> list[str]:
         """Forget failures, so that the files are tried again: those named, or all quarantined."""
-        return self._done(lambda connection: write.release(connection, processor, keys))
+        return self.done(lambda connection: write.release(connection, processor, keys))
 
     def mark_gone(
         self, processor: Processor, gone: Sequence[str], back: Sequence[str], now: datetime
@@ -321,11 +325,11 @@ class Store:
             write.register(connection, "batch", [*gone, *back])
             rolling.note_changes(connection, processor)
 
-        self._done(mark)
+        self.done(mark)
 
     def purge(self, processor: Processor, keys: Sequence[str]) -> None:
         """Delete what the processor has of the files; its tables are as it declares them."""
-        self._done(lambda connection: forget.purge(connection, processor, keys))
+        self.done(lambda connection: forget.purge(connection, processor, keys))
 
     def forget(self, processors: Sequence[Processor], keys: Sequence[str]) -> None:
         """Delete the files' rows from every table, also of processors that are not installed.
@@ -333,7 +337,16 @@ class Store:
         Args:
             processors: all that are installed; their tables are as they declare them.
         """
-        self._done(lambda connection: forget.forget(connection, processors, keys))
+        self.done(lambda connection: forget.forget(connection, processors, keys))
+
+    def tidy(self, keep: timedelta) -> Tidied | None:
+        """What a place needs once a day; see `Place.tidy`.
+
+        Raises:
+            StoreUnusable: there is no database.
+        """
+        self.require()
+        return self.place.tidy(keep)
 
     def refresh(self, *rollups: Rollup) -> list[str]:
         """Recompute the changed parts of roll-ups; which parts they were.
@@ -345,7 +358,7 @@ class Store:
             return []
         names = ", ".join(repr(rollup.name) for rollup in rollups)
         with _derived(f"roll-up {names}"):
-            return self._done(
+            return self.done(
                 lambda c: [part for one in rollups for part in rolling.refresh(c, one)]
             )
 
@@ -363,7 +376,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self._seen, self._done, derivation, compute)
+            return derive.derive(self._seen, self.done, derivation, compute)
 
 
 @contextmanager

@@ -5,27 +5,17 @@ has a folder of its own; nothing but `open_store` chooses between them.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from session_pipeline_dagster.store.states import Mark
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from session_pipeline_dagster.store.lake.leases import Leases
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What changes with every write; two that are equal say that nothing was written between.
-
-    Attributes:
-        lasts: whether the next write is sure to make another one.
-    """
-
-    of: object
-    lasts: bool = field(compare=False)
+    from session_pipeline_dagster.store.states import Tidied
 
 
 class Place(Protocol):
@@ -122,4 +112,14 @@ class Place(Protocol):
 
         Raises:
             StoreUnusable: there is no room for it.
+        """
+
+    def tidy(self, keep: timedelta) -> "Tidied | None":
+        """Make few files of many and delete what nobody reads; None where nothing is to be done.
+
+        Args:
+            keep: how long the past stays readable. None at all: what was deleted leaves every file.
+
+        Raises:
+            StoreBusy, StoreUnusable: as `writing`; what was done stays done.
         """

@@ -1,6 +1,7 @@
 """What the store knows of one processor's files, read in one short look inside a connection."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,18 @@ from session_pipeline_dagster.contract.processor import (
 )
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.sources.files import Signature
-from session_pipeline_dagster.store import derive, write
+from session_pipeline_dagster.store import compare, derive, write
+from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import REFUSED, RELATIONS, in_words
 from session_pipeline_dagster.store.states import (
     LONGEST_WAIT,
+    NOTHING,
     Failure,
     FileState,
     Known,
     LineCounts,
     OddLines,
+    Rest,
 )
 
 if TYPE_CHECKING:
@@ -69,8 +73,19 @@ _NEWER = """SELECT count(*) > 0 FROM session_processor_state
 _DIGEST = "SELECT digest FROM session_processor_declarations WHERE processor_name = ?"
 
 
-Raw = tuple[list[tuple[Any, ...]], ...]
-"""Rows of states, failures, stale names, digests, line counts and files with odd lines."""
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What was read, as rows; `newer`: a newer version of the processor has processed any file."""
+
+    states: list[tuple[Any, ...]]
+    failures: list[tuple[Any, ...]]
+    stale: list[tuple[Any, ...]]
+    made: list[tuple[Any, ...]]
+    newer: bool
+    counts: tuple[Any, ...]
+    odd: list[tuple[Any, ...]]
+    rest: Rest = NOTHING
+    places: list[int] | None = None
 
 
 def read_rows(
@@ -78,42 +93,60 @@ def read_rows(
     processor: Processor,
     lines_since: datetime | None,
     now: datetime,
+    listing: Listing | None = None,
 ) -> Raw:
-    """Everything of a processor, as rows: making records of them needs no connection."""
+    """Everything of a processor at one moment, as rows: making records of them needs no connection.
+
+    Args:
+        listing: of many files only those rows are read that differ from it; see `compare.py`.
+    """
     name, times = processor.name, (_EPOCH, now + _SKEW)
     longest = now + _SKEW + LONGEST_WAIT
     counts: list[tuple[Any, ...]] = [(0, 0, 0)]
     odd: list[tuple[Any, ...]] = []
+    connection.begin()
     if lines_since is not None:
         since = [name, int(lines_since.timestamp()) * 10**9]
         counts = connection.execute(_LINES, since).fetchall()
         odd = connection.execute(_ODD, since).fetchall()
-    states = connection.execute(_STATES, [name, *times]).fetchall()
-    return (
+    kept, rest, places = compare.count(connection, name), NOTHING, None
+    if listing is None or kept < compare.MANY:
+        states = connection.execute(_STATES, [name, *times]).fetchall()
+    else:
+        found = compare.compare(connection, processor, listing, *times, _STATES)
+        states, places, rest = found.states, found.places, found.rest
+    rows = Raw(
         states,
         connection.execute(_FAILURES, [name, *times, longest]).fetchall(),
-        _stale(connection, processor, any_states=bool(states)),
+        _stale(connection, processor, any_states=bool(kept)),
         digests(connection, name),
-        counts,
+        is_newer(connection, processor),
+        counts[0],
         odd,
+        rest,
+        places,
     )
+    connection.rollback()
+    return rows
 
 
 def known(processor: Processor, rows: Raw) -> Known:
     """The records of what `read_rows` read; the rows of states are used up on the way."""
-    states, failures, stale, made, counts, odd = rows
-    again = extras(processor).reprocess
-    newer = any(row[8] is not None and row[8] > processor.version for row in states)
+    again, odd = extras(processor).reprocess, rows.odd
     return Known(
-        states={row[0]: _state(row, processor.version, again) for row in _used_up(states)},
+        states={row[0]: _state(row, processor.version, again) for row in _used_up(rows.states)},
         failures={
             row[0]: Failure(*row[:9], _signature(*row[9:12]), row[12] or 0, row[13] or 0, row[14])
-            for row in failures
+            for row in rows.failures
         },
-        stale_rollups=sorted(_fed({row[0] for row in stale}, processor)),
+        stale_rollups=sorted(_fed({row[0] for row in rows.stale}, processor)),
         # What a newer version has declared is not declared anew: it would do the same in its turn.
-        prepared=made == [(write.declaration_digest(processor),)] or newer,
-        lines=LineCounts(*counts[0], [OddLines(row[0], *(n or 0 for n in row[1:])) for row in odd]),
+        prepared=rows.made == [(write.declaration_digest(processor),)] or rows.newer,
+        lines=LineCounts(
+            *rows.counts, [OddLines(row[0], *(n or 0 for n in row[1:])) for row in odd]
+        ),
+        rest=rows.rest,
+        places=rows.places,
     )
 
 

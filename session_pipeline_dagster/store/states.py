@@ -1,6 +1,6 @@
-"""What the store's own tables say of files: their states, their failures, what waits."""
+"""What the store says: of files their states and failures, of itself whether it is as it was."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -10,6 +10,11 @@ from session_pipeline_dagster.sources.files import Signature
 
 LONGEST_WAIT = timedelta(hours=6)
 """The longest that a failed file waits for its next attempt."""
+PAST = timedelta(days=7)
+"""How long what a lake was can still be read, if nobody is forgotten."""
+
+RACY_NS = 2 * 10**9
+"""A signature taken this close to the mtime may hide a later write within the clock's grain."""
 
 
 class FileState(msgspec.Struct, frozen=True, gc=False):
@@ -98,14 +103,57 @@ class LineCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """Files of one user below one root that are gone, and since when the first of them is, in
+    microseconds since the epoch."""
+
+    root: str | None
+    user: str | None
+    files: int
+    since_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What nobody has to look at one by one, in sums: files that are processed, and rows of files
+    that are gone and noted, or of which nothing can be said. Empty where every row was read.
+
+    The newest times and the days may be those of rows that were read as well.
+
+    Attributes:
+        files: those of the listing that are processed as they are there.
+        outdated, newer: how many of them have rows of an older or newer version.
+        changed_us: when a run last wrote anything, in microseconds since the epoch; 0 = never.
+        processed_us: when a file was last processed, likewise; a time to come is none.
+        newest_ns: newest mtime that this version of the processor has processed, or a newer one.
+        days: session days.
+    """
+
+    files: int = 0
+    outdated: int = 0
+    newer: int = 0
+    changed_us: int = 0
+    processed_us: int = 0
+    newest_ns: int | None = None
+    days: frozenset[date] = frozenset()
+    gone: Sequence[Gone] = ()
+
+
+NOTHING = Rest()
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the store knows of one processor's files.
 
     Attributes:
-        states, failures: rows by session file.
+        states, failures: rows by session file. Of states only those that somebody has to look at,
+            where it was compared with a listing in the database.
         stale_rollups: roll-ups and derivations of the processor with parts that wait.
         prepared: the tables and views of the processor are as it declares them.
         lines: of files written since `lines_since`.
+        rest: what is known of the others.
+        places: where in the listing the files are that have to be looked at; None = all of them.
     """
 
     states: Mapping[str, FileState]
@@ -113,3 +161,47 @@ class Known:
     stale_rollups: Sequence[str]
     prepared: bool
     lines: LineCounts = field(default_factory=LineCounts)
+    rest: Rest = NOTHING
+    places: Sequence[int] | None = None
+
+    def gone(self, without: Collection[str] = ()) -> list[Gone]:
+        """What is gone; `without` these keys of `states`."""
+        read = self.states.items()
+        marked = [s for key, s in read if s.gone_us is not None and key not in without]
+        return [Gone(s.root, s.user, 1, s.gone_us or 0) for s in marked] + [*self.rest.gone]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What changes with every write; two that are equal say that nothing was written between.
+
+    Attributes:
+        lasts: whether the next write is sure to make another one.
+    """
+
+    of: object
+    lasts: bool = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What upkeep of a place has done.
+
+    Attributes:
+        files_before: files that a query over everything opens; `bytes_before` of those.
+        snapshots_before: moments of the past that can still be read.
+        compacted: files that were written again, into fewer.
+        deleted: files that nobody needs any more and that are gone.
+        orphans: files of a killed writer that are gone; no commit ever had them.
+    """
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+    snapshots_before: int
+    snapshots_after: int
+    compacted: int
+    deleted: int
+    orphans: int
+    seconds: float

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -49,27 +49,16 @@ def patiently(attempt: Callable[[], _T], timeout: timedelta) -> _T:
                 raise
 
 
-def until_done(
-    work: Callable[[], _T],
-    timeout: timedelta,
-    done: Callable[[str], bool] = lambda _: False,
-    results: Sequence[_T] = (),
-) -> _T:
+def until_done(work: Callable[[], _T], timeout: timedelta) -> _T:
     """What the work gives, done again as a whole if its line to the database broke.
-
-    Args:
-        done: whether a commit of that name is in the database, though nobody heard so.
-        results: where the work leaves what it gives before it commits.
 
     Raises:
         StoreInterrupted: it broke again and again until the timeout was over.
     """
-    patience, lost = Patience(timeout), ""
+    patience = Patience(timeout)
     while True:
         try:
-            # Asked first: a line can break while it is asked, too.
-            return results[-1] if lost and done(lost) else work()
-        except StoreInterrupted as error:
-            lost = error.commit or lost
+            return work()
+        except StoreInterrupted:
             if not patience.pause():
                 raise

@@ -1,6 +1,6 @@
 """The statements of the store's transactions. Every function runs inside one that `Store` opened.
 
-Rows go in as an Arrow stream (`_offered`), because the hardened connection has no replacement
+Rows go in as an Arrow stream (`offered`), because the hardened connection has no replacement
 scans, and because DuckDB imports pyarrow's dataset module (0.1 s, 25 MB) to look at a table. Keys
 and signatures go in as JSON: a pass that only signs imports no pyarrow (0.1 s), and a list as a
 parameter takes DuckDB 0.3 ms a value.
@@ -38,7 +38,7 @@ OUTDATED = 0
 
 
 @contextmanager
-def _offered(
+def offered(
     connection: "DuckDBPyConnection", rows: "pyarrow.Table | pyarrow.RecordBatchReader"
 ) -> Generator[None]:
     """`offered` is a relation of these rows; DuckDB refuses to read it a second time."""
@@ -170,7 +170,7 @@ def _insert(
     rows: "pyarrow.Table | pyarrow.RecordBatchReader",
 ) -> None:
     """Insert Arrow rows; their columns are the table's, in its order."""
-    with _offered(connection, rows):
+    with offered(connection, rows):
         connection.execute(f"INSERT INTO {table} FROM offered")
 
 
@@ -311,9 +311,9 @@ def release(
     if keys is not None:
         register(connection, "released", keys)
         which = "session_file IN (FROM released)"
-    rows = connection.execute(
-        f"""DELETE FROM session_processor_failures WHERE processor_name = ? AND {which}
-        RETURNING session_file""",
-        [processor],
-    ).fetchall()
+    failed = f"FROM session_processor_failures WHERE processor_name = ? AND {which}"
+    # Not all places that speak DuckDB's SQL know RETURNING.
+    rows = connection.execute(f"SELECT session_file {failed}", [processor]).fetchall()
+    if rows:
+        connection.execute(f"DELETE {failed}", [processor])
     return sorted(row[0] for row in rows)

@@ -25,8 +25,14 @@ from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.work import check_result
 from session_pipeline_dagster.settings import Root, Settings
-from session_pipeline_dagster.sources.files import Content, SessionFile, Signature
-from session_pipeline_dagster.sources.local import LocalSource, open_source, owner_of
+from session_pipeline_dagster.sources.files import (
+    Content,
+    SessionFile,
+    SessionSource,
+    Signature,
+)
+from session_pipeline_dagster.sources.keys import owner_of
+from session_pipeline_dagster.sources.opening import open_source
 from session_pipeline_dagster.sources.snapshot import complete_part, content_hash, read_snapshot
 from session_pipeline_dagster.store.columns import check_rows, encode
 from session_pipeline_dagster.store.database import Store, open_store
@@ -81,7 +87,7 @@ class Pipeline:
         self._writes = 0
 
     @property
-    def source(self) -> LocalSource:
+    def source(self) -> SessionSource:
         """The session files."""
         return open_source(self.settings)
 

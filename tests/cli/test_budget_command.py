@@ -10,6 +10,8 @@ from test_cli import Cli, assert_one_clear_line
 from helpers import EXAMPLES
 from places import DATA
 
+pytestmark = pytest.mark.slow
+
 BOB = '[[budget]]\nname = "bob"\nscope = "person:bob"\nperiod = "month"\namount = 0.50\n'
 BILLED = DATA / "golden" / "real" / "2.1.330" / "projects"
 

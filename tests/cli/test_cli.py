@@ -87,6 +87,7 @@ def test_json_is_one_document_and_its_numbers_are_the_examples(cli: Cli) -> None
     assert cli.json(EXAMPLES, "run")["processors"]["usage"]["scanned"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120])
 def test_names_and_ids_are_whole_and_texts_readable_in_a_terminal(cli: Cli, columns: int) -> None:
     """The widest content is what people said; it must not be squeezed by what is short."""
@@ -106,6 +107,7 @@ def test_names_and_ids_are_whole_and_texts_readable_in_a_terminal(cli: Cli, colu
     assert len(line.split()[4:]) >= fewest
 
 
+@pytest.mark.slow
 def test_full_refresh_and_verify_are_passed_on(cli: Cli) -> None:
     cli.on(EXAMPLES, "run")
     assert cli.json(EXAMPLES, "run", "--full-refresh")["processors"]["usage"]["processed"] == 17
@@ -141,6 +143,7 @@ def test_several_roots_are_scanned_together(cli: Cli, tmp_path: Path) -> None:
     assert (document["files"], document["processors"]["usage"]["pending"]) == (2, 0)
 
 
+@pytest.mark.slow
 def test_two_roots_of_the_same_folder_name_never_share_a_key(cli: Cli, tmp_path: Path) -> None:
     """Either a clear refusal, or two names; never two files under one key."""
     roots = [tmp_path / "one" / "sessions", tmp_path / "two" / "sessions"]
@@ -276,6 +279,7 @@ def test_a_busy_database_is_named_with_its_holder(cli: Cli, sessions: Path) -> N
 # --- status; retry and plugins are in test_cli_plugins.py ---
 
 
+@pytest.mark.slow
 def test_status_counts_what_is_pending_and_says_what_is_left_out(cli: Cli, sessions: Path) -> None:
     before = cli.json(sessions, "status")["processors"]["usage"]
     assert (before["files"], before["pending"]) == (1, 1)

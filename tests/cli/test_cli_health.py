@@ -13,6 +13,8 @@ from test_cli_plugins import BROKEN, install
 
 from helpers import EXAMPLES, append, set_mtime, write_session
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:

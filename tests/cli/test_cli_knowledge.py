@@ -183,6 +183,19 @@ def test_an_unknown_id_or_action_changes_nothing(
     assert set(statuses(pipeline).values()) == {"pending"}
 
 
+@pytest.mark.parametrize("words", ["list", f"show {id_of(FISCAL)}", "export --print"])
+def test_tables_of_an_earlier_version_are_refused_with_what_to_do(
+    cli: Cli, pipeline: Pipeline, words: str
+) -> None:
+    with pipeline.store.connect() as connection:
+        connection.execute("ALTER TABLE verifications DROP COLUMN reasons")
+        connection.execute("UPDATE session_processor_declarations SET digest = 'earlier'")
+    answer = cli(*words.split())
+    assert answer.exit_code == 2
+    assert "`session-pipeline run` makes them" in answer.output
+    assert "reasons" not in answer.output
+
+
 def test_without_knowledge_every_command_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.errors import WrongLayout
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.settings import Layout, Root, Settings
-from session_pipeline_dagster.sources.layout import open_checked
+from session_pipeline_dagster.sources.opening import open_checked
 
 PROJECTS = ("-home-me-app/a.jsonl", "-home-me-app/a/subagents/agent-1.jsonl", "-srv-b/c.jsonl.gz")
 WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [

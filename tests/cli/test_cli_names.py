@@ -11,6 +11,8 @@ from session_pipeline_dagster.cli.health_output import print_health
 from session_pipeline_dagster.health.checkup import Checkup
 from session_pipeline_dagster.health.findings import Finding, Status
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:

@@ -17,6 +17,8 @@ from helpers import EXAMPLES
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.store.file.place import DuckDBFile
 
+pytestmark = pytest.mark.slow
+
 OUR = "session_pipeline_dagster."
 HEAVY = ("pyarrow", "genai_prices", "pydantic", "apprise", "rapidfuzz", "dagster", "altair")
 """Libraries that no command needs that finds nothing to do."""

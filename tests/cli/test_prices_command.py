@@ -18,6 +18,8 @@ from session_pipeline_dagster.processors.usage.money.budgets import read_budgets
 from session_pipeline_dagster.processors.usage.money.currencies import read_currency
 from session_pipeline_dagster.processors.usage.money.seats import read_seats
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("claude-sonnet-4-6", "claude-opus-4-8", "claude-haiku-4-5-20251001", "unheard-of")
 KEYS = (
     *("price", "discount", "alias", "region", "lock", "model", "provider", "variant", "from", "to"),

@@ -18,6 +18,8 @@ from helpers import EXAMPLES
 from lines import assistant, encode, usage
 from session_pipeline_dagster.processors.usage.money.breakdown import KEYS
 
+pytestmark = pytest.mark.slow
+
 ALICE, BOB = Decimal("0.53868205"), Decimal("0.56168025")
 ZONES = ("UTC", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe")
 COUNTERS = (

@@ -339,6 +339,7 @@ def test_odd_lines_of_old_files_and_of_very_few_lines_are_no_drift(location) -> 
     assert finding(location, "unreadable_lines").numbers["lines"] == 99
 
 
+@pytest.mark.slow
 def test_the_files_with_the_most_odd_lines_are_named_with_their_counts(location) -> None:
     for number in range(1, 13):
         lines(location, f"x/{number:02}.jsonl", 3, *["not json"] * number)
@@ -435,6 +436,7 @@ def test_a_database_that_is_none_is_unknown_with_the_cause(location: HealthLocat
 # --- together ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processors_combine_and_the_worst_one_wins(tmp_path: Path) -> None:
     """One is up to date, the other stands still; then the other way round."""
     location = HealthLocation(tmp_path, [NamedProcessor("verification"), NamedProcessor("second")])

@@ -22,6 +22,8 @@ from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store
 
+pytestmark = pytest.mark.slow
+
 NO_TABLES = {"session_files", "usage_report"}
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
 

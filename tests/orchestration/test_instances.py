@@ -21,6 +21,8 @@ from session_pipeline_dagster.orchestration.sensors import processor_sensor
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.store.database import open_store
 
+pytestmark = pytest.mark.slow
+
 A, B = Names(("team", "a"), "a"), Names(("team", "b"), "b")
 AT_ONCE = timedelta(microseconds=1)
 

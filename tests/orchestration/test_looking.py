@@ -27,6 +27,8 @@ from session_pipeline_dagster.settings import MoneySettings, OnDelete, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 AGES_AGO = datetime.now(UTC).timestamp() - 100_000
 
 

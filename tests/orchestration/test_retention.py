@@ -19,6 +19,8 @@ from session_pipeline_dagster.orchestration.names import PLAIN
 from session_pipeline_dagster.orchestration.retention import Retention, compact, superseded
 from session_pipeline_dagster.orchestration.runs import is_new
 
+pytestmark = pytest.mark.slow
+
 ROWS, REPORT, FILES = map(dg.AssetKey, ("echo_rows", "echo_report", "session_files"))
 CHECK = dg.AssetCheckKey(ROWS, "freshness")
 SUCCESS, STARTED = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.STARTED

@@ -186,6 +186,7 @@ def test_files_of_a_folder_that_is_hidden_now_are_marked_as_gone(pipeline: Pipel
     assert sorted(gone(pipeline)) == [f".alice/s{n:02}.jsonl" for n in range(3)]
 
 
+@pytest.mark.slow
 def test_a_renamed_file_leaves_a_marked_key_and_counts_once(tmp_path: Path) -> None:
     pipeline = UsagePipeline(tmp_path)
     pipeline.write("alice/p/s.jsonl", assistant("msg_1", usage(10, 5), [tool("Bash")]))
@@ -198,6 +199,7 @@ def test_a_renamed_file_leaves_a_marked_key_and_counts_once(tmp_path: Path) -> N
     assert pipeline.select("SELECT count(*) FROM usage_events_unique") == [(1,)]
 
 
+@pytest.mark.slow
 def test_purge_removes_every_row_of_a_deleted_file_and_no_other(pipeline: Pipeline) -> None:
     purging, echo, other = (
         pipeline.having(on_delete=OnDelete.PURGE),
@@ -229,6 +231,7 @@ def test_purge_also_takes_what_was_kept_before(pipeline: Pipeline) -> None:
     assert pipeline.rows() == expected_rows(pipeline.root)
 
 
+@pytest.mark.slow
 def test_nothing_is_purged_before_it_has_been_gone_for_the_time_that_is_set(
     pipeline: Pipeline,
 ) -> None:
@@ -268,6 +271,7 @@ def test_a_mark_of_a_clock_that_was_ahead_purges_nothing_and_becomes_now(
     assert purging.run(echo).purged == 1
 
 
+@pytest.mark.slow
 def test_a_purge_reaches_the_rollups(tmp_path: Path) -> None:
     pipeline = UsagePipeline(tmp_path)
     pipeline.settings = replace(pipeline.settings, on_delete=OnDelete.PURGE)
@@ -365,6 +369,7 @@ def test_a_deletion_alone_asks_for_a_run_once_a_cadence() -> None:
     assert with_deletions(busy, 3, minute, NOON) == busy
 
 
+@pytest.mark.slow
 def test_the_sensor_asks_for_a_run_that_takes_note_of_deleted_files(tmp_path: Path) -> None:
     from session_pipeline_dagster.orchestration.names import PLAIN  # noqa: PLC0415
     from session_pipeline_dagster.orchestration.sensors import processor_sensor  # noqa: PLC0415
@@ -441,6 +446,7 @@ def test_forget_removes_a_user_from_every_table_and_nobody_else(two_users: Pipel
     assert two_users.select(daily) == [("bob", 20)]
 
 
+@pytest.mark.slow
 def test_forget_takes_a_user_by_the_whole_name(pipeline: Pipeline) -> None:
     users = ("carol", "carol@a.org", "carol@b.org", "carola")
     for name in users:
@@ -451,6 +457,7 @@ def test_forget_takes_a_user_by_the_whole_name(pipeline: Pipeline) -> None:
     assert {key for (key,) in left if "carol" in key} == {f"{name}/s.jsonl" for name in users[1:]}
 
 
+@pytest.mark.slow
 def test_forget_removes_one_session_and_leaves_the_users_others(two_users: Pipeline) -> None:
     (two_users.root / "alice/p/s.jsonl").unlink()
     code, output = forget(two_users, "--session", "alice/p/s.jsonl", "--yes")
@@ -458,6 +465,7 @@ def test_forget_removes_one_session_and_leaves_the_users_others(two_users: Pipel
     assert rows_of(two_users, "alice/p/t.jsonl") > 3
 
 
+@pytest.mark.slow
 def test_forget_retracts_knowledge_that_nobody_else_has_said(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path)
     for user in ("alice", "bob"):
@@ -474,6 +482,7 @@ def test_forget_retracts_knowledge_that_nobody_else_has_said(tmp_path: Path) -> 
     assert rows_of(pipeline, "alice") == 0
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_forget_then_deletes(two_users: Pipeline) -> None:
     before = two_users.settings.database.read_bytes()
     code, dry = forget(two_users, "--user", "alice", "--dry-run")
@@ -488,6 +497,7 @@ def test_a_dry_run_counts_what_forget_then_deletes(two_users: Pipeline) -> None:
     assert "0 rows" in forget(two_users, "--user", "alice", "--dry-run")[1]
 
 
+@pytest.mark.slow
 def test_forget_says_which_files_will_be_read_again(two_users: Pipeline) -> None:
     _, output = forget(two_users, "--user", "alice", "--dry-run")
     assert "2 of the files are still on disk" in output
@@ -495,6 +505,7 @@ def test_forget_says_which_files_will_be_read_again(two_users: Pipeline) -> None
     assert "still on disk" not in forget(two_users, "--user", "alice", "--dry-run")[1]
 
 
+@pytest.mark.slow
 def test_forget_works_while_the_root_is_missing(two_users: Pipeline) -> None:
     shutil.rmtree(two_users.root)
     code, output = forget(two_users, "--user", "alice", "--yes")
@@ -502,6 +513,7 @@ def test_forget_works_while_the_root_is_missing(two_users: Pipeline) -> None:
     assert "does not exist" in output
 
 
+@pytest.mark.slow
 def test_forget_finds_a_user_whose_only_file_failed(pipeline: Pipeline) -> None:
     def fail(_session: object) -> None:
         raise ValueError
@@ -513,6 +525,7 @@ def test_forget_finds_a_user_whose_only_file_failed(pipeline: Pipeline) -> None:
     assert rows_of(pipeline, "alice/") == 3
 
 
+@pytest.mark.slow
 def test_forget_finds_users_of_odd_names_by_their_rows_and_by_their_failures(
     pipeline: Pipeline,
 ) -> None:
@@ -538,6 +551,7 @@ def test_forget_finds_users_of_odd_names_by_their_rows_and_by_their_failures(
     assert pipeline.select("FROM session_processor_failures") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ["", "a"], ids=["as it is", "as an older store took it"])
 def test_rows_under_a_key_with_a_colon_move_to_the_key_of_today(
     pipeline: Pipeline, root: str
@@ -584,6 +598,7 @@ def test_a_key_of_a_root_that_is_not_looked_at_any_more_is_nobody_elses(pipeline
     assert pipeline.rows() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--user", "--session"])
 @pytest.mark.parametrize("way", ["--yes", "--dry-run"])
 def test_forget_says_so_where_nothing_is_known_and_exits_with_2(
@@ -599,6 +614,7 @@ def test_forget_says_so_where_nothing_is_known_and_exits_with_2(
     assert pipeline.rows() == expected_rows(pipeline.root)
 
 
+@pytest.mark.slow
 def test_forget_says_what_it_deleted(pipeline: Pipeline) -> None:
     pipeline.run(EchoProcessor())
     shutil.rmtree(pipeline.root / "alice")
@@ -616,6 +632,7 @@ def test_forget_says_what_it_deleted(pipeline: Pipeline) -> None:
     )
 
 
+@pytest.mark.slow
 def test_forgetting_who_is_in_reports_alone_takes_these_and_says_so(pipeline: Pipeline) -> None:
     """The rows of a user may have been purged before."""
     pipeline.settings.reports.mkdir()
@@ -631,6 +648,7 @@ def test_forgetting_who_is_in_reports_alone_takes_these_and_says_so(pipeline: Pi
     assert forget(pipeline, "--user", "carol", "--yes")[0] == 2
 
 
+@pytest.mark.slow
 def test_forgetting_a_file_that_was_never_processed_is_something(pipeline: Pipeline) -> None:
     pipeline.store.prepare(EchoProcessor())
     code, output = forget(pipeline, "--user", "bob", "--yes")
@@ -655,6 +673,7 @@ def test_forget_that_is_not_clear_is_refused(pipeline: Pipeline, arguments: tupl
     assert "forget takes either" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["'; DROP TABLE echo_rows; --", "%", "_____", "../bob", "", "al"])
 def test_a_name_is_data_and_no_pattern(pipeline: Pipeline, name: str) -> None:
     pipeline.run(EchoProcessor())
@@ -686,6 +705,7 @@ def everything(pipeline: Pipeline) -> str:
     return str([pipeline.select(f"FROM {t}") for (t,) in tables if t != "session_forgotten"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failing", [False, True])
 def test_forget_wins_against_a_pass_that_has_read_before(pipeline: Pipeline, failing: bool) -> None:
     def meanwhile(session: Session) -> None:
@@ -708,6 +728,7 @@ def test_forget_wins_against_a_pass_that_has_read_before(pipeline: Pipeline, fai
     assert pipeline.run(noting).processed == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_was_forgotten_and_is_still_there_is_read_by_the_next_pass(
     pipeline: Pipeline,
 ) -> None:

@@ -24,6 +24,8 @@ from session_pipeline_dagster.store import write as store_write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.states import FileState
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
 SOON = 200
 """Within so many histories a planted bug must be found."""

@@ -11,7 +11,7 @@ import pytest
 from helpers import append, expected_rows, write_session
 from lakes import Lakes
 from lost_worker import Killer, Machine, one_pass, settings
-from session_pipeline_dagster.passes.breadcrumbs import Crumb
+from session_pipeline_dagster.passes.breadcrumbs import Crumb, leased
 from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.sources.local import LocalSource
@@ -155,5 +155,5 @@ def test_another_processor_leaves_what_is_not_its_own(team: Team) -> None:
 
 def run(team: Team, processor: Killer) -> None:
     given = settings(team.catalog, team.folder, team.folder / "work")
-    with open_store(given).leased() as store:
+    with leased(open_store(given)) as store:
         run_batch(processor, LocalSource(given.roots), store, given)

@@ -272,6 +272,7 @@ def test_a_state_or_failure_row_that_is_refused_costs_its_file(
     assert pipeline.rows() == others(pipeline)
 
 
+@pytest.mark.slow
 def test_a_signature_that_is_refused_costs_its_file(pipeline: Pipeline) -> None:
     echo = EchoProcessor()
     pipeline.run(echo)

@@ -183,6 +183,7 @@ def test_a_failed_file_waits_for_its_next_attempt(pipeline: Pipeline) -> None:
     assert spoilt.calls == []
 
 
+@pytest.mark.slow
 def test_the_waits_grow_and_the_fifth_failure_is_the_last(pipeline: Pipeline) -> None:
     spoilt = Spoilt(raising(ValueError()))
     waits = []
@@ -238,6 +239,7 @@ def test_permanent_gives_up_at_once_and_says_why(pipeline: Pipeline) -> None:
     assert (failure.error_class, failure.error) == ("Permanent", "line 3 is not UTF-8")
 
 
+@pytest.mark.slow
 def test_retryable_burns_no_attempt_but_waits(pipeline: Pipeline) -> None:
     spoilt = Spoilt(raising(Retryable("the service answered 429")))
     for _ in range(7):

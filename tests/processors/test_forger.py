@@ -21,6 +21,8 @@ from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.processors.usage.quality import claimed_by_several
 from threads import history
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 1 if os.environ.get("FORGER") == "each" else 12
 Way = Callable[["Office", Path, dict[str, tuple[bytes, ...]]], Numbers]
 

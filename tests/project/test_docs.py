@@ -75,7 +75,7 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    named = set(re.findall(r"session-pipeline ([a-z]+)", page("README.md")))
+    named = set(re.findall(r"session-pipeline ([a-z-]+)", page("README.md")))
     assert named == set(main.list_commands(None))
 
 

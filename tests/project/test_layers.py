@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -33,6 +34,7 @@ FLOORS = (
     "sources",
     "transcripts",
     "settings",
+    "setting_places",
     "setting_records setting_values plugins",
     "guests",
     "errors names",
@@ -50,6 +52,11 @@ def wing(module: str) -> str:
     return module.partition(".")[0] or "definitions"
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def only_for_types(tree: ast.AST) -> set[ast.AST]:
     """Everything under `if TYPE_CHECKING:`."""
     blocks = (n for n in ast.walk(tree) if isinstance(n, ast.If))
@@ -57,9 +64,14 @@ def only_for_types(tree: ast.AST) -> set[ast.AST]:
     return {node for block in typed for statement in block.body for node in ast.walk(statement)}
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Names of modules that really are imported, at the top or inside a function."""
-    tree = ast.parse(path.read_text("utf-8"))
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    tree = parsed(path)
     ignored = only_for_types(tree)
     for node in ast.walk(tree):
         if node in ignored:
@@ -148,7 +160,7 @@ def test_dagster_stays_on_the_edge(library: str) -> None:
 def test_only_settings_reads_the_environment() -> None:
     readers = set()
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             used = isinstance(node, ast.Attribute) and node.attr in (
                 "environ",
                 "getenv",
@@ -231,13 +243,13 @@ def test_no_module_is_longer_than_400_lines(path: Path) -> None:
 
 @each_module()
 def test_every_module_says_what_belongs_in_it(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert ast.get_docstring(parsed(path))
 
 
 @each_module()
 def test_there_are_no_postponed_annotations_where_dagster_reads_them(path: Path) -> None:
     if dotted(path).partition(".")[0] in ("orchestration", "defs", "definitions"):
-        assert "__future__" not in set(imports(path))
+        assert "__future__" not in imports(path)
 
 
 def test_at_most_four_broad_excepts_swallow() -> None:
@@ -246,7 +258,7 @@ def test_at_most_four_broad_excepts_swallow() -> None:
     found = [
         dotted(path)
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_again(node)
     ]
     assert "errors" in found
@@ -274,7 +286,7 @@ def test_what_dagster_is_given_to_show_is_made_printable() -> None:
     """Words of a log and the reason of a skipped tick reach a terminal and a page."""
     unsafe = []
     for path in (PACKAGE / "orchestration").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.Call):
                 continue
             logs = ast.unparse(node.func) in {

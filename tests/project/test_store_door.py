@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_layers import MODULES, NAME, dotted
 
-DOORS = {"batch", "columns", "database", "declare", "states"}
+DOORS = {"batch", "columns", "copying", "database", "declare", "states"}
 """Modules of the store that others import: `Store`, what it takes and gives, what a plugin says."""
 OUTSIDE = [path for path in MODULES if dotted(path).partition(".")[0] != "store"]
 INSIDE = [path for path in MODULES if path not in OUTSIDE]
@@ -71,6 +71,8 @@ def test_statements_that_write_are_in_the_store_only(path: Path) -> None:
     assert not [text for text in texts if isinstance(text, str) and WRITES.match(text)]
 
 
-def test_nothing_but_its_own_folder_and_open_store_knows_the_file() -> None:
-    knowing = {dotted(path) for path in INSIDE if "file" in rooms(path)}
-    assert {name for name in knowing if not name.startswith("store.file.")} == {"store.database"}
+@pytest.mark.parametrize("place", ["file", "lake"])
+def test_nothing_but_its_own_folder_and_the_one_choice_knows_a_place(place: str) -> None:
+    knowing = {dotted(path) for path in INSIDE if place in rooms(path)}
+    outside = {name for name in knowing if not name.startswith(f"store.{place}.")}
+    assert outside == {"store.opening"}

@@ -25,8 +25,10 @@ from session_pipeline_dagster.processors.verification import VerificationProcess
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.testing.pipeline import table_names
+
+pytestmark = pytest.mark.slow
 
 Tables = dict[str, list[tuple[object, ...]]]
 
@@ -82,6 +84,9 @@ class InMemory:
     def holder(self, patience: timedelta) -> int | None:
         return None
 
+    def tidy(self, keep: timedelta) -> None:
+        pass
+
     def keep_copy(self, version: int) -> None:
         raise AssertionError("what is in memory is never of an older version")
 
@@ -127,7 +132,7 @@ def test_a_report_is_made_and_a_user_is_forgotten_in_another_place(tmp_path: Pat
     made = publish(usage, usage.reports[0], store, settings.reports, Asked(date(2030, 1, 1)))
     user = store.query("SELECT min(username) FROM usage_sessions")[0][1][0][0]
     assert user.encode() in made.paths[0].read_bytes()
-    lost, _ = delete(store, [usage], settings, keys_of_user(store, user))
+    lost = delete(store, [usage], settings, keys_of_user(store, user)).rows
     assert sum(lost.values()) > 3
     assert list((tmp_path / "reports").iterdir()) == []
     assert keys_of_user(store, user) == []

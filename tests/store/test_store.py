@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+import session_pipeline_dagster
 from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, write_session
 from places import SUPPORT
 from session_pipeline_dagster.contract.rollup import Rollup
@@ -214,7 +215,17 @@ def test_release_forgets_the_named_or_all_quarantined(pipeline: Pipeline) -> Non
     assert store.release(processor.name, ["a/2", "a/unknown"]) == ["a/2"]
     assert store.release(processor.name) == ["a/1", "a/3"]
     assert list(store.known(processor).failures) == ["a/4"]
+    store.commit(EchoProcessor(name="other"), Batch(failures=[failure("a/4")]))
     assert store.release(processor.name, ["a/4"]) == ["a/4"]
+    assert store.release(processor.name, ["a/4"]) == []
+    assert [*store.known(processor).failures] == []
+    assert [*store.known(EchoProcessor(name="other")).failures] == ["a/4"]
+
+
+def test_no_statement_says_returning_which_other_places_do_not_know() -> None:
+    modules = Path(session_pipeline_dagster.__file__).parent.rglob("*.py")
+    lines = [line.strip() for path in modules for line in path.read_text("utf-8").splitlines()]
+    assert [line for line in lines if "RETURNING" in line and not line.startswith("#")] == []
 
 
 def test_a_roll_up_hears_of_parts_that_rows_leave_and_parts_they_enter(pipeline: Pipeline) -> None:

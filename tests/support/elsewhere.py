@@ -3,6 +3,7 @@ it says of every run that it works until the run says otherwise."""
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from dagster._config import Field
 from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
 
 class Elsewhere(RunLauncher, ConfigurableClass):
@@ -43,7 +44,7 @@ class Elsewhere(RunLauncher, ConfigurableClass):
         work = tempfile.mkdtemp(prefix="machine-", dir=self.folder)
         with (self.folder / "machines.log").open("ab") as log:
             process = subprocess.Popen(
-                told.get_command_args(),
+                [sys.executable, "-m", "dagster", "api", "execute_run", serialize_value(told)],
                 env={**os.environ, "SESSION_PIPELINE_WORK_DIR": work},
                 stdout=log,
                 stderr=subprocess.STDOUT,

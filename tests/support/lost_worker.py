@@ -18,6 +18,7 @@ from pathlib import Path
 
 from helpers import EchoProcessor
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.passes.shards import parse
@@ -60,7 +61,7 @@ def one_pass(
 ) -> BatchReport:
     given = settings(catalog, folder, work, workers)
     options = Options(shard=parse(shard) if shard else None)
-    with open_store(given).leased(shard=shard) as store:
+    with leased(open_store(given), shard=shard) as store:
         return run_batch(Killer(), LocalSource(given.roots), store, given, options)
 
 

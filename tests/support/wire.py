@@ -19,6 +19,7 @@ class Wire:
         cut_after: once a client has sent this, it is passed on, and the answer is lost with the
             line: the server has done it, and the client does not know. Used up by the first.
         cut_before: once a client sends this, the line is cut and the server never hears of it.
+        spared: so many of what is cut at are passed on before.
         cuts: how many lines were cut so.
     """
 
@@ -26,8 +27,8 @@ class Wire:
     port: int
     cut_after: bytes | None = None
     cut_before: bytes | None = None
+    spared: int = 0
     cuts: int = 0
-    sent: list[bytes] = field(default_factory=list)
     _lines: list[socket.socket] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
@@ -51,10 +52,12 @@ class Wire:
         threading.Thread(target=self._answers, args=[server, client, silent], daemon=True).start()
         with contextlib.suppress(OSError):
             while data := client.recv(_BLOCK):
-                if self.cut_before and self.cut_before in data:
+                if self._spares(data):
+                    pass
+                elif self.cut_before and self.cut_before in data:
                     self.cut_before, self.cuts = None, self.cuts + 1
                     break
-                if self.cut_after and self.cut_after in data:
+                elif self.cut_after and self.cut_after in data:
                     self.cut_after, self.cuts = None, self.cuts + 1
                     silent.set()
                     server.sendall(data)
@@ -65,6 +68,14 @@ class Wire:
                 server.sendall(data)
         _close(client)
         _close(server)
+
+    def _spares(self, data: bytes) -> bool:
+        """Whether it would be cut, but is one of those that are passed on."""
+        wanted = self.cut_before or self.cut_after
+        if wanted is None or wanted not in data or not self.spared:
+            return False
+        self.spared -= 1
+        return True
 
     def _answers(
         self, server: socket.socket, client: socket.socket, silent: threading.Event

@@ -183,6 +183,7 @@ def test_an_attachment_that_was_typed_is_read_among_those_that_are_skipped() -> 
     assert [record.uuid for record in transcript.records] == [*[None] * 3, "q1", *[None] * 3]
 
 
+@pytest.mark.slow
 def test_a_queue_of_any_length_costs_its_length() -> None:
     many = [queue("enqueue", "x")] * 20_000 + [queue("remove", "x")] * 20_000
     more = [queue("enqueue", f"{n}") for n in range(20_000)] + [queue("dequeue")] * 20_000

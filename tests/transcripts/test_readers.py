@@ -124,6 +124,7 @@ def test_only_the_first_object_says_that_a_file_is_another_agents() -> None:
     assert not claims(b"not JSON\n" + CODEX + b'{"type":"user"}\n')
 
 
+@pytest.mark.slow
 def test_such_a_file_is_left_out_and_current_until_it_changes(pipeline: Pipeline) -> None:
     echo = EchoProcessor()
     write_session(pipeline.root, "alice/mine.jsonl", "hello")

@@ -137,4 +137,5 @@ def _write_pages(target: Path, made: Bundle) -> None:
 
 
 def _read(context: Context) -> Knowledge:
-    return read(open_store(context.settings, looking=True))
+    store = open_store(context.settings, looking=True)
+    return read(store, context.registry.get("verification"))

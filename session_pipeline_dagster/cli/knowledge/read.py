@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.processors.verification.knowledge.export import Fact
 from session_pipeline_dagster.store.database import Store
@@ -152,12 +153,20 @@ class Knowledge:
         ]
 
 
-def read(store: Store) -> Knowledge:
-    """All of it; empty where no session was ever read."""
+def read(store: Store, processor: Processor) -> Knowledge:
+    """All of it; empty where no session was ever read.
+
+    Args:
+        processor: whose tables they are.
+
+    Raises:
+        StoreUnusable: the tables are of another version; says what to do.
+    """
     # Opening the database costs more than a look.
     with store.held():
         if not store.row_counts(["knowledge_items"])["knowledge_items"]:
             return Knowledge()
+        store.ready(processor)
         answers = store.query(_ITEMS, _EVIDENCE, _CONTRADICTIONS, _RELATIONS, _WAITING)
     # Columns and types are those of the SELECTs above.
     rows: Any = [rows for _, rows in answers]

@@ -18,7 +18,7 @@ from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
 from session_pipeline_dagster.store.file.locks import holder, locked
 from session_pipeline_dagster.store.file.marks import is_settled, lies
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.store.waiting import patiently
 
 _GLANCE = 0.05
@@ -154,6 +154,9 @@ class DuckDBFile:
                     f"up, but {target.name} cannot be written beside it; make room there"
                 )
             partly.replace(target)
+
+    def tidy(self, keep: timedelta) -> None:
+        """DuckDB uses room that is free again by itself."""
 
     def holder(self, patience: timedelta) -> int | None:
         """Whose lock on the file lasts; see `Place.holder`."""

@@ -31,6 +31,8 @@ _LINE: dict[str, str | int | None] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": "session-pipeline",
+    # And by the server, which else keeps a lock two hours for a machine that is gone.
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
 _LOCKS = 7_206_001
 """The first half of this project's advisory locks; the second says which."""

@@ -7,9 +7,8 @@ not hear, although the catalog has it (docs/decisions/0038-lake.md).
 
 import contextlib
 import importlib.util
-import shutil
-import tempfile
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,19 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from session_pipeline_dagster.errors import SettingsError, StoreUnusable
+from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_places import Lake, S3Settings
+from session_pipeline_dagster.store.lake.scratch import Scratch, scratch
 
 NAME = "store"
 _NOWHERE = "127.0.0.1:9"
 """The port of `discard`: nobody answers there."""
 _EXTENSIONS = ("postgres_scanner", "ducklake", "httpfs")
+RETRIES = 0
+"""The lock makes conflicts rare; a whole transaction is done again, not its commit."""
 _REQUEST_SECONDS = 30
+_SIGN = "about-this-folder.csv"
+_ABOUT = "These files are of a DuckLake; its catalog in Postgres names each of them."
 _INSTALL = "pip install -c constraints.txt 'session-pipeline-dagster[lake]'"
 
 
@@ -54,7 +58,7 @@ class Opening:
 
 @dataclass(slots=True)
 class Engine:
-    """An open DuckDB; `scratch` is its own folder, and goes with it.
+    """An open DuckDB; `scratch` is its own folder, and goes with it or with its process.
 
     Attributes:
         way: what the lake's folder is called in here; None where it is in a bucket.
@@ -62,8 +66,9 @@ class Engine:
 
     opening: Opening
     database: duckdb.DuckDBPyConnection
-    scratch: Path
+    scratch: Scratch
     way: Path | None
+    ending: Callable[[], object]
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of it, in the lake."""
@@ -75,11 +80,13 @@ class Engine:
     def cut_off(self) -> Generator[None]:
         """For as long as the block no file of the lake can be reached by it."""
         if self.way is not None:
-            self.way.unlink()
+            self.way.unlink(missing_ok=True)
             try:
                 yield
             finally:
-                self.way.symlink_to(self.opening.data)
+                # If somebody has removed the folder, the next statement says so: the commit holds.
+                with contextlib.suppress(OSError):
+                    self.way.symlink_to(self.opening.data)
         else:
             self.database.execute(_secret(self.opening, _NOWHERE))
             try:
@@ -91,7 +98,7 @@ class Engine:
         """Close it and remove its folder."""
         with contextlib.suppress(duckdb.Error):
             self.database.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.ending()
 
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:
@@ -114,14 +121,7 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
         duckdb.Error: it cannot be opened.
         SettingsError: an extension is not installed. StoreUnusable: this machine has no room.
     """
-    try:
-        opening.folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="lake-", dir=opening.folder))
-    except OSError as error:
-        raise StoreUnusable(
-            f"{opening.folder} cannot be written ({error.strerror}); set SESSION_PIPELINE_WORK_DIR"
-        ) from error
-    way = None
+    own, way = scratch(opening.folder), None
     database = duckdb.connect(
         ":memory:",
         config={
@@ -130,9 +130,9 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
             "custom_user_agent": "session-pipeline-dagster",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "temp_directory": str(scratch / "temporary"),
+            "temp_directory": str(own.path / "temporary"),
             # What someone keeps at home for other work is not ours to use.
-            "secret_directory": str(scratch / "secrets"),
+            "secret_directory": str(own.path / "secrets"),
         },
     )
     try:
@@ -144,23 +144,29 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
                 database.execute(f"SET {name} = {value}")
             database.execute(_secret(opening))
         elif writes and not new:
-            way = scratch / "data"
+            way = own.path / "data"
             way.symlink_to(data)
             data = f"{way}/"
+        if new:
+            # Else a bucket that is mistyped would stand in the catalog for ever.
+            database.execute(
+                f"COPY (SELECT {_text(_ABOUT)}) TO {_text(data + _SIGN)} (HEADER false)"
+            )
         database.execute(_attach(opening, data, writes=writes, new=new))
         if new:
             database.execute(f"CALL {NAME}.set_option('data_inlining_row_limit', 0)")
-        # The lock makes conflicts rare; a whole transaction is done again, not its commit.
-        database.execute("SET ducklake_max_retry_count = 0")
+        database.execute(f"SET ducklake_max_retry_count = {RETRIES}")
         # No other way leads out of here from now on.
-        own = f"{scratch / 'temporary'}/"
-        database.execute(f"SET allowed_directories = [{_text(data)}, {_text(own)}]")
+        spilled = f"{own.path / 'temporary'}/"
+        database.execute(f"SET allowed_directories = [{_text(data)}, {_text(spilled)}]")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
     except BaseException:
-        Engine(opening, database, scratch, way).close()
+        with contextlib.suppress(duckdb.Error):
+            database.close()
+        own.remove()
         raise
-    return Engine(opening, database, scratch, way)
+    return Engine(opening, database, own, way, weakref.finalize(database, own.remove))
 
 
 def _attach(opening: Opening, data: str, *, writes: bool, new: bool) -> str:

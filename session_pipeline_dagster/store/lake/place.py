@@ -18,6 +18,7 @@ import duckdb
 
 from session_pipeline_dagster.errors import (
     SettingsError,
+    StoreBusy,
     StoreError,
     StoreInterrupted,
     StoreUnusable,
@@ -28,7 +29,8 @@ from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, close, open_engine
 from session_pipeline_dagster.store.lake.errors import of_the_engine
 from session_pipeline_dagster.store.lake.leases import Leases
-from session_pipeline_dagster.store.place import Mark
+from session_pipeline_dagster.store.lake.upkeep import tidy
+from session_pipeline_dagster.store.states import Mark, Tidied
 
 _FENCE = "session_pipeline_fence"
 _BROKEN = (
@@ -50,6 +52,8 @@ class _Engines:
     writer: Engine | None = None
     commit: str | None = None
     opening: Lock = field(default_factory=Lock)
+    writing: Lock = field(default_factory=Lock)
+    """One thread at a time has the writer, also if the catalog's lock is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,10 @@ class LakePlace:
                 f"{self.label} does not have the tables of this version, and is only looked at; "
                 "`session-pipeline run` makes them"
             )
-        with self.catalog.lock(WRITING, "written to", self.lock_timeout):
+        with (
+            self._of_this_process(),
+            self.catalog.lock(WRITING, "written to", self.lock_timeout),
+        ):
             try:
                 engine = self._writer()
             except duckdb.Error as error:
@@ -161,6 +168,20 @@ class LakePlace:
 
     def keep_copy(self, version: int) -> None:
         """A lake keeps what it was for as long as its snapshots last."""
+
+    def tidy(self, keep: timedelta) -> Tidied:
+        """See `upkeep.py`."""
+        return tidy(self, self.catalog, keep)
+
+    @contextmanager
+    def _of_this_process(self) -> Generator[None]:
+        """One thread of this process at a time."""
+        if not self._engines.writing.acquire(timeout=self.lock_timeout.total_seconds()):
+            raise StoreBusy(f"{self.label} is written to by another thread of this process; wait")
+        try:
+            yield
+        finally:
+            self._engines.writing.release()
 
     # --- engines -------------------------------------------------------------------------------
 
@@ -258,7 +279,8 @@ def _fence_in(engine: Engine) -> None:
         connection.execute(f"CREATE TABLE IF NOT EXISTS {_FENCE} (passed BIGINT)")
         if not connection.execute(f"FROM {_FENCE}").fetchall():
             connection.execute(f"INSERT INTO {_FENCE} VALUES (0)")
-            connection.commit()
+            with engine.cut_off():
+                connection.commit()
     finally:
         close(connection)
 

@@ -21,6 +21,8 @@ from lines import (
 from places import ROOT
 from session_pipeline_dagster.processors.usage import UsageProcessor
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = json.loads((ROOT / "tests/data/examples_expected.json").read_text("utf-8"))
 KINDS = ("input", "output", "cache_creation", "cache_read")
 EVENING, DAY_2 = "2026-03-10T20:00:00Z", "2026-03-11T12:00:00Z"

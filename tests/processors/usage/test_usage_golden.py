@@ -50,6 +50,7 @@ def test_the_bill_is_exact(pipeline, group: str, name: str) -> None:
     assert pipeline.tokens() == bill(group, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED["real"])
 def test_no_response_without_its_final_output_passes_as_complete(pipeline, name: str) -> None:
     """2.0.77 ends some responses without a stop reason, so more are flagged than are cut."""
@@ -65,6 +66,7 @@ def test_no_response_without_its_final_output_passes_as_complete(pipeline, name:
 SEVERAL = [case for case in CASES if len(tree(*case)) > 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("group", "name"), SEVERAL)
 def test_the_order_in_which_files_arrive_changes_nothing(pipeline, group, name, seed: int) -> None:
@@ -78,6 +80,7 @@ def test_the_order_in_which_files_arrive_changes_nothing(pipeline, group, name, 
     assert pipeline.tokens() == bill(group, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "name"), CASES)
 def test_a_file_read_in_two_parts_counts_as_one_read_whole(pipeline, group: str, name: str) -> None:
     files = tree(group, name)
@@ -90,6 +93,7 @@ def test_a_file_read_in_two_parts_counts_as_one_read_whole(pipeline, group: str,
     assert pipeline.tokens() == bill(group, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "name"), CASES)
 def test_a_copy_of_every_file_under_another_project_adds_nothing(pipeline, group, name) -> None:
     for key, content in tree(group, name).items():
@@ -98,6 +102,7 @@ def test_a_copy_of_every_file_under_another_project_adds_nothing(pipeline, group
     assert pipeline.tokens() == bill(group, name)
 
 
+@pytest.mark.slow
 def test_a_copied_response_belongs_to_the_session_that_made_it(pipeline) -> None:
     load(pipeline, "cases", "07_fork_copies_history")
     by_session = """SELECT session_id, sum(input_tokens), sum(output_tokens)
@@ -105,6 +110,7 @@ def test_a_copied_response_belongs_to_the_session_that_made_it(pipeline) -> None
     assert pipeline.select(by_session) == [(FIRST, 21, 41), (SECOND, 12, 22)]
 
 
+@pytest.mark.slow
 def test_a_day_ends_at_midnight_utc(pipeline) -> None:
     load(pipeline, "cases", "26_midnight_utc")
     by_day = "SELECT day, input_tokens, output_tokens FROM usage_daily ORDER BY day"
@@ -118,12 +124,14 @@ def test_subagents_belong_to_their_parents_session(pipeline, name: str) -> None:
     assert pipeline.select(sessions) == [(FIRST,)]
 
 
+@pytest.mark.slow
 def test_never_final_output_is_flagged(pipeline) -> None:
     load(pipeline, "cases", "33_never_final_output")
     flagged = "SELECT bool_and(output_partial), count(*) FROM usage_messages_unique"
     assert pipeline.select(flagged) == [(True, 1)]
 
 
+@pytest.mark.slow
 def test_a_session_file_in_parts_is_never_counted_beyond_its_complete_lines(pipeline) -> None:
     (key, content) = next(iter(tree("cases", "19_truncated_last_line").items()))
     pipeline.write_bytes(key, content)

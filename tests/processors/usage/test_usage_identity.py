@@ -41,6 +41,7 @@ def pipeline(tmp_path: Path) -> UsagePipeline:
 # --- A response is what the conversation says ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_responses_of_gateways_and_proxies_are_told_apart(pipeline, name: str) -> None:
     load(pipeline, name)
@@ -48,6 +49,7 @@ def test_responses_of_gateways_and_proxies_are_told_apart(pipeline, name: str) -
     assert pipeline.select(sums) == [COUNTED[name]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", COUNTED)
 def test_they_are_in_any_order_and_in_parts(pipeline, name: str, seed: int) -> None:
@@ -154,6 +156,7 @@ def test_the_same_tool_id_in_two_responses_is_two_calls() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_proxy_that_gives_every_session_the_same_ids_is_counted_session_by_session(
     pipeline,
 ) -> None:
@@ -209,6 +212,7 @@ def test_without_another_model_the_iterations_of_a_response_are_in_its_counters(
 # --- What came of a tool call ---
 
 
+@pytest.mark.slow
 def test_a_refusal_and_a_cancelled_call_are_no_failures(pipeline) -> None:
     load(pipeline, "rejected-is-not-failed")
     session = "SELECT prompts, tool_errors, tool_rejections, tool_cancellations FROM usage_sessions"
@@ -250,6 +254,7 @@ def test_words_of_a_refusal_in_a_result_that_is_no_error_are_output() -> None:
     assert event["outcome"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_refusal_that_stands_in_another_file_reaches_its_call_for_that_person_alone(
     pipeline,
 ) -> None:
@@ -265,18 +270,21 @@ def test_a_refusal_that_stands_in_another_file_reaches_its_call_for_that_person_
 # --- Prompts and time, over files ---
 
 
+@pytest.mark.slow
 def test_a_fork_adds_neither_prompts_nor_time(pipeline) -> None:
     load(pipeline, "fork_prompts")
     daily = "SELECT sum(prompts), sum(active_seconds), sum(sessions) FROM usage_activity_daily"
     assert pipeline.select(daily) == [(3, 485.0, 2)]
 
 
+@pytest.mark.slow
 def test_a_user_line_that_is_written_four_times_is_one_prompt(pipeline) -> None:
     load(pipeline, "user_line_4x")
     kinds = """SELECT event_type, count(*) FROM usage_events_unique GROUP BY ALL ORDER BY ALL"""
     assert pipeline.select(kinds) == [("prompt", 2), ("slash_command", 1)]
 
 
+@pytest.mark.slow
 def test_what_was_typed_while_the_agent_worked_is_a_prompt(pipeline) -> None:
     load(pipeline, "queued-prompt")
     assert pipeline.select("SELECT sum(prompts) FROM usage_activity_daily") == [(2,)]
@@ -308,6 +316,7 @@ def test_time_is_cut_at_midnight_and_belongs_to_the_project_begun_first(pipeline
     ]
 
 
+@pytest.mark.slow
 def test_a_subagents_file_is_no_session_of_its_own(pipeline) -> None:
     pipeline.write("a/p/s.jsonl", user("x", uuid="u"), assistant("msg_1", usage(1), uuid="a"))
     line = assistant("msg_2", usage(1), uuid="b", isSidechain=True, agentId="x")
@@ -319,6 +328,7 @@ def test_a_subagents_file_is_no_session_of_its_own(pipeline) -> None:
 # --- Names have a length ---
 
 
+@pytest.mark.slow
 def test_a_name_of_a_million_letters_is_stored_short_and_still_told_apart(pipeline) -> None:
     names = ["n" * 10**6 + end for end in "ab"]
     for number, name in enumerate(names):
@@ -355,6 +365,7 @@ def queries() -> list[str]:
     return [query for query in found if "SELECT session_file" not in query]
 
 
+@pytest.mark.slow
 def test_no_query_of_the_catalog_counts_a_fork_again(pipeline) -> None:
     lines = [
         user("do it", uuid="u1", at="2026-03-10T12:00:00Z"),
@@ -387,6 +398,7 @@ def estimated(pipeline: UsagePipeline) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.slow
 def test_where_many_responses_are_cut_off_an_estimate_stands_beside_the_lower_bound(
     pipeline,
 ) -> None:
@@ -407,12 +419,14 @@ def test_an_estimate_is_never_below_what_was_counted(pipeline) -> None:
     assert estimated(pipeline) == [(950, 950, True)]
 
 
+@pytest.mark.slow
 def test_without_a_whole_response_nothing_is_estimated(pipeline) -> None:
     pipeline.write("a/p/1.jsonl", answer(1, 50, 400, stop=None))
     pipeline.run()
     assert estimated(pipeline) == [(50, 50, True)]
 
 
+@pytest.mark.slow
 def test_calls_hang_on_the_response_that_made_them(pipeline) -> None:
     """Whoever changes what went into a response has not copied it, and its calls neither."""
 
@@ -433,6 +447,7 @@ def test_an_iteration_that_says_nothing_is_no_call() -> None:
     assert len(counted(assistant("msg_1", counts)).messages) == 1
 
 
+@pytest.mark.slow
 def test_prompts_alone_that_another_holds_are_seen(pipeline) -> None:
     prompts = [user(f"do {n}", uuid=f"u{n}") for n in range(3)]
     pipeline.write("zed/p/1.jsonl", *prompts, assistant("msg_1", usage(1, 2), uuid="a1"))

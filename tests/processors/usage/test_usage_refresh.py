@@ -28,6 +28,8 @@ from session_pipeline_dagster.store.columns import encode, pack
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.write import declaration_digest, register
 
+pytestmark = pytest.mark.slow
+
 FILES = [f"{user}/p/{number}.jsonl" for user in ("alice", "bob", "carol") for number in range(4)]
 DAYS = (*range(20_000, 20_004), 20_400, 0, -3, 2_932_896)
 """Since 1970: days that follow each other, one long after them, one before, the calendar's last."""

@@ -32,6 +32,8 @@ from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
 from session_pipeline_dagster.processors.usage.wording import distinct, percent, usd
 from session_pipeline_dagster.settings import Root
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2026, 6, 1)
 SUMS = """sum(messages)::BIGINT, sum(output_tokens)::BIGINT, sum(input_tokens)::BIGINT,
     sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,

@@ -91,6 +91,7 @@ def checks(pipeline: Pipeline) -> dict[object, object]:
     return {row[0]: row[1] for row in rows}
 
 
+@pytest.mark.slow
 def test_yes_is_one_contradiction_with_the_existing_item_as_b(pipeline: Pipeline) -> None:
     oracle = ask(pipeline, contradicts(id_of(WEEKLY)))
     assert [a["item"]["id"] for a in oracle.asked] == [id_of(MONTHLY)]
@@ -100,6 +101,7 @@ def test_yes_is_one_contradiction_with_the_existing_item_as_b(pipeline: Pipeline
     ]
 
 
+@pytest.mark.slow
 def test_no_is_none_and_is_not_asked_again(pipeline: Pipeline) -> None:
     ask(pipeline, contradicts())
     assert found(pipeline, "id") == []
@@ -115,6 +117,7 @@ def test_without_candidates_there_is_no_call(tmp_path: Path) -> None:
     assert checks(made) == {id_of(WEEKLY): "ok", id_of(MONTHLY): "ok"}
 
 
+@pytest.mark.slow
 def test_an_item_is_never_its_own_candidate_and_rejected_ones_are_none(
     pipeline: Pipeline,
 ) -> None:
@@ -137,23 +140,27 @@ def test_a_pair_is_asked_about_once_by_the_later_of_the_two(tmp_path: Path) -> N
     assert [len(a["candidates"]) for a in oracle.asked] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown", ["kv_000000000000", id_of(MONTHLY), ""])
 def test_an_id_that_was_not_asked_about_is_dropped(pipeline: Pipeline, unknown: str) -> None:
     ask(pipeline, contradicts(unknown, id_of(WEEKLY)))
     assert found(pipeline, "item_b_id") == [(id_of(WEEKLY),)]
 
 
+@pytest.mark.slow
 def test_the_same_candidate_twice_is_one_contradiction(pipeline: Pipeline) -> None:
     ask(pipeline, contradicts(id_of(WEEKLY), id_of(WEEKLY)))
     assert len(found(pipeline, "id")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("severity", ["terrible", "HARD", None, ""])
 def test_a_bad_severity_is_null(pipeline: Pipeline, severity: object) -> None:
     ask(pipeline, contradicts(id_of(WEEKLY), severity=severity))
     assert found(pipeline, "severity") == [(None,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["delete_everything", None, "merge "])
 def test_a_bad_action_is_no_resolution(pipeline: Pipeline, action: object) -> None:
     ask(pipeline, contradicts(id_of(WEEKLY), action=action, justification="x"))

@@ -24,6 +24,8 @@ from session_pipeline_dagster.store import rolling
 from session_pipeline_dagster.store import write as store_write
 from teller import Teller, run, tell, tell_more
 
+pytestmark = pytest.mark.slow
+
 CONFIRMED = ("confirmation", FISCAL)
 TABLES = (
     "knowledge_items",

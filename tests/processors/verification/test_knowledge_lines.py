@@ -113,6 +113,7 @@ HIDDEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
 def test_no_character_of_a_stored_fact_does_anything_but_show_itself(
     pipeline: Pipeline, hidden: str

@@ -384,6 +384,7 @@ def contradictions(known: Known, found: dict[str, Row], checks: dict[str, Row]) 
     return after[0]
 
 
+@pytest.mark.slow
 def test_the_order_of_reading_does_not_matter_beside_reviewed_items() -> None:
     for seed in range(200):
         rng = seeded(seed)
@@ -407,6 +408,7 @@ def test_the_order_of_reading_does_not_matter_beside_reviewed_items() -> None:
         assert known.evidence == wanted.evidence, seed
 
 
+@pytest.mark.slow
 def test_the_order_of_reading_and_of_decisions_does_not_matter() -> None:
     """200 permutations of 10 sessions and of decisions about them: what a person put under an item
     is there at the end, with whatever says the very same."""
@@ -514,6 +516,7 @@ def test_hundreds_of_alike_facts_are_the_same_items_however_they_arrive() -> Non
         assert known == at_once
 
 
+@pytest.mark.slow
 def test_alike_items_have_a_bounded_number_of_contradictions() -> None:
     items = {
         i.id: i for i in knowledge([said(_numbers(n), at=n) for n in range(300)]).items.values()

@@ -110,6 +110,7 @@ def test_only_the_newest_of_what_the_assistant_said_is_remembered() -> None:
     assert FACT not in remembered
 
 
+@pytest.mark.slow
 def test_what_an_agent_says_without_an_answer_costs_its_length() -> None:
     remembered = Said()
     begun = time.process_time()

@@ -196,6 +196,7 @@ def test_nearly_every_random_token_goes(letters: str, size: int, least: float) -
     assert gone >= least * len(tokens)
 
 
+@pytest.mark.slow
 def test_nearly_no_name_made_of_words_goes() -> None:
     source = random.Random(8)  # noqa: S311  made-up names
     texts = (json.loads(line)["user"] for line in LABELLED.read_text("utf-8").splitlines())
@@ -232,6 +233,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @example([f"sk-{'a1' * 12}9", f":AA{'b2' * 17}"])
 @example(["recovery codes: a1b2c-d3e4f g5h6i-j7k8l", "²\xad", f"sk-ant-api03-{'Q7x' * 14}"])
@@ -241,6 +243,7 @@ def test_redacting_twice_is_redacting_once(pieces: list[str]) -> None:
     assert redact(once) == once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_time_is_linear_in_the_text(unit: str) -> None:
     def seconds(size: int) -> float:
@@ -249,8 +252,9 @@ def test_the_time_is_linear_in_the_text(unit: str) -> None:
         redact(text)
         return time.process_time() - begun
 
-    # Quadratic time would be minutes.
-    assert seconds(300_000) < 3
+    # Ten times the text takes ten times as long; quadratic time would be a hundred times. A machine
+    # that is busy with others makes one of the two three times as long.
+    assert seconds(150_000) < 40 * max(seconds(15_000), 0.02)
 
 
 @pytest.mark.parametrize("unit", ["ww", "@", "pass", "://", "-p", "key"])

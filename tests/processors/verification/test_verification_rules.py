@@ -51,6 +51,7 @@ def test_clear_statements_are_items_or_at_least_shown(half: str) -> None:
     assert shown.recall >= 0.90, shown.missed
 
 
+@pytest.mark.slow
 def test_the_benchmark_reports_both_halves_and_the_hands_that_were_not_trained_on() -> None:
     lines = report().splitlines()
     assert [line.split(",")[0] for line in lines[1:5]] == ["tune", "tune", "measured", "measured"]
@@ -67,6 +68,7 @@ def test_the_other_hands_wrote_thousands_of_turns_and_every_fact_stands_in_its_t
     assert sum(not turn.facts for turn in turns) >= 0.6 * len(turns)
 
 
+@pytest.mark.slow
 def test_what_is_reached_on_other_hands_is_what_the_page_says() -> None:
     page = (ROOT / "docs" / "knowledge.md").read_text("utf-8").splitlines()
     said = [line for line in page if line.startswith(("| `d4`", "| `k0`", "| `l2`", "| `m3`"))]
@@ -163,6 +165,7 @@ def test_typographic_quotes_and_dashes_are_read_and_kept() -> None:
     assert "it’s monthly – the “rate”" in detection.quote
 
 
+@pytest.mark.slow
 def test_the_same_text_gives_the_same_detections() -> None:
     turns = textbook("tune")
     assert [detections(turn) for turn in turns] == [detections(turn) for turn in turns]
@@ -215,6 +218,7 @@ def test_a_text_of_more_than_20_000_characters_is_material_and_teaches_nothing()
     assert detection.turn.text == FACT
 
 
+@pytest.mark.slow
 def test_of_a_session_the_first_eight_million_characters_are_read() -> None:
     lines = [said("user", f"{n} " + "x" * 15_000, n) for n in range(600)]
     turns = turns_of(*lines)
@@ -222,6 +226,7 @@ def test_of_a_session_the_first_eight_million_characters_are_read() -> None:
     assert [turn.index for turn in turns] == list(range(len(turns)))
 
 
+@pytest.mark.slow
 def test_a_session_gives_at_most_fifty_detections_however_it_grew(tmp_path: Path) -> None:
     fact = "FYI our convention number {} is that rates are daily."
     pipeline = make_pipeline(tmp_path)

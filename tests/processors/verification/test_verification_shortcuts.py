@@ -74,6 +74,7 @@ def redacted_the_plain_way(text: str) -> str:
     return text
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @example([("user admin and ", ""), ("Kolibri22!", "")])
 @example([("x\n", ""), ("$( echo ", "")])

@@ -165,6 +165,7 @@ BUDGETS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(BUDGETS, SPENDINGS, st.integers(0, 200))
 def test_every_row_is_what_a_slow_reading_says(

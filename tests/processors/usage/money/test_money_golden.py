@@ -46,6 +46,7 @@ def files(case: str) -> list[tuple[str, bytes]]:
     return [(path.relative_to(root).as_posix(), path.read_bytes()) for path in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", COSTS)
 def test_a_known_transcript_costs_what_it_costs(pipeline: UsagePipeline, case: str) -> None:
     for key, content in files(case):
@@ -54,6 +55,7 @@ def test_a_known_transcript_costs_what_it_costs(pipeline: UsagePipeline, case: s
     assert pipeline.select(_COST) == [(Decimal(COSTS[case]),) * 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("case", [case for case in COSTS if len(files(case)) > 1])
 def test_the_order_of_files_and_passes_changes_no_cost(

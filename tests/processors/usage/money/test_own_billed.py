@@ -247,6 +247,7 @@ def test_an_unknown_cost_in_the_past_of_a_parent_is_not_the_forks():
     assert found == {"parent": True, "fork": False}
 
 
+@pytest.mark.slow
 def test_hundreds_of_forks_of_a_long_session_are_settled_quickly():
     history = [said(f"u{n}") for n in range(400)]
     copied = [{**one, "requestSessionId": "parent"} for one in history]

@@ -543,6 +543,7 @@ def rows_of(text: str) -> list[PriceRow] | None:
         return None
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=80)
 @given(files(), files(), st.none() | DAYS)
 def test_at_most_one_row_holds_whatever_the_files_say(
@@ -571,6 +572,7 @@ def test_at_most_one_row_holds_whatever_the_files_say(
                 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=50)
 @given(files())
 def test_rows_that_are_joined_over_days_say_what_each_day_says(text: str) -> None:

@@ -144,6 +144,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(ROWS, st.sampled_from(["0", "0.5", "100"]))
 def test_it_finds_what_a_slow_reading_finds(

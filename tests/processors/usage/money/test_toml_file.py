@@ -104,6 +104,7 @@ VALUES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.lists(st.tuples(KEYS, VALUES), max_size=5)), max_size=4))
 def test_every_key_stands_on_the_line_that_is_told(
     sections: list[tuple[list[tuple[str, str]]]],

@@ -1,0 +1,113 @@
+"""What a session file is called and whose it is: the rules of folders and buckets alike.
+
+A key is the path below a root as every store takes it; the same tree has the same keys wherever it
+lies. Nothing here looks at anything.
+"""
+
+import re
+from collections.abc import Iterable
+
+from session_pipeline_dagster.names import short
+from session_pipeline_dagster.settings import Layout
+from session_pipeline_dagster.sources.files import LeftOut, SessionFile
+from session_pipeline_dagster.sources.snapshot import COMPRESSED
+
+ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
+FLAT = "not inside a folder of"
+"""How the reason of a file begins that lies in the root itself."""
+_COLON = re.compile(r"%3A|:")
+_ESCAPED_COLON = re.compile(r"%253A|%3A")
+_UPLOADED = ".claude"
+"""The one folder with a dot that is walked: it may be part of what somebody has copied."""
+_ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
+_LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
+
+Owner = tuple[str, str | None]
+"""A user and a project."""
+
+
+def key_of(name: str) -> str:
+    """A name as a key: bytes that are not UTF-8 become %XX, so that every store takes it."""
+    if name.isascii() and "%" not in name:
+        return name
+    name = _LOOKS_ESCAPED.sub("%25", name)
+    return _ESCAPED_BYTE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
+
+
+def first_key(name: str) -> str:
+    """The first folder as a key: a colon in it would look like the name of a root."""
+    return _COLON.sub(lambda match: "%3A" if match[0] == ":" else "%253A", name)
+
+
+def _first_name(key: str) -> str:
+    """The name that a first folder of a key stands for."""
+    if "%" not in key:
+        return key
+    return _ESCAPED_COLON.sub(lambda match: ":" if match[0] == "%3A" else "%3A", key)
+
+
+def former_key(file: SessionFile) -> str | None:
+    """The key that the file had before colons were escaped, where it is another one."""
+    if "%" not in file.key:
+        return None
+    prefix = prefix_of(file.root)
+    first, slash, rest = file.key.removeprefix(prefix).partition("/")
+    name = _first_name(first)
+    return None if name == first else f"{prefix}{name}{slash}{rest}"
+
+
+def prefix_of(root: str | None) -> str:
+    """What the keys of a root begin with; nothing where it has no name."""
+    return f"{root}:" if root else ""
+
+
+def is_hidden(folder: str) -> bool:
+    """Whether a tool keeps things of its own there: old versions, snapshots, what was deleted."""
+    return folder.startswith(".") and folder != _UPLOADED
+
+
+def flat(layout: Layout) -> str:
+    """Why a session file in the root itself is none."""
+    return f"{FLAT} {'a user' if layout is Layout.USERS else 'a project'}"
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is one that a folder could have, so that whoever reads it can ask for it."""
+    if path.isascii() and path.isprintable() and "//" not in path and "/." not in path:
+        return not path.startswith(("/", ".")) and not path.endswith("/")
+    odd = any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in path)
+    return not odd and not any(part in {"", ".", ".."} for part in path.split("/"))
+
+
+def one_a_key(files: Iterable[SessionFile], left_out: list[LeftOut]) -> list[SessionFile]:
+    """The first file of each key: two under one would replace each other's rows for ever.
+
+    Args:
+        files: in key order.
+        left_out: where the others are listed.
+    """
+    kept: list[SessionFile] = []
+    for file in files:
+        if kept and kept[-1].key == file.key:
+            left_out.append(LeftOut(file.key, "another root holds a file of this key; rename one"))
+        else:
+            kept.append(file)
+    return kept
+
+
+def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner:
+    """The user and the project of a file, by the folders of its key below its root. All files of a
+    folder have the same; its key ends with a slash.
+
+    Names as they are stored: as the folders are called, but no longer than `names.LONGEST`.
+
+    The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
+    Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project.
+    """
+    first, *folders = key.split("/")[:-1]
+    first = _first_name(first)
+    if layout is Layout.PROJECTS:
+        return short(user), short(first)
+    if "subagents" in folders:
+        folders = folders[: max(folders.index("subagents") - 1, 0)]
+    return short(first), short(folders[0]) if folders else None

@@ -1,0 +1,162 @@
+"""A whole store into another place: every table as it is, in one transaction, then compared.
+
+Rows go table by table as Arrow, a few thousand at a time. Until the commit the target holds none of
+them; a copy that was killed has left an empty store, and in a lake files that its upkeep deletes.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from session_pipeline_dagster.errors import ContractError, StoreUnusable
+from session_pipeline_dagster.store import schema
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.store.database import Store
+
+_BATCH = 20_000
+"""Rows in memory at once."""
+_OF_THE_PLACE = ("session_pipeline_schema", "session_pipeline_fence")
+"""What every store has of its own."""
+_COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
+    WHERE NOT internal AND schema_name = 'main' AND database_name = current_database()
+    AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE NOT temporary)
+    ORDER BY table_name, column_index"""
+_VIEWS = """SELECT view_name, sql FROM duckdb_views() WHERE NOT (internal OR temporary)
+    AND schema_name = 'main' AND database_name = current_database() ORDER BY view_name"""
+_IN_WORDS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was copied.
+
+    Attributes:
+        rows: table -> how many, the same in both places and with the same content.
+        views: names of views.
+    """
+
+    rows: dict[str, int]
+    views: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table as it is to be made; its columns in their order."""
+
+    name: str
+    columns: Sequence[str]
+
+    @property
+    def ddl(self) -> str:
+        return f"CREATE TABLE {_quoted(self.name)} ({', '.join(self.columns)})"
+
+
+def copy(source: "Store", target: "Store") -> Copied:
+    """Copy every table and view of a store into one that holds no row.
+
+    Raises:
+        StoreUnusable: there is no source, it is of another version, or the target holds rows; or
+            what was copied is not what was there. Nothing is changed then.
+        StoreBusy: as `Store.connect`.
+        ContractError: a column is of a type that the target does not have.
+    """
+    begun = time.monotonic()
+    source.require()
+
+    def into(writer: duckdb.DuckDBPyConnection) -> Copied:
+        with source.connect() as reader:
+            if not schema.is_current(reader):
+                raise StoreUnusable(
+                    f"{source.place.label} does not have the tables of this version; "
+                    "`session-pipeline run` brings it up"
+                )
+            # All of it as of one moment.
+            reader.begin()
+            _check_empty(writer, target)
+            return _copy(reader, writer, begun)
+
+    return target.done(into)
+
+
+def _copy(
+    reader: duckdb.DuckDBPyConnection, writer: duckdb.DuckDBPyConnection, begun: float
+) -> Copied:
+    rows: dict[str, int] = {}
+    there = {table.name for table in _tables(writer)}
+    for view, _ in writer.execute(_VIEWS).fetchall():
+        writer.execute(f"DROP VIEW {_quoted(view)}")
+    for table in _tables(reader):
+        try:
+            if table.name in there:
+                writer.execute(f"DROP TABLE {_quoted(table.name)}")
+            writer.execute(table.ddl)
+            batches = reader.execute(f"FROM {_quoted(table.name)}").to_arrow_reader(_BATCH)
+            writer.register("batches", batches)
+            writer.execute(f"INSERT INTO {_quoted(table.name)} FROM batches")
+            writer.unregister("batches")
+        except _IN_WORDS as error:
+            raise ContractError(
+                f"the table {table.name} cannot be copied ({type(error).__name__}): the other "
+                "place does not take one of its column types"
+            ) from error
+        count, content = _content(reader, table)
+        if (count, content) != _content(writer, table):
+            raise StoreUnusable(f"what was copied of {table.name} is not what was there; report it")
+        rows[table.name] = count
+    views = dict(reader.execute(_VIEWS).fetchall())
+    _make_views(writer, views)
+    return Copied(rows, sorted(views), time.monotonic() - begun)
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[_Table]:
+    found: dict[str, list[str]] = {}
+    for table, column, kind, nullable in connection.execute(_COLUMNS).fetchall():
+        ddl = f"{_quoted(column)} {kind}" + ("" if nullable else " NOT NULL")
+        found.setdefault(table, []).append(ddl)
+    return [_Table(n, columns) for n, columns in found.items() if n not in _OF_THE_PLACE]
+
+
+def _content(connection: duckdb.DuckDBPyConnection, table: _Table) -> tuple[int, int]:
+    """How many rows, and a sum that is the same for the same rows in whatever order."""
+    (found,) = connection.execute(
+        f"""SELECT count(*), coalesce(sum(hash(*COLUMNS(*))::HUGEINT), 0)
+        FROM {_quoted(table.name)}"""
+    ).fetchall()
+    return found[0], found[1]
+
+
+def _check_empty(writer: duckdb.DuckDBPyConnection, target: "Store") -> None:
+    for table in _tables(writer):
+        if writer.execute(f"SELECT 1 FROM {_quoted(table.name)} LIMIT 1").fetchall():
+            raise StoreUnusable(
+                f"{target.place.label} holds rows already (of {table.name}) and is left as it is; "
+                "copy into a new one"
+            )
+
+
+def _make_views(writer: duckdb.DuckDBPyConnection, views: dict[str, str]) -> None:
+    """Make them, those first that others read."""
+    waiting = dict(views)
+    while waiting:
+        made = [name for name, sql in waiting.items() if _made(writer, sql)]
+        if not made:
+            raise ContractError(f"the view {min(waiting)} cannot be made in the other place")
+        waiting = {name: sql for name, sql in waiting.items() if name not in made}
+
+
+def _made(writer: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    try:
+        writer.execute(sql)
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
