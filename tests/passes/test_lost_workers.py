@@ -11,9 +11,10 @@ import pytest
 from helpers import append, expected_rows, write_session
 from lakes import Lakes
 from lost_worker import Killer, Machine, one_pass, settings
-from session_pipeline_dagster.passes.breadcrumbs import Crumb, leased
+from session_pipeline_dagster.passes.breadcrumbs import Crumb, blamed, leased, trail
 from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS
 from session_pipeline_dagster.passes.runner import run_batch
+from session_pipeline_dagster.passes.shards import Shard
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.lake.leases import Leases
@@ -124,6 +125,9 @@ def test_what_worker_processes_had_in_work_is_in_the_lease_too(team: Team) -> No
     assert team.machine(workers=2).gone() == KILLED
     team.let_time_pass()
     assert "alice/b-poison-4.jsonl" in team.in_work()
+    with trail(team.store, "echo", 1).left_behind() as crumbs:
+        found = {failure.session_file for failure in blamed(crumbs, {}, {})}
+    assert "alice/b-poison-4.jsonl" in found, "all of the machine went, so it may have been it"
     (team.root / "alice" / "b-poison-4.jsonl").rename(team.root / "alice" / "b.jsonl")
     team.work()
     assert team.rows() == team.expected()
@@ -151,6 +155,20 @@ def test_another_processor_leaves_what_is_not_its_own(team: Team) -> None:
     assert team.in_work() == {"alice/a-poison-2.jsonl"}
     run(team, Killer())
     assert team.in_work() == set()
+
+
+@pytest.mark.slow(seconds=40)
+def test_a_pass_of_another_shard_that_blames_a_file_knows_what_it_did_before(team: Team) -> None:
+    first, second = Shard(1, 2), Shard(2, 2)
+    name = next(n for n in ("alice", "bob", "carol", "dave") if second.has(f"{n}/x", ""))
+    write_session(team.root, f"{name}/a-poison-2.jsonl", "boom")
+    for attempts in (1, 2):
+        assert team.machine(str(second)).gone() == KILLED
+        team.let_time_pass()
+        one_pass(team.catalog, team.folder, team.folder / "work", str(first))
+        (failure,) = team.failures().values()
+        assert failure.attempts == attempts
+        team.let_time_pass()
 
 
 def run(team: Team, processor: Killer) -> None:
