@@ -8,6 +8,7 @@ from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.shards import parse
@@ -42,9 +43,9 @@ def command(
         verify=verify,
         summaries=True,
     )
-    store = open_store(context.settings)
     for chosen in context.processors(processor):
-        with showing(chosen.name, hidden=as_json) as shown:
+        holding = leased(open_store(context.settings), shard=str(options.shard or ""))
+        with showing(chosen.name, hidden=as_json) as shown, holding as store:
             try:
                 made = _debugged(chosen) if debug else chosen
                 given = (context.source, store, context.settings, options)

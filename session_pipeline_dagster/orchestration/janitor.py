@@ -1,11 +1,12 @@
 """The sensor that ends what a crash left behind, beside Dagster's own run monitoring, and old runs.
 
 A run whose machine went down stays STARTED for ever and keeps its processor's slot; a run whose
-worker was killed may keep the slot. Both would hold up the processor until someone looks.
+worker was killed may keep the slot. Both would hold up the processor until someone looks. Where
+runs have leases (a lake), one that nobody keeps up says it of a worker on any machine.
 """
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import psutil
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.errors import StoreError
 from session_pipeline_dagster.health.orphans import Worker, is_gone
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.failing import skipping
@@ -21,11 +23,13 @@ from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
 from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.orchestration.retention import Retention
 
 _TICK = 30
+_GLANCE = timedelta(seconds=2)
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -36,7 +40,7 @@ def janitor_sensor(
     held: HeldInstance | None = None,
 ) -> dg.SensorDefinition:
     """Fails runs whose worker is gone, frees slots of runs that have ended, deletes old runs."""
-    held, keep = held or HeldInstance(), settings.keep_runs
+    held, keep, store = held or HeldInstance(), settings.keep_runs, open_store(settings)
     deletes = (
         f"Deletes runs that ended over {keep.days} days ago, those of no note sooner, but for what "
         "the pages of today are made of."
@@ -60,7 +64,13 @@ def janitor_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance, said = held.of(context), []
-        for run in _orphans(instance, registry.processors, names):
+        try:
+            lost = _lost(instance, store, registry.processors, names)
+        except StoreError as error:
+            # Dagster's own things go on without it.
+            lost = []
+            said.append(f"leases cannot be looked at: {error}")
+        for run in [*_orphans(instance, registry.processors, names), *lost]:
             if end(instance, run):
                 context.log.warning(printable(f"run {run.run_id}: its worker is gone; ended it"))
                 said.append(f"ended {run.run_id}")
@@ -74,6 +84,27 @@ def janitor_sensor(
         return skipping("; ".join(said) or "nothing was left behind")
 
     return sensor
+
+
+def _lost(
+    instance: dg.DagsterInstance, store: Store, processors: Sequence[Processor], names: Names
+) -> list[dg.DagsterRun]:
+    """Runs of the processors whose lease nobody keeps up, whatever has launched them.
+
+    What such a worker had in work is left for the next pass, which knows what came of it. A run
+    that has no lease yet is none of them: whether it comes to start is for Dagster to see.
+    """
+    leases = store.place.leases()
+    if leases is None:
+        return []
+    found = []
+    for lease in leases.lost(patience=_GLANCE):
+        run = instance.get_run_by_id(lease.run_id) if lease.run_id else None
+        if run is not None and any(concerns(run, p, names) for p in processors):
+            found.append(run)
+        if not lease.working_on:
+            leases.release(lease, patience=_GLANCE)
+    return found
 
 
 def _orphans(

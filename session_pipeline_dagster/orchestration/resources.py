@@ -5,7 +5,7 @@ run uses. Each instance of the pipeline has keys of its own, so they are asked f
 """
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, SHARD_TAG, Names
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.setting_places import parse_database
 from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root, read_s3
 from session_pipeline_dagster.sources.files import SessionSource
@@ -24,6 +25,8 @@ from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from session_pipeline_dagster.store.lake.leases import Lease
 
 
 class SessionsResource(dg.ConfigurableResource):
@@ -68,6 +71,19 @@ class StoreResource(DuckDBResource):
     create_folder: bool = Field(False, description="Create the database's folder if missing.")
     lake_data: str | None = Field(None, description="Where the Parquet of a lake is.")
     work_dir: str = Field("var", description="Where this machine's files of a lake go.")
+    _leased: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _lease: "Lease | None" = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """A run has its lease for as long as its process works on it, whatever it makes."""
+        run = context.run
+        if run is not None:
+            shard = run.tags.get(SHARD_TAG, "").rpartition(":")[2]
+            self._lease = self._leased.enter_context(leased(self.store(), run.run_id, shard)).lease
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Give it back; of a process that is killed it is not, and so the janitor knows."""
+        self._leased.close()
 
     def store(self) -> Store:
         """The store, for everything this project does with the file."""
@@ -82,7 +98,7 @@ class StoreResource(DuckDBResource):
             # Its keys are secrets, and what a resource has is shown.
             s3=read_s3(),
         )
-        return open_store(settings)
+        return replace(open_store(settings), lease=self._lease)
 
     @contextmanager
     def get_connection(self) -> Generator["DuckDBPyConnection"]:

@@ -1,7 +1,9 @@
 """Which file is being worked on, written down beside the database: who killed a process that died.
 
 A breadcrumb costs a write into the page cache, where a transaction for every file would cost 47 ms.
-Its lock says whether its process still lives (docs/decisions/0012-breadcrumbs.md).
+Its lock says whether its process still lives (docs/decisions/0012-breadcrumbs.md). Where a machine
+can go with all that is on it, the lease of the run has them too, and its silence says so
+(docs/decisions/0037-shards-and-leases.md).
 """
 
 import fcntl
@@ -10,9 +12,9 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
@@ -27,8 +29,13 @@ from session_pipeline_dagster.store.states import Failure, FileState
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.store.database import Store
+    from session_pipeline_dagster.store.lake.leases import Lease, Leases, Lost
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
+_LARGE = 8 << 20
+"""Bytes of a file that takes so long that it costs little to write to a lease before it begins."""
+_ALONE = -1
+"""Whose note in a lease it is that no descriptor stands for."""
 _ROOM = b"\n" * (32 << 10)
 """Written at the start, so that no later write needs space that a full disk does not have."""
 
@@ -45,33 +52,82 @@ class Crumb(msgspec.Struct, frozen=True):
     begun: float
     worker: bool = False
     root: str = ""
+    processor: str = ""
 
 
 class Breadcrumb:
     """The breadcrumb of one living process."""
 
-    def __init__(self, descriptor: int, version: int, worker: bool) -> None:
-        self._descriptor, self._version, self._worker = descriptor, version, worker
+    def __init__(self, descriptor: int, trail: "Trail", worker: bool) -> None:
+        self._descriptor, self._trail, self._worker = descriptor, trail, worker
 
     def name(self, file: SessionFile) -> None:
         """From now on the process works on this file."""
-        now, worker = time.time(), self._worker
-        crumb = Crumb(file.key, file.signature, self._version, now, worker, file.root)
+        line = self._trail.crumb(file, self._worker)
         # One line at the start; what a longer one before it leaves behind it is not read.
-        os.pwrite(self._descriptor, msgspec.json.encode(crumb) + b"\n", 0)
+        os.pwrite(self._descriptor, line + b"\n", 0)
+        self._trail.note(self._descriptor, line, sure=file.signature.size >= _LARGE)
 
     def clear(self) -> None:
         """From now on it works on no file."""
         os.pwrite(self._descriptor, b"\n", 0)
+        self._trail.note(self._descriptor, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Where the breadcrumbs of one processor lie. Holds nothing open: it can be sent anywhere."""
+    """Where the breadcrumbs of one processor lie. Holds nothing open: it can be sent anywhere.
+
+    Attributes:
+        lease: of the run, which has the breadcrumbs too; None in a process that works for it.
+        leases: where those of runs are found that were lost.
+    """
 
     folder: Path
     prefix: str
     version: int
+    processor: str = ""
+    lease: "Lease | None" = None
+    leases: "Leases | None" = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # What its workers lay is read by the run, and is in its lease then.
+        return type(self), (self.folder, self.prefix, self.version, self.processor)
+
+    @property
+    def careful(self) -> bool:
+        """Whether each file is to be begun by this process itself, because one has died lately."""
+        return self.lease is not None and self.lease.careful
+
+    def crumb(self, file: SessionFile, worker: bool = False) -> bytes:
+        """What is written down of a file that is begun now."""
+        key, now = file.key, time.time()
+        crumb = Crumb(key, file.signature, self.version, now, worker, file.root, self.processor)
+        return msgspec.json.encode(crumb)
+
+    def note(self, whose: int, crumb: bytes | None, *, sure: bool = False) -> None:
+        """Have it in the lease, where there is one; see `Lease.note`."""
+        if self.lease is not None:
+            sure = crumb is not None and (sure or self.lease.careful)
+            self.lease.note(whose, crumb.decode() if crumb else None, sure=sure)
+
+    @contextmanager
+    def alone(self, file: SessionFile) -> Generator[None]:
+        """Nothing but this file is in work inside, here or in a worker: the lease knows before."""
+        self.note(_ALONE, self.crumb(file), sure=True)
+        try:
+            yield
+        finally:
+            self.note(_ALONE, None)
+
+    def of_workers(self) -> list[str]:
+        """What the workers of this process have in work."""
+        found: list[str] = []
+        for path in self.folder.glob(f"{escape(self.prefix)}{_of(os.getpid())}*.working"):
+            # One that ends meanwhile has nothing in work.
+            with suppress(OSError), path.open("rb") as handle:
+                found += [msgspec.json.encode(crumb).decode() for crumb in _read(handle.readline())]
+        return found
 
     @contextmanager
     def walk(self, *, worker: bool = False) -> Generator[Breadcrumb]:
@@ -82,8 +138,9 @@ class Trail:
         """
         descriptor, path = self._lay(_of(_run()) if worker else "")
         try:
-            yield Breadcrumb(descriptor, self.version, worker)
+            yield Breadcrumb(descriptor, self, worker)
         finally:
+            self.note(descriptor, None)
             Path(path).unlink(missing_ok=True)
             os.close(descriptor)
 
@@ -125,9 +182,25 @@ class Trail:
                 if os.fstat(handle.fileno()).st_nlink:
                     paths.append(path)
                     crumbs += _read(handle.readline())
+            lost = [] if by_own_workers or self.leases is None else self.leases.lost()
+            crumbs += [crumb for one in lost for crumb in self._ours(one.working_on)]
             yield crumbs
             for path in paths:
                 path.unlink(missing_ok=True)
+            self._release(lost)
+
+    def _release(self, lost: Sequence["Lost"]) -> None:
+        for one in lost:
+            still = [note for note in one.working_on if not self._ours([note])]
+            if self.leases is not None:
+                self.leases.release(one, still)
+
+    def _ours(self, notes: Sequence[str]) -> list[Crumb]:
+        """What notes of a lost lease say of this processor. All that was in work may have killed
+        the machine, whichever process of it had it."""
+        crumbs = [crumb for note in notes for crumb in _read(note.encode())]
+        ours = [crumb for crumb in crumbs if crumb.processor == self.processor]
+        return [msgspec.structs.replace(crumb, worker=False) for crumb in ours]
 
 
 def _run() -> int:
@@ -160,9 +233,27 @@ def _read(line: bytes) -> list[Crumb]:
 
 
 def trail(store: "Store", processor: str, version: int) -> Trail:
-    """The trail of a processor beside the store's database."""
-    path = store.beside(processor)
-    return Trail(path.parent, f"{path.name}.", version)
+    """The trail of a processor beside the store's database, and in the lease if one is held."""
+    path, lease = store.beside(processor), store.lease
+    found = Trail(path.parent, f"{path.name}.", version, processor, lease, store.place.leases())
+    if lease is not None:
+        lease.watch(found.of_workers)
+    return found
+
+
+@contextmanager
+def leased(store: "Store", run_id: str | None = None, shard: str = "") -> Generator["Store"]:
+    """The store with a lease for as long as the block; the same where there are no leases.
+
+    Args:
+        shard: which part of the files is worked on, such as `1/4`; empty = everything.
+    """
+    leases = None if store.place.looking else store.place.leases()
+    if leases is None:
+        yield store
+        return
+    with leases.hold(run_id, shard) as lease:
+        yield replace(store, lease=lease)
 
 
 def blame(

@@ -73,7 +73,8 @@ def one_by_one(work: Work, tasks: Sequence[Task]) -> Iterator[Worked]:
             if travels and pool is None:
                 pool = hired.enter_context(hire(1, work.processor, work.source))
             try:
-                yield from work_through(pool, work, [task])
+                with work.trail.alone(task.file):
+                    yield from work_through(pool, work, [task])
             except WorkersDied as died:
                 pool = None
                 named = _in_work(died, work)

@@ -102,7 +102,9 @@ def run_batch(
     prepared = seen.known.prepared
     if prepared:
         safe = _changed(work, safe, take)
-    with crew(processor, source, safe, settings.workers) as pool:
+    # Who died lately is to be named for certain, so each file is begun here.
+    workers = 1 if steps.careful else settings.workers
+    with crew(processor, source, safe, workers) as pool:
         waited, schemas = time.monotonic(), {}
         if safe or risky or not prepared:
             schemas = store.prepare(processor)
@@ -146,10 +148,10 @@ def _look(
     whole = options.full_refresh or options.outdated or options.verify
 
     def look_again(keys: Collection[str] = ()) -> Sight:
-        seen = see(processor, scan, store, settings, now, keys=keys, whole=whole)
-        return sight_in(seen, options.shard)
+        return see(processor, scan, store, settings, now, keys=keys, whole=whole)
 
-    sight = _blaming(processor, store, steps, look_again)
+    # Who died may have been of another shard, and is blamed as what is known of it says.
+    sight = sight_in(_blaming(processor, store, steps, look_again), options.shard)
     known = sight.known
     # With all that is there: a root without a file of this shard is mounted all the same.
     deletions = settle(processor, scan, known, store, settings, now)
@@ -158,7 +160,7 @@ def _look(
     again = _again(sight.scan, chosen, known, source.readers.agents, options)
     if again or options.full_refresh or options.outdated:
         store.mark_outdated(processor.name, again)
-        sight = look_again([file.key for file in chosen])
+        sight = sight_in(look_again([file.key for file in chosen]), options.shard)
         known = sight.known
     # Later than `now`: whoever died is blamed meanwhile, and may be tried again at once.
     outlook = look(chosen, known.states, known.failures, processor.version, datetime.now(UTC))

@@ -49,14 +49,21 @@ from session_pipeline_dagster.store.waiting import until_done
 if TYPE_CHECKING:
     import pyarrow
 
+    from session_pipeline_dagster.store.lake.leases import Lease
+
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The database at its place. Holds no connection, so it can be passed anywhere."""
+    """The database at its place. Holds no connection, so it can be passed anywhere.
+
+    Attributes:
+        lease: of the worker that has it, while it has one.
+    """
 
     place: Place
+    lease: "Lease | None" = None
 
     # --- connections ---------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from session_pipeline_dagster.store.states import Mark
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from session_pipeline_dagster.store.lake.leases import Leases
     from session_pipeline_dagster.store.states import Tidied
 
 
@@ -97,6 +98,10 @@ class Place(Protocol):
         Raises:
             StoreBusy: one is still being made after the timeout that is set.
         """
+
+    def leases(self) -> "Leases | None":
+        """Where its workers say that they live, whatever machine they are on; None where all of
+        them are on this one, and their processes say it."""
 
     def holder(self, patience: timedelta) -> int | None:
         """The process that keeps everyone from writing for longer than that; 0 = one without an

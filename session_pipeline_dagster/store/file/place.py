@@ -131,6 +131,9 @@ class DuckDBFile:
         finally:
             os.close(descriptor)
 
+    def leases(self) -> None:
+        """Its workers are processes of this machine; see `Place.leases`."""
+
     def keep_copy(self, version: int) -> None:
         """Copy the file beside itself, with what is still in its write-ahead log."""
         for suffix in (".wal", ""):

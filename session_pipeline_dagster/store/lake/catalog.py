@@ -21,7 +21,8 @@ from session_pipeline_dagster.store.waiting import Patience
 if TYPE_CHECKING:
     from session_pipeline_dagster.setting_places import Lake
 
-_Session = psycopg.Connection[tuple[object, ...]]
+Session = psycopg.Connection[tuple[object, ...]]
+"""Of Postgres; what its rows hold is not known to a checker."""
 _LINE: dict[str, str | int | None] = {
     "connect_timeout": 10,
     # A line that is down is noticed within half a minute.
@@ -56,7 +57,7 @@ class Catalog:
         return make_conninfo("", **said)
 
     @contextmanager
-    def session(self) -> Generator[_Session]:
+    def session(self) -> Generator[Session]:
         """A short session in which each statement is a transaction.
 
         Raises:
@@ -143,17 +144,17 @@ class Catalog:
         return False
 
 
-def _is_made(session: _Session) -> bool:
+def _is_made(session: Session) -> bool:
     found = session.execute("SELECT to_regclass('public.ducklake_metadata')").fetchone()
     return bool(found and found[0])
 
 
-def _taken(session: _Session, which: int) -> bool:
+def _taken(session: Session, which: int) -> bool:
     found = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCKS, which]).fetchone()
     return bool(found and found[0])
 
 
-def _holder(session: _Session, which: int) -> str:
+def _holder(session: Session, which: int) -> str:
     found = session.execute(_WHO, [_LOCKS, which]).fetchone()
     if found is None:
         return "a session that has just ended"

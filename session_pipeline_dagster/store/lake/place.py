@@ -31,6 +31,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, open_engine
 from session_pipeline_dagster.store.lake.errors import broken_by, of_the_engine
+from session_pipeline_dagster.store.lake.leases import Leases
 from session_pipeline_dagster.store.lake.upkeep import tidy
 from session_pipeline_dagster.store.states import Mark, Tidied
 
@@ -150,6 +151,10 @@ class LakePlace:
     def exclusive(self, what: str) -> AbstractContextManager[None]:
         """A lock of the catalog; see `Place.exclusive`."""
         return self.catalog.lock(REPORT, f"being made a {what} of", self.lock_timeout)
+
+    def leases(self) -> Leases:
+        """Rows of its catalog's database; see `Place.leases`."""
+        return Leases(self.catalog, self.lock_timeout)
 
     def holder(self, patience: timedelta) -> int | None:
         """Somebody without an id here, if the lock lasts; see `Place.holder`."""
