@@ -25,22 +25,10 @@ from session_pipeline_dagster.errors import (
     StoreUnusable,
 )
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store import (
-    derive,
-    forget,
-    read,
-    replacing,
-    rolling,
-    schema,
-    write,
-)
+from session_pipeline_dagster.store import derive, forget, read, replacing, rolling, schema, write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.compare import Listing
-from session_pipeline_dagster.store.declare import (
-    RELATIONS,
-    create_relations,
-    in_words,
-)
+from session_pipeline_dagster.store.declare import RELATIONS, create_relations, in_words
 from session_pipeline_dagster.store.opening import open_place
 from session_pipeline_dagster.store.place import Place
 from session_pipeline_dagster.store.states import Known, Mark, Tidied
