@@ -54,7 +54,8 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
 
     sessions: list[str] | None = Field(
         default=None,
-        description="Folders with session files: `path`, or `name=path` where there are several.",
+        description="Folders or buckets with session files: `path` or `s3://bucket/prefix`, with "
+        "`name=` before it where there are several.",
         examples=[["~/.claude/projects"]],
     )
     layout: Layout | None = Field(
