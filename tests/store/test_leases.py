@@ -172,7 +172,7 @@ def test_one_that_was_heard_of_meanwhile_is_not_released(leases: Leases) -> None
 
 def test_many_first_starts_at_once_make_one_table(leases: Leases) -> None:
     rounds, starts = 5, 8
-    together = threading.Barrier(starts)
+    together = threading.Barrier(starts, timeout=20)
 
     def start(number: int) -> None:
         with leases.catalog.session() as session:
