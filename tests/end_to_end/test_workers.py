@@ -45,7 +45,7 @@ HALVES = (Shard(1, 2), Shard(2, 2))
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
 FIRST, SECOND = (next(n for n in PEOPLE if half.has(f"{n}/x", "")) for half in HALVES)
 
-pytestmark = pytest.mark.slow(seconds=400)
+pytestmark = pytest.mark.slow(seconds=300)
 
 
 class Team(DagsterDev):

@@ -18,7 +18,7 @@ from postgres import Postgres, postgres
 from session_pipeline_dagster.errors import StoreError
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.store.lake.catalog import Catalog
-from session_pipeline_dagster.store.lake.leases import Lease, Leases
+from session_pipeline_dagster.store.lake.leases import Lease, Leases, make
 
 AT_ONCE = timedelta(0)
 HOLDER = """
@@ -171,18 +171,20 @@ def test_one_that_was_heard_of_meanwhile_is_not_released(leases: Leases) -> None
 
 
 def test_many_first_starts_at_once_make_one_table(leases: Leases) -> None:
-    together = threading.Barrier(8)
+    rounds, starts = 5, 8
+    together = threading.Barrier(starts, timeout=20)
 
     def start(number: int) -> None:
-        together.wait()
-        with leases.hold(str(number)):
-            together.wait()
-            assert len(rows(leases)) == 8
-            together.wait()
+        with leases.catalog.session() as session:
+            for _ in range(rounds):
+                together.wait()
+                make(session)
+                together.wait()
+                if number == 0:
+                    session.execute("DROP TABLE session_pipeline_leases")
 
-    with ThreadPoolExecutor(8) as several:
-        list(several.map(start, range(8)))
-    assert rows(leases) == []
+    with ThreadPoolExecutor(starts) as several:
+        list(several.map(start, range(starts)))
 
 
 def test_a_catalog_without_leases_has_nobody_lost_and_is_left_as_it_is(leases: Leases) -> None:
