@@ -26,7 +26,7 @@ from session_pipeline_dagster.store.database import Store, open_store
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from session_pipeline_dagster.store.lake.leases import Lease
+    from session_pipeline_dagster.store.leases import Lease
 
 
 class SessionsResource(dg.ConfigurableResource):

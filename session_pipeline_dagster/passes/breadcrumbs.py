@@ -29,7 +29,7 @@ from session_pipeline_dagster.store.states import Failure, FileState
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.store.database import Store
-    from session_pipeline_dagster.store.lake.leases import Lease, Leases, Lost
+    from session_pipeline_dagster.store.leases import Lease, Leases, Lost
 
 DIED = Problem("ProcessDied", "the process died while it worked on this file")
 _LARGE = 8 << 20

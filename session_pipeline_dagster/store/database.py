@@ -37,7 +37,7 @@ from session_pipeline_dagster.store.waiting import until_done
 if TYPE_CHECKING:
     import pyarrow
 
-    from session_pipeline_dagster.store.lake.leases import Lease
+    from session_pipeline_dagster.store.leases import Lease
 
 _T = TypeVar("_T")
 

@@ -14,7 +14,7 @@ from session_pipeline_dagster.store.states import Mark
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from session_pipeline_dagster.store.lake.leases import Leases
+    from session_pipeline_dagster.store.leases import Leases
     from session_pipeline_dagster.store.states import Tidied
 
 

@@ -19,6 +19,7 @@ from datetime import timedelta
 
 from session_pipeline_dagster.errors import StoreError
 from session_pipeline_dagster.store.lake.catalog import Catalog, Session
+from session_pipeline_dagster.store.leases import Lost
 from session_pipeline_dagster.store.waiting import until_done
 
 BEAT = 10.0
@@ -60,26 +61,6 @@ _FORGET_THE_DEAD = f"""DELETE FROM {_TABLE}
 _DIED = f"""SELECT 1 FROM {_TABLE} WHERE (shard = %(shard)s OR '' IN (shard, %(shard)s))
     AND (lost_at IS NOT NULL OR beat_at < clock_timestamp() - %(silent)s) LIMIT 1"""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A lease whose worker is not heard of any more.
-
-    Attributes:
-        run_id: of Dagster's run; None for a pass of the command line.
-        shard: which part it took, such as `1/4`; empty = everything.
-        working_on: what was in work when it was last heard of, as it was noted.
-        beat_at: when that was, by the server's clock, as the server writes it.
-    """
-
-    id: str
-    run_id: str | None
-    shard: str
-    host: str
-    pid: int
-    working_on: Sequence[str]
-    beat_at: str
 
 
 @dataclass(frozen=True, slots=True)
