@@ -13,6 +13,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, extras
 from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable, StoreError
 from session_pipeline_dagster.names import short
+from session_pipeline_dagster.passes.breadcrumbs import forget_notes
 from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.publish import discard, made
 from session_pipeline_dagster.passes.runner import recompute
@@ -137,6 +138,7 @@ def delete(
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
     store.forget(processors, keys)
+    forget_notes(store, keys)
     reports = _reports(processors)
     gone = discard(reports, store, settings.reports)
     try:

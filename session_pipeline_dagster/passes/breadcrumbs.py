@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -254,6 +254,17 @@ def leased(store: "Store", run_id: str | None = None, shard: str = "") -> Genera
         return
     with leases.hold(run_id, shard) as lease:
         yield replace(store, lease=lease)
+
+
+def forget_notes(store: "Store", keys: Collection[str]) -> None:
+    """Take the files out of what leases say is in work: their keys name who is forgotten.
+
+    Raises:
+        StoreError: the leases cannot be reached.
+    """
+    leases, gone = store.place.leases(), frozenset(keys)
+    if leases is not None:
+        leases.forget(lambda note: any(c.session_file in gone for c in _read(note.encode())))
 
 
 def blame(

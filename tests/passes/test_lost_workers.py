@@ -11,7 +11,8 @@ import pytest
 from helpers import append, expected_rows, write_session
 from lakes import Lakes
 from lost_worker import Killer, Machine, one_pass, settings
-from session_pipeline_dagster.passes.breadcrumbs import Crumb, blamed, leased, trail
+from session_pipeline_dagster.cli.forget import delete
+from session_pipeline_dagster.passes.breadcrumbs import Crumb, blamed, forget_notes, leased, trail
 from session_pipeline_dagster.passes.plan import MAX_ATTEMPTS
 from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.passes.shards import Shard
@@ -175,3 +176,18 @@ def run(team: Team, processor: Killer) -> None:
     given = settings(team.catalog, team.folder, team.folder / "work")
     with leased(open_store(given)) as store:
         run_batch(processor, LocalSource(given.roots), store, given)
+
+
+@pytest.mark.slow(seconds=10)
+def test_what_is_forgotten_stands_in_no_lease_any_more(team: Team) -> None:
+    write_session(team.root, "alice/a-poison-2.jsonl", "boom")
+    assert team.machine().gone() == KILLED
+    team.let_time_pass()
+    assert team.in_work() == {"alice/a-poison-2.jsonl"}
+    forget_notes(team.store, ["alice/another.jsonl"])
+    assert team.in_work() == {"alice/a-poison-2.jsonl"}
+
+    given = settings(team.catalog, team.folder, team.folder / "work")
+    delete(team.store, [Killer()], given, ["alice/a-poison-2.jsonl"])
+
+    assert team.in_work() == set()

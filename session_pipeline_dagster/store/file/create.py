@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from session_pipeline_dagster.store.file.locks import locked
+from session_pipeline_dagster.store.locks import locked
 
 
 def is_missing(database: Path) -> bool:

@@ -16,8 +16,8 @@ import duckdb
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
 from session_pipeline_dagster.store.file.create import create, is_missing
 from session_pipeline_dagster.store.file.errors import busy, passes, unusable
-from session_pipeline_dagster.store.file.locks import holder, locked
 from session_pipeline_dagster.store.file.marks import is_settled, lies
+from session_pipeline_dagster.store.locks import holder, locked
 from session_pipeline_dagster.store.states import Mark
 from session_pipeline_dagster.store.waiting import patiently
 

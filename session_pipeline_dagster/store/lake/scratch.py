@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from session_pipeline_dagster.errors import StoreUnusable
-from session_pipeline_dagster.store.file.locks import locked
+from session_pipeline_dagster.store.locks import locked
 
 _ROOM = "open-lakes"
 """A folder of its own: what lies beside it may be anybody's, the rows of a lake too."""
