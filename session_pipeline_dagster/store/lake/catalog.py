@@ -89,6 +89,14 @@ class Catalog:
             ).fetchone()
         return None if found is None else str(found[0])
 
+    def may_write(self) -> bool:
+        """Whether this role may commit to the lake that there is."""
+        with self.session() as session:
+            found = session.execute(
+                "SELECT has_table_privilege('public.ducklake_snapshot', 'INSERT')"
+            ).fetchone()
+        return bool(found and found[0])
+
     def snapshot(self) -> int:
         """The number of the newest snapshot; -1 where there is no lake yet."""
         with self.session() as session:

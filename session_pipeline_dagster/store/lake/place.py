@@ -229,6 +229,11 @@ class LakePlace:
             self._check_data(made)
             if made is None:
                 self._make()
+            elif not self.catalog.may_write():
+                raise StoreUnusable(
+                    f"this user of {self.label} may only read; `run` and all that writes need the "
+                    "one who made it (docs/scale.md)"
+                )
             engine = open_engine(self.opening, writes=True)
             try:
                 _fence_in(engine)
