@@ -18,6 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, derived_table
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store.batch import Done, Signed
+from session_pipeline_dagster.store.lake.text import harmless, is_lake
 from session_pipeline_dagster.store.states import Failure
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def _offered(
 
 def register(connection: "DuckDBPyConnection", name: str, keys: Sequence[str]) -> None:
     """Make `name(session_file)` a temporary table of these keys."""
+    if is_lake(connection):
+        keys = [harmless(key) for key in keys]
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {name} AS
         SELECT unnest(from_json($1, '["VARCHAR"]')) AS session_file""",
@@ -170,6 +173,10 @@ def _insert(
     rows: "pyarrow.Table | pyarrow.RecordBatchReader",
 ) -> None:
     """Insert Arrow rows; their columns are the table's, in its order."""
+    if is_lake(connection):
+        from session_pipeline_dagster.store.lake.harmless import harmless_rows  # noqa: PLC0415  see arrow_schema
+
+        rows = harmless_rows(rows)
     with _offered(connection, rows):
         connection.execute(f"INSERT INTO {table} FROM offered")
 

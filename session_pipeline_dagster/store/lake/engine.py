@@ -20,8 +20,8 @@ import duckdb
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.store.lake.scratch import Scratch, scratch
+from session_pipeline_dagster.store.lake.text import NAME
 
-NAME = "store"
 _NOWHERE = "127.0.0.1:9"
 """The port of `discard`: nobody answers there."""
 _EXTENSIONS = ("postgres_scanner", "ducklake", "httpfs")

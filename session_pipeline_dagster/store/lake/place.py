@@ -29,8 +29,9 @@ from session_pipeline_dagster.errors import (
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
-from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, open_engine
+from session_pipeline_dagster.store.lake.engine import Engine, Opening, open_engine
 from session_pipeline_dagster.store.lake.errors import broken_by, of_the_engine
+from session_pipeline_dagster.store.lake.text import NAME
 from session_pipeline_dagster.store.place import Mark
 
 _FENCE = "session_pipeline_fence"
