@@ -59,17 +59,20 @@ def create_relations(connection: duckdb.DuckDBPyConnection, processor: Processor
         for name, sql in more.views.items():
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
     except REFUSED as error:
-        said = in_words(error)
-        if name.upper() in _reserved(connection):
+        # No row is read, so what is said holds no value.
+        said = first_line(error)
+        if name.upper() in _reserved():
             said = f"a reserved word of SQL cannot name a table or view; rename it ({said})"
         raise ContractError(f"processor {processor.name!r}: {name}: {said}") from error
 
 
-def _reserved(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    found = connection.execute(
-        "SELECT upper(keyword_name) FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
-    )
-    return {row[0] for row in found.fetchall()}
+def _reserved() -> set[str]:
+    # Not of the connection that refused: in a lake its transaction takes no more statements.
+    with duckdb.connect(":memory:", config={"enable_external_access": False}) as connection:
+        found = connection.execute(
+            "SELECT upper(keyword_name) FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        )
+        return {row[0] for row in found.fetchall()}
 
 
 def check_declarations(processor: Processor) -> None:

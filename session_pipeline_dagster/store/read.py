@@ -18,6 +18,7 @@ from session_pipeline_dagster.sources.files import Signature
 from session_pipeline_dagster.store import compare, derive, write
 from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.declare import REFUSED, RELATIONS, in_words
+from session_pipeline_dagster.store.harmless import as_given, is_lake
 from session_pipeline_dagster.store.states import (
     LONGEST_WAIT,
     NOTHING,
@@ -115,9 +116,12 @@ def read_rows(
     else:
         found = compare.compare(connection, processor, listing, *times, _STATES)
         states, places, rest = found.states, found.places, found.rest
+    failures = connection.execute(_FAILURES, [name, *times, longest]).fetchall()
+    if is_lake(connection):
+        states, failures, odd = map(_as_given, (states, failures, odd))
     rows = Raw(
         states,
-        connection.execute(_FAILURES, [name, *times, longest]).fetchall(),
+        failures,
         _stale(connection, processor, any_states=bool(kept)),
         digests(connection, name),
         is_newer(connection, processor),
@@ -127,6 +131,14 @@ def read_rows(
         places,
     )
     connection.rollback()
+    return rows
+
+
+def _as_given(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows, their keys as the files are called."""
+    for place, row in enumerate(rows):
+        if (key := as_given(row[0])) != row[0]:
+            rows[place] = (key, *row[1:])
     return rows
 
 

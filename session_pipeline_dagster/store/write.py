@@ -8,6 +8,7 @@ parameter takes DuckDB 0.3 ms a value.
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from session_pipeline_dagster.contract.processor import Processor, derived_table
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store.batch import Done, Signed
+from session_pipeline_dagster.store.harmless import as_given, harmless, is_lake
 from session_pipeline_dagster.store.states import Failure
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ def offered(
 
 def register(connection: "DuckDBPyConnection", name: str, keys: Sequence[str]) -> None:
     """Make `name(session_file)` a temporary table of these keys."""
+    if is_lake(connection):
+        keys = [harmless(key) for key in keys]
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {name} AS
         SELECT unnest(from_json($1, '["VARCHAR"]')) AS session_file""",
@@ -170,6 +174,10 @@ def _insert(
     rows: "pyarrow.Table | pyarrow.RecordBatchReader",
 ) -> None:
     """Insert Arrow rows; their columns are the table's, in its order."""
+    if is_lake(connection):
+        from session_pipeline_dagster.store.harmless_rows import harmless_rows  # noqa: PLC0415  see arrow_schema
+
+        rows = harmless_rows(rows)
     with offered(connection, rows):
         connection.execute(f"INSERT INTO {table} FROM offered")
 
@@ -184,7 +192,7 @@ def overtaken(
         WHERE processor_name = ? AND session_file IN (FROM appended)""",
         [processor],
     ).fetchall()
-    now = dict(rows)
+    now = {as_given(key): file_hash for key, file_hash in rows}
     return frozenset(key for key, file_hash in appended.items() if now.get(key) != file_hash)
 
 
@@ -242,6 +250,8 @@ def sign(connection: "DuckDBPyConnection", processor: Processor, signed: Sequenc
     """Refresh signatures in place; there can be one for every file of a restored tree."""
     if not signed:
         return
+    if is_lake(connection):
+        signed = [replace(one, session_file=harmless(one.session_file)) for one in signed]
     connection.execute(
         """UPDATE session_processor_state SET size_bytes = now.size::UBIGINT,
             mtime_ns = now.mtime_ns::BIGINT, ctime_ns = now.ctime_ns::BIGINT,

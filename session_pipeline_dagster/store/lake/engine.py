@@ -22,6 +22,7 @@ from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.store.lake.scratch import Scratch, scratch
 
 NAME = "store"
+"""What a lake is called in here."""
 _NOWHERE = "127.0.0.1:9"
 """The port of `discard`: nobody answers there."""
 _EXTENSIONS = ("postgres_scanner", "ducklake", "httpfs")

@@ -30,6 +30,7 @@ _BROKEN = (
     duckdb.OutOfMemoryException,
     duckdb.TransactionException,
 )
+_BINDING = (duckdb.BinderException, duckdb.CatalogException)
 _AT_THE_CATALOG = re.compile(r"[A-Z][A-Za-z ]*: Failed to [a-z]")
 """How it begins where a statement could not be bound for want of its catalog: no statement is to
 blame then, though it is of that class."""
@@ -43,7 +44,7 @@ def broken_by(error: BaseException) -> duckdb.Error | None:
             # A query that Postgres does not answer is of no class of its own.
             type(found) is duckdb.Error
             or isinstance(found, _BROKEN)
-            or _AT_THE_CATALOG.match(str(found))
+            or (isinstance(found, _BINDING) and _AT_THE_CATALOG.match(str(found)))
         ):
             return found
         found = found.__cause__ or found.__context__
