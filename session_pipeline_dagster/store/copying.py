@@ -5,8 +5,9 @@ them; a copy that was killed has left an empty store, and in a lake files that i
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -15,10 +16,12 @@ from session_pipeline_dagster.errors import ContractError, StoreUnusable
 from session_pipeline_dagster.store import schema
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from session_pipeline_dagster.store.database import Store
 
-_BATCH = 20_000
-"""Rows in memory at once."""
+_BATCH, _AT_ONCE = 10_000, 100_000
+"""Rows of a piece of Arrow, and of a statement: DuckDB holds what one has read until it ends."""
 _OF_THE_PLACE = ("session_pipeline_schema", "session_pipeline_fence")
 """What every store has of its own."""
 _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
@@ -95,10 +98,12 @@ def _copy(
             if table.name in there:
                 writer.execute(f"DROP TABLE {_quoted(table.name)}")
             writer.execute(table.ddl)
-            batches = reader.execute(f"FROM {_quoted(table.name)}").to_arrow_reader(_BATCH)
-            writer.register("batches", batches)
-            writer.execute(f"INSERT INTO {_quoted(table.name)} FROM batches")
-            writer.unregister("batches")
+            everything = reader.execute(f"FROM {_quoted(table.name)}").to_arrow_reader(_BATCH)
+            for some in _in_parts(everything):
+                # Not a table: a name is kept with what it stands for until the transaction ends.
+                writer.register("part", some)
+                writer.execute(f"INSERT INTO {_quoted(table.name)} FROM part")
+                writer.unregister("part")
         except _IN_WORDS as error:
             raise ContractError(
                 f"the table {table.name} cannot be copied ({type(error).__name__}): the other "
@@ -111,6 +116,17 @@ def _copy(
     views = dict(reader.execute(_VIEWS).fetchall())
     _make_views(writer, views)
     return Copied(rows, sorted(views), time.monotonic() - begun)
+
+
+def _in_parts(everything: "pyarrow.RecordBatchReader") -> "Iterator[pyarrow.RecordBatchReader]":
+    """The same rows, so many at a time; each part is to be read before the next."""
+    # Arrow takes 30 ms to load, which no other command pays for.
+    import pyarrow  # noqa: PLC0415
+
+    while (head := next(everything, None)) is not None:
+        some = chain([head], islice(everything, _AT_ONCE // _BATCH - 1))
+        del head
+        yield pyarrow.RecordBatchReader.from_batches(everything.schema, some)
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[_Table]:
