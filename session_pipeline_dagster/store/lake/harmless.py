@@ -26,7 +26,8 @@ def _column(column: pa.Array) -> pa.Array:
     if pa.types.is_nested(column.type):
         return pa.array([_value(value) for value in column.to_pylist()], type=column.type)
     for pattern, instead in PARTS:
-        column = pc.replace_substring_regex(column, pattern, instead)
+        how = pc.ReplaceSubstringOptions(pattern, instead)
+        column = pc.call_function("replace_substring_regex", [column], how)
     return column
 
 
@@ -45,7 +46,8 @@ def _has(column: pa.Array) -> bool:
         return _has(column.flatten())
     if not _is_text(column.type):
         return False
-    return bool(pc.any(pc.match_substring_regex(column, FOUND)).as_py())
+    found = pc.call_function("match_substring_regex", [column], pc.MatchSubstringOptions(FOUND))
+    return bool(pc.call_function("any", [found]).as_py())
 
 
 def _value(value: object) -> object:

@@ -2,8 +2,8 @@
 
 DuckLake 1.5 writes the least and the largest string of a file into its catalog's SQL and then
 replaces `{SNAPSHOT_ID}` and its like in all of that SQL: such a text makes rows unfindable, or
-every commit fail. A NUL ends the SQL in which it is looked for. So a name in braces gets a zero-width
-space before the last one, and a NUL becomes U+FFFD; whatever looks for them looks for the same.
+every commit fail. A NUL ends the SQL in which it is looked for. So a name in braces gets a
+zero-width space before the last one, and a NUL becomes U+FFFD; who looks for one finds it so.
 """
 
 import re
