@@ -14,6 +14,7 @@ import pytest
 from duckdb import DuckDBPyConnection
 
 from histories import BusySource, KillableStore, Subject, Violation, play
+from lakes import Lakes
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.passes import deletions, plan
 from session_pipeline_dagster.passes.plan import Currency
@@ -36,6 +37,12 @@ def test_no_history_loses_or_doubles_a_line(tmp_path: Path) -> None:
     # A seed of its own for every run of a soak, the same for every run of the tests.
     seed = 0 if HISTORIES <= 500 else int(datetime.now(UTC).timestamp())
     assert play(tmp_path, HISTORIES, batch=500, seed=seed) >= HISTORIES
+
+
+@pytest.mark.slow(seconds=30)
+def test_no_history_loses_or_doubles_a_line_in_a_lake(lakes: Lakes, tmp_path: Path) -> None:
+    many = max(HISTORIES // 100, 5)
+    assert play(tmp_path, many, Subject(place=lambda f: lakes.store(f).place), batch=5) >= many
 
 
 class StateFirst(KillableStore):

@@ -39,6 +39,7 @@ from session_pipeline_dagster.sources.files import Content, SessionFile
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.file.place import DuckDBFile
+from session_pipeline_dagster.store.place import Place
 
 ROUNDS = 8
 NAMES = ("a.jsonl", "b.jsonl", "sub/c.jsonl")
@@ -120,11 +121,16 @@ class KillableEcho(EchoProcessor):
         return super().process(session)
 
 
+def _in_a_file(folder: Path) -> Place:
+    return DuckDBFile(folder / "histories.duckdb")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is tested; a planted bug replaces a part."""
 
     store: type[KillableStore] = KillableStore
+    place: Callable[[Path], Place] = _in_a_file
     source: type[BusySource] = BusySource
 
 
@@ -195,7 +201,7 @@ class Batch:
         self.settings = Settings(
             batch_bytes=size, workers=1, on_delete=self.on_delete, purge_after=timedelta(0)
         )
-        self.store = self.subject.store(DuckDBFile(self.folder / "histories.duckdb"))
+        self.store = self.subject.store(self.subject.place(self.folder))
         self.source = self.subject.source((Root(self.root),))
         for part in (self.store, self.source):
             object.__setattr__(part, "killer", self.killer)

@@ -41,7 +41,7 @@ REFUSED = (
     "ATTACH '{folder}/other.duckdb' AS other",
     "SELECT * FROM read_parquet('s3://elsewhere/x.parquet')",
     "SELECT * FROM read_text('http://127.0.0.1:9/')",
-    "LOAD httpfs",
+    "LOAD '{folder}/x.duckdb_extension'",
     "INSTALL json",
     "SET enable_external_access = true",
     "SET allowed_directories = ['/']",
@@ -106,13 +106,20 @@ def cut_off(self):
     self.way.unlink()
     yield
     die()
+# The first commit is that of `prepare`.
+commit, commits = LakePlace.commit, []
+def die_later(place, connection):
+    if commits:
+        if step == "commit":
+            die()
+        Engine.cut_off = cut_off
+    commits.append(1)
+    commit(place, connection)
 step = sys.argv.pop(1)
 if step == "statements":
     write.insert_states = die
-elif step == "commit":
-    LakePlace.commit = die
 else:
-    Engine.cut_off = cut_off
+    LakePlace.commit = die_later
 tally_worker.main()
 """
 

@@ -1,7 +1,8 @@
 """A line that is cut before or after a COMMIT of Postgres: nothing is lost, nothing is doubled, and
 no file that the catalog names is gone. Each kind of transaction, in a folder.
 
-`make soak` cuts at every COMMIT, not only at the last one of each (CUTS).
+`make soak` cuts at every COMMIT, not only at the last one of each (CUTS), and
+at many more of all blocks that are sent (BLOCKS).
 """
 
 import os
@@ -27,6 +28,8 @@ from wire import Wire, wire_to
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 CUTS = int(os.environ.get("CUTS", "1"))
 """At how many COMMITs of a kind, from the last one on."""
+BLOCKS = int(os.environ.get("BLOCKS", "3"))
+"""At how many of the blocks that a client sends, evenly spread."""
 TALLIES = Tallies()
 
 
@@ -165,6 +168,31 @@ def test_a_first_start_is_exact_whichever_of_its_commits_is_not_heard_of(
             settled(found.store)
             assert held(found.store) == wanted(found.latest, found.calls)
             assert not missing_files(found.settings)
+
+
+@pytest.mark.slow(seconds=20)
+@pytest.mark.parametrize("cut", ["cut_before", "cut_after"])
+def test_wherever_the_line_is_cut_the_work_is_exact_and_no_statement_is_blamed(
+    behind: Line, cut: str
+) -> None:
+    def work() -> None:
+        behind.commit("a/1", f"w/{behind.number}")
+        settled(behind.store)
+        behind.store.known(TALLIES)
+
+    work()
+    behind.wire.cut_before, behind.wire.spared = b"", 100_000
+    work()
+    blocks, behind.wire.cut_before = 100_000 - behind.wire.spared, None
+    assert blocks > 100
+    for nth in range(BLOCKS):
+        behind.wire.cuts = 0
+        setattr(behind.wire, cut, b"")
+        # From the first quarter on: there the statements of a commit are bound.
+        behind.wire.spared = (54 + nth * blocks // BLOCKS) % blocks
+        work()
+        assert behind.wire.cuts == 1
+    behind.check()
 
 
 def test_without_being_cut_off_ducklake_deletes_files_that_its_catalog_names(
