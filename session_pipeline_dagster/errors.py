@@ -6,6 +6,7 @@ PipelineError
 │   └── WrongLayout     a root is laid out otherwise: say so, or force it
 ├── StoreError
 │   ├── StoreBusy       another process holds the database: wait, or close it (`pid`)
+│   │   └── OthersWrite     other machines write to a lake: the same command goes on later
 │   └── StoreUnusable   the database cannot be opened as it is: do what the message says
 │       └── StoreInterrupted  the line to it broke: do the whole transaction again
 ├── ContractError       a processor is not what `processor.py` asks for: fix the plugin
@@ -69,6 +70,12 @@ class StoreBusy(StoreError):
     def __init__(self, message: str, pid: int | None = None) -> None:
         super().__init__(message)
         self.pid = pid
+
+
+class OthersWrite(StoreBusy):
+    """Somebody wrote to the lake for longer than one waits; nothing is wrong with it."""
+
+    hint = "Start it again."
 
 
 class StoreUnusable(StoreError):

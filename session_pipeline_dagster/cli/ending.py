@@ -15,10 +15,11 @@ from typing import TextIO
 
 import click
 
-from session_pipeline_dagster.errors import PipelineError, where
+from session_pipeline_dagster.errors import OthersWrite, PipelineError, where
 from session_pipeline_dagster.names import printable
 
 COULD_NOT = 2
+_AGAIN = 1
 _INTERRUPTED = 130
 
 
@@ -72,7 +73,8 @@ def _done(work: Callable[[], object], *, as_json: bool) -> int:
             _complain(line)
         return _document("UsageError", error.format_message(), "See --help.", as_json)
     except PipelineError as error:
-        return _fail(type(error).__name__, str(error), error.hint, as_json)
+        code = _AGAIN if isinstance(error, OthersWrite) else COULD_NOT
+        return _fail(type(error).__name__, str(error), error.hint, as_json, code)
     except OSError as error:
         if error.filename is None:
             raise

@@ -9,6 +9,9 @@ from test_cli import Cli, assert_one_clear_line
 
 from helpers import EXAMPLES, write_session
 from lakes import Lakes
+from session_pipeline_dagster.setting_places import Lake
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import open_store
 
 pytestmark = pytest.mark.slow(seconds=60)
 
@@ -114,3 +117,16 @@ def test_a_store_is_copied_into_a_lake_and_what_cannot_be_copied_is_said(cli: La
     assert_one_clear_line(cli("copy-store", lake, lake), 2, "SESSION_PIPELINE_LAKE_DATA")
     assert_one_clear_line(cli("copy-store", file, cli.folder / "y.duckdb"), 2, "with cp")
     assert not (cli.folder / "y.duckdb").exists()
+
+
+def test_a_lake_that_others_write_to_is_no_fault_and_says_who_does(cli: LakeCli) -> None:
+    """The same command goes on later: 1, where what is wrong is 2."""
+    root = cli.folder / "sessions"
+    write_session(root, "alice/a.jsonl", "hello")
+    store = open_store(
+        Settings(database=Lake(cli.catalog), lake_data=f"{cli.folder}/data/", work_dir=cli.folder)
+    )
+    with store.transaction():
+        answer = cli("run", "--sessions", root, SESSION_PIPELINE_LOCK_TIMEOUT_SECONDS="0.5")
+    assert_one_clear_line(answer, 1, "backend ")
+    assert cli("run", "--sessions", root).returncode == 0

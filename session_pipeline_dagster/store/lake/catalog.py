@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from session_pipeline_dagster.errors import StoreBusy, StoreError
+from session_pipeline_dagster.errors import OthersWrite, StoreError
 from session_pipeline_dagster.store.lake.errors import of_postgres
 from session_pipeline_dagster.store.waiting import Patience
 
@@ -121,7 +121,7 @@ class Catalog:
         """One of this project's locks of this catalog; it ends with its session.
 
         Raises:
-            StoreBusy: somebody still had it after the timeout; says where they are.
+            OthersWrite: somebody still had it after the timeout; says where they are.
             StoreInterrupted, StoreUnusable: as `session`.
         """
         patience = Patience(timeout)
@@ -133,7 +133,8 @@ class Catalog:
             try:
                 while not _taken(session, which):
                     if not patience.pause():
-                        raise StoreBusy(f"{self.lake} is {what} by {_holder(session, which)}; wait")
+                        who = _holder(session, which)
+                        raise OthersWrite(f"{self.lake} is {what} by {who}; wait")
             except psycopg.Error as error:
                 raise self.in_words(error) from None
             yield

@@ -19,8 +19,8 @@ import psycopg
 
 from session_pipeline_dagster.errors import (
     ContractError,
+    OthersWrite,
     SettingsError,
-    StoreBusy,
     StoreError,
     StoreInterrupted,
     StoreUnusable,
@@ -171,7 +171,7 @@ class LakePlace:
     def _of_this_process(self) -> Generator[None]:
         """One thread of this process at a time."""
         if not self._engines.writing.acquire(timeout=self.lock_timeout.total_seconds()):
-            raise StoreBusy(f"{self.label} is written to by another thread of this process; wait")
+            raise OthersWrite(f"{self.label} is written to by another thread of this process; wait")
         try:
             yield
         finally:
