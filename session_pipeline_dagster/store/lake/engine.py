@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.errors import SettingsError, StoreUnusable
 from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.store.lake.scratch import Scratch, scratch
 
@@ -169,6 +169,7 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
             way.symlink_to(data)
             data = f"{way}/"
         if new:
+            _check_nobodys(database, opening)
             # Else a bucket that is mistyped would stand in the catalog for ever.
             database.execute(
                 f"COPY (SELECT {_text(_ABOUT)}) TO {_text(data + _SIGN)} (HEADER false)"
@@ -188,6 +189,17 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
         own.remove()
         raise
     return Engine(opening, database, own, way, weakref.finalize(database, own.remove))
+
+
+def _check_nobodys(database: duckdb.DuckDBPyConnection, opening: Opening) -> None:
+    """Two lakes over one place would take each other's rows for what a kill has left."""
+    there = "SELECT 1 FROM glob(?) LIMIT 1"
+    if database.execute(there, [f"{opening.data}**/*.parquet"]).fetchall():
+        raise StoreUnusable(
+            f"{opening.data} holds Parquet already, of another lake or of somebody else; set "
+            "SESSION_PIPELINE_LAKE_DATA to an empty place, or SESSION_PIPELINE_DATABASE to the "
+            "catalog that it is of"
+        )
 
 
 def _attach(opening: Opening, data: str, *, writes: bool, new: bool) -> str:

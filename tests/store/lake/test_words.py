@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from helpers import EchoProcessor
 from lakes import Lakes, database_of
 from session_pipeline_dagster.errors import SettingsError, StoreError, StoreUnusable
 from session_pipeline_dagster.setting_places import Lake
@@ -117,6 +118,16 @@ def test_where_the_rows_are_is_needed_and_must_not_change(
     assert open_store(replace(settings, lake_data=slashed)).query("FROM t")[0][1] == []
     with pytest.raises(SettingsError, match="it takes s3://bucket/folder/, or a folder"):
         open_store(replace(settings, lake_data="gs://bucket/x/"))
+
+
+def test_two_lakes_do_not_share_their_data(lakes: Lakes, settings: Settings) -> None:
+    """Each would take the other's files for what a killed writer has left, and delete them."""
+    other = replace(settings, database=Lake(lakes.server.catalog()))
+    for _ in range(2):
+        with pytest.raises(StoreUnusable, match="holds Parquet already"):
+            open_store(other).prepare(EchoProcessor())
+    assert open_store(other).place.missing
+    assert open_store(settings).query("FROM t")[0][1] == []
 
 
 def test_a_catalog_that_libpq_does_not_take(settings: Settings) -> None:
