@@ -60,22 +60,13 @@ class StateFirst(KillableStore):
 class RowsFirst(KillableStore):
     """Planted: rows in a transaction of their own, the state in another one after it."""
 
-    def _write(
-        self,
-        connection: DuckDBPyConnection,
-        processor: Processor,
-        batch: Batch,
-        now: datetime,
-        run_id: str | None,
-    ) -> None:
-        keys = [done.session_file for done in batch.done]
-        store_write.delete_rows(connection, processor.tables, keys)
-        for table, parts in batch.rows.items():
-            store_write.insert_parts(connection, table, parts)
-        connection.commit()
-        self.killer.step()
-        connection.begin()
-        super()._write(connection, processor, batch, now, run_id)
+    def _commit(self, processor: Processor, batch: Batch, run_id: str | None) -> frozenset[str]:
+        with self.transaction() as connection:
+            keys = [done.session_file for done in batch.done]
+            store_write.delete_rows(connection, processor.tables, keys)
+            for table, parts in batch.rows.items():
+                store_write.insert_parts(connection, table, parts)
+        return super()._commit(processor, batch, run_id)
 
 
 class SecondRead(BusySource):

@@ -45,7 +45,7 @@ def catalog(pipeline: Pipeline, sql: str) -> list[tuple[object, ...]]:
 
 
 def files(pipeline: Pipeline) -> list[Path]:
-    return sorted(path for path in data(pipeline).rglob("*") if path.is_file())
+    return sorted(data(pipeline).rglob("*.parquet"))
 
 
 def data(pipeline: Pipeline) -> Path:

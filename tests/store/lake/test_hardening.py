@@ -81,15 +81,16 @@ def test_only_the_lake_itself_is_reached_from_inside(
 def test_a_folder_that_nobody_holds_is_removed_and_no_other(tmp_path: Path) -> None:
     mine = scratch(tmp_path)
     (mine.path / "spilled").write_text("x")
-    left = tmp_path / "lake-left"
+    left = mine.path.parent / "left"
     (left / "temporary").mkdir(parents=True)
-    kept = tmp_path / "lake.report"
+    kept = tmp_path / "lake-left"
     kept.mkdir()
     other = scratch(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([mine.path, other.path, kept])
+    assert sorted(mine.path.parent.iterdir()) == sorted([mine.path, other.path])
     mine.remove()
     other.remove()
-    assert list(tmp_path.iterdir()) == [kept]
+    assert list(mine.path.parent.iterdir()) == []
+    assert kept.is_dir()
 
 
 PROGRAM = """
@@ -140,7 +141,7 @@ def test_a_writer_that_is_killed_leaves_tables_as_before_or_after_and_the_next_i
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert len(list(copy.work_dir.glob("lake-*"))) == 1
+    assert len(list((copy.work_dir / "open-lakes").iterdir())) == 1
     store = open_store(copy)
     calls = [("a/1", 1), ("b/2", 1)] if step == "committed" else []
     assert held(store)["calls"] == calls
@@ -149,4 +150,4 @@ def test_a_writer_that_is_killed_leaves_tables_as_before_or_after_and_the_next_i
     assert held(store) == wanted({"a/1": 2, "b/2": 2}, [*calls, ("a/1", 2), ("b/2", 2)])
     assert not missing_files(copy)
     # One that reads and one that writes; what was left by the killed one is gone.
-    assert len(list(copy.work_dir.glob("lake-*"))) == 2
+    assert len(list((copy.work_dir / "open-lakes").iterdir())) == 2

@@ -1,13 +1,11 @@
 """What an open lake leaves in this machine's work folder, and what it never touches there."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from lakes import Lakes
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.store.database import open_store
-from session_pipeline_dagster.store.lake.scratch import scratch
 
 
 def test_the_rows_of_a_lake_may_lie_in_the_work_folder(tmp_path: Path, lakes: Lakes) -> None:
@@ -20,18 +18,3 @@ def test_the_rows_of_a_lake_may_lie_in_the_work_folder(tmp_path: Path, lakes: La
 
     assert made
     assert sorted(path for path in (tmp_path / "lake-1").rglob("*") if path.is_file()) == made
-
-
-def test_a_folder_that_nobody_holds_any_more_is_cleared_away(tmp_path: Path) -> None:
-    held, left = scratch(tmp_path), scratch(tmp_path)
-    # As a kill leaves it.
-
-    os.close(left.descriptor)
-    again = scratch(tmp_path)
-
-    assert held.path.exists()
-    assert again.path.exists()
-    assert not left.path.exists()
-    held.remove()
-    again.remove()
-    assert list(again.path.parent.iterdir()) == []
