@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_UNHEARD = 3
+_UNHEARD = 15
 _PATIENCE = 60
 
 
