@@ -1,6 +1,7 @@
 """Servers that all tests of a process share; and which files are begun first: those that take
 longest, so that no worker ends with one of them."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,15 @@ import pytest
 
 from lakes import Lakes
 from lakes import lakes as new_lakes
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Dagster remembers which instance was entered last; two that do not end in the order in which
+    they were entered leave one that is gone."""
+    yield
+    if remembered := sys.modules.get("dagster._core.storage.defs_state.base"):
+        remembered._current_storage.set(None)
 
 
 @pytest.fixture(scope="session")
