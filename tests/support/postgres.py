@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,8 +96,8 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A new server for as long as the block."""
+def placed(options: Sequence[str] = _OPTIONS) -> Iterator[Postgres]:
+    """A new server's data for as long as the block; it does not serve yet."""
     # Not pytest's folder: Postgres refuses to be root, and another user must get in.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder, packages, user = Path(name), packages_of_postgres(), None
@@ -113,7 +113,14 @@ def postgres() -> Iterator[Postgres]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         server = Postgres(folder, port, packages / PGSERVER / "pginstall" / "bin", user)
-        assert server.run("initdb", *_OPTIONS).wait(_WITHIN) == 0
+        assert server.run("initdb", *options).wait(_WITHIN) == 0
+        yield server
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A new server for as long as the block."""
+    with placed() as server:
         server.start()
         try:
             yield server

@@ -143,20 +143,22 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
         SettingsError: an extension is not installed. StoreUnusable: this machine has no room.
     """
     own, way = scratch(opening.folder), None
-    database = duckdb.connect(
-        ":memory:",
-        config={
-            "threads": opening.threads,
-            "memory_limit": f"{opening.memory_mb}MB",
-            "custom_user_agent": "session-pipeline-dagster",
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "temp_directory": str(own.path / "temporary"),
-            # What someone keeps at home for other work is not ours to use.
-            "secret_directory": str(own.path / "secrets"),
-        },
-    )
-    try:
+    with contextlib.ExitStack() as undone:
+        undone.callback(own.remove)
+        database = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": opening.threads,
+                "memory_limit": f"{opening.memory_mb}MB",
+                "custom_user_agent": "session-pipeline-dagster",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "temp_directory": str(own.path / "temporary"),
+                # What someone keeps at home for other work is not ours to use.
+                "secret_directory": str(own.path / "secrets"),
+            },
+        )
+        undone.callback(_close, database)
         data = opening.data
         for name in _EXTENSIONS:
             database.load_extension(_extension(name))
@@ -183,11 +185,7 @@ def open_engine(opening: Opening, *, writes: bool, new: bool = False) -> Engine:
         database.execute(f"SET allowed_directories = [{_text(data)}, {_text(spilled)}]")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
-    except BaseException:
-        with contextlib.suppress(duckdb.Error):
-            database.close()
-        own.remove()
-        raise
+        undone.pop_all()
     return Engine(opening, database, own, way, weakref.finalize(database, own.remove))
 
 
