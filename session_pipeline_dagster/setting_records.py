@@ -145,3 +145,41 @@ class MoneySettings:
     seats: Path | None = None  # SESSION_PIPELINE_SEATS
     rates: Path | None = None  # SESSION_PIPELINE_CURRENCY_RATES
     spike: Decimal = Decimal(20)  # SESSION_PIPELINE_SPIKE_USD
+
+
+class PeopleMode(Enum):
+    """What is shown of people, on every page and in everything that leaves.
+
+    NAMED: who they are. PSEUDONYM: a name that only the key of this machine leads back from. TEAM:
+    nobody, only teams.
+    """
+
+    NAMED = "named"
+    PSEUDONYM = "pseudonym"
+    TEAM = "team"
+
+
+_SMALLEST_GROUP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSettings:
+    """Who is who, and who may be shown.
+
+    Attributes:
+        directory: who is in which team and when; CSV or YAML.
+        projects: which repositories are one project; TOML.
+        min_group: how many active people a shown cell has at least; None = as the mode has it.
+    """
+
+    directory: Path | None = None  # SESSION_PIPELINE_DIRECTORY
+    projects: Path | None = None  # SESSION_PIPELINE_PROJECTS
+    mode: PeopleMode = PeopleMode.NAMED  # SESSION_PIPELINE_PEOPLE
+    min_group: int | None = None  # SESSION_PIPELINE_MIN_GROUP
+
+    @property
+    def smallest_group(self) -> int:
+        """How many active people a shown cell has at least; 1 = any."""
+        if self.min_group is not None:
+            return self.min_group
+        return _SMALLEST_GROUP if self.mode is PeopleMode.TEAM else 1

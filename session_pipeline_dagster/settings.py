@@ -22,6 +22,8 @@ from session_pipeline_dagster.setting_records import (
     ModelSettings,
     MoneySettings,
     OnDelete,
+    PeopleMode,
+    PeopleSettings,
     Personal,
     Root,
     Thresholds,
@@ -90,6 +92,7 @@ class Settings:
     personal: frozenset[Personal] = DEFAULT_PERSONAL  # SESSION_PIPELINE_REDACT_PERSONAL
     thresholds: Thresholds = field(default_factory=Thresholds)
     money: MoneySettings = field(default_factory=MoneySettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roots", tuple(map(places.settled, self.roots)))
@@ -103,6 +106,9 @@ class Settings:
         }
         given = {name: values.absolute(path) for name, path in files.items() if path}
         object.__setattr__(self, "money", replace(self.money, **given))
+        files = {name: getattr(self.people, name) for name in ("directory", "projects")}
+        given = {name: values.absolute(path) for name, path in files.items() if path}
+        object.__setattr__(self, "people", replace(self.people, **given))
 
     @property
     def folder(self) -> Path:
@@ -219,6 +225,7 @@ def read_settings(
         ),
         thresholds=_thresholds(env),
         money=_money(env),
+        people=_people(env),
     )
 
 
@@ -272,6 +279,21 @@ def _money(env: Mapping[str, str]) -> MoneySettings:
         seats=_place(env, "SESSION_PIPELINE_SEATS"),
         rates=_place(env, "SESSION_PIPELINE_CURRENCY_RATES"),
         spike=values.amount(env, "SESSION_PIPELINE_SPIKE_USD", default.spike),
+    )
+
+
+def _people(env: Mapping[str, str]) -> PeopleSettings:
+    most = 1_000_000
+    given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
+    return PeopleSettings(
+        directory=_place(env, "SESSION_PIPELINE_DIRECTORY"),
+        projects=_place(env, "SESSION_PIPELINE_PROJECTS"),
+        mode=values.one_of(
+            PeopleMode,
+            values.text(env, "SESSION_PIPELINE_PEOPLE") or PeopleSettings().mode.value,
+            "SESSION_PIPELINE_PEOPLE",
+        ),
+        min_group=given or None,
     )
 
 

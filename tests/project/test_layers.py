@@ -33,6 +33,7 @@ FLOORS = (
     "contract",
     "sources",
     "transcripts",
+    "people",
     "settings",
     "setting_places",
     "setting_records setting_values plugins",

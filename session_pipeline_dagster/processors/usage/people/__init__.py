@@ -1,0 +1,1 @@
+"""Usage by person, team and project, and what of it may leave."""
