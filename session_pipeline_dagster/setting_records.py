@@ -170,12 +170,14 @@ class PeopleSettings:
         directory: who is in which team and when; CSV or YAML.
         projects: which repositories are one project; TOML.
         min_group: how many active people a shown cell has at least; None = as the mode has it.
+        key: the file with the key of pseudonyms; None = beside the database.
     """
 
     directory: Path | None = None  # SESSION_PIPELINE_DIRECTORY
     projects: Path | None = None  # SESSION_PIPELINE_PROJECTS
     mode: PeopleMode = PeopleMode.NAMED  # SESSION_PIPELINE_PEOPLE
     min_group: int | None = None  # SESSION_PIPELINE_MIN_GROUP
+    key: Path | None = None  # SESSION_PIPELINE_PEOPLE_KEY
 
     @property
     def smallest_group(self) -> int:

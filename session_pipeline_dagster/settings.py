@@ -106,7 +106,7 @@ class Settings:
         }
         given = {name: values.absolute(path) for name, path in files.items() if path}
         object.__setattr__(self, "money", replace(self.money, **given))
-        files = {name: getattr(self.people, name) for name in ("directory", "projects")}
+        files = {name: getattr(self.people, name) for name in ("directory", "projects", "key")}
         given = {name: values.absolute(path) for name, path in files.items() if path}
         object.__setattr__(self, "people", replace(self.people, **given))
 
@@ -294,6 +294,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
             "SESSION_PIPELINE_PEOPLE",
         ),
         min_group=given or None,
+        key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
     )
 
 
