@@ -134,8 +134,11 @@ class DagsterDev:
         config: Mapping[str, object] | None = None,
         assets: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        checks: bool = True,
     ) -> str:
-        """Launch a job, or with `assets` what the asset page's button launches; the run's id."""
+        """Launch a job, or with `assets` what the asset page's button launches, with their checks
+        or without; the run's id."""
         selector: dict[str, object] = {
             "repositoryLocationName": self.location,
             "repositoryName": "__repository__",
@@ -143,6 +146,8 @@ class DagsterDev:
         }
         if assets is not None:
             selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
+            if not checks:
+                selector["assetCheckSelection"] = []
         params = {
             "selector": selector,
             "runConfigData": config or {},

@@ -49,7 +49,7 @@ def spendings(rows: Iterable[Sequence[object]]) -> list[Spending]:
 
 
 def _scope(scope: Scope) -> str:
-    name = _quoted(scope.name)
+    name = quoted(scope.name)
     if scope.kind is ScopeKind.PERSON:
         return f"username = {name}"
     if scope.kind is ScopeKind.PROJECT:
@@ -72,7 +72,7 @@ def _unlogged(budget: Budget) -> str:
     """What was billed beyond the lines, where that is known; it has a day, so it counts at noon."""
     scope = _scope(budget.scope)
     if budget.scope.kind is ScopeKind.PROJECT:
-        name = _quoted(budget.scope.name)
+        name = quoted(budget.scope.name)
         scope = f"""(project = {name} OR session_id IN (
             SELECT session_id FROM usage_slots WHERE repository = {name}))"""
     return f"""
@@ -86,12 +86,12 @@ def _seats(budget: Budget) -> str:
     """In the middle of the month, which is in that month in every time zone."""
     person = "true"
     if budget.scope.kind is ScopeKind.PERSON:
-        person = f"person = {_quoted(budget.scope.name)}"
+        person = f"person = {quoted(budget.scope.name)}"
     return f"""
         SELECT epoch_us(month::TIMESTAMP + INTERVAL 14 DAY), sum(seat_cost)::DECIMAL(38,12), 0, [],
             true
         FROM usage_seats WHERE {person} GROUP BY month"""
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
