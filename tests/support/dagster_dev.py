@@ -105,8 +105,9 @@ class DagsterDev:
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    def wait(self, until: Callable[[], Any], what: str, seconds: float = 180) -> Any:
-        """The first true answer of `until`; fails with the log's end after so many seconds."""
+    def wait(self, until: Callable[[], Any], what: str, seconds: float = 420) -> Any:
+        """The first true answer of `until`; fails with the log's end after so many seconds, which are
+        many: on a machine with other work each process takes its time."""
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:
             if found := until():
