@@ -106,8 +106,10 @@ class DagsterDev:
             return False
 
     def wait(self, until: Callable[[], Any], what: str, seconds: float = 420) -> Any:
-        """The first true answer of `until`; fails with the log's end after so many seconds, which are
-        many: on a machine with other work each process takes its time."""
+        """The first true answer of `until`; fails with the log's end after so many seconds.
+
+        They are many: beside other work each process of a run takes its time.
+        """
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:
             if found := until():
