@@ -11,8 +11,8 @@ FOLDERS = frozenset({"-home-alice-web", "misc"})
 @pytest.mark.parametrize(
     "project",
     (
-        "alice alice-tools ALICE_x x.alice bob-smith bob_smith/dotfiles élodie -home-alice-web misc "
-        "c.jones c-jones-notes c.jones@example.org ann"
+        "alice alice-tools ALICE_x x.alice bob-smith bob_smith/dotfiles élodie -home-alice-web "
+        "misc c.jones c-jones-notes c.jones@example.org ann"
     ).split(),
 )
 def test_what_names_somebody_or_is_a_project_folder_is_not_shown(project: str) -> None:
