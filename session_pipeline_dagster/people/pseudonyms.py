@@ -25,7 +25,7 @@ class Kind(StrEnum):
     FILE = "f"
 
 
-_LONG = {Kind.PERSON: 10, Kind.FILE: 14}
+LONG = {Kind.PERSON: 10, Kind.FILE: 14}
 """Letters. Of ten million files, two share fourteen letters once in a million."""
 
 
@@ -35,7 +35,7 @@ def pseudonym(key: bytes, kind: Kind, name: str) -> str:
     said = f"{kind}\0{name}".encode("utf-8", "surrogatepass")
     number = int.from_bytes(hmac.digest(key, said, hashlib.sha256))
     letters = []
-    for _ in range(_LONG[kind]):
+    for _ in range(LONG[kind]):
         number, place = divmod(number, len(_LETTERS))
         letters.append(_LETTERS[place])
     return f"{kind}-{''.join(letters)}"

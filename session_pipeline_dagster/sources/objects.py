@@ -64,6 +64,7 @@ class ObjectSource:
     readers: Readers = field(default_factory=installed_readers)
     s3: S3Settings = field(default_factory=S3Settings)
     patience: Patience = field(default_factory=Patience)
+    hides: bool = False
 
     @property
     def remote(self) -> bool:
@@ -81,9 +82,10 @@ class ObjectSource:
             found = service.listed()
         except OddKeys as error:
             if service.kind != "s3":
+                which = "" if self.hides else f" ({error})"
                 raise SourceUnavailable(
                     f"session root {self.bucket.url} cannot be listed for an object whose key no "
-                    f"folder has, or not to its end ({error}); rename it, or try again"
+                    f"folder has, or not to its end{which}; rename it, or try again"
                 ) from None
             found = listed_by_pages(service)
         names = _Names(self)
