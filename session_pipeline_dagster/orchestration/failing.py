@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from session_pipeline_dagster.errors import PipelineError, SettingsError, is_stop, where
+from session_pipeline_dagster.errors import PipelineError, is_stop, where
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings
@@ -32,10 +32,7 @@ class failing_in_words:
         if error is None:
             return
         if isinstance(error, PipelineError):
-            # What a file of settings says may be names.
-            is_file = isinstance(error, SettingsError)
-            said = self._veil.unquoted(str(error)) if is_file else str(error)
-            raise dg.Failure(printable(said)) from None
+            raise dg.Failure(printable(self._veil.error(error))) from None
         if not self._veil.hides or is_stop(error) or isinstance(error, dg.Failure):
             return
         if isinstance(error, Exception):

@@ -9,10 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from hashlib import sha256
 from typing import NewType, TypeVar
-from urllib.parse import unquote
 
+from session_pipeline_dagster.errors import PipelineError, SettingsError
 from session_pipeline_dagster.names import printable, short
 from session_pipeline_dagster.people.pseudonyms import Kind, key_file, pseudonym, read_key
 from session_pipeline_dagster.settings import PeopleMode, Settings
@@ -71,7 +70,11 @@ class Veil:
     def mark(self) -> str:
         """Another one under every mode and key, empty where nobody is hidden: what was said under
         it was said as people are shown now."""
-        return f"{self.mode.value}:{sha256(self.key).hexdigest()[:_MARK]}" if self.hides else ""
+        if not self.hides:
+            return ""
+        from hashlib import sha256  # noqa: PLC0415  who hides nobody need not load OpenSSL
+
+        return f"{self.mode.value}:{sha256(self.key).hexdigest()[:_MARK]}"
 
     def person(self, name: str) -> Shown:
         """A person's name, or the name of a folder with somebody's sessions."""
@@ -123,6 +126,12 @@ class Veil:
         found = "|".join(f"{_edge(w[0], '<')}{re.escape(w)}{_edge(w[-1], '')}" for w in words)
         return re.sub(found, lambda match: instead[match[0]], text)
 
+    def error(self, error: PipelineError) -> Shown:
+        """What an error of ours says. Of a file of settings it quotes what may be names; of others,
+        whoever raises them shows people as they may be shown."""
+        text = str(error)
+        return self.unquoted(text) if isinstance(error, SettingsError) else Shown(text)
+
     def unquoted(self, text: str) -> Shown:
         """What is said of a file of settings, which quotes what stands there: without that."""
         if not self.hides:
@@ -147,6 +156,8 @@ def _owner(folder: str) -> str:
 def _forms(word: str) -> Iterator[str]:
     """A part of a key as it may stand in a text: as in the key, as the folder is called, and either
     as it is shown, quoted, normalized or cut."""
+    from urllib.parse import unquote  # noqa: PLC0415  likewise
+
     for name in dict.fromkeys((word, unquote(word, errors="surrogateescape"))):
         yield name
         yield short(name)
