@@ -65,7 +65,7 @@ def _check(
             return dg.AssetCheckResult(
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=printable(f"could not be measured: {error}"),
+                description=printable(f"could not be measured: {veil.said(str(error), ())}"),
                 metadata={"status": "unknown", **marked(veil.mark)},
             )
         return dg.AssetCheckResult(
