@@ -306,6 +306,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         ),
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+        opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
     )
 
 

@@ -20,6 +20,7 @@ from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
+from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
@@ -80,7 +81,7 @@ def processor_sensor(
         if running:
             return skipping(f"run {running} is still at work", context.cursor)
         look_at, now = looks.look(name), datetime.now(UTC)
-        scan = look_at.scan
+        scan = consented(processor, look_at.scan, settings)
         # Files that prices and budgets are from are in no listing and in no database.
         bases = [basis_of(derivation) for derivation in extras(processor).derivations]
         first = is_new(instance, processor, names)
