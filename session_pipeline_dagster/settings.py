@@ -282,6 +282,17 @@ def _money(env: Mapping[str, str]) -> MoneySettings:
     )
 
 
+def read_people_mode(environ: Mapping[str, str] | None = None) -> PeopleMode:
+    """How people are shown, from the environment, for whoever has no settings to ask. What cannot
+    be used is an error of the settings; until that is said, nobody is shown."""
+    env = os.environ if environ is None else environ
+    text = values.text(env, "SESSION_PIPELINE_PEOPLE") or PeopleSettings().mode.value
+    try:
+        return values.one_of(PeopleMode, text, "SESSION_PIPELINE_PEOPLE")
+    except SettingsError:
+        return PeopleMode.TEAM
+
+
 def _people(env: Mapping[str, str]) -> PeopleSettings:
     most = 1_000_000
     given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
@@ -295,6 +306,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         ),
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+        opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
     )
 
 

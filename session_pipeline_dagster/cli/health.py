@@ -122,7 +122,8 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     with ExitStack() as held:
         found = examine(chosen, context.source, store, settings, datetime.now(UTC), held=held)
         if found.session_files is not None and not found.busy:
-            said = {p.name: [*found.findings[p.name], *glances(p, store)] for p in chosen}
+            veil = context.veil
+            said = {p.name: [*found.findings[p.name], *glances(p, store, veil)] for p in chosen}
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []

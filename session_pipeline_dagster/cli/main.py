@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "knowledge.commands",
         "What people corrected, confirmed and defined: review it, hand it on.",
     ),
+    "people": ("people", "Who is meant by p-... and f-..., and a new key of pseudonyms."),
     "prices": ("money.prices", "How a price is found, what it is, and what another would change."),
     "processors": ("processors", "The processors that loaded and the plugins that did not."),
     "report": ("report", "Usage as a page to look at: HTML, and a PNG for a chat."),

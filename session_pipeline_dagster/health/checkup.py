@@ -13,6 +13,7 @@ from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreE
 from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
 from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store
@@ -51,7 +52,11 @@ def examine(
         timeout: how long to wait for a database that another process holds (default: the store's).
         suffix: what the names of their jobs in Dagster end with.
         held: keeps the database open once it could be, for who has more to look at.
+
+    Raises:
+        SettingsError: people are to be hidden, and the key of pseudonyms cannot be used.
     """
+    veil = veil_of(settings)
     try:
         scan = source.scan()
     except SourceUnavailable as error:
@@ -77,7 +82,7 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        found = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
     return Checkup(len(scan.files), findings, busy)
 

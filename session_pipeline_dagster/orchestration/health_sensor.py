@@ -19,6 +19,7 @@ from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -101,6 +102,7 @@ def health_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
+        mark = veil_of(settings).mark
         processors = registry.processors
 
         def examined(source: SessionSource) -> Checkup:
@@ -129,9 +131,10 @@ def health_sensor(
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
-                key = f"{name}/{finding.check}"
+                # What was said while people were shown otherwise is said anew.
+                key = f"{mark}{name}/{finding.check}"
                 if not keep and memory.is_news(key, finding, now, materialized):
-                    events.append(evaluation(asset, finding))
+                    events.append(evaluation(asset, finding, mark))
                     said[key] = _Said(finding.news, now.timestamp())
                 elif key in memory.said:
                     said[key] = memory.said[key]

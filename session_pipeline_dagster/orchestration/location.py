@@ -30,6 +30,8 @@ from session_pipeline_dagster.orchestration.reports import report_asset, report_
 from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.passes.shards import every
+from session_pipeline_dagster.passes.veiled import plugins_shown
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store.declare import declared_columns
 
@@ -55,7 +57,7 @@ def build_processor_definitions(
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
     derived = [derivation_assets(processor, d, columns, settings, names) for d in more.derivations]
     reports = [report_asset(processor, report, settings, names) for report in more.reports]
-    quality = quality_checks(processor, names)
+    quality = quality_checks(processor, settings, names)
     selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
     if quality:
         selection |= dg.AssetSelection.checks(*quality)
@@ -105,12 +107,13 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         registry,
         lambda p: each.append(build_processor_definitions(p, settings, names, looks)),
     )
+    registry = plugins_shown(Veil(settings.people.mode), registry)
     for failed in registry.failed:
         said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"
         _log.warning(printable(said))
     shared = dg.Definitions(
         assets=[session_files_asset(settings, names)],
-        asset_checks=[plugins_check(registry, names)],
+        asset_checks=[plugins_check(registry, names, settings)],
         sensors=[
             session_files_sensor(registry, settings, names, looks),
             health_sensor(registry, settings, names, looks),

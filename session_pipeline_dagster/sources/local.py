@@ -14,6 +14,7 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.settings import Layout, Limits, Root
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
+    MARKS,
     Content,
     Fingerprint,
     LeftOut,
@@ -77,10 +78,13 @@ class LocalSource:
         """See `SessionSource.scan`."""
         files: list[SessionFile] = []
         left_out: list[LeftOut] = []
+        marks: list[str] = []
         for root in self.roots:
-            _Walk(root, self.layout, self.user, files, left_out).run()
+            walk = _Walk(root, self.layout, self.user, files, left_out)
+            walk.run()
+            marks += walk.marks
         files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(files, left_out), left_out)
+        return Scan(one_a_key(files, left_out), left_out, marks=marks)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
@@ -114,6 +118,7 @@ class _Walk:
     ) -> None:
         self.root, self.layout, self.user = root, layout, user
         self.files, self.left_out = files, left_out
+        self.marks: list[str] = []
         self.name = root.name or ""
         self.prefix = prefix_of(root.name)
 
@@ -170,6 +175,8 @@ class _Walk:
                     self._leave_out(key, _NO_SESSION[found])
                 elif found is Kind.LINK and entry.is_dir():
                     self._leave_out(key, "symbolic link to a folder")
+                if found is not Kind.FOLDER and entry.name in MARKS:
+                    self.marks.append(self.prefix + key.removesuffix(entry.name))
                 if found is Kind.FOLDER and is_hidden(entry.name):
                     self._leave_out(f"{key}/", HIDDEN)
                     return False

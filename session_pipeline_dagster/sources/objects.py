@@ -26,6 +26,7 @@ from session_pipeline_dagster.sources.bucket import (
 )
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
+    MARKS,
     Content,
     Fingerprint,
     LeftOut,
@@ -64,6 +65,7 @@ class ObjectSource:
     readers: Readers = field(default_factory=installed_readers)
     s3: S3Settings = field(default_factory=S3Settings)
     patience: Patience = field(default_factory=Patience)
+    hides: bool = False
 
     @property
     def remote(self) -> bool:
@@ -81,15 +83,16 @@ class ObjectSource:
             found = service.listed()
         except OddKeys as error:
             if service.kind != "s3":
+                which = "" if self.hides else f" ({error})"
                 raise SourceUnavailable(
                     f"session root {self.bucket.url} cannot be listed for an object whose key no "
-                    f"folder has, or not to its end ({error}); rename it, or try again"
+                    f"folder has, or not to its end{which}; rename it, or try again"
                 ) from None
             found = listed_by_pages(service)
         names = _Names(self)
         names.take(found)
         names.files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(names.files, names.left_out), names.left_out)
+        return Scan(one_a_key(names.files, names.left_out), names.left_out, marks=names.marks)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`. The signature is that of the answer that is read, whatever was
@@ -141,6 +144,7 @@ class _Names:
         self.source = source
         self.files: list[SessionFile] = []
         self.left_out: list[LeftOut] = []
+        self.marks: list[str] = []
         self.name = source.bucket.name or ""
         self.prefix = prefix_of(self.name)
         self._folders: dict[str, tuple[str, Owner] | None] = {}
@@ -155,6 +159,10 @@ class _Names:
                 self._take(one, path[len(above) :])
 
     def _take(self, one: Listed, path: str) -> None:
+        above, _, last = path.rpartition("/")
+        if last in MARKS:
+            self.marks.append(f"{self.prefix}{_key(above)}/" if above else self.prefix)
+            return
         if not is_plain(path):
             if path.rstrip("/").endswith(ENDINGS):
                 self._leave_out(key_of(path), _ODD)

@@ -60,7 +60,8 @@ class SeveralSources:
             raise SourceUnavailable("; ".join(one.reason for one in missing))
         left_out = [left for scan in found for left in scan.left_out]
         files = merge(*(scan.files for scan in found), key=attrgetter("key"))
-        return Scan(one_a_key(files, left_out), left_out, missing)
+        marks = [mark for scan in found for mark in scan.marks]
+        return Scan(one_a_key(files, left_out), left_out, missing, marks)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""

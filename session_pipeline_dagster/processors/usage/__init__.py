@@ -4,12 +4,14 @@ Only declarations are read here, because every start of every process reads them
 is in `core.py`, and in `money/` what is derived from the rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.quality import Quality
+from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.processors.usage.money import deriving
 from session_pipeline_dagster.processors.usage.money.budgeting import (
     budget_derivation,
@@ -49,12 +51,12 @@ class UsageProcessor:
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
 
-    def __init__(self, money: MoneySettings | None = None) -> None:
-        self._money = money or MoneySettings()
+    def __init__(self, money: MoneySettings | None = None, veil: Callable[[], Veil] = Veil) -> None:
+        self._money, self._veil = money or MoneySettings(), veil
 
     def under(self, settings: Settings) -> "UsageProcessor":
-        """The processor as money is set."""
-        return UsageProcessor(settings.money)
+        """The processor as money and people are set."""
+        return UsageProcessor(settings.money, partial(veil_of, settings))
 
     @property
     def derivations(self) -> Sequence[Derivation]:
@@ -70,7 +72,7 @@ class UsageProcessor:
     @property
     def quality(self) -> Sequence[Quality]:
         """Its rules: of the rows, of budgets and of the files about money."""
-        return (*QUALITY, *money_rules(self._money))
+        return (*QUALITY, *money_rules(self._money, self._veil))
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""
