@@ -104,11 +104,16 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What is there now. Below a root that is `missing` nothing is known to be gone."""
+    """What is there now. Below a root that is `missing` nothing is known to be gone.
+
+    Attributes:
+        manifests: what collectors left in users' folders (`collect/manifest.py`), in no order.
+    """
 
     files: Sequence[SessionFile]
     left_out: Sequence[LeftOut]
     missing: Sequence[Missing] = ()
+    manifests: Sequence[SessionFile] = ()
 
 
 class SessionSource(Protocol):

@@ -42,6 +42,7 @@ from session_pipeline_dagster.sources.keys import (
     is_hidden,
     is_plain,
     key_of,
+    may_be_manifest,
     one_a_key,
     owner_of,
     prefix_of,
@@ -89,7 +90,8 @@ class ObjectSource:
         names = _Names(self)
         names.take(found)
         names.files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(names.files, names.left_out), names.left_out)
+        files = one_a_key(names.files, names.left_out)
+        return Scan(files, names.left_out, manifests=names.manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`. The signature is that of the answer that is read, whatever was
@@ -141,6 +143,7 @@ class _Names:
         self.source = source
         self.files: list[SessionFile] = []
         self.left_out: list[LeftOut] = []
+        self.manifests: list[SessionFile] = []
         self.name = source.bucket.name or ""
         self.prefix = prefix_of(self.name)
         self._folders: dict[str, tuple[str, Owner] | None] = {}
@@ -162,14 +165,20 @@ class _Names:
         folder, _, name = path.rpartition("/")
         where = self._of(folder)
         if not name.endswith(ENDINGS):
+            if where is not None and may_be_manifest(f"{where[0]}/{name}", self.source.layout):
+                self._keep(self.manifests, one, where, name)
             return
         if not folder:
             self._leave_out(first_key(key_of(name)), flat(self.source.layout))
         elif where is not None:
-            key, owner = where
-            full = f"{self.prefix}{key}/{key_of(name)}"
-            signature = signature_of(one)
-            self.files.append(SessionFile(full, *owner, one.path, signature, self.name))
+            self._keep(self.files, one, where, name)
+
+    def _keep(
+        self, kept: list[SessionFile], one: Listed, where: tuple[str, Owner], name: str
+    ) -> None:
+        key, owner = where
+        full = f"{self.prefix}{key}/{key_of(name)}"
+        kept.append(SessionFile(full, *owner, one.path, signature_of(one), self.name))
 
     def _of(self, folder: str) -> tuple[str, Owner] | None:
         """The key of a folder and whose it is; None where nothing in it is a session."""

@@ -60,7 +60,8 @@ class SeveralSources:
             raise SourceUnavailable("; ".join(one.reason for one in missing))
         left_out = [left for scan in found for left in scan.left_out]
         files = merge(*(scan.files for scan in found), key=attrgetter("key"))
-        return Scan(one_a_key(files, left_out), left_out, missing)
+        manifests = [one for scan in found for one in scan.manifests]
+        return Scan(one_a_key(files, left_out), left_out, missing, manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
