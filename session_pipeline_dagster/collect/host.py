@@ -5,6 +5,7 @@ Which files there are is not left to it: it is given their names. What it says o
 words; where it says nothing that is known, its own first line is shown.
 """
 
+import errno
 import re
 import shlex
 import subprocess
@@ -24,9 +25,9 @@ _SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=30"
 _SILENT = 300
 _SENT = re.compile(rb"[<>c]f\S* (\d+)")
 _UNREADABLE = re.compile(
-    r'(?:send_files failed to open|readlink_stat\(|link_stat) ?"([^"]+)"\)?(?: failed)?: '
-    r"(.+) \(\d+\)"
+    r'(?:send_files failed to open|link_stat) "(.+)"(?: failed)?: (.+) \((\d+)\)'
 )
+"""What rsync says of a file that it cannot open or does not find; the rest is the place's fault."""
 _GONE = 24
 _PARTIAL = 23
 _NO_SSH = 14
@@ -76,7 +77,7 @@ class HostPlace:
         said = ["--out-format=%i %l", *(["--dry-run"] if dry_run else [])]
         code, out, err = self._asked([*options, *said], f"{inventory.top}/", names)
         failed = _unreadable(err, f"{inventory.top}/") if code == _PARTIAL else []
-        if code not in (0, _GONE) and not failed:
+        if failed is None or code not in (0, _GONE, _PARTIAL):
             raise TargetUnavailable(self._in_words(code, err))
         sizes = [int(found[1]) for line in out.splitlines() if (found := _SENT.match(line))]
         return Sent(len(sizes), sum(sizes), failed)
@@ -127,14 +128,16 @@ class HostPlace:
         return f"{self.folder}: rsync ended with {code}: {reason}"
 
 
-def _unreadable(said: str, top: str) -> list[Failed]:
-    """The files that cannot be read here; none where anything else is wrong as well."""
+def _unreadable(said: str, top: str) -> list[Failed] | None:
+    """The files that cannot be read here; None where anything else is wrong as well."""
     found: dict[str, str] = {}
     for line in said.splitlines():
         if not line.startswith("rsync:"):
             continue
         match = _UNREADABLE.search(line)
         if match is None:
-            return []
-        found[key_of(match[1].removeprefix(top))] = f"cannot be read: {match[2]}"
+            return None
+        # One that is gone was deleted since it was listed.
+        if int(match[3]) != errno.ENOENT:
+            found[key_of(match[1].removeprefix(top))] = f"cannot be read: {match[2]}"
     return [Failed(key, reason) for key, reason in found.items()]

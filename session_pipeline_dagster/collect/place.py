@@ -127,7 +127,7 @@ def check_user(user: str, target: Target) -> str:
     Raises:
         SettingsError: no folder is called so, or nothing in it would be read.
     """
-    fit = "/" not in user and is_plain(user) and not user.startswith((".", "-"))
+    fit = user and "/" not in user and is_plain(user) and not user.startswith((".", "-"))
     if not fit or user.endswith(ENDINGS):
         raise SettingsError(f"--user is {user!r}; it takes the name of a folder, without a slash")
     if isinstance(target, Host) and not _NO_SHELL.fullmatch(user):
