@@ -14,10 +14,11 @@ from session_pipeline_dagster.collect.manifest import MOST_BYTES, Listed, decode
 from session_pipeline_dagster.collect.place import Failed, Sent
 from session_pipeline_dagster.errors import Retryable, SourceUnavailable, TargetUnavailable
 from session_pipeline_dagster.setting_places import Bucket, S3Settings
-from session_pipeline_dagster.sources.bucket import Blame, Client, OddKeys, Patience
+from session_pipeline_dagster.sources.bucket import Blame, Client, Patience
 from session_pipeline_dagster.sources.bucket import Listed as Object
 from session_pipeline_dagster.sources.keys import is_plain
 from session_pipeline_dagster.sources.objects import source_prefix
+from session_pipeline_dagster.sources.pages import listed
 from session_pipeline_dagster.sources.snapshot import open_regular
 
 _UPLOADING = Patience(request=1800.0, retry=60.0)
@@ -85,14 +86,9 @@ class BucketPlace:
     def _there(self, client: Client) -> Mapping[str, Object]:
         above = source_prefix(self.prefix)
         try:
-            found = client.listed()
+            found = listed(client)
         except SourceUnavailable as error:
             raise TargetUnavailable(str(error)) from None
-        except OddKeys as error:
-            raise TargetUnavailable(
-                f"--to {self.prefix.url} cannot be listed for an object whose key no folder has, "
-                f"or not to its end ({error}); rename it, or try again"
-            ) from None
         return {one.path.removeprefix(above): one for one in found}
 
     def _before(self, client: Client) -> Mapping[str, Listed]:

@@ -13,14 +13,13 @@ from operator import attrgetter
 
 import xxhash
 
-from session_pipeline_dagster.errors import Retryable, SourceUnavailable
+from session_pipeline_dagster.errors import Retryable
 from session_pipeline_dagster.setting_places import Bucket, S3Settings
 from session_pipeline_dagster.settings import Layout, Limits
 from session_pipeline_dagster.sources.bucket import (
     NO_OBJECT,
     Client,
     Listed,
-    OddKeys,
     Patience,
     client,
 )
@@ -47,7 +46,7 @@ from session_pipeline_dagster.sources.keys import (
     owner_of,
     prefix_of,
 )
-from session_pipeline_dagster.sources.pages import listed_by_pages
+from session_pipeline_dagster.sources.pages import listed
 from session_pipeline_dagster.sources.snapshot import COMPRESSED, fingerprint_of, snapshot_of
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
@@ -77,18 +76,8 @@ class ObjectSource:
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`. A listing that does not come to its end is an error."""
-        service = self._client
-        try:
-            found = service.listed()
-        except OddKeys as error:
-            if service.kind != "s3":
-                raise SourceUnavailable(
-                    f"session root {self.bucket.url} cannot be listed for an object whose key no "
-                    f"folder has, or not to its end ({error}); rename it, or try again"
-                ) from None
-            found = listed_by_pages(service)
         names = _Names(self)
-        names.take(found)
+        names.take(listed(self._client))
         names.files.sort(key=attrgetter("key"))
         files = one_a_key(names.files, names.left_out)
         return Scan(files, names.left_out, manifests=names.manifests)
