@@ -71,6 +71,7 @@ class Settings:
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
+    not_arrived: timedelta = timedelta(days=14)  # SESSION_PIPELINE_NOT_ARRIVED_DAYS
     limits: Limits = field(default_factory=Limits)
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -184,6 +185,9 @@ def read_settings(
         ),
         purge_after=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
+        ),
+        not_arrived=timedelta(
+            days=values.whole(env, "SESSION_PIPELINE_NOT_ARRIVED_DAYS", 14, _MOST_DAYS)
         ),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,

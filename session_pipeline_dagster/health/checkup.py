@@ -15,7 +15,7 @@ from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import Store
 
 
@@ -27,11 +27,14 @@ class Checkup:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
         busy: processors whose database another process held, so that findings are unknown.
+        scan: what it was found in; None as `session_files`, and `cause` says why.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
     busy: Sequence[str] = field(default=())
+    scan: Scan | None = None
+    cause: str = ""
 
 
 def examine(
@@ -61,7 +64,8 @@ def examine(
         scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
-        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+        blind = {p.name: unknown(cause, _limits(settings, p)) for p in processors}
+        return Checkup(None, blind, cause=cause)
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
@@ -84,7 +88,7 @@ def examine(
             continue
         found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
-    return Checkup(len(scan.files), findings, busy)
+    return Checkup(len(scan.files), findings, busy, scan)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:

@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.processor import Processor, asset_tables
 from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.health import arrivals
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
@@ -79,6 +83,29 @@ def plugins_check(registry: Registry, names: Names, settings: Settings) -> dg.As
 def plugins_evaluation(registry: Registry, names: Names, mark: str) -> dg.AssetCheckEvaluation:
     """The same, for a sensor."""
     return evaluation(names.key(SESSION_FILES), processors_loaded(registry), mark)
+
+
+def arrivals_check(settings: Settings, names: Names) -> dg.AssetChecksDefinition:
+    """The check that what people's machines have is here."""
+
+    @dg.asset_check(
+        asset=names.key(SESSION_FILES),
+        name=NOT_ARRIVED,
+        description=arrivals.about(settings.not_arrived),
+        required_resource_keys=keys(names),
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        source, now = source_in(context, names), datetime.now(UTC)
+        veil = veil_of(settings)
+        try:
+            scan = source.scan()
+        except SourceUnavailable as error:
+            finding = not_looked(str(error))
+        else:
+            finding = looked_for(source, scan, Manifests(), now, settings.not_arrived, veil)
+        return _result(names.key(SESSION_FILES), finding, veil.mark)
+
+    return check
 
 
 def evaluation(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheckEvaluation:

@@ -18,7 +18,11 @@ from session_pipeline_dagster.orchestration.assets import (
     session_files_asset,
     table_assets,
 )
-from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
+from session_pipeline_dagster.orchestration.checks import (
+    arrivals_check,
+    health_checks,
+    plugins_check,
+)
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
@@ -113,7 +117,10 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         _log.warning(printable(said))
     shared = dg.Definitions(
         assets=[session_files_asset(settings, names)],
-        asset_checks=[plugins_check(registry, names, settings)],
+        asset_checks=[
+            plugins_check(registry, names, settings),
+            arrivals_check(settings, names),
+        ],
         sensors=[
             session_files_sensor(registry, settings, names, looks),
             health_sensor(registry, settings, names, looks),

@@ -112,6 +112,7 @@ class Scan:
     Attributes:
         marks: what the keys of all files begin with that somebody has marked as private (`MARKS`).
         withheld: keys of files that are there and must not be read; they are none of `files`.
+        manifests: what collectors left in users' folders (`collect/manifest.py`), in no order.
     """
 
     files: Sequence[SessionFile]
@@ -119,6 +120,7 @@ class Scan:
     missing: Sequence[Missing] = ()
     marks: Sequence[str] = ()
     withheld: frozenset[str] = frozenset()
+    manifests: Sequence[SessionFile] = ()
 
 
 class SessionSource(Protocol):

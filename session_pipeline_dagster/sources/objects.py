@@ -13,14 +13,13 @@ from operator import attrgetter
 
 import xxhash
 
-from session_pipeline_dagster.errors import Retryable, SourceUnavailable
+from session_pipeline_dagster.errors import Retryable
 from session_pipeline_dagster.setting_places import Bucket, S3Settings
 from session_pipeline_dagster.settings import Layout, Limits
 from session_pipeline_dagster.sources.bucket import (
     NO_OBJECT,
     Client,
     Listed,
-    OddKeys,
     Patience,
     client,
 )
@@ -43,11 +42,12 @@ from session_pipeline_dagster.sources.keys import (
     is_hidden,
     is_plain,
     key_of,
+    may_be_manifest,
     one_a_key,
     owner_of,
     prefix_of,
 )
-from session_pipeline_dagster.sources.pages import listed_by_pages
+from session_pipeline_dagster.sources.pages import listed
 from session_pipeline_dagster.sources.snapshot import COMPRESSED, fingerprint_of, snapshot_of
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
@@ -78,21 +78,11 @@ class ObjectSource:
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`. A listing that does not come to its end is an error."""
-        service = self._client
-        try:
-            found = service.listed()
-        except OddKeys as error:
-            if service.kind != "s3":
-                which = "" if self.hides else f" ({error})"
-                raise SourceUnavailable(
-                    f"session root {self.bucket.url} cannot be listed for an object whose key no "
-                    f"folder has, or not to its end{which}; rename it, or try again"
-                ) from None
-            found = listed_by_pages(service)
         names = _Names(self)
-        names.take(found)
+        names.take(listed(self._client, hides=self.hides))
         names.files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(names.files, names.left_out), names.left_out, marks=names.marks)
+        files = one_a_key(names.files, names.left_out)
+        return Scan(files, names.left_out, marks=names.marks, manifests=names.manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`. The signature is that of the answer that is read, whatever was
@@ -145,6 +135,7 @@ class _Names:
         self.files: list[SessionFile] = []
         self.left_out: list[LeftOut] = []
         self.marks: list[str] = []
+        self.manifests: list[SessionFile] = []
         self.name = source.bucket.name or ""
         self.prefix = prefix_of(self.name)
         self._folders: dict[str, tuple[str, Owner] | None] = {}
@@ -170,14 +161,20 @@ class _Names:
         folder, _, name = path.rpartition("/")
         where = self._of(folder)
         if not name.endswith(ENDINGS):
+            if where is not None and may_be_manifest(f"{where[0]}/{name}", self.source.layout):
+                self._keep(self.manifests, one, where, name)
             return
         if not folder:
             self._leave_out(first_key(key_of(name)), flat(self.source.layout))
         elif where is not None:
-            key, owner = where
-            full = f"{self.prefix}{key}/{key_of(name)}"
-            signature = signature_of(one)
-            self.files.append(SessionFile(full, *owner, one.path, signature, self.name))
+            self._keep(self.files, one, where, name)
+
+    def _keep(
+        self, kept: list[SessionFile], one: Listed, where: tuple[str, Owner], name: str
+    ) -> None:
+        key, owner = where
+        full = f"{self.prefix}{key}/{key_of(name)}"
+        kept.append(SessionFile(full, *owner, one.path, signature_of(one), self.name))
 
     def _of(self, folder: str) -> tuple[str, Owner] | None:
         """The key of a folder and whose it is; None where nothing in it is a session."""

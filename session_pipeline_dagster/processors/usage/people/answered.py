@@ -21,9 +21,13 @@ def check_keys(by: Sequence[str], people: PeopleSettings) -> None:
         SettingsError: says which, why, and what to ask instead.
     """
     mode = people.mode
-    hidden = {PeopleMode.NAMED: (), PeopleMode.PSEUDONYM: _NAMING, PeopleMode.TEAM: _PERSON + _NAMING}
+    hidden = {
+        PeopleMode.NAMED: (),
+        PeopleMode.PSEUDONYM: _NAMING,
+        PeopleMode.TEAM: _PERSON + _NAMING,
+    }
     for key in by:
-        if key in hidden[mode]:
+        if key in hidden:
             raise SettingsError(
                 f"--by {key} shows people or what names them, which SESSION_PIPELINE_PEOPLE="
                 f"{mode.value} hides; ask --by team, project, model or day"
