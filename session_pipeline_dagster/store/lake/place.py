@@ -90,16 +90,18 @@ class LakePlace:
     @contextmanager
     def connect(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that reads; see `Place.connect`. Runs go on beside it."""
-        try:
-            engine = self._reader()
-        except duckdb.Error as error:
-            self._fail(error)
-        if engine is None:
-            with duckdb.connect(":memory:", config={"enable_external_access": False}) as nothing:
-                yield nothing
-            return
-        with self._connection(engine) as connection:
-            yield connection
+        with self.catalog.watched():
+            try:
+                engine = self._reader()
+            except duckdb.Error as error:
+                self._fail(error)
+            if engine is None:
+                closed = {"enable_external_access": False}
+                with duckdb.connect(":memory:", config=closed) as nothing:
+                    yield nothing
+                return
+            with self._connection(engine) as connection:
+                yield connection
 
     @contextmanager
     def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
