@@ -9,14 +9,19 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from session_pipeline_dagster.cli.context import Context, common
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
 from session_pipeline_dagster.store.database import open_store
 
-_PLACES = {"processors_loaded": "plugins", "database_held": "database"}
+_PLACES = {
+    "processors_loaded": "plugins",
+    "database_held": "database",
+    "lake_tidied": "lake",
+}
 """Where in the document a finding stands that is of no processor."""
+_UPKEEP_JOB = "lake_upkeep_job"
 _PATIENCE = timedelta(seconds=1)
 """A commit holds the database for less, as a rule."""
 
@@ -126,6 +131,8 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
+    if not processor and (tidiness := lake_finding(store, _UPKEEP_JOB)) is not None:
+        general.append(tidiness)
     # Who writes has been waited for, and is named by every check.
     if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
         general.append(database_held(holder))

@@ -52,7 +52,7 @@ def health_checks(
         wanted = {key.name for key in context.selected_asset_check_keys}
         for finding in found.findings[processor.name]:
             if finding.check in wanted:
-                yield _result(asset, finding)
+                yield as_result(asset, finding)
 
     return checks
 
@@ -66,7 +66,7 @@ def plugins_check(registry: Registry, names: Names) -> dg.AssetChecksDefinition:
         description="Every installed processor plugin was loaded.",
     )
     def check() -> dg.AssetCheckResult:
-        return _result(names.key(SESSION_FILES), processors_loaded(registry))
+        return as_result(names.key(SESSION_FILES), processors_loaded(registry))
 
     return check
 
@@ -78,7 +78,7 @@ def plugins_evaluation(registry: Registry, names: Names) -> dg.AssetCheckEvaluat
 
 def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
     """A finding as the evaluation of a check that no run made."""
-    said = _result(asset, finding)
+    said = as_result(asset, finding)
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=finding.check,
@@ -89,7 +89,8 @@ def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
     )
 
 
-def _result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+def as_result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+    """A finding as what a check in a run says."""
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=finding.check,

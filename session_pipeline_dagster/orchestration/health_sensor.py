@@ -11,14 +11,15 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -52,6 +53,33 @@ class _Memory:
             return True
         at = now.timestamp()
         return said.at < materialized <= at or not lately(said.at, at, SAY_AGAIN)
+
+
+@dataclass(slots=True)
+class _Speech:
+    """What a tick says, and what is remembered as said."""
+
+    memory: _Memory
+    now: datetime
+    events: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    said: dict[str, _Said] = field(default_factory=dict)
+
+    def say(
+        self,
+        name: str,
+        asset: dg.AssetKey,
+        finding: Finding,
+        materialized: float,
+        *,
+        keep: bool = False,
+    ) -> None:
+        """Say the finding if it is news, unless the last one is to be kept."""
+        key = f"{name}/{finding.check}"
+        if not keep and self.memory.is_news(key, finding, self.now, materialized):
+            self.events.append(evaluation(asset, finding))
+            self.said[key] = _Said(finding.news, self.now.timestamp())
+        elif key in self.memory.said:
+            self.said[key] = self.memory.said[key]
 
 
 @dataclass(slots=True)
@@ -89,6 +117,7 @@ def health_sensor(
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
     store, looks = open_store(settings), looks or Looks(settings)
+    is_lake = isinstance(settings.database, Lake)
     own_name, calm = names.other("health_sensor"), _Calm()
 
     @dg.sensor(
@@ -114,8 +143,7 @@ def health_sensor(
         else:
             found = calm.found(look.stamp, now) or examined(Seen(looks.source, look.scan))
             calm.keep(look.stamp, found, now)
-        events: list[dg.AssetCheckEvaluation] = []
-        said: dict[str, _Said] = {}
+        speech = _Speech(memory, now)
         since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
         waiting: list[str] = []
         for processor in processors:
@@ -129,14 +157,15 @@ def health_sensor(
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
-                key = f"{name}/{finding.check}"
-                if not keep and memory.is_news(key, finding, now, materialized):
-                    events.append(evaluation(asset, finding))
-                    said[key] = _Said(finding.news, now.timestamp())
-                elif key in memory.said:
-                    said[key] = memory.said[key]
-        cursor = write_cursor(_Memory(said, since))
-        return skipping(_sentence(len(events), waiting), cursor, asset_events=events)
+                speech.say(name, asset, finding, materialized, keep=keep)
+        # Also where no run tidies it any more.
+        if is_lake and (tidiness := lake_finding(store, names.upkeep_job)) is not None:
+            asset = names.key(UPKEEP)
+            materialized = last_materialized(looks.held.of(context), asset)
+            speech.say(UPKEEP, asset, tidiness, materialized)
+        cursor = write_cursor(_Memory(speech.said, since))
+        sentence = _sentence(len(speech.events), waiting)
+        return skipping(sentence, cursor, asset_events=speech.events)
 
     return sensor
 

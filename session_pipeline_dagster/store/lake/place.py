@@ -32,7 +32,7 @@ from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, open_engine
 from session_pipeline_dagster.store.lake.errors import broken_by, of_the_engine
 from session_pipeline_dagster.store.lake.leases import Leases
-from session_pipeline_dagster.store.lake.upkeep import tidy
+from session_pipeline_dagster.store.lake.upkeep import tidy, untidied
 from session_pipeline_dagster.store.states import Mark, Tidied
 
 _FENCE = "session_pipeline_fence"
@@ -96,8 +96,7 @@ class LakePlace:
             except duckdb.Error as error:
                 self._fail(error)
             if engine is None:
-                closed = {"enable_external_access": False}
-                with duckdb.connect(":memory:", config=closed) as nothing:
+                with duckdb.connect(config={"enable_external_access": False}) as nothing:
                     yield nothing
                 return
             with self._connection(engine) as connection:
@@ -168,6 +167,10 @@ class LakePlace:
     def tidy(self, keep: timedelta) -> Tidied:
         """See `upkeep.py`."""
         return tidy(self, self.catalog, keep)
+
+    def untidied(self) -> timedelta | None:
+        """See `upkeep.py`."""
+        return untidied(self.catalog)
 
     @contextmanager
     def _of_this_process(self) -> Generator[None]:
