@@ -11,7 +11,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
@@ -21,8 +21,10 @@ _PLACES = {
     "processors_loaded": "plugins",
     "database_held": "database",
     NOT_ARRIVED: "collecting",
+    "lake_tidied": "lake",
 }
 """Where in the document a finding stands that is of no processor."""
+_UPKEEP_JOB = "lake_upkeep_job"
 _PATIENCE = timedelta(seconds=1)
 """A commit holds the database for less, as a rule."""
 
@@ -142,6 +144,8 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
                 source, found.scan, Manifests(), now, settings.not_arrived, context.veil
             )
         )
+    if not processor and (tidiness := lake_finding(store, _UPKEEP_JOB)) is not None:
+        general.append(tidiness)
     # Who writes has been waited for, and is named by every check.
     if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
         general.append(database_held(holder))

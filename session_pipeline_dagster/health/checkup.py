@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
-from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
+from session_pipeline_dagster.health.rules import judge, lake_tidied, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
@@ -89,6 +89,19 @@ def examine(
         found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
     return Checkup(len(scan.files), findings, busy, scan)
+
+
+def lake_finding(store: Store, job: str) -> Finding | None:
+    """Whether the lake is tidied; None where the store is a file, or a lake that is not made yet.
+
+    Args:
+        job: what tidies it in Dagster.
+    """
+    try:
+        untidied = store.place.untidied()
+    except StoreError as error:
+        return Finding("lake_tidied", Status.UNKNOWN, f"cannot look: {error}")
+    return None if untidied is None else lake_tidied(untidied, job)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:
