@@ -10,7 +10,7 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.collect.manifest import Manifests
-from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
@@ -133,12 +133,9 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
-    if not processor:
-        general.append(
-            not_looked(found.cause)
-            if found.scan is None
-            else looked_for(source, found.scan, Manifests(), now, settings.not_arrived)
-        )
+    # Where no file could be listed, every check of a processor says so.
+    if not processor and found.scan is not None:
+        general.append(looked_for(source, found.scan, Manifests(), now, settings.not_arrived))
     # Who writes has been waited for, and is named by every check.
     if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
         general.append(database_held(holder))
