@@ -10,7 +10,7 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.collect.manifest import Manifests
-from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for
 from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
@@ -136,14 +136,10 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
-    if not processor:
-        general.append(
-            not_looked(found.cause)
-            if found.scan is None
-            else looked_for(
-                source, found.scan, Manifests(), now, settings.not_arrived, context.veil
-            )
-        )
+    # Where no file could be listed, every check of a processor says so.
+    if not processor and found.scan is not None:
+        scan, silent = found.scan, settings.not_arrived
+        general.append(looked_for(source, scan, Manifests(), now, silent, context.veil))
     if not processor and (tidiness := lake_finding(store, _UPKEEP_JOB)) is not None:
         general.append(tidiness)
     # Who writes has been waited for, and is named by every check.

@@ -27,14 +27,13 @@ class Checkup:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
         busy: processors whose database another process held, so that findings are unknown.
-        scan: what it was found in; None as `session_files`, and `cause` says why.
+        scan: what it was found in; None as `session_files`.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
     busy: Sequence[str] = field(default=())
     scan: Scan | None = None
-    cause: str = ""
 
 
 def examine(
@@ -64,8 +63,7 @@ def examine(
         scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
-        blind = {p.name: unknown(cause, _limits(settings, p)) for p in processors}
-        return Checkup(None, blind, cause=cause)
+        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []

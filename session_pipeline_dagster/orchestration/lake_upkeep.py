@@ -11,8 +11,8 @@ from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.names import TIDIED_CHECK, UPKEEP, Names
 from session_pipeline_dagster.orchestration.resources import store_in
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT
-from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.people.veil import veil_of
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.states import PAST
 
