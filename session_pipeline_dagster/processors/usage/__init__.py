@@ -1,7 +1,7 @@
 """The `usage` processor: what each session cost and did, counted exactly once.
 
 Only declarations are read here, because every start of every process reads them. The work on a file
-is in `core.py`, and in `money/` what is derived from the rows.
+is in `core.py`, what is derived from the rows in `money/` and `people/`.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,17 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
     seats_derivation,
 )
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
+from session_pipeline_dagster.processors.usage.people.checks import people_rules
+from session_pipeline_dagster.processors.usage.people.deriving import (
+    people_derivation,
+    projects_derivation,
+)
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
-from session_pipeline_dagster.settings import MoneySettings, Settings
+from session_pipeline_dagster.settings import MoneySettings, PeopleSettings, Settings
 
 
 class UsageProcessor:
@@ -40,7 +45,7 @@ class UsageProcessor:
     rollups = ROLLUPS
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
-        *("usage_trails", "usage_trail_links"),
+        *("usage_trails", "usage_trail_links", "usage_projects"),
         *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
     summaries = SUMMARIES
@@ -49,18 +54,23 @@ class UsageProcessor:
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
 
-    def __init__(self, money: MoneySettings | None = None) -> None:
+    def __init__(
+        self, money: MoneySettings | None = None, people: PeopleSettings | None = None
+    ) -> None:
         self._money = money or MoneySettings()
+        self._people = people or PeopleSettings()
 
     def under(self, settings: Settings) -> "UsageProcessor":
-        """The processor as money is set."""
-        return UsageProcessor(settings.money)
+        """The processor as money and people are set."""
+        return UsageProcessor(settings.money, settings.people)
 
     @property
     def derivations(self) -> Sequence[Derivation]:
-        """What is derived in Python: prices, bills, seats and budgets."""
+        """What is derived in Python: people, projects, prices, bills, seats, budgets."""
         money = self._money
         return (
+            people_derivation(self._people),
+            projects_derivation(self._people),
             price_derivation(money),
             deriving.derivation(GONE),
             seats_derivation(money),
@@ -69,8 +79,8 @@ class UsageProcessor:
 
     @property
     def quality(self) -> Sequence[Quality]:
-        """Its rules: of the rows, of budgets and of the files about money."""
-        return (*QUALITY, *money_rules(self._money))
+        """Its rules: of the rows, of budgets, and of the files about money and people."""
+        return (*QUALITY, *money_rules(self._money), *people_rules(self._people))
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""

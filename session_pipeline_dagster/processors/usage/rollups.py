@@ -7,7 +7,8 @@ from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.money import reconciled
 from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
-from session_pipeline_dagster.processors.usage.money.seats import USAGE_SEATS
+from session_pipeline_dagster.processors.usage.money.seat_sql import USAGE_SEATS
+from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES
 
 _DAYS = "SELECT part::DATE FROM parts"
@@ -209,6 +210,7 @@ VIEWS: Mapping[str, str] = {
     "usage_costs": USAGE_COSTS,
     "usage_reconciled": reconciled.view(),
     "usage_seats": USAGE_SEATS,
+    **whose.VIEWS,
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
         overall AS (SELECT {_RATE} AS rate FROM usage_daily)
