@@ -16,6 +16,8 @@ from session_pipeline_dagster.setting_records import (
     DEFAULT_PERSONAL,
     AlertLevel,
     CostMode,
+    ExportFormat,
+    ExportSettings,
     Extractor,
     Layout,
     Limits,
@@ -37,6 +39,12 @@ MADE = Path("var/make.env")
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
 PLACES = (*_SESSIONS, places.DATABASE)
 """Which sessions it is about, and where their rows are."""
+_PATHS = {
+    "money": ("prices", "budgets", "seats", "rates"),
+    "people": ("directory", "projects", "key"),
+    "exports": ("folder", "copy"),
+}
+"""Paths of the parts of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class Settings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     money: MoneySettings = field(default_factory=MoneySettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    exports: ExportSettings = field(default_factory=ExportSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roots", tuple(map(places.settled, self.roots)))
@@ -101,14 +110,10 @@ class Settings:
         object.__setattr__(self, "work_dir", values.absolute(self.work_dir))
         if self.report_dir is not None:
             object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
-        files = {
-            name: getattr(self.money, name) for name in ("prices", "budgets", "seats", "rates")
-        }
-        given = {name: values.absolute(path) for name, path in files.items() if path}
-        object.__setattr__(self, "money", replace(self.money, **given))
-        files = {name: getattr(self.people, name) for name in ("directory", "projects", "key")}
-        given = {name: values.absolute(path) for name, path in files.items() if path}
-        object.__setattr__(self, "people", replace(self.people, **given))
+        for part, names in _PATHS.items():
+            files = {name: getattr(getattr(self, part), name) for name in names}
+            given = {name: values.absolute(path) for name, path in files.items() if path}
+            object.__setattr__(self, part, replace(getattr(self, part), **given))
 
     @property
     def folder(self) -> Path:
@@ -226,6 +231,7 @@ def read_settings(
         thresholds=_thresholds(env),
         money=_money(env),
         people=_people(env),
+        exports=_exports(env),
     )
 
 
@@ -295,6 +301,17 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         ),
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+    )
+
+
+def _exports(env: Mapping[str, str]) -> ExportSettings:
+    default = ExportSettings()
+    return ExportSettings(
+        folder=_place(env, "SESSION_PIPELINE_EXPORT_DIR"),
+        formats=values.some_of(
+            ExportFormat, env, "SESSION_PIPELINE_EXPORT_FORMATS", default.formats
+        ),
+        copy=_place(env, "SESSION_PIPELINE_PUBLISH"),
     )
 
 
