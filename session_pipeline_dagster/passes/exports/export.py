@@ -182,16 +182,16 @@ def _words(kinds: frozenset[ExportFormat]) -> str:
     return ", ".join(sorted(kind.value for kind in kinds))
 
 
-def folders(store: Store, settings: Settings) -> list[Path]:
-    """Folders with exports of this store: the one that is set, and those of commands."""
-    found = remembered(store)
-    own = settings.exports.folder
-    return found if own is None or own in found else [*found, own]
+def places(store: Store, settings: Settings) -> list[Path]:
+    """Folders, and copies for dashboards, that exports of this store are in: those that are set,
+    and those of commands."""
+    own = (settings.exports.folder, settings.exports.copy)
+    return list(dict.fromkeys([*remembered(store), *(place for place in own if place)]))
 
 
 def made(store: Store, settings: Settings) -> list[Path]:
     """All files of exports that are there."""
-    return [path for folder in folders(store, settings) for path in files(folder)]
+    return [path for place in places(store, settings) for path in files(place)]
 
 
 def discard(store: Store, settings: Settings) -> list[Path]:
@@ -205,7 +205,7 @@ def discard(store: Store, settings: Settings) -> list[Path]:
     """
     with store.exclusive("export"):
         found = []
-        for folder in folders(store, settings):
+        for folder in places(store, settings):
             there = files(folder)
             try:
                 remove(folder, there)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.published_copy import begun
 
 NOTES = ".session-pipeline-exports.json"
 _FILES = "daily.json weekly.json monthly.json session.json focus.csv focus_left_out.csv metrics.prom"
@@ -66,7 +67,10 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Everything of ours in a folder, also what a process that was killed had begun."""
+    """Everything of ours in a folder, also what a process that was killed had begun; or the file
+    itself, where a copy for dashboards is."""
+    if not folder.is_dir():
+        return [folder, *begun(folder)] if folder.is_file() else begun(folder)
     return sorted(path for path in _below(folder) if _OURS.fullmatch(path.name))
 
 
@@ -74,6 +78,8 @@ def remove(folder: Path, paths: Sequence[Path]) -> None:
     """Delete files of a folder, and the folders below it that they leave empty."""
     for path in paths:
         path.unlink(missing_ok=True)
+        if not path.is_relative_to(folder):
+            continue
         for parent in path.relative_to(folder).parents[:-1]:
             with suppress(OSError):
                 (folder / parent).rmdir()
@@ -89,28 +95,28 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if path.is_file())
 
 
-def remember(store: Store, folder: Path) -> None:
-    """Note that the folder has exports of this store, for `forget`.
+def remember(store: Store, place: Path) -> None:
+    """Note that a folder, or a file, has exports of this store, for `forget`.
 
     Raises:
         SettingsError: the note cannot be written.
     """
     known = remembered(store)
-    if folder in known:
+    if place in known:
         return
-    place = store.beside(_PLACES)
+    file = store.beside(_PLACES)
     try:
-        with replacing(place) as fresh:
-            fresh.write_text(json.dumps(sorted(map(str, [*known, folder]))), "utf-8")
+        with replacing(file) as fresh:
+            fresh.write_text(json.dumps(sorted(map(str, [*known, place]))), "utf-8")
     except OSError as error:
         raise SettingsError(
-            f"where exports are is noted in {place}, which cannot be written ({error.strerror}): "
+            f"where exports are is noted in {file}, which cannot be written ({error.strerror}): "
             "`forget` would not find them"
         ) from error
 
 
 def remembered(store: Store) -> list[Path]:
-    """The folders that have had exports of this store."""
+    """The folders and files that have had exports of this store."""
     try:
         found = json.loads(store.beside(_PLACES).read_text("utf-8"))
     except FileNotFoundError:

@@ -1,0 +1,65 @@
+"""The published copy: which tables of the database are in it, as people are shown."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
+from session_pipeline_dagster.passes.exports.folder import remember
+from session_pipeline_dagster.processors.usage.people.published import publishing
+from session_pipeline_dagster.settings import PeopleMode, Settings
+from session_pipeline_dagster.store import published_copy
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.published_copy import Copy, Made, Shown
+
+_FILES_GONE = Shown(
+    "session_processor_state",
+    "SELECT processor_name, session_file, gone_at FROM session_processor_state "
+    "WHERE processor_name = 'usage'",
+    "Which files are gone: what the views ask.",
+)
+
+
+def publish(store: Store, usage: Processor, settings: Settings, target: Path) -> Made:
+    """Make the file that dashboards open.
+
+    Where people are shown by their names it has all of `usage`, else what is published of it.
+
+    Raises:
+        StoreError, SettingsError, ContractError: as `published_copy.make`; there is the file of
+            before, if any.
+    """
+    store.ready(usage)
+
+    def decide() -> Copy:
+        shown = publishing(store, settings)
+        tables = [Shown(t.name, t.select, t.description) for t in shown.tables]
+        views: Sequence[str] = ()
+        if settings.people.mode is PeopleMode.NAMED:
+            tables, views = _everything(usage, tables)
+        return Copy(tables, views, shown.temporary, settings.people.mode.value)
+
+    with store.exclusive("export"):
+        remember(store, target)
+        return published_copy.make(store, target, decide, settings.database_memory_mb)
+
+
+def _everything(usage: Processor, published: Sequence[Shown]) -> tuple[list[Shown], list[str]]:
+    """All tables of the processor but those that only it reads, and its views over them."""
+    more = extras(usage)
+    views = {name: sql for name, sql in more.views.items() if name not in _names(published)}
+    asked = {word for sql in views.values() for word in re.findall(r"\w+", sql)}
+    own = dict.fromkeys([*usage.tables, *derived_tables(usage)])
+    kept = [name for name in own if name not in more.internal or name in asked]
+    tables = [Shown(name, f"FROM {name}", _first(more.descriptions.get(name, ""))) for name in kept]
+    tables += [one for one in published if one.name not in {*own, *more.views}]
+    return [*tables, _FILES_GONE], [*more.views]
+
+
+def _names(tables: Sequence[Shown]) -> set[str]:
+    return {table.name for table in tables}
+
+
+def _first(text: str) -> str:
+    """The first paragraph of a description."""
+    return text.strip().partition("\n\n")[0].replace("\n", " ")
