@@ -11,8 +11,8 @@ from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports.export import Exported, Wanted, export
 from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day, parse_zone
-from session_pipeline_dagster.settings import ExportFormat
 from session_pipeline_dagster.setting_values import absolute
+from session_pipeline_dagster.settings import ExportFormat
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -50,7 +50,9 @@ def command(
     if not folder.strip():
         raise SettingsError("DIR is empty; give it a folder")
     kinds = frozenset(map(ExportFormat, formats)) or frozenset({ExportFormat.PARQUET})
-    wanted = Wanted(kinds, _day(since, "--since"), _day(until, "--until"), parse_zone(zone, "--timezone"))
+    wanted = Wanted(
+        kinds, _day(since, "--since"), _day(until, "--until"), parse_zone(zone, "--timezone")
+    )
     wanted.check()
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
     with showing("export", hidden=as_json) as shown:
@@ -79,10 +81,5 @@ def _print(made: Exported, *, as_json: bool) -> None:
         document = {"folder": str(made.folder), "formats": formats, "seconds": made.seconds}
         click.echo(json.dumps(document, indent=1))
         return
-    for kind, counts in made.counts.items():
-        removed = f", {counts.removed} removed" if counts.removed else ""
-        say(
-            f"{kind.value}: {counts.written} files written with {counts.rows:,} rows, "
-            f"{counts.kept} as they were{removed}"
-        )
-    say(f"in {made.folder}")
+    for line in made.lines():
+        say(line)

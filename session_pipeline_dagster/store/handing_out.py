@@ -13,6 +13,7 @@ from session_pipeline_dagster.store.declare import REFUSED, in_words
 from session_pipeline_dagster.store.waiting import until_done
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow
     from duckdb import DuckDBPyConnection
 
@@ -66,7 +67,7 @@ class Reading:
         return [column[0] for column in found or ()]
 
 
-def _refused(error: Exception) -> ContractError:
+def _refused(error: "duckdb.Error") -> ContractError:
     return ContractError(f"an export cannot be read: {in_words(error)}")
 
 

@@ -47,17 +47,12 @@ def publish(store: Store, usage: Processor, settings: Settings, target: Path) ->
 def _everything(usage: Processor, published: Sequence[Shown]) -> tuple[list[Shown], list[str]]:
     """All tables of the processor but those that only it reads, and its views over them."""
     more = extras(usage)
-    views = {name: sql for name, sql in more.views.items() if name not in _names(published)}
-    asked = {word for sql in views.values() for word in re.findall(r"\w+", sql)}
+    asked = {word for sql in more.views.values() for word in re.findall(r"\w+", sql)}
     own = dict.fromkeys([*usage.tables, *derived_tables(usage)])
     kept = [name for name in own if name not in more.internal or name in asked]
     tables = [Shown(name, f"FROM {name}", _first(more.descriptions.get(name, ""))) for name in kept]
     tables += [one for one in published if one.name not in {*own, *more.views}]
     return [*tables, _FILES_GONE], [*more.views]
-
-
-def _names(tables: Sequence[Shown]) -> set[str]:
-    return {table.name for table in tables}
 
 
 def _first(text: str) -> str:

@@ -70,9 +70,7 @@ def export_focus(
     return counts
 
 
-def _spans(
-    reading: Reading, since: date | None, until: date | None
-) -> Iterator[tuple[date, date]]:
+def _spans(reading: Reading, since: date | None, until: date | None) -> Iterator[tuple[date, date]]:
     """Spans of days that have so many responses together."""
     within = f"day BETWEEN DATE '{since or date.min}' AND DATE '{until or date.max}'"
     first, last, responses = None, None, 0
@@ -92,9 +90,7 @@ def _each(reading: Reading, select: str) -> Iterator[Sequence[Any]]:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def export_prometheus(
-    reading: Reading, folder: Path, settings: Settings, now: datetime
-) -> Counts:
+def export_prometheus(reading: Reading, folder: Path, settings: Settings, now: datetime) -> Counts:
     """Write `metrics.prom`."""
     today = now.date().isoformat()
     answers = [reading.rows(sql) for sql in prometheus.selects(today)]

@@ -66,6 +66,16 @@ class Exported:
     counts: dict[ExportFormat, Counts]
     seconds: float
 
+    def lines(self) -> list[str]:
+        """What was done, for people."""
+        said = [
+            f"{kind.value}: {counts.written} files written with {counts.rows:,} rows, "
+            f"{counts.kept} as they were"
+            + (f", {counts.removed} removed" if counts.removed else "")
+            for kind, counts in self.counts.items()
+        ]
+        return [*said, f"exports are in {self.folder}"]
+
 
 def export(
     store: Store, usage: Processor, settings: Settings, folder: Path, wanted: Wanted

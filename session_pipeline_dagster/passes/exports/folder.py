@@ -18,7 +18,9 @@ from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import begun
 
 NOTES = ".session-pipeline-exports.json"
-_FILES = "daily.json weekly.json monthly.json session.json focus.csv focus_left_out.csv metrics.prom"
+_FILES = (
+    "daily.json weekly.json monthly.json session.json focus.csv focus_left_out.csv metrics.prom"
+)
 _NAMES = "|".join(map(re.escape, (*_FILES.split(), "part.parquet", "part.csv", NOTES)))
 _OURS = re.compile(rf"(?:{_NAMES})|\.(?:{_NAMES})\.[0-9a-f]{{32}}")
 _BEGUN = re.compile(rf"\.(?:{_NAMES})\.[0-9a-f]{{32}}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
@@ -18,7 +19,6 @@ from session_pipeline_dagster.store.handing_out import Reading
 
 if TYPE_CHECKING:
     import pyarrow
-    from pyarrow import parquet
 
 _DAY = "day"
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
@@ -154,14 +154,12 @@ def _by_part(
     batches: "pyarrow.RecordBatchReader",
 ) -> "Iterator[tuple[str, pyarrow.RecordBatch]]":
     """The rows, so that no batch has those of two parts."""
-    from pyarrow import compute  # noqa: PLC0415  as above
-
     for batch in batches:
-        runs = compute.run_end_encode(batch.column(0))
         begin = 0
-        for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-            yield day, batch.slice(begin, end - begin)
-            begin = end
+        for day, rows in groupby(batch.column(0).to_pylist()):
+            count = sum(1 for _ in rows)
+            yield day, batch.slice(begin, count)
+            begin += count
 
 
 class _Writer(Protocol):

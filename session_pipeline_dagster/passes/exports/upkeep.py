@@ -1,11 +1,13 @@
-"""What is exported by itself: after a pass that changed something, and after somebody is forgotten."""
+"""What is exported by itself: after a pass that changed something, and after a `forget`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports.copy import publish
 from session_pipeline_dagster.passes.exports.export import Exported, Wanted, export
+from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import Made
@@ -17,6 +19,41 @@ class HandedOn:
 
     exported: Exported | None = None
     copy: Made | None = None
+    target: Path | None = None
+
+    def lines(self) -> list[str]:
+        """What was done, for people."""
+        return [
+            *(self.exported.lines() if self.exported else ()),
+            *(
+                [f"copy for dashboards: {self.copy.bytes / 1e6:.1f} MB in {self.target}"]
+                if self.copy
+                else ()
+            ),
+        ]
+
+
+def is_set(settings: Settings) -> bool:
+    """Whether anything is exported by itself."""
+    return bool(settings.exports.folder or settings.exports.copy)
+
+
+def is_due(settings: Settings, reports: Iterable[BatchReport]) -> bool:
+    """Whether a pass has changed something of usage, or what is set is not there yet."""
+    exports = settings.exports
+    missing = [place for place in (exports.folder, exports.copy) if place and not place.exists()]
+    changed = any(
+        report.processor == "usage"
+        and (
+            report.processed
+            or report.deleted
+            or report.returned
+            or report.purged
+            or report.stale_rollups
+        )
+        for report in reports
+    )
+    return bool(missing) or (changed and is_set(settings))
 
 
 def hand_on(store: Store, usage: Processor, settings: Settings) -> HandedOn:
@@ -26,7 +63,9 @@ def hand_on(store: Store, usage: Processor, settings: Settings) -> HandedOn:
         SettingsError, StoreError, ContractError: one of them cannot be made.
     """
     folder, target = settings.exports.folder, settings.exports.copy
-    return HandedOn(
-        export(store, usage, settings, folder, Wanted(settings.exports.formats)) if folder else None,
-        publish(store, usage, settings, target) if target else None,
-    )
+    exported = copied = None
+    if folder:
+        exported = export(store, usage, settings, folder, Wanted(settings.exports.formats))
+    if target:
+        copied = publish(store, usage, settings, target)
+    return HandedOn(exported, copied, target)
