@@ -71,13 +71,8 @@ def _refused(error: "duckdb.Error") -> ContractError:
     return ContractError(f"an export cannot be read: {in_words(error)}")
 
 
-def reading(
-    store: "Store", work: Callable[[Reading], _T], temporary: Mapping[str, object] | None = None
-) -> _T:
+def reading(store: "Store", work: Callable[[Reading], _T]) -> _T:
     """What the work makes of a store as it is at one moment; again where a lake's line broke.
-
-    Args:
-        temporary: name -> Arrow table that is there meanwhile.
 
     Raises:
         StoreError: as `Store.connect`.
@@ -86,8 +81,6 @@ def reading(
 
     def once() -> _T:
         with store.connect() as connection:
-            for name, table in (temporary or {}).items():
-                connection.register(name, table)
             connection.begin()
             made = work(Reading(connection))
             connection.rollback()

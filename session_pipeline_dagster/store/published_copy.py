@@ -8,8 +8,8 @@ once can still lie between the rows of a file that was only copied.
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,13 +44,11 @@ class Copy:
     Attributes:
         tables: made in this order.
         views: names of views of the database that are made as they are there, over these tables.
-        temporary: name -> Arrow table that is there while the SELECTs run.
         people: how people are shown, in a word.
     """
 
     tables: Sequence[Shown]
     views: Sequence[str] = ()
-    temporary: Mapping[str, object] = field(default_factory=dict)
     people: str = ""
 
 
@@ -64,11 +62,8 @@ class Made:
     seconds: float
 
 
-def make(store: "Store", target: Path, decide: Callable[[], Copy], memory_mb: int) -> Made:
+def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
     """Make the file, so that there is the one of before or all of the new one.
-
-    Args:
-        decide: what is to be in it, as of the moment in which the database is copied; only reads.
 
     Raises:
         StoreError: the database cannot be read, or is no file.
@@ -84,7 +79,6 @@ def make(store: "Store", target: Path, decide: Callable[[], Copy], memory_mb: in
             left.unlink(missing_ok=True)
         with store.place.writing():
             locked = time.monotonic()
-            copy = decide()
             store.place.copy_to(source)
             held = time.monotonic() - locked
         rows = _build(source, fresh, copy, memory_mb)
@@ -121,8 +115,6 @@ def _build(source: Path, fresh: Path, copy: Copy, memory_mb: int) -> dict[str, i
     }
     connection = duckdb.connect(str(source), config=config)
     try:
-        for name, table in copy.temporary.items():
-            connection.register(name, table)
         connection.execute(f"ATTACH {_text(str(fresh))} AS made")
         rows: dict[str, int] = {}
         for table in copy.tables:

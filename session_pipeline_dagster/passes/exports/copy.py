@@ -6,7 +6,7 @@ from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.passes.exports.folder import remember
-from session_pipeline_dagster.processors.usage.people.published import publishing
+from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.settings import PeopleMode, Settings
 from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.database import Store
@@ -23,7 +23,7 @@ _FILES_GONE = Shown(
 def publish(store: Store, usage: Processor, settings: Settings, target: Path) -> Made:
     """Make the file that dashboards open.
 
-    Where people are shown by their names it has all of `usage`, else what is published of it.
+    Where nobody is hidden it has all of `usage`, else what is published of it.
 
     Raises:
         StoreError, SettingsError, ContractError: as `published_copy.make`; there is the file of
@@ -31,17 +31,15 @@ def publish(store: Store, usage: Processor, settings: Settings, target: Path) ->
     """
     store.ready(usage)
 
-    def decide() -> Copy:
-        shown = publishing(store, settings)
-        tables = [Shown(t.name, t.select, t.description) for t in shown.tables]
-        views: Sequence[str] = ()
-        if settings.people.mode is PeopleMode.NAMED:
-            tables, views = _everything(usage, tables)
-        return Copy(tables, views, shown.temporary, settings.people.mode.value)
-
+    tables = [Shown(table.name, table.select, table.description) for table in published(settings)]
+    views: Sequence[str] = ()
+    people = settings.people
+    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+        tables, views = _everything(usage, tables)
+    copy = Copy(tables, views, people.mode.value)
     with store.exclusive("export"):
         remember(store, target)
-        return published_copy.make(store, target, decide, settings.database_memory_mb)
+        return published_copy.make(store, target, copy, settings.database_memory_mb)
 
 
 def _everything(usage: Processor, published: Sequence[Shown]) -> tuple[list[Shown], list[str]]:

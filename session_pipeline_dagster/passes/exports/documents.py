@@ -3,20 +3,28 @@
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports.folder import remove, replacing
 from session_pipeline_dagster.passes.exports.tables import Counts, csv_cell
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.exports import ccusage, focus, prometheus
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Row
-from session_pipeline_dagster.processors.usage.people.published import shown_person
+from session_pipeline_dagster.processors.usage.people.published import Published
 from session_pipeline_dagster.settings import PeopleMode, Settings
 from session_pipeline_dagster.store.handing_out import Reading
 
 _FOCUS, _LEFT_OUT, _METRICS = "focus.csv", "focus_left_out.csv", "metrics.prom"
+_PROJECTS = {
+    PeopleMode.NAMED: "coalesce(repository, project)",
+    # What a folder is called names its owner, and so may a repository.
+    PeopleMode.PSEUDONYM: """(SELECT any_value(shown) FROM projects_shown
+        WHERE projects_shown.project = repository)""",
+}
 _AT_ONCE = 250_000
 """Responses that are priced by one statement: it holds them all."""
 
@@ -24,7 +32,7 @@ _AT_ONCE = 250_000
 def export_ccusage(reading: Reading, folder: Path, settings: Settings, asked: Asked) -> Counts:
     """Write `daily.json`, `weekly.json` and `monthly.json`; where people are shown by their names,
     `session.json` too: an id and a folder name somebody."""
-    shown, counts = refuse_nobody(settings, "ccusage"), Counts()
+    shown, counts = refuse_nobody(settings), Counts()
     for period in ccusage.PERIODS:
         rows = _rows(reading, asked, (period.unit, "person", "model"))
         _put(folder / period.file, ccusage.periodic(period, rows, shown), len(rows), counts)
@@ -47,32 +55,48 @@ def _rows(reading: Reading, asked: Asked, by: tuple[str, ...]) -> Sequence[Row]:
 
 
 def export_focus(
-    reading: Reading, folder: Path, settings: Settings, since: date | None, until: date | None
+    reading: Reading,
+    folder: Path,
+    settings: Settings,
+    shown: Sequence[Published],
+    since: date | None,
+    until: date | None,
 ) -> Counts:
-    """Write `focus.csv`, and what has no price to `focus_left_out.csv`."""
-    shown, counts = refuse_nobody(settings, "focus"), Counts()
-    # What a project's folder is called names its owner.
-    named = settings.people.mode is PeopleMode.NAMED
-    project = "coalesce(repository, project)" if named else "repository"
-    spans = list(_spans(reading, since, until))
-    charges = (
-        focus.row(focus.Charge(*row), shown)
-        for first, last in spans
-        for row in _each(reading, focus.charges(first, last, project))
+    """Write `focus.csv`, and what has no price to `focus_left_out.csv`.
+
+    Where nobody is shown a row is a day of a team: models and kinds of tokens would be cells of
+    fewer people.
+    """
+    within = f"day BETWEEN DATE '{since or date.min}' AND DATE '{until or date.max}'"
+    teams = [table.select for table in shown if table.name == focus.TEAMS]
+    if settings.people.mode is PeopleMode.TEAM:
+        selects = [focus.charges_of_teams(select, within) for select in teams]
+        left_out = [focus.left_out_of_teams(select, within) for select in teams]
+    else:
+        project = _PROJECTS[settings.people.mode]
+        spans = list(_spans(reading, within))
+        selects = [focus.charges(*span, project) for span in spans]
+        left_out = [focus.left_out(*span, project) for span in spans]
+    person, counts = _called(settings), Counts()
+    charges = (focus.Charge(*row) for select in selects for row in _each(reading, select))
+    rows = (focus.row(charge, person) for charge in charges)
+    _table(folder / _FOCUS, focus.COLUMNS, rows, counts)
+    rows = (
+        (day, person(name), *rest)
+        for select in left_out
+        for day, name, *rest in _each(reading, select)
     )
-    _table(folder / _FOCUS, focus.COLUMNS, charges, counts)
-    left_out = (
-        (day, shown(person), *rest)
-        for first, last in spans
-        for day, person, *rest in _each(reading, focus.left_out(first, last, project))
-    )
-    _table(folder / _LEFT_OUT, focus.LEFT_OUT, left_out, counts)
+    _table(folder / _LEFT_OUT, focus.LEFT_OUT, rows, counts)
     return counts
 
 
-def _spans(reading: Reading, since: date | None, until: date | None) -> Iterator[tuple[date, date]]:
+def _called(settings: Settings) -> Callable[[str], str]:
+    """How a row's person is called; a team stands under its own name."""
+    return str if settings.people.mode is PeopleMode.TEAM else veil_of(settings).person
+
+
+def _spans(reading: Reading, within: str) -> Iterator[tuple[date, date]]:
     """Spans of days that have so many responses together."""
-    within = f"day BETWEEN DATE '{since or date.min}' AND DATE '{until or date.max}'"
     first, last, responses = None, None, 0
     for day, count in reading.rows(
         f"SELECT day, sum(messages) FROM usage_slots WHERE {within} GROUP BY day ORDER BY day"
@@ -100,19 +124,18 @@ def export_prometheus(reading: Reading, folder: Path, settings: Settings, now: d
     return counts
 
 
-def refuse_nobody(settings: Settings, kind: str) -> Callable[[str], str]:
-    """How a person is called in a format that names people one by one.
+def refuse_nobody(settings: Settings) -> Callable[[str], str]:
+    """How a person is called in what names people one by one.
 
     Raises:
         SettingsError: nobody is shown.
     """
-    shown = shown_person(settings)
-    if shown is None:
+    if settings.people.mode is PeopleMode.TEAM:
         raise SettingsError(
-            f"{kind} names people one by one, and SESSION_PIPELINE_PEOPLE=team shows nobody; "
-            "export parquet, csv or prometheus"
+            "ccusage's files say what each person uses, and SESSION_PIPELINE_PEOPLE=team shows "
+            "nobody; export parquet, csv, focus or prometheus"
         )
-    return shown
+    return veil_of(settings).person
 
 
 def _put(path: Path, content: bytes, rows: int, counts: Counts) -> None:
@@ -134,8 +157,13 @@ def _table(
         with fresh.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(columns)
+            written = 0
             for row in rows:
                 writer.writerow(map(csv_cell, row))
-                counts.rows += 1
+                written += 1
+        if path.is_file() and cmp(fresh, path, shallow=False):
+            counts.kept += 1
+            return
         counts.bytes += fresh.stat().st_size
-    counts.written += 1
+        counts.rows += written
+        counts.written += 1

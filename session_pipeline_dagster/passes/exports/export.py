@@ -1,7 +1,7 @@
 """One export: which formats, of which days, into which folder; all as of one moment."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,18 +21,13 @@ from session_pipeline_dagster.passes.exports.folder import (
     write_notes,
 )
 from session_pipeline_dagster.passes.exports.tables import Counts, Days, export_table
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
-from session_pipeline_dagster.processors.usage.people.published import (
-    Publishing,
-    publishing,
-    shown_person,
-)
-from session_pipeline_dagster.settings import ExportFormat, PeopleMode, Settings
+from session_pipeline_dagster.processors.usage.people.published import Published, published
+from session_pipeline_dagster.settings import ExportFormat, Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.handing_out import Reading, reading
 
-_TABLES = (ExportFormat.PARQUET, ExportFormat.CSV)
-_BY_PERSON = (ExportFormat.CCUSAGE, ExportFormat.FOCUS)
 _UTC = ZoneInfo("UTC")
 
 
@@ -90,8 +85,8 @@ def export(
     """
     begun = time.monotonic()
     wanted.check()
-    for kind in sorted(wanted.formats & {*_BY_PERSON}, key=lambda kind: kind.value):
-        documents.refuse_nobody(settings, kind.value)
+    if ExportFormat.CCUSAGE in wanted.formats:
+        documents.refuse_nobody(settings)
     store.ready(usage)
     with store.exclusive("export"):
         remember(store, folder)
@@ -111,31 +106,25 @@ def _export(
     store: Store, settings: Settings, folder: Path, wanted: Wanted
 ) -> dict[ExportFormat, Counts]:
     notes = _notes(settings, folder)
-    with store.held():
-        shown = Publishing(())
-        if wanted.formats & {*_TABLES}:
-            shown = publishing(store, settings, wanted.since, wanted.until)
+    shown = published(settings)
 
-        def work(read: Reading) -> dict[ExportFormat, Counts]:
-            kinds = sorted(wanted.formats, key=lambda kind: kind.value)
-            return {
-                kind: _WORK[kind](_Job(read, folder, settings, wanted, shown, notes))
-                for kind in kinds
-            }
+    def work(read: Reading) -> dict[ExportFormat, Counts]:
+        kinds = sorted(wanted.formats, key=lambda kind: kind.value)
+        jobs = {kind: _Job(read, folder, settings, wanted, shown, notes) for kind in kinds}
+        return {kind: _WORK[kind](job) for kind, job in jobs.items()}
 
-        try:
-            return reading(store, work, shown.temporary)
-        finally:
-            # Also of what was written before something failed.
-            write_notes(folder, notes)
+    try:
+        return reading(store, work)
+    finally:
+        # Also of what was written before something failed.
+        write_notes(folder, notes)
 
 
 def _notes(settings: Settings, folder: Path) -> Notes:
     """What is there; nothing of it stays where people were shown in another way."""
-    notes, name = read_notes(folder), shown_person(settings)
-    people = settings.people
+    notes, people = read_notes(folder), settings.people
     # A pseudonym says which key made it.
-    mark = "" if name is None or people.mode is PeopleMode.NAMED else name("")
+    mark = veil_of(settings).person("")
     shown = f"{people.mode.value} {people.smallest_group} {mark}".strip()
     if notes.shown != shown:
         remove(folder, files(folder))
@@ -150,7 +139,7 @@ class _Job:
     folder: Path
     settings: Settings
     wanted: Wanted
-    shown: Publishing
+    shown: Sequence[Published]
     notes: Notes
 
 
@@ -158,7 +147,7 @@ def _tables(kind: ExportFormat) -> Callable[[_Job], Counts]:
     def work(job: _Job) -> Counts:
         days = Days(job.wanted.since, job.wanted.until)
         total = Counts()
-        for table in job.shown.tables:
+        for table in job.shown:
             total.add(export_table(job.read, table, kind, job.folder, days, job.notes))
         return total
 
@@ -172,7 +161,7 @@ def _ccusage(job: _Job) -> Counts:
 
 def _focus(job: _Job) -> Counts:
     days = job.wanted.since, job.wanted.until
-    return documents.export_focus(job.read, job.folder, job.settings, *days)
+    return documents.export_focus(job.read, job.folder, job.settings, job.shown, *days)
 
 
 def _prometheus(job: _Job) -> Counts:

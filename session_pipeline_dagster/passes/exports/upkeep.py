@@ -3,22 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.passes.exports.copy import publish
-from session_pipeline_dagster.passes.exports.export import Exported, Wanted, export
-from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.published_copy import Made
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.contract.processor import Processor
+    from session_pipeline_dagster.passes.exports.export import Exported
+    from session_pipeline_dagster.passes.options import BatchReport
+    from session_pipeline_dagster.store.database import Store
+    from session_pipeline_dagster.store.published_copy import Made
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOn:
     """What was written; None where nothing is set."""
 
-    exported: Exported | None = None
-    copy: Made | None = None
+    exported: "Exported | None" = None
+    copy: "Made | None" = None
     target: Path | None = None
 
     def lines(self) -> list[str]:
@@ -38,7 +40,7 @@ def is_set(settings: Settings) -> bool:
     return bool(settings.exports.folder or settings.exports.copy)
 
 
-def is_due(settings: Settings, reports: Iterable[BatchReport]) -> bool:
+def is_due(settings: Settings, reports: "Iterable[BatchReport]") -> bool:
     """Whether a pass has changed something of usage, or what is set is not there yet."""
     exports = settings.exports
     missing = [place for place in (exports.folder, exports.copy) if place and not place.exists()]
@@ -56,12 +58,16 @@ def is_due(settings: Settings, reports: Iterable[BatchReport]) -> bool:
     return bool(missing) or (changed and is_set(settings))
 
 
-def hand_on(store: Store, usage: Processor, settings: Settings) -> HandedOn:
+def hand_on(store: "Store", usage: "Processor", settings: Settings) -> HandedOn:
     """Write the exports and the copy that are set.
 
     Raises:
         SettingsError, StoreError, ContractError: one of them cannot be made.
     """
+    # Nobody who exports nothing waits for what writes exports to be loaded.
+    from session_pipeline_dagster.passes.exports.copy import publish  # noqa: PLC0415
+    from session_pipeline_dagster.passes.exports.export import Wanted, export  # noqa: PLC0415
+
     folder, target = settings.exports.folder, settings.exports.copy
     exported = copied = None
     if folder:

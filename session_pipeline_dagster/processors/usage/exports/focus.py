@@ -42,6 +42,9 @@ _KINDS: Final = {
     "web_search": ("web_search_requests", "web_search", "Requests"),
 }
 _RECORDED: Final = "recorded"
+_ALL: Final = "all"
+TEAMS: Final = "usage_team_daily"
+"""The published table that rows of teams are made of."""
 _PER: Final = {"Tokens": 1_000_000, "Requests": 1_000}
 _ASKED: Final = ("username", "project", "session_file", "model", "provider")
 
@@ -115,9 +118,28 @@ def _responses(first: date, last: date, project: str) -> str:
                 FROM usage_sessions GROUP BY ALL) AS places USING (session_file)"""
 
 
+def charges_of_teams(select: str, within: str) -> str:
+    """SELECT of the charges of teams.
+
+    Args:
+        select: of the published table. within: SQL, which days are wanted.
+    """
+    return f"""SELECT day, team, NULL::VARCHAR, '(several)', NULL::VARCHAR, NULL::VARCHAR,
+            NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL, sum(messages)::BIGINT,
+            sum(cost)::DECIMAL(38, 12), false
+        FROM ({select}) WHERE {within} AND cost IS NOT NULL GROUP BY day, team ORDER BY ALL"""
+
+
+def left_out_of_teams(select: str, within: str) -> str:
+    """SELECT of `LEFT_OUT` for teams; which tokens were without a price is not known of them."""
+    return f"""SELECT day, team, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR,
+            sum(unpriced_messages)::BIGINT, NULL, NULL, NULL, NULL
+        FROM ({select}) WHERE {within} AND unpriced_messages > 0 GROUP BY day, team ORDER BY ALL"""
+
+
 def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
     """The row of `COLUMNS`; None is what the specification calls null."""
-    model = charge.model or charge.price_model or "a model without a name"
+    model = charge.model or charge.price_model or "all models"
     kind, unit, quantity, consumed = charge.kind, "Requests", Decimal(charge.quantity), "Requests"
     price = None
     if charge.rate is not None:
@@ -128,7 +150,7 @@ def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
     month = charge.day.replace(day=1)
     after_month = (month + timedelta(days=31)).replace(day=1)
     person = shown(charge.person)
-    sku = f"{charge.provider}/{charge.price_model or charge.model}/{kind}"
+    sku = f"{charge.provider}/{charge.price_model or charge.model or _ALL}/{kind}"
     values: dict[str, object] = {
         "BilledCost": Decimal(0) if charge.seat else charge.cost,
         "BillingAccountId": "session-pipeline",
@@ -160,7 +182,7 @@ def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
         "ServiceSubcategory": "Generative AI",
         "SkuId": sku,
         "SkuMeter": kind,
-        "SkuPriceId": f"{sku}/{charge.variant or _RECORDED}",
+        "SkuPriceId": f"{sku}/{charge.variant or kind}",
         "SubAccountId": person,
         "SubAccountName": person,
         "x_Project": charge.project,

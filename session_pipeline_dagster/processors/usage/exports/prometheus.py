@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from session_pipeline_dagster.processors.usage.money.amounts import exact
+
 PREFIX: Final = "session_pipeline"
 MOST_MODELS: Final = 50
 """What is beyond them is one more, `(others)`."""
 OTHERS: Final = "(others)"
 _WINDOWS: Final = (1, 7, 30)
 _KINDS: Final = ("input", "output", "cache_creation", "cache_read")
-_SENT: Final = "day <= (now()::TIMESTAMP)::DATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +166,4 @@ def _escaped(value: str) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    return f"{value:f}" if isinstance(value, Decimal) else repr(value)
+    return exact(value) if isinstance(value, Decimal) else repr(value)
