@@ -114,6 +114,13 @@ class Place(Protocol):
             StoreUnusable: there is no room for it.
         """
 
+    def copy_to(self, target: Path) -> None:
+        """Put a DuckDB file there that has all that this place has, while nobody writes to it.
+
+        Raises:
+            StoreUnusable: there is no room for it, or the place is no file.
+        """
+
     def tidy(self, keep: timedelta) -> "Tidied | None":
         """Make few files of many and delete what nobody reads; None where nothing is to be done.
 

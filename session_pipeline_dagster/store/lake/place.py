@@ -164,6 +164,14 @@ class LakePlace:
     def keep_copy(self, version: int) -> None:
         """A lake keeps what it was for as long as its snapshots last."""
 
+    def copy_to(self, target: Path) -> None:
+        """A lake is no file, and needs no copy: nobody who reads it keeps anybody waiting."""
+        raise StoreUnusable(
+            f"a lake is read by as many as like, so none is copied to {target.name}; unset "
+            "SESSION_PIPELINE_PUBLISH and give readers a role of their own (docs/scale.md), or "
+            "export Parquet"
+        )
+
     def tidy(self, keep: timedelta) -> Tidied:
         """See `upkeep.py`."""
         return tidy(self, self.catalog, keep)

@@ -20,6 +20,18 @@ GROUP BY ALL ORDER BY ALL
 ```sql
 SELECT parent, list(team ORDER BY team) FROM org_units GROUP BY ALL ORDER BY parent
 ```""",
+    "usage_projects": """What each project folder and repository is called: `projects.toml` may put
+several together.
+
+```sql
+SELECT name, count(*) AS places FROM usage_projects GROUP BY ALL ORDER BY places DESC LIMIT 20
+```""",
+    "people_shown": """What is shown in place of each person and folder, where people are hidden.
+
+Empty where `SESSION_PIPELINE_PEOPLE` is `named`. It leads back from pseudonyms, so it is in no file
+that is handed on.""",
+    "people_shown.shown": "pseudonym, or (a person)",
+    "usage_projects.name": "group of projects.toml, else the repository, else the folder",
     "usage_person_daily": """Tokens, messages and cost per UTC day, person, project and model.
 
 `person` is the folder where the directory does not name it on that day; `team` is then
