@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,7 +33,6 @@ from session_pipeline_dagster.setting_records import (
 
 _MOST_DAYS = 36_500
 _MOST_SHARDS = 64
-_ROOTS = "SESSION_DATA_DIR or --sessions"
 MADE = Path("var/make.env")
 """What `make run` and `make dev` write, in the folder they work in."""
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
@@ -79,6 +78,7 @@ class Settings:
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
+    not_arrived: timedelta = timedelta(days=14)  # SESSION_PIPELINE_NOT_ARRIVED_DAYS
     limits: Limits = field(default_factory=Limits)
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -121,6 +121,14 @@ class Settings:
         return self.database.parent if isinstance(self.database, Path) else self.work_dir
 
     @property
+    def shared(self) -> Path | None:
+        """The database that may be handed to everybody; None where the whole one may."""
+        if self.people.mode is PeopleMode.NAMED:
+            return None
+        stem = self.database.stem if isinstance(self.database, Path) else "session_pipeline"
+        return self.folder / f"{stem}_shared.duckdb"
+
+    @property
     def reports(self) -> Path:
         """The folder that reports are written to."""
         return self.report_dir or self.folder / "reports"
@@ -156,7 +164,7 @@ def read_settings(
     own_cap = values.whole(env, "SESSION_PROCESSOR_MAX_PER_RUN", 50)
     default = Settings()
     return Settings(
-        roots=parse_roots(_roots_text(env)),
+        roots=places.parse_roots(_roots_text(env)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
         user=values.text(env, "SESSION_USER") or _os_user(env),
@@ -189,6 +197,9 @@ def read_settings(
         ),
         purge_after=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
+        ),
+        not_arrived=timedelta(
+            days=values.whole(env, "SESSION_PIPELINE_NOT_ARRIVED_DAYS", 14, _MOST_DAYS)
         ),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
@@ -288,6 +299,17 @@ def _money(env: Mapping[str, str]) -> MoneySettings:
     )
 
 
+def read_people_mode(environ: Mapping[str, str] | None = None) -> PeopleMode:
+    """How people are shown, from the environment, for whoever has no settings to ask. What cannot
+    be used is an error of the settings; until that is said, nobody is shown."""
+    env = os.environ if environ is None else environ
+    text = values.text(env, "SESSION_PIPELINE_PEOPLE") or PeopleSettings().mode.value
+    try:
+        return values.one_of(PeopleMode, text, "SESSION_PIPELINE_PEOPLE")
+    except SettingsError:
+        return PeopleMode.TEAM
+
+
 def _people(env: Mapping[str, str]) -> PeopleSettings:
     most = 1_000_000
     given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
@@ -301,6 +323,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         ),
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+        opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
     )
 
 
@@ -322,39 +345,6 @@ def parse_extractor(text: str) -> Extractor:
         SettingsError: any other text.
     """
     return values.one_of(Extractor, text, "SESSION_PIPELINE_EXTRACTOR")
-
-
-def parse_roots(text: str) -> tuple[AnyRoot, ...]:
-    """Roots from `path`, `name=path`, a URL, or several: see `setting_places.split_roots`.
-
-    Raises:
-        SettingsError: an empty path, a URL of another kind, two roots without a name, or one name
-            twice.
-    """
-    return check_roots(parse_root(part) for part in places.split_roots(text))
-
-
-def check_roots(given: Iterable[AnyRoot], setting: str = _ROOTS) -> tuple[AnyRoot, ...]:
-    """The roots, if their names tell them apart.
-
-    Args:
-        setting: who is to blame.
-
-    Raises:
-        SettingsError: two roots without a name, or one name twice.
-    """
-    roots = tuple(given)
-    names = [root.name for root in roots]
-    for name in names:
-        if names.count(name) > 1:
-            what = f"the name {name!r} twice" if name else "two roots without a name"
-            raise SettingsError(f"{setting} has {what}; write name=path")
-    return roots
-
-
-def parse_root(part: str, setting: str = _ROOTS) -> AnyRoot:
-    """A root from `path` or `name=path`; see `setting_places.parse_root`."""
-    return places.parse_root(part, setting)
 
 
 def parse_layout(text: str) -> Layout:

@@ -11,6 +11,7 @@ import pytest
 
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.setting_places import parse_roots
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
@@ -22,7 +23,6 @@ from session_pipeline_dagster.settings import (
     Personal,
     Root,
     Settings,
-    parse_roots,
     read_settings,
 )
 
@@ -73,6 +73,7 @@ SET = [
     ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
     ("SESSION_PIPELINE_ON_DELETE", "purge", lambda s: s.on_delete, OnDelete.PURGE),
     ("SESSION_PIPELINE_PURGE_AFTER_DAYS", "3", lambda s: s.purge_after, timedelta(days=3)),
+    ("SESSION_PIPELINE_NOT_ARRIVED_DAYS", "3", lambda s: s.not_arrived, timedelta(days=3)),
     ("SESSION_PIPELINE_LINE_MB", "4", lambda s: s.limits.line, 4 << 20),
     ("SESSION_PIPELINE_UNPACKED_MB", "5", lambda s: s.limits.unpacked, 5 << 20),
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),

@@ -25,13 +25,14 @@ from session_pipeline_dagster.store.states import Failure
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How one processor stands to the files on disk."""
+    """How one processor stands to the files on disk; failures name them as they are shown."""
 
     name: str
     outlook: Outlook
-    failures: Mapping[str, Failure]
+    failures: Sequence[Failure]
     gone: int = 0
     next_purge: datetime | None = None
+    private: int = 0
 
 
 def reports_json(
@@ -93,6 +94,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "outdated": o.outdated,
         "deleted": standing.gone,
         **({"next_purge": standing.next_purge} if standing.next_purge else {}),
+        **({"private": standing.private} if standing.private else {}),
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),
@@ -104,7 +106,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
                 "next_attempt_at": None if failure.quarantined_at else failure.next_attempt_at,
                 "quarantined_at": failure.quarantined_at,
             }
-            for failure in standing.failures.values()
+            for failure in standing.failures
         ],
     }
 

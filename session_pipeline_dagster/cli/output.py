@@ -139,7 +139,7 @@ def print_status(
     _line(console, f"Database: {shown(database)}{missing}")
     _print_standings(console, found, now)
     for standing in found:
-        for failure in list(standing.failures.values())[:_MANY]:
+        for failure in standing.failures[:_MANY]:
             state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
             _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
     for left in scan.left_out[:_MANY]:
@@ -169,6 +169,9 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
             until = f" until {standing.next_purge:%Y-%m-%d} or later" if standing.next_purge else ""
             kept = f"rows are kept of {standing.gone:,} deleted files{until}"
             _line(console, f"{standing.name}: {kept}")
+        if standing.private:
+            who = "users who opted out, or marked as private"
+            _line(console, f"{standing.name}: {standing.private:,} files are not read: of {who}")
 
 
 # --- processors ---

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
-from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
+from session_pipeline_dagster.health.rules import judge, lake_tidied, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import Store
 
 
@@ -26,11 +27,13 @@ class Checkup:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
         busy: processors whose database another process held, so that findings are unknown.
+        scan: what it was found in; None as `session_files`.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
     busy: Sequence[str] = field(default=())
+    scan: Scan | None = None
 
 
 def examine(
@@ -51,7 +54,11 @@ def examine(
         timeout: how long to wait for a database that another process holds (default: the store's).
         suffix: what the names of their jobs in Dagster end with.
         held: keeps the database open once it could be, for who has more to look at.
+
+    Raises:
+        SettingsError: people are to be hidden, and the key of pseudonyms cannot be used.
     """
+    veil = veil_of(settings)
     try:
         scan = source.scan()
     except SourceUnavailable as error:
@@ -77,9 +84,22 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        found = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
-    return Checkup(len(scan.files), findings, busy)
+    return Checkup(len(scan.files), findings, busy, scan)
+
+
+def lake_finding(store: Store, job: str) -> Finding | None:
+    """Whether the lake is tidied; None where the store is a file, or a lake that is not made yet.
+
+    Args:
+        job: what tidies it in Dagster.
+    """
+    try:
+        untidied = store.place.untidied()
+    except StoreError as error:
+        return Finding("lake_tidied", Status.UNKNOWN, f"cannot look: {error}")
+    return None if untidied is None else lake_tidied(untidied, job)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:

@@ -3,7 +3,7 @@
 They are the last steps of the run that changed their tables; where nothing is set there is none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -21,16 +21,18 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import Made
 
-EXPORT, COPY = "usage_export", "usage_published"
+EXPORT, COPY, SHARED = "usage_export", "usage_published", "usage_shared"
 
 
 def export_assets(
     processor: Processor, settings: Settings, names: Names
 ) -> list[dg.AssetsDefinition]:
     """The assets that are set; of any other processor than `usage` there are none."""
-    folder, target = settings.exports.folder, settings.exports.copy
+    if processor.name != "usage":
+        return []
+    folder, target, shared = _places(settings).values()
     made = []
-    if folder is not None and processor.name == "usage":
+    if folder is not None:
         wanted = Wanted(settings.exports.formats)
         kinds = {kind.value for kind in wanted.formats}
         said = (
@@ -42,25 +44,49 @@ def export_assets(
         def files(store: Store) -> Metadata:
             return _of_export(export(store, processor, settings, folder, wanted))
 
-        made.append(_asset(EXPORT, said, {"file", *(kinds & {"parquet"})}, processor, names, files))
-    if target is not None and processor.name == "usage":
+        formats = {"file", *(kinds & {"parquet"})}
+        made.append(_asset(EXPORT, said, formats, processor, settings, names, files))
+    if target is not None:
         said = (
             "A DuckDB file of what may be shown, for dashboards: they open this one and never the "
             "database. Made anew as a whole; the database is closed to others for milliseconds. "
             "`docs/exports.md` shows how to connect."
         )
-
-        def copy(store: Store) -> Metadata:
-            return _of_copy(publish(store, processor, settings, target), target)
-
-        made.append(_asset(COPY, said, {"duckdb", "file"}, processor, names, copy))
+        made.append(_copy_asset(COPY, said, target, processor, settings, names))
+    if shared is not None:
+        said = (
+            "The DuckDB file that may be handed to everybody: people are in it as "
+            "`SESSION_PIPELINE_PEOPLE` shows them, and nothing else is. `docs/privacy.md` says "
+            "what it holds."
+        )
+        made.append(_copy_asset(SHARED, said, shared, processor, settings, names))
     return made
+
+
+def _places(settings: Settings) -> Mapping[str, Path | None]:
+    """The asset -> where it is written, if it is."""
+    exports = settings.exports
+    return {EXPORT: exports.folder, COPY: exports.copy, SHARED: settings.shared}
 
 
 def export_keys(processor: str, settings: Settings, names: Names) -> list[dg.AssetKey]:
     """The keys of these assets."""
-    given = {EXPORT: settings.exports.folder, COPY: settings.exports.copy}
-    return [names.key(key) for key, place in given.items() if place and processor == "usage"]
+    places = _places(settings)
+    return [names.key(key) for key, place in places.items() if place and processor == "usage"]
+
+
+def _copy_asset(
+    name: str,
+    description: str,
+    target: Path,
+    processor: Processor,
+    settings: Settings,
+    names: Names,
+) -> dg.AssetsDefinition:
+    def copy(store: Store) -> Metadata:
+        return _of_copy(publish(store, processor, settings, target), target)
+
+    return _asset(name, description, {"duckdb", "file"}, processor, settings, names, copy)
 
 
 def _asset(
@@ -68,6 +94,7 @@ def _asset(
     description: str,
     kinds: set[str],
     processor: Processor,
+    settings: Settings,
     names: Names,
     work: Callable[[Store], Metadata],
 ) -> dg.AssetsDefinition:
@@ -90,7 +117,7 @@ def _asset(
         required_resource_keys={names.store},
     )
     def handed_on(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        with failing_in_words():
+        with failing_in_words(settings):
             made = work(store_in(context, names))
         return materialized(context, names.key(name), made)
 

@@ -4,23 +4,27 @@ It gathers and phrases; `health/checkup.py` looks and `health/rules.py` decides.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.arrivals import looked_for, not_looked
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
+from session_pipeline_dagster.people.veil import Veil, veil_of
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import open_store
 
 SAY_AGAIN = timedelta(hours=1)
@@ -55,6 +59,60 @@ class _Memory:
 
 
 @dataclass(slots=True)
+class _Tick:
+    """What a tick tells, and what of it is remembered."""
+
+    memory: _Memory
+    now: datetime
+    mark: str
+    events: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    said: dict[str, _Said] = field(default_factory=dict)
+
+    def tell(
+        self,
+        name: str,
+        asset: dg.AssetKey,
+        finding: Finding,
+        materialized: float,
+        *,
+        keep: bool = False,
+    ) -> None:
+        """Tell a finding if it is news.
+
+        Args:
+            name: of whom it is.
+            keep: what was last said of it holds.
+        """
+        # What was said while people were shown otherwise is said anew.
+        key = f"{self.mark}{name}/{finding.check}"
+        if not keep and self.memory.is_news(key, finding, self.now, materialized):
+            self.events.append(evaluation(asset, finding, self.mark))
+            self.said[key] = _Said(finding.news, self.now.timestamp())
+        elif key in self.memory.said:
+            self.said[key] = self.memory.said[key]
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """What is said of machines that collect; they do so every few minutes at most, and a look reads
+    every manifest that is new."""
+
+    manifests: Manifests = field(default_factory=Manifests)
+    finding: Finding | None = None
+    at: float = 0.0
+
+    def found(
+        self, source: SessionSource, scan: Scan, now: datetime, silent: timedelta, veil: Veil
+    ) -> Finding:
+        """The finding, some minutes old at most."""
+        at = now.timestamp()
+        if self.finding is None or not lately(self.at, at, _CALM):
+            self.finding = looked_for(source, scan, self.manifests, now, silent, veil)
+            self.at = at
+        return self.finding
+
+
+@dataclass(slots=True)
 class _Calm:
     """The last checkup by which all was well and nothing waited.
 
@@ -78,7 +136,8 @@ class _Calm:
         findings = [one for found in checkup.findings.values() for one in found]
         well = all(one.status is Status.OK and not one.numbers.get("pending") for one in findings)
         self.stamp, self.at = stamp if well else None, now.timestamp()
-        self.checkup = checkup if well else None
+        # Its scan is not needed again, and of many files it is large.
+        self.checkup = replace(checkup, scan=None) if well else None
 
 
 def health_sensor(
@@ -89,7 +148,9 @@ def health_sensor(
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
     store, looks = open_store(settings), looks or Looks(settings)
+    is_lake = isinstance(settings.database, Lake)
     own_name, calm = names.other("health_sensor"), _Calm()
+    arrivals, session_files = _Arrivals(), names.key(SESSION_FILES)
 
     @dg.sensor(
         name=own_name,
@@ -101,6 +162,7 @@ def health_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
+        veil = veil_of(settings)
         processors = registry.processors
 
         def examined(source: SessionSource) -> Checkup:
@@ -108,14 +170,15 @@ def health_sensor(
 
         try:
             look = looks.look(own_name)
-        except SourceUnavailable:
+        except SourceUnavailable as error:
             # Which is a finding.
-            found = examined(looks.source)
+            found, arrived = examined(looks.source), not_looked(str(error))
         else:
+            silent = settings.not_arrived
+            arrived = arrivals.found(looks.source, look.scan, now, silent, veil)
             found = calm.found(look.stamp, now) or examined(Seen(looks.source, look.scan))
             calm.keep(look.stamp, found, now)
-        events: list[dg.AssetCheckEvaluation] = []
-        said: dict[str, _Said] = {}
+        tick = _Tick(memory, now, veil.mark)
         since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
         waiting: list[str] = []
         for processor in processors:
@@ -129,14 +192,17 @@ def health_sensor(
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
-                key = f"{name}/{finding.check}"
-                if not keep and memory.is_news(key, finding, now, materialized):
-                    events.append(evaluation(asset, finding))
-                    said[key] = _Said(finding.news, now.timestamp())
-                elif key in memory.said:
-                    said[key] = memory.said[key]
-        cursor = write_cursor(_Memory(said, since))
-        return skipping(_sentence(len(events), waiting), cursor, asset_events=events)
+                tick.tell(name, asset, finding, materialized, keep=keep)
+        # Nobody materializes session files.
+        tick.tell("", session_files, arrived, 0.0)
+        # Also where no run tidies it any more.
+        if is_lake and (tidiness := lake_finding(store, names.upkeep_job)) is not None:
+            asset = names.key(UPKEEP)
+            materialized = last_materialized(looks.held.of(context), asset)
+            tick.tell(UPKEEP, asset, tidiness, materialized)
+        cursor = write_cursor(_Memory(tick.said, since))
+        said = _sentence(len(tick.events), waiting)
+        return skipping(said, cursor, asset_events=tick.events)
 
     return sensor
 

@@ -130,3 +130,11 @@ class Place(Protocol):
         Raises:
             StoreBusy, StoreUnusable: as `writing`; what was done stays done.
         """
+
+    def untidied(self) -> timedelta | None:
+        """How long ago `tidy` has last come to its end; since there is anything if it never has.
+        None where nothing is to be done.
+
+        Raises:
+            StoreError: it is not possible to say.
+        """

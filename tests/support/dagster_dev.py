@@ -105,8 +105,11 @@ class DagsterDev:
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    def wait(self, until: Callable[[], Any], what: str, seconds: float = 180) -> Any:
-        """The first true answer of `until`; fails with the log's end after so many seconds."""
+    def wait(self, until: Callable[[], Any], what: str, seconds: float = 420) -> Any:
+        """The first true answer of `until`; fails with the log's end after so many seconds.
+
+        They are many: beside other work each process of a run takes its time.
+        """
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:
             if found := until():
@@ -134,8 +137,11 @@ class DagsterDev:
         config: Mapping[str, object] | None = None,
         assets: Sequence[str] | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        checks: bool = True,
     ) -> str:
-        """Launch a job, or with `assets` what the asset page's button launches; the run's id."""
+        """Launch a job, or with `assets` what the asset page's button launches, with their checks
+        or without; the run's id."""
         selector: dict[str, object] = {
             "repositoryLocationName": self.location,
             "repositoryName": "__repository__",
@@ -143,6 +149,8 @@ class DagsterDev:
         }
         if assets is not None:
             selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
+            if not checks:
+                selector["assetCheckSelection"] = []
         params = {
             "selector": selector,
             "runConfigData": config or {},

@@ -21,6 +21,7 @@ from session_pipeline_dagster.passes.exports.folder import (
     write_notes,
 )
 from session_pipeline_dagster.passes.exports.tables import Counts, Days, export_table
+from session_pipeline_dagster.passes.exports.upkeep import copies
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
 from session_pipeline_dagster.processors.usage.people.published import Published, published
@@ -184,7 +185,7 @@ def _words(kinds: frozenset[ExportFormat]) -> str:
 def places(store: Store, settings: Settings) -> list[Path]:
     """Folders, and copies for dashboards, that exports of this store are in: those that are set,
     and those of commands."""
-    own = (settings.exports.folder, settings.exports.copy)
+    own = (settings.exports.folder, *copies(settings))
     return list(dict.fromkeys([*remembered(store), *(place for place in own if place)]))
 
 

@@ -1,7 +1,7 @@
 """What is exported by itself: after a pass that changed something, and after a `forget`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,30 +20,34 @@ class HandedOn:
     """What was written; None where nothing is set."""
 
     exported: "Exported | None" = None
-    copy: "Made | None" = None
-    target: Path | None = None
+    copies: "Mapping[Path, Made]" = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """What was done, for people."""
         return [
             *(self.exported.lines() if self.exported else ()),
             *(
-                [f"copy for dashboards: {self.copy.bytes / 1e6:.1f} MB in {self.target}"]
-                if self.copy
-                else ()
+                f"copy for dashboards: {made.bytes / 1e6:.1f} MB in {target}"
+                for target, made in self.copies.items()
             ),
         ]
 
 
+def copies(settings: Settings) -> list[Path]:
+    """Databases of what may be shown: the one that is set, and where people are hidden the shared
+    one."""
+    return [place for place in (settings.exports.copy, settings.shared) if place]
+
+
 def is_set(settings: Settings) -> bool:
     """Whether anything is exported by itself."""
-    return bool(settings.exports.folder or settings.exports.copy)
+    return bool(settings.exports.folder or copies(settings))
 
 
 def is_due(settings: Settings, reports: "Iterable[BatchReport]") -> bool:
     """Whether a pass has changed something of usage, or what is set is not there yet."""
-    exports = settings.exports
-    missing = [place for place in (exports.folder, exports.copy) if place and not place.exists()]
+    places = [settings.exports.folder, *copies(settings)]
+    missing = [place for place in places if place and not place.exists()]
     changed = any(
         report.processor == "usage"
         and (
@@ -68,10 +72,8 @@ def hand_on(store: "Store", usage: "Processor", settings: Settings) -> HandedOn:
     from session_pipeline_dagster.passes.exports.copy import publish  # noqa: PLC0415
     from session_pipeline_dagster.passes.exports.export import Wanted, export  # noqa: PLC0415
 
-    folder, target = settings.exports.folder, settings.exports.copy
-    exported = copied = None
+    folder, exported = settings.exports.folder, None
     if folder:
         exported = export(store, usage, settings, folder, Wanted(settings.exports.formats))
-    if target:
-        copied = publish(store, usage, settings, target)
-    return HandedOn(exported, copied, target)
+    made = {target: publish(store, usage, settings, target) for target in copies(settings)}
+    return HandedOn(exported, made)

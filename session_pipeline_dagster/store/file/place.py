@@ -170,6 +170,9 @@ class DuckDBFile:
     def tidy(self, keep: timedelta) -> None:
         """DuckDB uses room that is free again by itself."""
 
+    def untidied(self) -> None:
+        """So nobody has to."""
+
     def holder(self, patience: timedelta) -> int | None:
         """Whose lock on the file lasts; see `Place.holder`."""
         give_up = time.monotonic() + patience.total_seconds()

@@ -1,8 +1,30 @@
-"""Which rows may leave, and what of them: the SELECTs behind every export, page and shared file."""
+"""Which rows may leave, and what of them: the SELECTs behind every export, page and shared file.
+
+What is shown in place of people, projects and small teams stands in the tables of `shown.py`. Where
+something is hidden, what has no row there is left out: it came after these were made.
+"""
 
 from dataclasses import dataclass
 
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.people.groups import ROOT
+from session_pipeline_dagster.people.veil import Veil, veil_of
+from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
+from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of
+from session_pipeline_dagster.processors.usage.money.budgets import Budget
+from session_pipeline_dagster.processors.usage.money.periods import Period
+from session_pipeline_dagster.processors.usage.people import whose
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
+
+_TOKENS = (
+    "messages input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
+    "cache_creation_1h_tokens cache_read_tokens web_search_requests"
+).split()
+_PERSON = (*_TOKENS, "partial_messages", "unpriced_messages")
+_TEAM = (*_TOKENS, "unpriced_messages")
+_ACTIVITY = ("sessions", "prompts", "tool_calls", "tool_errors", "tool_rejections")
+_DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
+"""How far the days of a period reach beyond its first one, in any time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +37,146 @@ class Published:
 
 
 def published(settings: Settings) -> tuple[Published, ...]:
-    """The tables that may leave as things are set."""
-    _ = settings
-    return tuple(
-        Published(name, f"FROM {name}", f"{name}, per day.")
-        for name in ("usage_daily", "usage_activity_daily")
+    """The tables that may leave as things are set.
+
+    Raises:
+        SettingsError: the file of budgets cannot be used.
+    """
+    people = settings.people
+    merged = people.smallest_group > 1
+    teams = _merged_teams() if merged else "FROM usage_team_daily"
+    months = _merged_months(people.smallest_group) if merged else "FROM chargeback_monthly"
+    persons = Published(
+        "usage_person_daily",
+        _persons(settings),
+        "Tokens and cost per UTC day, person, project and model.",
     )
+    return (
+        *([] if people.mode is PeopleMode.TEAM else [persons]),
+        Published("usage_team_daily", teams, "Tokens and cost per UTC day and team."),
+        Published("usage_activity_daily", _activity(settings), "Prompts, tools, time per UTC day."),
+        Published("chargeback_monthly", months, "What teams cost per month."),
+        Published("budget_status", _budgets(settings), "How budgets stand in each period."),
+    )
+
+
+def shares(settings: Settings) -> bool:
+    """Whether there is a shared file: where people are hidden, and the database is not for all."""
+    return settings.people.mode is not PeopleMode.NAMED
+
+
+def _sums(names: tuple[str, ...], table: str = "") -> str:
+    return ", ".join(f"sum({table}{name})::BIGINT AS {name}" for name in names)
+
+
+def _persons(settings: Settings) -> str:
+    people = settings.people
+    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+        return "FROM usage_person_daily"
+    # A person beside a team would tell which small team a merged cell holds.
+    team = "team, cost_center" if people.smallest_group <= 1 else _NO_TEAM
+    person, project, joined = "person", "project", ""
+    if people.mode is not PeopleMode.NAMED:
+        person, project = "people_shown.shown", "projects_shown.shown"
+        joined = """JOIN people_shown USING (person)
+            LEFT JOIN projects_shown ON projects_shown.project = days.project"""
+    return f"""SELECT day, {person} AS person, {team}, {project} AS project, model, agent, provider,
+            {_sums(_PERSON)}, sum(cost) AS cost
+        FROM usage_person_daily AS days {joined} GROUP BY ALL"""
+
+
+_NO_TEAM = "NULL::VARCHAR AS team, NULL::VARCHAR AS cost_center"
+
+
+def _merged_teams() -> str:
+    return f"""SELECT day, label AS team, any_value(cells_shown.cost_center) AS cost_center,
+            sum(days.people)::BIGINT AS people, sum(cells_shown.active)::BIGINT AS active_people,
+            {_sums(_TEAM)}, sum(cost) AS cost, sum(unlogged_cost) AS unlogged_cost
+        FROM (SELECT day, team, sum(people) AS people, {_sums(_TEAM)}, sum(cost) AS cost,
+                sum(unlogged_cost) AS unlogged_cost
+            FROM usage_team_daily GROUP BY day, team) AS days
+        JOIN cells_shown USING (day, team)
+        WHERE label IS NOT NULL GROUP BY day, label"""
+
+
+def _merged_months(least: int) -> str:
+    """The shown days added up. What is shown on no day is the organisation's, if over the month it
+    is of enough people; so is what belongs to teams without a shown day."""
+    return f"""WITH shown AS (
+            SELECT date_trunc('month', day)::DATE AS month, cost_center, team, cost, unlogged_cost
+            FROM ({_merged_teams()})),
+        rest AS (
+            SELECT date_trunc('month', day)::DATE AS month, sum(cost) AS cost,
+                sum(unlogged_cost) AS unlogged_cost
+            FROM usage_team_daily JOIN cells_shown USING (day, team)
+            WHERE label IS NULL GROUP BY ALL),
+        crowds AS (
+            SELECT date_trunc('month', day)::DATE AS month, count(DISTINCT person) AS many
+            FROM usage_person_daily JOIN cells_shown USING (day, team)
+            WHERE label IS NULL GROUP BY ALL),
+        least AS (SELECT month FROM crowds WHERE many >= {least}),
+        costs AS (
+            SELECT month, cost_center, team, cost, unlogged_cost, NULL AS seat_cost FROM shown
+            UNION ALL
+            SELECT month, NULL, '{ROOT}', cost, unlogged_cost, NULL FROM rest SEMI JOIN least
+                USING (month)
+            UNION ALL
+            SELECT month, if(there, cost_center, NULL), if(there, team, '{ROOT}'), NULL, NULL,
+                seat_cost
+            FROM (SELECT month, cost_center, team, seat_cost, (month, team) IN (
+                    SELECT (month, team) FROM shown) AS there
+                FROM chargeback_monthly WHERE seat_cost IS NOT NULL)),
+        tables AS (SELECT month, any_value(price_table) AS price_table FROM chargeback_monthly
+            GROUP BY month)
+        SELECT month, cost_center, team, sum(cost) AS cost, sum(unlogged_cost) AS unlogged_cost,
+            sum(seat_cost) AS seat_cost, any_value(price_table) AS price_table
+        FROM costs LEFT JOIN tables USING (month) GROUP BY month, cost_center, team"""
+
+
+def _activity(settings: Settings) -> str:
+    people = settings.people
+    own = f"""SELECT day, {whose.PERSON} AS person, {whose.TEAM} AS team, {", ".join(_ACTIVITY)},
+            active_seconds
+        FROM {whose.with_people("usage_activity_daily")}"""
+    sums = f"{_sums(_ACTIVITY)}, sum(active_seconds) AS active_seconds"
+    if people.mode is PeopleMode.TEAM:
+        if people.smallest_group <= 1:
+            return f"SELECT day, team, {sums} FROM ({own}) GROUP BY ALL"
+        return f"""SELECT day, label AS team, {sums} FROM ({own}) JOIN cells_shown USING (day, team)
+            WHERE label IS NOT NULL GROUP BY ALL"""
+    if people.mode is PeopleMode.NAMED:
+        return f"SELECT day, person, {sums} FROM ({own}) GROUP BY ALL"
+    return f"""SELECT day, shown AS person, {sums} FROM ({own}) JOIN people_shown USING (person)
+        GROUP BY ALL"""
+
+
+def _budgets(settings: Settings) -> str:
+    """Budgets as they stand. Where people are hidden, none of a person is shown under its name;
+    where small groups are, none of a part of the organisation that holds a merged cell."""
+    people = settings.people
+    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+        return "FROM budget_status"
+    try:
+        budgets = budgets_of(settings.money)
+    except SettingsError:
+        # Whose they are is not known; the check of the file says what is wrong with it.
+        budgets = ()
+    veil = veil_of(settings)
+    shown = [part for budget in budgets if (part := _budget(budget, people, veil))]
+    return " UNION ALL ".join(shown) or "FROM budget_status WHERE false"
+
+
+def _budget(budget: Budget, people: PeopleSettings, veil: Veil) -> str | None:
+    scope, name = budget.scope, quoted(budget.name)
+    rows = f"FROM budget_status WHERE budget = {name}"
+    if scope.kind == "person":
+        if people.mode is PeopleMode.TEAM:
+            return None
+        return f"SELECT * REPLACE ({quoted(veil.person(scope.name))} AS budget) {rows}"
+    if people.smallest_group <= 1 or scope.kind == "org":
+        return rows
+    if scope.kind != "team":
+        return None
+    return f"""{rows} AND NOT EXISTS (SELECT 1 FROM cells_shown WHERE team = {quoted(scope.name)}
+        AND label IS DISTINCT FROM team AND day >= period_start - 1
+        AND day <= period_start + {_DAYS[budget.period]})"""
