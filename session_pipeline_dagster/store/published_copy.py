@@ -70,13 +70,22 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
         SettingsError: the target cannot be written.
         ContractError: a SELECT is not valid.
     """
-    started = time.monotonic()
-    name = f".{target.name}.{uuid.uuid4().hex}"
-    source, fresh = target.with_name(f"{name}.source"), target.with_name(name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for left in begun(target):
             left.unlink(missing_ok=True)
+        return _make(store, target, copy, memory_mb)
+    except OSError as error:
+        raise SettingsError(
+            f"{target} cannot be written ({error.strerror}); set SESSION_PIPELINE_PUBLISH"
+        ) from error
+
+
+def _make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
+    started = time.monotonic()
+    name = f".{target.name}.{uuid.uuid4().hex}"
+    source, fresh = target.with_name(f"{name}.source"), target.with_name(name)
+    try:
         with store.place.writing():
             locked = time.monotonic()
             store.place.copy_to(source)
@@ -84,10 +93,6 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
         rows = _build(source, fresh, copy, memory_mb)
         size = fresh.stat().st_size
         fresh.replace(target)
-    except OSError as error:
-        raise SettingsError(
-            f"{target} cannot be written ({error.strerror}); set SESSION_PIPELINE_PUBLISH"
-        ) from error
     finally:
         for path in (source, fresh):
             for left in (path, path.with_name(f"{path.name}.wal")):
