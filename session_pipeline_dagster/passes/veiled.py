@@ -60,7 +60,7 @@ def plugins_shown(veil: Veil, registry: Registry) -> Registry:
         msgspec.structs.replace(failed, error=veil.said(failed.error, ()))
         for failed in registry.failed
     ]
-    return replace(registry, failed=tuple(failed))
+    return msgspec.structs.replace(registry, failed=tuple(failed))
 
 
 def scan_shown(veil: Veil, scan: Scan) -> Scan:
