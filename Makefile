@@ -11,7 +11,7 @@ TOOLS := .venv/.installed
 
 # Which sessions `dev` and `run` show: those of your settings, else those of last time, else the
 # examples. It is written down, so that .venv/bin/session-pipeline finds the same.
-PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE
+PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE SESSION_PIPELINE_LAKE_DATA
 SHOW = mkdir -p var; given=$$(for name in $(PLACES); do \
 	eval "value=\$$$$name"; [ -z "$$value" ] || printf '%s=%s\n' "$$name" "$$value"; done); \
 	if [ -n "$$given" ]; then printf '%s\n' "$$given" > var/make.env; \

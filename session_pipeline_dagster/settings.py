@@ -36,7 +36,7 @@ _MOST_SHARDS = 64
 MADE = Path("var/make.env")
 """What `make run` and `make dev` write, in the folder they work in."""
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
-PLACES = (*_SESSIONS, places.DATABASE)
+PLACES = (*_SESSIONS, places.DATABASE, "SESSION_PIPELINE_LAKE_DATA")
 """Which sessions it is about, and where their rows are."""
 _PATHS = {
     "money": ("prices", "budgets", "seats", "rates"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.sources.snapshot import content_hash
 from session_pipeline_dagster.store import rolling, write
+from session_pipeline_dagster.store.harmless import as_given, harmless, is_lake
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -86,14 +87,19 @@ def files_of(connection: "DuckDBPyConnection", user: str) -> tuple[set[str], dic
     """Files that any table says are the user's; and all that failed, which say no user.
 
     Returns:
-        Keys; and key -> the name of its root.
+        Keys, as the files are called; and key -> the name of its root.
     """
-    keys: set[str] = set()
+    lake, keys = is_lake(connection), set[str]()
+    if lake:
+        user = harmless(user)
     for table in _tables(connection, "session_file", "username"):
         sql = f"SELECT DISTINCT session_file FROM {table} WHERE username = ?"
         keys.update(row[0] for row in connection.execute(sql, [user]).fetchall())
     failures = "SELECT session_file, root FROM session_processor_failures"
-    return keys, dict(connection.execute(failures).fetchall())
+    failed = dict(connection.execute(failures).fetchall())
+    if lake:
+        return {as_given(key) for key in keys}, {as_given(k): root for k, root in failed.items()}
+    return keys, failed
 
 
 def _tables(connection: "DuckDBPyConnection", *columns: str) -> list[str]:

@@ -304,6 +304,8 @@ def open_lake(settings: Settings, lake: Lake, timeout: timedelta, *, looking: bo
             f"SESSION_PIPELINE_LAKE_DATA is {settings.lake_data!r}; it takes s3://bucket/folder/, "
             "or a folder"
         )
+    if "://" in settings.lake_data:
+        settings.s3.check_endpoint()
     catalog = Catalog(lake)
     try:
         conninfo = catalog.conninfo
