@@ -105,8 +105,11 @@ class DagsterDev:
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    def wait(self, until: Callable[[], Any], what: str, seconds: float = 180) -> Any:
-        """The first true answer of `until`; fails with the log's end after so many seconds."""
+    def wait(self, until: Callable[[], Any], what: str, seconds: float = 420) -> Any:
+        """The first true answer of `until`; fails with the log's end after so many seconds.
+
+        They are many: beside other work each process of a run takes its time.
+        """
         stop = time.monotonic() + seconds
         while time.monotonic() < stop:
             if found := until():
