@@ -10,6 +10,7 @@ from datetime import timedelta
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.quality import Quality
+from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.processors.usage.money import deriving
 from session_pipeline_dagster.processors.usage.money.budgeting import (
     budget_derivation,
@@ -18,7 +19,7 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
 )
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
 from session_pipeline_dagster.processors.usage.quality import QUALITY
-from session_pipeline_dagster.processors.usage.report import REPORTS
+from session_pipeline_dagster.processors.usage.report import usage_report
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
@@ -44,17 +45,24 @@ class UsageProcessor:
         *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
     summaries = SUMMARIES
-    reports = REPORTS
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
 
-    def __init__(self, money: MoneySettings | None = None) -> None:
+    def __init__(
+        self, money: MoneySettings | None = None, settings: Settings | None = None
+    ) -> None:
         self._money = money or MoneySettings()
+        self._settings = settings or Settings(money=self._money)
 
     def under(self, settings: Settings) -> "UsageProcessor":
-        """The processor as money is set."""
-        return UsageProcessor(settings.money)
+        """The processor as money and people are set."""
+        return UsageProcessor(settings.money, settings)
+
+    @property
+    def reports(self) -> Sequence[Report]:
+        """Its page, with people shown as they may be."""
+        return (usage_report(self._settings),)
 
     @property
     def derivations(self) -> Sequence[Derivation]:

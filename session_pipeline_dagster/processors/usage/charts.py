@@ -49,7 +49,7 @@ def charts(figures: Figures) -> list[Chart]:
     return [
         _money(figures),
         _by_kind(figures, f"Tokens per {figures.unit}"),
-        _hours(figures, "Active hours (messages, UTC)"),
+        _hours(figures, "Active hours"),
     ]
 
 
@@ -194,7 +194,7 @@ def _hours(figures: Figures, title: str) -> Chart:
         ),
         fillOpacity=alt.FillOpacity("messages:Q", scale=dense, legend=None),
     )
-    return Chart(f"{title}, most in an hour of the week: {most:,}", _svg(chart))
+    return Chart(f"{title} (messages, UTC; at most {most:,})", _svg(chart))
 
 
 # --- rendering ---

@@ -72,8 +72,9 @@ def whose(name: str, mode: PeopleMode) -> str:
 def mine(user: str) -> str:
     """SELECT of the person whose folder this is: the one that a directory says, else itself."""
     text = quoted(user)
-    return f"""SELECT person FROM people WHERE folder = {text} UNION SELECT {text}
-            WHERE {text} NOT IN (SELECT folder FROM people)"""
+    # A folder that has changed hands is that of who has it now.
+    return f"""SELECT coalesce((SELECT arg_max(person, coalesce(valid_to, {_LAST_DAY}))
+            FROM people WHERE folder = {text}), {text})"""
 
 
 def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
@@ -89,25 +90,27 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base}, {_daily(scope)}
         SELECT date_trunc(unit, day)::DATE AS start, label, model, {_SUMS} FROM daily, period
         GROUP BY ALL ORDER BY ALL""",
-        f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", "day", scope)})
+        f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", scope)})
             {" UNION ALL ".join(_by_slot(scope))}""",
-        f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, "day", scope)}),
+        f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}),
         named AS ({" UNION ALL ".join(map(_named, CALLED))})
         SELECT kind, name, count(*), count(*) FILTER (is_error), {_CROWD} FROM named
         GROUP BY kind, name""",
-        f"""{base}, costs AS MATERIALIZED ({_with_people(_attributed(), "day", scope)}),
+        f"""{base}, costs AS MATERIALIZED ({_with_people(_attributed(), scope)}),
         named AS ({" UNION ALL ".join(map(_paid, _ATTRIBUTED))})
         SELECT kind, name, span, count(*), count(*) FILTER (cost IS NULL),
             coalesce(sum(cost), 0), {_CROWD}
         FROM named GROUP BY kind, name, span""",
-        f"""{base}, bills AS ({_with_people(_BILLS, "day", scope)})
-        SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0), {_CROWD} FROM bills""",
-        f"""{base}, estimated AS ({_with_people("usage_daily_estimated", "day", scope)})
+        f"""{base}, bills AS ({_with_people(_BILLS, scope)})
+        SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0), {_CROWD}
+        FROM bills""",
+        f"""{base}, estimated AS ({_with_people("usage_daily_estimated", scope)})
         SELECT coalesce(sum(output_estimate), 0)::BIGINT FROM estimated""",
         "SELECT NULL WHERE false" if scope.person else _budgets(budgets),
         "SELECT person FROM people_shown UNION SELECT email FROM people WHERE email IS NOT NULL"
         if scope.hides
         else "SELECT NULL WHERE false",
+        _who(scope),
     ]
 
 
@@ -126,12 +129,13 @@ def _base(asked: Asked, scope: Scope) -> str:
         own = f" AND person IN ({scope.person})" if scope.person else ""
         cells = f"""SELECT DISTINCT day, team, team AS label FROM usage_person_daily
             WHERE day <= {today}{own}"""
-    first, last = f"greatest(min(day), max(day) - {asked.days - 1})", "max(day)"
+    bounds = f"""SELECT greatest(min(day), max(day) - {asked.days - 1}) AS first,
+            max(day) AS last FROM cells"""
     if scope.until:
         start = scope.until - timedelta(days=asked.days - 1)
-        first, last = f"DATE '{start.isoformat()}'", f"DATE '{scope.until.isoformat()}'"
+        bounds = f"SELECT DATE '{start.isoformat()}' AS first, DATE '{scope.until}' AS last"
     return f"""WITH cells AS MATERIALIZED ({cells}),
-        bounds AS (SELECT {first} AS first, {last} AS last FROM cells),
+        bounds AS ({bounds}),
         period AS MATERIALIZED (SELECT first, last, CASE WHEN last - first < {_DAYS_MOST} THEN 'day'
             WHEN last - first < {_WEEKS_MOST} THEN 'week' ELSE 'month' END AS unit FROM bounds)"""
 
@@ -185,11 +189,11 @@ def _attributed() -> str:
     return f"({priced(('username', *_ATTRIBUTED.values()), days)})"
 
 
-def _with_people(table: str, day: str, scope: Scope) -> str:
+def _with_people(table: str, scope: Scope) -> str:
     """SELECT of the rows that may be shown, with who it was and when; the folder says who it is."""
     own = f"AND coalesce(people.person, rows.username) IN ({scope.person})" if scope.person else ""
     return f"""SELECT rows.*, coalesce(people.person, rows.username) AS person, {_SPAN} AS span
-            FROM (SELECT *, {day} AS day_of FROM {table}) AS rows
+            FROM (SELECT *, day AS day_of FROM {table}) AS rows
             LEFT JOIN people ON people.folder = rows.username
                 AND day_of >= coalesce(people.valid_from, {_FIRST_DAY})
                 AND day_of <= coalesce(people.valid_to, {_LAST_DAY})
@@ -208,6 +212,15 @@ def _paid(kind: str) -> str:
     column = _ATTRIBUTED[kind]
     return f"""SELECT '{kind}' AS kind, {column} AS name, cost, person, span FROM costs
         WHERE {column} IS NOT NULL"""
+
+
+def _who(scope: Scope) -> str:
+    """SELECT of the name of whose page it is, as it may be shown."""
+    if not scope.person or scope.mode is PeopleMode.TEAM:
+        return "SELECT NULL WHERE false"
+    if scope.hides:
+        return f"SELECT shown FROM people_shown WHERE person IN ({scope.person})"
+    return scope.person
 
 
 def _undated(asked: Asked, scope: Scope) -> str:

@@ -152,6 +152,7 @@ class Figures:
         undated: API responses without a day, or with one that is still to come: left out.
         billed, unlogged: USD of the bills that are known and fit, and of it what has no line.
         unsettled: API responses that wait for the daily roll-up (less than 0: that left it).
+        who: whose own page it is, as it may be shown.
     """
 
     scope: Scope
@@ -170,6 +171,7 @@ class Figures:
     billed: Decimal = Decimal(0)
     unlogged: Decimal = Decimal(0)
     unsettled: int = 0
+    who: str = ""
 
     @property
     def days(self) -> int:

@@ -11,7 +11,7 @@ from session_pipeline_dagster.contract.report import Rendered
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage import charts
 from session_pipeline_dagster.processors.usage.figure_sql import WEEK
-from session_pipeline_dagster.processors.usage.figures import Called, Figures, Part, Sums, add
+from session_pipeline_dagster.processors.usage.figures import Called, Figures, Part, Sums
 from session_pipeline_dagster.processors.usage.summing import calls_together, parts_together
 from session_pipeline_dagster.processors.usage.wording import (
     change,
@@ -72,18 +72,12 @@ def render(found: Figures) -> Rendered:
     drawn, title = charts.charts(found), _title(found)
     page = _page(found, drawn, title)
     picture = charts.poster(drawn, title, _lines(found))
-    return Rendered(
-        {PAGE: page, PICTURE: picture}, _numbers(found), preview=charts.preview(found)
-    )
+    return Rendered({PAGE: page, PICTURE: picture}, _numbers(found), preview=charts.preview(found))
 
 
-def render_own(found: Figures, name: str) -> Rendered:
-    """Somebody's own page.
-
-    Args:
-        name: who it is, as it may be shown; empty where nobody may be named.
-    """
-    title = f"Usage of {printable(name)}" if name else "Your own usage"
+def render_own(found: Figures) -> Rendered:
+    """Somebody's own page; it says whose it is where people may be named."""
+    title = f"Usage of {printable(found.who)}" if found.who else "Your own usage"
     page = _page(found, charts.charts(found), f"{title}{_days(found)}")
     return Rendered({OWN_PAGE: page}, _numbers(found))
 
@@ -183,7 +177,10 @@ def _weeks(found: Figures) -> tuple[str, str] | None:
     if not found.last or not found.compares:
         return None
     start = found.last - timedelta(days=WEEK - 1)
-    return _span(start, found.last), _span(start - timedelta(days=WEEK), start - timedelta(days=1))
+    before = _span(start - timedelta(days=WEEK), start - timedelta(days=1))
+    if found.first and found.days < 2 * WEEK:
+        before += f"; usage begins {label(found.first, 'day')}"
+    return _span(start, found.last), before
 
 
 def _span(start: date, end: date) -> str:
@@ -211,8 +208,6 @@ def _notes(found: Figures) -> list[str]:
             "cost is left out. `session-pipeline prices list` names them; a prices.toml gives them "
             "one."
         )
-    if found.compares and found.days < 2 * WEEK and found.first:
-        notes.append(f"Usage begins on {found.first}, within the seven days that are compared.")
     if found.unit != "day":
         notes.append(f"The first and the last {found.unit} may be shorter than the others.")
     if found.undated:

@@ -39,7 +39,7 @@ def few(scope: Scope) -> str:
 
 def figures(answers: Answers, scope: Scope) -> Figures:
     """The records of what the SELECTs answered."""
-    period, by_day, bars, by_slot, calls, paid, bills, estimated, budgets, names = answers
+    period, by_day, bars, by_slot, calls, paid, bills, estimated, budgets, names, who = answers
     ((first, last, unit, undated),) = period
     called_like = NamesOfPeople.of(str(name) for (name,) in names)
 
@@ -51,9 +51,7 @@ def figures(answers: Answers, scope: Scope) -> Figures:
     slots = defaultdict(list)
     for kind, *row in by_slot:
         slots[kind].append(row)
-    parts = _parts(
-        [*by_day, *(("branch", *row) for row in slots["branch"])], shown
-    )
+    parts = _parts([*by_day, *(("branch", *row) for row in slots["branch"])], shown)
     total = _total(parts["team"])
     hours, heard = _hours(slots["hour"], scope)
     (sessions,) = [row[2] for row in slots["session"]]
@@ -80,6 +78,7 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         billed if fits else Decimal(0),
         unlogged if fits else Decimal(0),
         heard - total.whole.messages,
+        ", ".join(str(name) for (name,) in who),
     )
 
 

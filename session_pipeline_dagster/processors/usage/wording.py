@@ -7,7 +7,7 @@ from decimal import Decimal
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage.figures import Sums
 
-_CENTS, _MUCH = Decimal("0.01"), Decimal(100)
+_CENTS, _MUCH = Decimal("0.01"), Decimal(10)
 _MOST_TIMES = 10
 """From so many times as much on, it is said as times, not as percent."""
 
@@ -50,7 +50,7 @@ def output(sums: Sums, estimate: int | None = None, *, at_least: bool | None = N
 
 
 def usd(cost: Decimal) -> str:
-    """`1,234.56`; of less than 100 with as many digits as say something: `1.2346`, `0.000455`."""
+    """`1,234.56`; of less than 10 with as many digits as say something: `1.2346`, `0.000455`."""
     if not cost or abs(cost) >= _MUCH:
         return f"{cost:,.2f}"
     return f"{cost:,.4f}" if abs(cost) >= _CENTS else f"{cost:,.6f}"
@@ -68,13 +68,13 @@ def money(sums: Sums) -> str:
 
 def change(last: Sums, before: Sums) -> str:
     """How the money of a week differs from that of the week before: `+12 %`, `−8 %`, `12 times`,
-    `new`, `none any more`; empty where there is nothing to compare."""
+    `new`, `none now`; empty where there is nothing to compare."""
     if not before.messages and not last.messages:
         return ""
     if not before.messages:
         return "new"
     if not last.messages:
-        return "none any more"
+        return "none now"
     if not before.cost or last.unpriced or before.unpriced:
         return ""
     times = last.cost / before.cost
