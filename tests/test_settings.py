@@ -14,6 +14,7 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
+    Digest,
     Extractor,
     Layout,
     OnDelete,
@@ -99,6 +100,7 @@ SET = [
         lambda s: s.alert_urls,
         ("slack://a/b/c", "mailto://u:p@example.org"),
     ),
+    ("SESSION_PIPELINE_DIGEST", "weekly", lambda s: s.digest, Digest.WEEKLY),
     ("SESSION_PIPELINE_ALERT_LEVEL", "warning", lambda s: s.alert_level, AlertLevel.WARNING),
     (
         "SESSION_PIPELINE_ALERT_DELAY_SECONDS",

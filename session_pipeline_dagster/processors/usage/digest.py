@@ -36,14 +36,17 @@ class _News:
 
 
 def digest(found: Figures) -> str:
-    """The text, in lines; empty where neither week has any usage."""
-    return "\n".join(_lines(found)) if found.total.whole.messages and found.last else ""
+    """The text, in lines."""
+    return "\n".join(_lines(found))
 
 
 def _lines(found: Figures) -> Iterator[str]:
     last, before = found.total.last, found.total.before
     said = change(last, before)
-    week = f"Week to {label(found.last, 'week')}" if found.last else ""
+    week = f"Week to {label(found.last, 'week')}" if found.last else "Week"
+    if not found.total.whole.messages:
+        yield f"{week}: no usage to tell of, nor in the week before"
+        return
     yield (
         f"{week}: {_usd(found.total.last)} ({_usd(before)} the week before"
         f"{f', {said}' if said else ''}), at API list price"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.report import Asked, Rendered, Report
@@ -57,22 +57,25 @@ def own_report(settings: Settings, person: str) -> Report:
     )
 
 
-def digest_selects(settings: Settings, monday: date) -> Sequence[str]:
-    """What `digest_text` needs, of the week that ended before this Monday and of the one before.
+class Query(Protocol):
+    """Answers SELECTs as of one moment, each with its columns and rows."""
+
+    def __call__(self, *sqls: str) -> Sequence[tuple[Sequence[str], Sequence[Row]]]: ...
+
+
+def digest_text(settings: Settings, monday: date, query: Query) -> str:
+    """The digest of the week that ended before this Monday, beside the week before it, in lines.
 
     Raises:
         SettingsError: the key of pseudonyms cannot be used.
+        StoreError: the database could not be read.
     """
-    asked, until = Asked(monday, 14), monday - timedelta(days=1)
-    return _selects_of(settings, asked, _scope(settings, until=until))
-
-
-def digest_text(settings: Settings, monday: date, answers: Sequence[Sequence[Row]]) -> str:
-    """The digest of a week; empty where nothing was ever used in both weeks."""
     from session_pipeline_dagster.processors.usage.digest import digest  # noqa: PLC0415  as below
     from session_pipeline_dagster.processors.usage.summing import figures  # noqa: PLC0415  as below
 
-    return digest(figures(answers, _scope(settings, until=monday - timedelta(days=1))))
+    scope = _scope(settings, until=monday - timedelta(days=1))
+    answers = query(*_selects_of(settings, Asked(monday, 14), scope))
+    return digest(figures([rows for _, rows in answers], scope))
 
 
 def _scope(settings: Settings, person: str = "", until: date | None = None) -> "Scope":
