@@ -52,6 +52,12 @@ class WrongLayout(SourceUnavailable):
     hint = "Use the command that the message gives, or --force-layout."
 
 
+class TargetUnavailable(PipelineError):
+    """Where transcripts are collected cannot be reached or written to; says what to do."""
+
+    hint = "Do what the message says, and start it again: what is there already is not sent again."
+
+
 class StoreError(PipelineError):
     """The database could not be used."""
 

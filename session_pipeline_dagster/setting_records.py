@@ -178,6 +178,8 @@ class PeopleSettings:
         projects: which repositories are one project; TOML.
         min_group: how many active people a shown cell has at least; None = as the mode has it.
         key: the file with the key of pseudonyms; None = beside the database.
+        opt_out: whose sessions are counted and not read for knowledge: users, and globs of users,
+            project folders and session files.
     """
 
     directory: Path | None = None  # SESSION_PIPELINE_DIRECTORY
@@ -185,6 +187,7 @@ class PeopleSettings:
     mode: PeopleMode = PeopleMode.NAMED  # SESSION_PIPELINE_PEOPLE
     min_group: int | None = None  # SESSION_PIPELINE_MIN_GROUP
     key: Path | None = None  # SESSION_PIPELINE_PEOPLE_KEY
+    opt_out: tuple[str, ...] = ()  # SESSION_PIPELINE_KNOWLEDGE_OPT_OUT
 
     @property
     def smallest_group(self) -> int:

@@ -165,6 +165,12 @@ def urls(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return urls
 
 
+def words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Words with commas between them; a name may hold spaces."""
+    given = (text(env, name) or "").split(",")
+    return tuple(word for part in given if (word := part.strip()))
+
+
 def web_address(env: Mapping[str, str], name: str) -> str | None:
     """An address of a web server, without a slash at its end."""
     value = text(env, name)

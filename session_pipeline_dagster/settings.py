@@ -72,6 +72,7 @@ class Settings:
     batch_bytes: int = 512 << 20  # SESSION_PIPELINE_BATCH_MB
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
+    not_arrived: timedelta = timedelta(days=14)  # SESSION_PIPELINE_NOT_ARRIVED_DAYS
     limits: Limits = field(default_factory=Limits)
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -187,6 +188,9 @@ def read_settings(
         purge_after=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
         ),
+        not_arrived=timedelta(
+            days=values.whole(env, "SESSION_PIPELINE_NOT_ARRIVED_DAYS", 14, _MOST_DAYS)
+        ),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
             values.whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
@@ -289,6 +293,17 @@ def _money(env: Mapping[str, str]) -> MoneySettings:
     )
 
 
+def read_people_mode(environ: Mapping[str, str] | None = None) -> PeopleMode:
+    """How people are shown, from the environment, for whoever has no settings to ask. What cannot
+    be used is an error of the settings; until that is said, nobody is shown."""
+    env = os.environ if environ is None else environ
+    text = values.text(env, "SESSION_PIPELINE_PEOPLE") or PeopleSettings().mode.value
+    try:
+        return values.one_of(PeopleMode, text, "SESSION_PIPELINE_PEOPLE")
+    except SettingsError:
+        return PeopleMode.TEAM
+
+
 def _people(env: Mapping[str, str]) -> PeopleSettings:
     most = 1_000_000
     given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
@@ -302,6 +317,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         ),
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+        opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
     )
 
 

@@ -73,6 +73,7 @@ SET = [
     ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
     ("SESSION_PIPELINE_ON_DELETE", "purge", lambda s: s.on_delete, OnDelete.PURGE),
     ("SESSION_PIPELINE_PURGE_AFTER_DAYS", "3", lambda s: s.purge_after, timedelta(days=3)),
+    ("SESSION_PIPELINE_NOT_ARRIVED_DAYS", "3", lambda s: s.not_arrived, timedelta(days=3)),
     ("SESSION_PIPELINE_LINE_MB", "4", lambda s: s.limits.line, 4 << 20),
     ("SESSION_PIPELINE_UNPACKED_MB", "5", lambda s: s.limits.unpacked, 5 << 20),
     ("SESSION_PIPELINE_WORKERS", "2", lambda s: s.workers, 2),

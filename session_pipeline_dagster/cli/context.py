@@ -13,6 +13,8 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.passes.veiled import plugins_shown
+from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import AnyRoot, last_part, parse_database
 from session_pipeline_dagster.settings import (
     Settings,
@@ -35,6 +37,15 @@ class Context(msgspec.Struct, frozen=True):
     def source(self) -> SessionSource:
         """The session files of the settings."""
         return open_checked(self.settings)
+
+    @property
+    def veil(self) -> Veil:
+        """How people are shown.
+
+        Raises:
+            SettingsError: the key of pseudonyms cannot be used.
+        """
+        return veil_of(self.settings)
 
     def processors(self, names: Sequence[str]) -> list[Processor]:
         """The processors of these names; all of them if none is named."""
@@ -83,7 +94,8 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
             raise SettingsError("--database is empty; give it a path")
         found = parse_database(database, "--database")
         settings = replace(settings, database=found, create_database_folder=False)
-    return Context(settings, load_processors().under(settings))
+    registry = load_processors().under(settings)
+    return Context(settings, plugins_shown(Veil(settings.people.mode), registry))
 
 
 def _roots(sessions: Sequence[str]) -> tuple[AnyRoot, ...]:

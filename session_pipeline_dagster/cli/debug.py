@@ -15,14 +15,15 @@ from session_pipeline_dagster.contract.processor import (
     Session,
     begin,
 )
-from session_pipeline_dagster.errors import PipelineError
+from session_pipeline_dagster.errors import PipelineError, kind_of
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings
 
 
-def debugged(processor: Processor) -> Processor:
+def debugged(processor: Processor, veil: Veil) -> Processor:
     """The processor, and what it raises is shown."""
-    made: Any = Debugged(processor)
+    made: Any = Debugged(processor, veil)
     return made
 
 
@@ -34,6 +35,7 @@ class Debugged:
     """
 
     processor: Processor
+    veil: Veil = field(default_factory=Veil)
     shown: set[str] = field(default_factory=set, compare=False)
 
     def __getattr__(self, name: str) -> Any:
@@ -44,7 +46,7 @@ class Debugged:
 
     def begin(self, settings: Settings, run_id: str | None) -> "Debugged":
         """The processor of one pass, debugged."""
-        return Debugged(begin(self.processor, settings, run_id))
+        return Debugged(begin(self.processor, settings, run_id), self.veil)
 
     def process(self, session: Session) -> ProcessorResult:
         """What the processor makes of it."""
@@ -57,11 +59,11 @@ class Debugged:
             raise
 
     def _show(self, error: Exception, key: str) -> None:
-        text = "".join(traceback.format_exception(error))
+        text = _said(error, self.veil)
         place = repr(traceback.extract_tb(error.__traceback__)[-1])
         if place not in self.shown:
             self.shown.add(place)
-            show(f"processor {self.processor.name!r}, {key}", text)
+            show(f"processor {self.processor.name!r}, {self.veil.file(key)}", text)
 
 
 def show(what: str, text: str) -> None:
@@ -70,7 +72,16 @@ def show(what: str, text: str) -> None:
     click.echo("\n".join(map(printable, lines)), err=True)
 
 
-def show_cause(what: str, error: BaseException) -> None:
+def show_cause(what: str, error: BaseException, veil: Veil) -> None:
     """What is behind one of our errors, if a stranger's exception is."""
     if cause := error.__cause__ or error.__context__:
-        show(what, "".join(traceback.format_exception(cause)))
+        show(what, _said(cause, veil))
+
+
+def _said(error: BaseException, veil: Veil) -> str:
+    """The exception with its trace; where people are hidden, without the message, which may name
+    some as it may quote anything."""
+    if not veil.hides:
+        return "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    return f"{trace}{kind_of(error)} (its message is not shown: people are hidden)"

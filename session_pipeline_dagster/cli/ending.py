@@ -11,12 +11,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from session_pipeline_dagster.errors import OthersWrite, PipelineError, where
 from session_pipeline_dagster.names import printable
+
+if TYPE_CHECKING:
+    from session_pipeline_dagster.people.veil import Veil
 
 COULD_NOT = 2
 _AGAIN = 1
@@ -74,18 +77,39 @@ def _done(work: Callable[[], object], *, as_json: bool) -> int:
         return _document("UsageError", error.format_message(), "See --help.", as_json)
     except PipelineError as error:
         code = _AGAIN if isinstance(error, OthersWrite) else COULD_NOT
-        return _fail(type(error).__name__, str(error), error.hint, as_json, code)
+        return _fail(type(error).__name__, _veil().error(error), error.hint, as_json, code)
     except OSError as error:
         if error.filename is None:
             raise
-        what = f"{error.filename}: {error.strerror}"
+        what = f"{_file_of(error)}: {error.strerror}"
         return _fail(type(error).__name__, what, "Give this user access to it.", as_json)
     except Exception as error:  # noqa: BLE001  Python's own exit code would say that the work was done
-        traceback.print_exc()
+        _trace(error)
         kind = type(error).__name__
         what = f"{kind}{where(error)}, which is a bug"
         return _fail(kind, what, "Report it, with the traceback.", as_json)
     return code if isinstance(code, int) else 0
+
+
+def _veil() -> "Veil":
+    """Whether people are hidden; the settings may be what is wrong."""
+    from session_pipeline_dagster.people.veil import Veil  # noqa: PLC0415  who asks for help does not wait for it
+    from session_pipeline_dagster.settings import read_people_mode  # noqa: PLC0415  likewise
+
+    return Veil(read_people_mode())
+
+
+def _file_of(error: OSError) -> object:
+    return "a file, which is not named here" if _veil().hides else error.filename
+
+
+def _trace(error: Exception) -> None:
+    """Where it came from; without its message where people are hidden, which may name some."""
+    if not _veil().hides:
+        traceback.print_exc()
+        return
+    for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+        _complain(line)
 
 
 def _fail(kind: str, message: str, hint: str, as_json: bool, code: int = COULD_NOT) -> int:

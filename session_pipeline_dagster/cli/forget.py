@@ -17,6 +17,8 @@ from session_pipeline_dagster.passes.breadcrumbs import forget_notes
 from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.publish import discard, made
 from session_pipeline_dagster.passes.runner import recompute
+from session_pipeline_dagster.passes.veiled import files_meant, users_meant
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store, open_store
@@ -76,7 +78,7 @@ class Found:
         return bool(self.counts or self.on_disk)
 
 
-def print_found(found: Found, what: str) -> None:
+def print_found(found: Found, what: str, veil: Veil) -> None:
     """How many rows of which tables it is about, and what else.
 
     Args:
@@ -100,7 +102,7 @@ def print_found(found: Found, what: str) -> None:
             "delete them first:"
         )
         for key in found.on_disk[:_MANY]:
-            say(f"  {key}")
+            say(f"  {veil.file(key)}")
         if len(found.on_disk) > _MANY:
             say(f"  ... and {len(found.on_disk) - _MANY} more")
 
@@ -208,11 +210,15 @@ def command(
     settings, installed = context.settings, context.registry.processors
     store = open_store(settings, looking=dry_run)
     store.require()
-    keys, on_disk = find(store, installed, context.source, user, session)
+    veil = context.veil
+    sessions = files_meant(veil, session, store, context.source)
+    if user:
+        (user,) = users_meant(veil, [user], store, context.source)
+    keys, on_disk = find(store, installed, context.source, user, sessions)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
     where = "in the bucket or on disk" if context.source.remote else "on disk"
     found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports), where)
-    print_found(found, "user" if user else "session")
+    print_found(found, "user" if user else "session", veil)
     ended = 0 if found.is_known else _NOTHING
     # Also what nobody knows: a pass may be at work on it, and shall not write it.
     if dry_run or not (found.is_known or found.reports or yes):

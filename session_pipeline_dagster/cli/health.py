@@ -9,13 +9,19 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.collect.manifest import Manifests
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
 from session_pipeline_dagster.store.database import open_store
 
-_PLACES = {"processors_loaded": "plugins", "database_held": "database"}
+_PLACES = {
+    "processors_loaded": "plugins",
+    "database_held": "database",
+    NOT_ARRIVED: "collecting",
+}
 """Where in the document a finding stands that is of no processor."""
 _PATIENCE = timedelta(seconds=1)
 """A commit holds the database for less, as a rule."""
@@ -120,12 +126,22 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     store = open_store(settings, looking=True)
     # Opening the database costs more than a look.
     with ExitStack() as held:
-        found = examine(chosen, context.source, store, settings, datetime.now(UTC), held=held)
+        source, now = context.source, datetime.now(UTC)
+        found = examine(chosen, source, store, settings, now, held=held)
         if found.session_files is not None and not found.busy:
-            said = {p.name: [*found.findings[p.name], *glances(p, store)] for p in chosen}
+            veil = context.veil
+            said = {p.name: [*found.findings[p.name], *glances(p, store, veil)] for p in chosen}
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
+    if not processor:
+        general.append(
+            not_looked(found.cause)
+            if found.scan is None
+            else looked_for(
+                source, found.scan, Manifests(), now, settings.not_arrived, context.veil
+            )
+        )
     # Who writes has been waited for, and is named by every check.
     if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
         general.append(database_held(holder))

@@ -25,11 +25,11 @@ from session_pipeline_dagster.store.states import Failure
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How one processor stands to the files on disk."""
+    """How one processor stands to the files on disk; failures name them as they are shown."""
 
     name: str
     outlook: Outlook
-    failures: Mapping[str, Failure]
+    failures: Sequence[Failure]
     gone: int = 0
     next_purge: datetime | None = None
 
@@ -104,7 +104,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
                 "next_attempt_at": None if failure.quarantined_at else failure.next_attempt_at,
                 "quarantined_at": failure.quarantined_at,
             }
-            for failure in standing.failures.values()
+            for failure in standing.failures
         ],
     }
 

@@ -15,6 +15,7 @@ from session_pipeline_dagster.cli.ending import ended
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("money.budget", "How budgets stand: this period and the last ones."),
+    "collect": ("collect", "Bring this machine's transcripts to where they are collected."),
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
@@ -22,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "knowledge.commands",
         "What people corrected, confirmed and defined: review it, hand it on.",
     ),
+    "people": ("people", "Who is meant by p-... and f-..., and a new key of pseudonyms."),
     "prices": ("money.prices", "How a price is found, what it is, and what another would change."),
     "processors": ("processors", "The processors that loaded and the plugins that did not."),
     "report": ("report", "Usage as a page to look at: HTML, and a PNG for a chat."),

@@ -139,7 +139,7 @@ def print_status(
     _line(console, f"Database: {shown(database)}{missing}")
     _print_standings(console, found, now)
     for standing in found:
-        for failure in list(standing.failures.values())[:_MANY]:
+        for failure in standing.failures[:_MANY]:
             state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
             _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
     for left in scan.left_out[:_MANY]:

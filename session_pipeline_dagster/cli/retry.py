@@ -10,6 +10,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.health.alerts import quiet
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.store.compare import Listing
 from session_pipeline_dagster.store.database import Store, open_store
 
@@ -29,18 +30,19 @@ def command(
         raise SettingsError("retry takes either KEY... or --all-quarantined")
     store, chosen = open_store(context.settings), context.processors(processor)
     store.require()
-    wanted = None if all_quarantined else _meant(store, chosen, keys)
+    veil = context.veil
+    wanted = None if all_quarantined else _meant(store, chosen, keys, veil)
     released = 0
     for each in chosen:
         for key in store.release(each.name, wanted):
-            say(f"{each.name}: {key} will be tried again")
+            say(f"{each.name}: {veil.file(key)} will be tried again")
             released += 1
     if not released:
         say("no failed file of that name" if keys else "no file is quarantined")
     return 0
 
 
-def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str]) -> list[str]:
+def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str], veil: Veil) -> list[str]:
     """The keys as they are stored; one may be given as it was shown.
 
     Raises:
@@ -54,10 +56,10 @@ def _meant(store: Store, chosen: Sequence[Processor], keys: Sequence[str]) -> li
         there |= known.states.keys()
     shown: dict[str, list[str]] = {}
     for key in failed:
-        for form in {printable(key), quiet(key)}:
+        for form in {printable(key), quiet(key), veil.file(key)}:
             shown.setdefault(form, []).append(key)
     found = {key: [key] if key in failed | there else shown.get(key, []) for key in keys}
     if unknown := [key for key, meant in found.items() if not meant]:
-        listed = ", ".join(sorted(failed)[:_MANY]) or "nothing"
+        listed = ", ".join(map(veil.file, sorted(failed)[:_MANY])) or "nothing"
         raise ContractError(f"no session file {', '.join(unknown)} is known; what failed: {listed}")
     return [key for meant in found.values() for key in meant]

@@ -12,6 +12,8 @@ from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.shards import parse
+from session_pipeline_dagster.passes.veiled import report_shown
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -35,7 +37,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Process everything that is pending, once. Exit 1 if a file failed, 2 if it could not work."""
-    reports, broken = [], {}
+    reports, broken, veil = [], {}, context.veil
     options = Options(
         shard=None if shard is None else parse(shard),
         full_refresh=full_refresh,
@@ -47,16 +49,17 @@ def command(
         holding = leased(open_store(context.settings), shard=str(options.shard or ""))
         with showing(chosen.name, hidden=as_json) as shown, holding as store:
             try:
-                made = _debugged(chosen) if debug else chosen
+                made = _debugged(chosen, veil) if debug else chosen
                 given = (context.source, store, context.settings, options)
-                reports.append(run_all(made, *given, shown.advance, shown.phase))
+                done = run_all(made, *given, shown.advance, shown.phase)
+                reports.append(report_shown(veil, done))
             except (SettingsError, ContractError) as error:
                 # It costs this processor; the others have work to do.
-                broken[chosen.name] = str(error)
+                broken[chosen.name] = veil.error(error)
                 if debug:
                     from session_pipeline_dagster.cli.debug import show_cause  # noqa: PLC0415  as below
 
-                    show_cause(chosen.name, error)
+                    show_cause(chosen.name, error, veil)
     if as_json:
         click.echo(reports_json(reports, broken, context.registry))
     else:
@@ -72,7 +75,7 @@ def command(
     return 1 if any(report.errors or report.missing for report in reports) else 0
 
 
-def _debugged(processor: Processor) -> Processor:
+def _debugged(processor: Processor, veil: Veil) -> Processor:
     from session_pipeline_dagster.cli.debug import debugged  # noqa: PLC0415  few passes are asked for it
 
-    return debugged(processor)
+    return debugged(processor, veil)

@@ -10,6 +10,7 @@ from session_pipeline_dagster.cli.json import Standing, status_json
 from session_pipeline_dagster.passes.deletions import to_purge
 from session_pipeline_dagster.passes.plan import left_out, look
 from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.passes.veiled import failures_shown, scan_shown
 from session_pipeline_dagster.sources.files import LeftOut
 from session_pipeline_dagster.sources.several import lines_of
 from session_pipeline_dagster.store.database import open_store
@@ -21,7 +22,7 @@ from session_pipeline_dagster.store.database import open_store
 def command(context: Context, as_json: bool) -> int:
     """What is processed, what is pending, what failed and what is left out."""
     settings, registry = context.settings, context.registry
-    store, scan = open_store(settings, looking=True), context.source.scan()
+    store, scan, veil = open_store(settings, looking=True), context.source.scan(), context.veil
     found, more = [], dict[str, str]()
     # Opening the database costs more than reading a small one.
     with store.held():
@@ -35,10 +36,12 @@ def command(context: Context, as_json: bool) -> int:
         unread, _ = left_out(scan.files, known.states, context.source.readers.agents)
         more |= {state.session_file: str(state.left_out) for state in unread}
         _, purge = to_purge(known.gone(), settings)
-        found.append(Standing(processor.name, outlook, known.failures, gone, purge))
+        failed = failures_shown(veil, known.failures.values())
+        found.append(Standing(processor.name, outlook, failed, gone, purge))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
         scan = replace(scan, left_out=[*scan.left_out, *unread_by_anyone])
+    scan = scan_shown(veil, scan)
     if as_json:
         click.echo(status_json(settings, registry, scan, found))
     else:

@@ -186,6 +186,8 @@ class Extras(msgspec.Struct, frozen=True):
         reports: files for people, rendered from its tables; each becomes an asset.
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
+        needs_consent: it reads what people said; files that are private (`passes/consent.py`) are
+            not there for it.
         metered: its passes cost money; under a limit per run its sensor keeps to its cadence.
         reprocess: what a new `version` means for files that have not changed: AUTOMATIC = all are
             processed again, ON_REQUEST = only when someone asks (it may cost money), UNPAID = all
@@ -204,6 +206,7 @@ class Extras(msgspec.Struct, frozen=True):
     quality: Sequence[Quality] = ()
     reports: Sequence[Report] = ()
     threads: int = 0
+    needs_consent: bool = False
     metered: bool = False
     reprocess: str = AUTOMATIC
 

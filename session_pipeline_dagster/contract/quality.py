@@ -5,7 +5,7 @@ and where that is needed the transcripts they were made from. Whether the pipeli
 matter of the data: that is health.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from session_pipeline_dagster.transcripts.records import Transcript
@@ -18,11 +18,14 @@ class Measured:
     Attributes:
         violations: how many things break it; 0 passes.
         numbers: what is shown beside it, by name.
-        listed: rows of a table that says where; no text of a transcript.
+        listed: rows of a table that says where; no text of a transcript. People and sessions are
+            named in columns that `people/veil.py: COLUMNS` knows, so that they can be replaced
+            where people are hidden, there and in `said` and `occasions`.
         said: what was found in a sentence, where the number of violations does not say it.
         status: ok, info, warning or unknown, where the number of violations does not say it.
         occasions: what an alert is told of once for ever, and as which status; see
             `health/alerts.py`. None: its status alone is told.
+        of_one: which numbers are of a single person or session.
     """
 
     violations: int
@@ -31,6 +34,7 @@ class Measured:
     said: str = ""
     status: str = ""
     occasions: Mapping[str, str] | None = None
+    of_one: Collection[str] = ()
 
     @property
     def stands(self) -> str:

@@ -61,6 +61,7 @@ class Alert:
     Attributes:
         was: what was told before; of several checks each status once.
         now: of several checks the worst.
+        shown_as: the mark of the veil under which people are named in it.
     """
 
     processor: str
@@ -70,6 +71,7 @@ class Alert:
     detail: str
     link: str | None = None
     resolved: bool = False
+    shown_as: str = ""
 
     @property
     def title(self) -> str:
@@ -209,7 +211,25 @@ def _merge(group: Sequence[Alert]) -> Alert:
 
 
 def enqueue(
-    queues: Mapping[str, Sequence[Alert]], sinks: Iterable[str], alerts: Sequence[Alert]
+    queues: Mapping[str, Sequence[Alert]],
+    sinks: Iterable[str],
+    alerts: Sequence[Alert],
+    mark: str = "",
 ) -> dict[str, list[Alert]]:
-    """What each sink has to take now; the queues of sinks that are gone go with them."""
-    return {sink: [*queues.get(sink, ()), *alerts][-LONGEST_QUEUE:] for sink in sinks}
+    """What each sink has to take now; the queues of sinks that are gone go with them.
+
+    Args:
+        mark: how people are shown now; of what waits since they were shown otherwise, no detail is
+            told.
+    """
+    now = [replace(alert, shown_as=mark) for alert in alerts]
+    return {
+        sink: [*(_as_now(alert, mark) for alert in queues.get(sink, ())), *now][-LONGEST_QUEUE:]
+        for sink in sinks
+    }
+
+
+def _as_now(alert: Alert, mark: str) -> Alert:
+    if alert.shown_as == mark:
+        return alert
+    return replace(alert, detail="its page has the details", shown_as=mark)

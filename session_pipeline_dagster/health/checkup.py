@@ -13,8 +13,9 @@ from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreE
 from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
 from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import Store
 
 
@@ -26,11 +27,14 @@ class Checkup:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
         busy: processors whose database another process held, so that findings are unknown.
+        scan: what it was found in; None as `session_files`, and `cause` says why.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
     busy: Sequence[str] = field(default=())
+    scan: Scan | None = None
+    cause: str = ""
 
 
 def examine(
@@ -51,12 +55,17 @@ def examine(
         timeout: how long to wait for a database that another process holds (default: the store's).
         suffix: what the names of their jobs in Dagster end with.
         held: keeps the database open once it could be, for who has more to look at.
+
+    Raises:
+        SettingsError: people are to be hidden, and the key of pseudonyms cannot be used.
     """
+    veil = veil_of(settings)
     try:
         scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
-        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+        blind = {p.name: unknown(cause, _limits(settings, p)) for p in processors}
+        return Checkup(None, blind, cause=cause)
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
@@ -77,9 +86,9 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        found = judge(snapshot(p.name, p.version, seen, now, suffix), allowed)
+        found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
-    return Checkup(len(scan.files), findings, busy)
+    return Checkup(len(scan.files), findings, busy, scan)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from session_pipeline_dagster.passes.plan import Currency, Outlook, currency, look
 from session_pipeline_dagster.passes.seeing import Sight
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure, FileState, Gone, LineCounts, Rest
@@ -38,10 +39,12 @@ class Finding:
     Attributes:
         detail: what is wrong, at which stage, and what to do; names and numbers, no other text.
         numbers: to be plotted; the same names whatever the status, unless it is unknown.
-        stuck_file: the key of the file that is stuck, if the rule is about one.
+        stuck_file: the file that is stuck, if the rule is about one.
         reason: why it is stuck, in the processor's own words.
         failures: the files that failed, newest first, if the rule is about them.
         files: the worst files and how many of their lines it is, if the rule is about lines.
+
+    Files and people are named as they may be shown.
     """
 
     check: str
@@ -109,7 +112,8 @@ class Snapshot:
         newest_processed: newest mtime of content that this version has processed, likewise.
         failures: by session file.
         gone: deleted files whose rows are kept, or not yet purged.
-        vanished: users and roots without a file, though they had some.
+        vanished: users and roots without a file, though they had some; users as they are shown.
+        veil: how findings name files and people.
     """
 
     processor: str
@@ -123,6 +127,7 @@ class Snapshot:
     gone: int = 0
     vanished: Sequence[Vanished] = ()
     suffix: str = ""
+    veil: Veil = field(default_factory=Veil)
 
     @property
     def job(self) -> str:
@@ -145,6 +150,7 @@ def snapshot(
     seen: Sight,
     now: datetime,
     suffix: str = "",
+    veil: Veil | None = None,
 ) -> Snapshot:
     """A snapshot from a scan and what the store knows."""
     files, known, rest = seen.scan.files, seen.known, seen.known.rest
@@ -156,7 +162,7 @@ def snapshot(
     times = (row.processed_us or 0 for row in states.values())
     done = max((us for us in times if us <= soon), default=0)
     done = max(done, rest.processed_us)
-    gone = known.gone()
+    gone, veil = known.gone(), veil or Veil()
     return Snapshot(
         processor,
         at,
@@ -169,12 +175,13 @@ def snapshot(
         # imported, and has no key to look for.
         known.lines.without(lambda key: not key.startswith("/") and key not in there),
         sum(one.files for one in gone),
-        _vanished(files, gone),
+        _vanished(files, gone, veil),
         suffix,
+        veil,
     )
 
 
-def _vanished(files: Sequence[SessionFile], gone: Sequence[Gone]) -> list[Vanished]:
+def _vanished(files: Sequence[SessionFile], gone: Sequence[Gone], veil: Veil) -> list[Vanished]:
     """Whoever has marked files and none on disk."""
     if not gone:
         return []
@@ -184,7 +191,7 @@ def _vanished(files: Sequence[SessionFile], gone: Sequence[Gone]) -> list[Vanish
     for one in gone:
         if (one.root, one.user) in present:
             continue
-        who = one.user or "an unknown user"
+        who = veil.person(one.user) if one.user else "an unknown user"
         if one.root and one.root not in roots:
             who = f"root {one.root}"
         found.setdefault(who, []).append(one)

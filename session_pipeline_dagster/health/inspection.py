@@ -1,6 +1,7 @@
 """Quality rules over the store and the files: gathers what `quality.py` lets a rule look at."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
@@ -8,13 +9,21 @@ from session_pipeline_dagster.errors import ContractError, PipelineError
 from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.health.findings import Finding, Status
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people.veil import Veil, rows_shown
+from session_pipeline_dagster.settings import PeopleMode
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.transcripts.records import Transcript
 
 
-def inspect(processor: Processor, rule: Quality, source: SessionSource, store: Store) -> Measured:
-    """What the rule finds now.
+def inspect(
+    processor: Processor,
+    rule: Quality,
+    source: SessionSource,
+    store: Store,
+    veil: Veil | None = None,
+) -> Measured:
+    """What the rule finds now, people named as they may be shown.
 
     Raises:
         SourceUnavailable, StoreError: it could not be looked at; not the same as no violation.
@@ -26,10 +35,27 @@ def inspect(processor: Processor, rule: Quality, source: SessionSource, store: S
         found = rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
     if not isinstance(found, Measured):
         raise ContractError(f"rule {rule.name!r} found {type(found).__name__}, not a Measured")
-    return found
+    return measured_shown(found, veil or Veil())
 
 
-def glances(processor: Processor, store: Store) -> list[Finding]:
+def measured_shown(found: Measured, veil: Veil) -> Measured:
+    """What a rule found, with the names in its rows replaced wherever it says them. Where nothing
+    below a team is shown, rows of people are not, nor are sentences and numbers about them."""
+    if not veil.hides:
+        return found
+    rows, instead = rows_shown(veil, found.listed)
+    said = veil.unquoted(veil.without(found.said, instead))
+    occasions = found.occasions
+    if occasions is not None:
+        occasions = {veil.without(name, instead): status for name, status in occasions.items()}
+    if veil.mode is not PeopleMode.TEAM or not instead:
+        return replace(found, listed=rows, said=said, occasions=occasions)
+    hidden = f"{len(rows)} row{'s' * (len(rows) != 1)} of single people or sessions, not shown here"
+    numbers = {name: n for name, n in found.numbers.items() if name not in found.of_one}
+    return replace(found, listed=(), said=hidden, occasions=occasions, numbers=numbers)
+
+
+def glances(processor: Processor, store: Store, veil: Veil | None = None) -> list[Finding]:
     """What the quick rules of a processor say, for whoever only looks; none where its tables are
     not there yet."""
 
@@ -41,10 +67,11 @@ def glances(processor: Processor, store: Store) -> list[Finding]:
         if rule.glance:
             try:
                 with hosting(f"rule {rule.name!r}"):
-                    found = rule.measure(Data(select, lambda _: None))
+                    measured = rule.measure(Data(select, lambda _: None))
             except PipelineError:
                 # A database that cannot be looked at is said by every other finding.
                 continue
+            found = measured_shown(measured, veil or Veil())
             status = Status(found.stands)
             said = printable(found.said) or f"{found.violations} violations"
             findings.append(Finding(rule.name, status, said, found.numbers))

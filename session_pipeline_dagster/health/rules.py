@@ -15,6 +15,8 @@ from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, 
 from session_pipeline_dagster.health.wording import clock, failed, percent, span, standing, unread
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.plan import oldest_seconds
+from session_pipeline_dagster.passes.veiled import failures_shown
+from session_pipeline_dagster.people.veil import Shown
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store.states import Failure
 
@@ -116,9 +118,9 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         return say(
             Status.WARNING,
             f"{standing(o)}{failed(o)}, {len(missed)} for too long (the oldest, "
-            f"{_oldest_key(missed)}, for {span(_oldest(s, missed))}); {last}. Stage: processing. "
-            f"See whether `{s.sensor}` is on and what the last run of `{s.job}` says, or launch "
-            f"`{s.job}`",
+            f"{s.veil.file(_oldest_key(missed))}, for {span(_oldest(s, missed))}); {last}. "
+            f"Stage: processing. See whether `{s.sensor}` is on and what the last run of "
+            f"`{s.job}` says, or launch `{s.job}`",
         )
     if o.newer:
         return say(
@@ -156,7 +158,8 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
         return Finding("backlog", Status.OK, detail, numbers)
     detail = (
         f"{len(late)} of {o.files} session files have been pending for over {grace}{failed(o)}; "
-        f"the oldest ({_oldest_key(late)}) for {span(_oldest(s, late))}. Stage: processing. "
+        f"the oldest ({s.veil.file(_oldest_key(late))}) for {span(_oldest(s, late))}. "
+        "Stage: processing. "
         f"Launch `{s.job}`, or see in `session-pipeline status` why they fail"
     )
     return Finding("backlog", Status.WARNING, detail, numbers)
@@ -172,31 +175,31 @@ def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
     if not skipped:
         return Finding("fifo_stuck_file", Status.OK, "no file is skipped", numbers)
     key = _oldest_key(skipped)
-    failure = s.failures.get(key)
+    failure, name = s.failures.get(key), s.veil.file(key)
     more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
     detail = (
-        f"{key}{more} is being skipped: not processed for {span(age)} while newer files were "
-        f"processed. Stage: processing. {_why(failure, key, s)}"
+        f"{name}{more} is being skipped: not processed for {span(age)} while newer files were "
+        f"processed. Stage: processing. {_why(failure, name, s)}"
     )
-    reason = failure.error if failure else None
-    return Finding("fifo_stuck_file", Status.INFO, detail, numbers, key, reason)
+    reason = s.veil.said(failure.error, [key]) if failure else None
+    return Finding("fifo_stuck_file", Status.INFO, detail, numbers, name, reason)
 
 
-def _why(failure: Failure | None, key: str, s: Snapshot) -> str:
+def _why(failure: Failure | None, name: Shown, s: Snapshot) -> str:
     if failure is None:
         return f"No failure is on record; see the last run of `{s.job}`"
     what = f"It failed {failure.attempts} times, last with {failure.error_class}"
     if failure.quarantined_at:
-        return f"{what}, and was given up; {_release(key, s)}"
+        return f"{what}, and was given up; {_release(name, s)}"
     if failure.next_attempt_at:
         what += f"; next attempt {clock(failure.next_attempt_at.timestamp())}"
-    return f"{what}. `session-pipeline retry {as_word(key)}` tries at once"
+    return f"{what}. `session-pipeline retry {as_word(name)}` tries at once"
 
 
-def _release(key: str, s: Snapshot) -> str:
+def _release(name: Shown, s: Snapshot) -> str:
     # People paste these, and a file's name is somebody else's choice.
-    command = f"`session-pipeline retry {as_word(key)} --processor {s.processor}`"
-    config = key if _PLAIN.fullmatch(key) else json.dumps(key)
+    command = f"`session-pipeline retry {as_word(name)} --processor {s.processor}`"
+    config = name if _PLAIN.fullmatch(name) else json.dumps(name)
     return f"{command}, or `{s.job}` with the config `retry: [{config}]`, releases it"
 
 
@@ -224,18 +227,19 @@ def quarantine(s: Snapshot) -> Finding:
     waiting = {*s.outlook.failed, *(file.key for file in s.outlook.backing_off)}
     again = [s.failures[key] for key in waiting]
     numbers = {"quarantined": len(given_up), "failing": len(again)}
-    listed = sorted([*given_up, *again], key=lambda f: (f.last_failed_at, f.session_file))[::-1]
+    order = sorted([*given_up, *again], key=lambda f: (f.last_failed_at, f.session_file))[::-1]
+    listed = failures_shown(s.veil, order)
     if not given_up:
         detail = "no file was given up"
         if again:
             detail += f"; {len(again)} failed and will be tried again"
         return Finding("quarantine", Status.OK, detail, numbers, failures=listed)
     first = min(given_up, key=lambda failure: (failure.last_failed_at, failure.session_file))
-    many = len(given_up) > 1
+    many, name = len(given_up) > 1, s.veil.file(first.session_file)
     detail = (
         f"{len(given_up)} session file{'s were' if many else ' was'} given up{', first' * many}: "
-        f"{first.session_file} after {_attempts(first)}, last with {first.error_class}. "
-        f"Stage: processing. {_release(first.session_file, s)}; "
+        f"{name} after {_attempts(first)}, last with {first.error_class}. "
+        f"Stage: processing. {_release(name, s)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
     return Finding("quarantine", Status.INFO, detail, numbers, failures=listed)
@@ -247,7 +251,7 @@ def _attempts(failure: Failure) -> str:
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately could not be read."""
-    files = [(file.session_file, file.unreadable) for file in s.lines.odd]
+    files = [(s.veil.file(file.session_file), file.unreadable) for file in s.lines.odd]
     what = "could not be read and were left out"
     count, limit = s.lines.unreadable, limits.unreadable_share
     return _share("unreadable_lines", count, s.lines.lines, limit, limits.window, what, files)
@@ -255,7 +259,7 @@ def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
 
 def unknown_record_types(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately are of types this version does not know."""
-    files = [(file.session_file, file.unknown) for file in s.lines.odd]
+    files = [(s.veil.file(file.session_file), file.unknown) for file in s.lines.odd]
     what = "are of a type that this version does not know"
     count, limit = s.lines.unknown, limits.unknown_share
     return _share("unknown_record_types", count, s.lines.lines, limit, limits.window, what, files)
@@ -268,7 +272,7 @@ def _share(
     limit: float,
     window: timedelta,
     what: str,
-    files: Iterable[tuple[str, int]],
+    files: Iterable[tuple[Shown, int]],
 ) -> Finding:
     share = count / lines if lines else 0.0
     numbers = {check: count, "lines": lines, "share_percent": round(100 * share, 3)}
@@ -287,7 +291,7 @@ def _share(
     return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST])
 
 
-def _most(odd: Sequence[tuple[str, int]], many: int) -> str:
+def _most(odd: Sequence[tuple[Shown, int]], many: int) -> str:
     """The worst files, and how many more there are."""
     more = f" and {len(odd) - many:,} more files" if len(odd) > many else ""
     return ", ".join(f"{key} ({count:,})" for key, count in odd[:many]) + more

@@ -16,7 +16,7 @@ from session_pipeline_dagster.health.alerts import Alert, Memory, Sighting, deci
 from session_pipeline_dagster.health.findings import Status
 from session_pipeline_dagster.health.sinks import deliver, sinks
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.orchestration.checks import health_asset
+from session_pipeline_dagster.orchestration.checks import SHOWN_AS, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.digest import tell_digest
 from session_pipeline_dagster.orchestration.failing import skipping
@@ -24,6 +24,7 @@ from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
 
 _TICK = timedelta(seconds=60)
@@ -67,10 +68,11 @@ def alert_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
-        groups, instance = _groups(context, names), held.of(context)
+        groups, instance, mark = _groups(context, names), held.of(context), veil_of(settings).mark
         sightings = [
             _sighting(said, groups[said.key], cadences, settings, now, said.key.asset_key in health)
             for said in _evaluations(instance, list(groups))
+            if _is_shown_so(said.evaluation, mark)
         ]
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
@@ -88,7 +90,7 @@ def alert_sensor(
             context, registry.processors, settings, told, datetime.fromtimestamp(now, UTC)
         )
         alerts += digest
-        queues = enqueue(memory.queues, [sink.key for sink in targets], alerts)
+        queues = enqueue(memory.queues, [sink.key for sink in targets], alerts, mark)
         left = deliver(targets, queues)
         for sink in targets:
             if sink.key in left:
@@ -153,6 +155,14 @@ def _sighting(
         _link(settings, link),
         _occasions(said.evaluation),
     )
+
+
+def _is_shown_so(evaluation: dg.AssetCheckEvaluation, mark: str) -> bool:
+    """Whether an evaluation names people as they are shown now. One of before is made again: by
+    health at once, by a rule with the next run. Other people's checks name whom they like."""
+    ours = "status" in evaluation.metadata
+    shown_as = evaluation.metadata.get(SHOWN_AS)
+    return not (mark and ours) or (shown_as is not None and shown_as.value == mark)
 
 
 def _status(evaluation: dg.AssetCheckEvaluation) -> Status:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -31,6 +32,8 @@ from session_pipeline_dagster.orchestration.resources import keys, source_in, st
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import clamp_day
 from session_pipeline_dagster.passes.runner import run_batch
+from session_pipeline_dagster.passes.veiled import files_meant, report_shown, users_meant
+from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.store.database import Store
@@ -114,11 +117,15 @@ def _run(
     store: Store,
     settings: Settings,
 ) -> BatchReport:
-    with failing_in_words():
+    with failing_in_words(settings):
+        veil = veil_of(settings)
         options = config.options(days, context.run.run_id, shard_of(context.run.tags))
-        _check_users(source, options.users)
-        _release(processor, source, store, config.retry)
-        report = run_batch(processor, source, store, settings, options)
+        users = users_meant(veil, [*options.users], store, source)
+        options = replace(options, users=frozenset(users))
+        _check_users(source, options.users, veil)
+        _release(processor, source, store, config.retry, veil)
+        done = run_batch(processor, source, store, settings, options)
+        report = report_shown(veil, done)
     if report.errors:
         for key, error in report.errors_detail[:_FEW]:
             context.log.warning(printable(f"{key} failed: {error}"))
@@ -150,39 +157,45 @@ def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> No
     context.instance.add_run_tags(context.run.run_id, {GIVEN_UP_TAG: str(report.quarantined)})
 
 
-def _check_users(source: SessionSource, users: frozenset[str]) -> None:
+def _check_users(source: SessionSource, users: frozenset[str], veil: Veil) -> None:
     """A name that nobody has is a mistake, not a user without sessions."""
     there = {file.user for file in source.scan().files} if users else set()
     if unknown := users - there:
         raise dg.Failure(
-            f"users: no session file of {_some(unknown)}; there are files of "
-            f"{_some(there) or 'nobody'}"
+            f"users: no session file of {_some(map(veil.person, unknown))}; there are files of "
+            f"{_some(map(veil.person, there)) or 'nobody'}"
         )
 
 
 def _release(
-    processor: Processor, source: SessionSource, store: Store, keys: Sequence[str]
+    processor: Processor,
+    source: SessionSource,
+    store: Store,
+    words: Sequence[str],
+    veil: Veil,
 ) -> None:
     """Forget the failures of these files; a key that nothing has is a mistake, and releases none.
 
     A file without a failure is none: when a run is executed again, the first has released it.
     """
-    if not keys:
+    if not words:
         return
+    keys = files_meant(veil, words, store, source)
     failed = store.known(processor).failures
     unknown = {*keys} - {*failed}
     if unknown:
         unknown -= {file.key for file in source.scan().files}
     if unknown:
         raise dg.Failure(
-            f"retry: no session file {_some(unknown)}; what failed: {_some(failed) or 'nothing'}"
+            f"retry: no session file {_some(map(veil.file, unknown))}; what failed: "
+            f"{_some(map(veil.file, failed)) or 'nothing'}"
         )
     store.release(processor.name, keys)
 
 
 def _some(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
-    found = sorted(names)
+    found = sorted({*names})
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     return printable(", ".join(found[:_FEW])) + more
 
@@ -257,7 +270,7 @@ def rollup_asset(
     )
     def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         begun, store = time.monotonic(), store_in(context, names)
-        with failing_in_words():
+        with failing_in_words(settings):
             store.prepare(processor)
             parts = sorted({*store.refresh(*_with_sources(rollup, more.rollups))})
             rows = store.row_counts([name])[name]

@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.processor import Processor, asset_tables
 from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.health import arrivals
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.health.rules import about, processors_loaded
@@ -23,7 +27,11 @@ from session_pipeline_dagster.orchestration.names import (
     Names,
 )
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
+
+SHOWN_AS = "people_shown_as"
+"""The metadata of a check that was evaluated while people were hidden."""
 
 
 def health_asset(processor: Processor, names: Names = PLAIN) -> dg.AssetKey:
@@ -47,17 +55,17 @@ def health_checks(
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         source, store = source_in(context, names), store_in(context, names)
-        now = datetime.now(UTC)
+        now, mark = datetime.now(UTC), veil_of(settings).mark
         found = examine([processor], source, store, settings, now, suffix=names.suffix)
         wanted = {key.name for key in context.selected_asset_check_keys}
         for finding in found.findings[processor.name]:
             if finding.check in wanted:
-                yield _result(asset, finding)
+                yield _result(asset, finding, mark)
 
     return checks
 
 
-def plugins_check(registry: Registry, names: Names) -> dg.AssetChecksDefinition:
+def plugins_check(registry: Registry, names: Names, settings: Settings) -> dg.AssetChecksDefinition:
     """The check that a plugin that could not be loaded is never silently left out."""
 
     @dg.asset_check(
@@ -66,19 +74,47 @@ def plugins_check(registry: Registry, names: Names) -> dg.AssetChecksDefinition:
         description="Every installed processor plugin was loaded.",
     )
     def check() -> dg.AssetCheckResult:
-        return _result(names.key(SESSION_FILES), processors_loaded(registry))
+        mark = veil_of(settings).mark
+        return _result(names.key(SESSION_FILES), processors_loaded(registry), mark)
 
     return check
 
 
-def plugins_evaluation(registry: Registry, names: Names) -> dg.AssetCheckEvaluation:
+def plugins_evaluation(registry: Registry, names: Names, mark: str) -> dg.AssetCheckEvaluation:
     """The same, for a sensor."""
-    return evaluation(names.key(SESSION_FILES), processors_loaded(registry))
+    return evaluation(names.key(SESSION_FILES), processors_loaded(registry), mark)
 
 
-def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
-    """A finding as the evaluation of a check that no run made."""
-    said = _result(asset, finding)
+def arrivals_check(settings: Settings, names: Names) -> dg.AssetChecksDefinition:
+    """The check that what people's machines have is here."""
+
+    @dg.asset_check(
+        asset=names.key(SESSION_FILES),
+        name=NOT_ARRIVED,
+        description=arrivals.about(settings.not_arrived),
+        required_resource_keys=keys(names),
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        source, now = source_in(context, names), datetime.now(UTC)
+        veil = veil_of(settings)
+        try:
+            scan = source.scan()
+        except SourceUnavailable as error:
+            finding = not_looked(str(error))
+        else:
+            finding = looked_for(source, scan, Manifests(), now, settings.not_arrived, veil)
+        return _result(names.key(SESSION_FILES), finding, veil.mark)
+
+    return check
+
+
+def evaluation(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheckEvaluation:
+    """A finding as the evaluation of a check that no run made.
+
+    Args:
+        mark: of the veil that people are named under.
+    """
+    said = _result(asset, finding, mark)
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=finding.check,
@@ -89,14 +125,14 @@ def evaluation(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
     )
 
 
-def _result(asset: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+def _result(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=finding.check,
         passed=finding.status in (Status.OK, Status.INFO),
         severity=dg.AssetCheckSeverity.WARN,
         description=_description(finding),
-        metadata=_metadata(finding),
+        metadata={**_metadata(finding), **marked(mark)},
     )
 
 
@@ -104,6 +140,11 @@ def _description(finding: Finding) -> str:
     # The list of checks says "Succeeded" for both; only the text can tell them apart.
     detail = printable(finding.detail)
     return f"info: {detail}" if finding.status is Status.INFO else detail
+
+
+def marked(mark: str) -> dict[str, str]:
+    """Says of an evaluation how people are named in it; nothing where they are by their names."""
+    return {SHOWN_AS: mark} if mark else {}
 
 
 def _metadata(finding: Finding) -> Metadata:

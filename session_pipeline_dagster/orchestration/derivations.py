@@ -46,7 +46,7 @@ def derivation_assets(
     )
     def derived(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         begun, store = time.monotonic(), store_in(context, names)
-        with failing_in_words():
+        with failing_in_words(settings):
             store.prepare(processor)
             run_id = context.run.run_id
             changes = derive(processor, derivation.name, store, settings, run_id)

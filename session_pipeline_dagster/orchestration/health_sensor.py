@@ -4,23 +4,26 @@ It gathers and phrases; `health/checkup.py` looks and `health/rules.py` decides.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import SourceUnavailable
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import Checkup, examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
+from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.settings import Settings
-from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import open_store
 
 SAY_AGAIN = timedelta(hours=1)
@@ -55,6 +58,51 @@ class _Memory:
 
 
 @dataclass(slots=True)
+class _Tick:
+    """What a tick tells, and what of it is remembered."""
+
+    memory: _Memory
+    now: datetime
+    mark: str
+    events: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    said: dict[str, _Said] = field(default_factory=dict)
+
+    def tell(
+        self, name: str, asset: dg.AssetKey, finding: Finding, materialized: float, *, keep: bool
+    ) -> None:
+        """Tell a finding if it is news.
+
+        Args:
+            keep: what was last said of it holds.
+        """
+        if not keep and self.memory.is_news(name, finding, self.now, materialized):
+            self.events.append(evaluation(asset, finding, self.mark))
+            self.said[name] = _Said(finding.news, self.now.timestamp())
+        elif name in self.memory.said:
+            self.said[name] = self.memory.said[name]
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """What is said of machines that collect; they do so every few minutes at most, and a look reads
+    every manifest that is new."""
+
+    manifests: Manifests = field(default_factory=Manifests)
+    finding: Finding | None = None
+    at: float = 0.0
+
+    def found(
+        self, source: SessionSource, scan: Scan, now: datetime, silent: timedelta, veil: Veil
+    ) -> Finding:
+        """The finding, some minutes old at most."""
+        at = now.timestamp()
+        if self.finding is None or not lately(self.at, at, _CALM):
+            self.finding = looked_for(source, scan, self.manifests, now, silent, veil)
+            self.at = at
+        return self.finding
+
+
+@dataclass(slots=True)
 class _Calm:
     """The last checkup by which all was well and nothing waited.
 
@@ -78,7 +126,8 @@ class _Calm:
         findings = [one for found in checkup.findings.values() for one in found]
         well = all(one.status is Status.OK and not one.numbers.get("pending") for one in findings)
         self.stamp, self.at = stamp if well else None, now.timestamp()
-        self.checkup = checkup if well else None
+        # Its scan is not needed again, and of many files it is large.
+        self.checkup = replace(checkup, scan=None) if well else None
 
 
 def health_sensor(
@@ -90,6 +139,7 @@ def health_sensor(
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
     store, looks = open_store(settings), looks or Looks(settings)
     own_name, calm = names.other("health_sensor"), _Calm()
+    arrivals, session_files = _Arrivals(), names.key(SESSION_FILES)
 
     @dg.sensor(
         name=own_name,
@@ -101,6 +151,7 @@ def health_sensor(
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now, memory = datetime.now(UTC), read_cursor(_Memory, context.cursor)
+        veil = veil_of(settings)
         processors = registry.processors
 
         def examined(source: SessionSource) -> Checkup:
@@ -108,14 +159,15 @@ def health_sensor(
 
         try:
             look = looks.look(own_name)
-        except SourceUnavailable:
+        except SourceUnavailable as error:
             # Which is a finding.
-            found = examined(looks.source)
+            found, arrived = examined(looks.source), not_looked(str(error))
         else:
+            silent = settings.not_arrived
+            arrived = arrivals.found(looks.source, look.scan, now, silent, veil)
             found = calm.found(look.stamp, now) or examined(Seen(looks.source, look.scan))
             calm.keep(look.stamp, found, now)
-        events: list[dg.AssetCheckEvaluation] = []
-        said: dict[str, _Said] = {}
+        tick = _Tick(memory, now, veil.mark)
         since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
         waiting: list[str] = []
         for processor in processors:
@@ -129,14 +181,14 @@ def health_sensor(
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
-                key = f"{name}/{finding.check}"
-                if not keep and memory.is_news(key, finding, now, materialized):
-                    events.append(evaluation(asset, finding))
-                    said[key] = _Said(finding.news, now.timestamp())
-                elif key in memory.said:
-                    said[key] = memory.said[key]
-        cursor = write_cursor(_Memory(said, since))
-        return skipping(_sentence(len(events), waiting), cursor, asset_events=events)
+                # What was said while people were shown otherwise is said anew.
+                key = f"{veil.mark}{name}/{finding.check}"
+                tick.tell(key, asset, finding, materialized, keep=keep)
+        # Nobody materializes session files.
+        tick.tell(f"{veil.mark}{NOT_ARRIVED}", session_files, arrived, 0.0, keep=False)
+        cursor = write_cursor(_Memory(tick.said, since))
+        said = _sentence(len(tick.events), waiting)
+        return skipping(said, cursor, asset_events=tick.events)
 
     return sensor
 

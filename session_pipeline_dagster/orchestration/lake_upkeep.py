@@ -33,7 +33,7 @@ def lake_upkeep(settings: Settings, names: Names) -> dg.Definitions:
         required_resource_keys={names.store},
     )
     def files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        with failing_in_words():
+        with failing_in_words(settings):
             tidied = store_in(context, names).tidy(PAST)
         return materialized(context, key, asdict(tidied) if tidied else {})
 

@@ -18,7 +18,11 @@ from session_pipeline_dagster.orchestration.assets import (
     session_files_asset,
     table_assets,
 )
-from session_pipeline_dagster.orchestration.checks import health_checks, plugins_check
+from session_pipeline_dagster.orchestration.checks import (
+    arrivals_check,
+    health_checks,
+    plugins_check,
+)
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
@@ -30,6 +34,8 @@ from session_pipeline_dagster.orchestration.reports import report_asset, report_
 from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.passes.shards import every
+from session_pipeline_dagster.passes.veiled import plugins_shown
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings, read_settings
 from session_pipeline_dagster.store.declare import declared_columns
 
@@ -55,7 +61,7 @@ def build_processor_definitions(
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
     derived = [derivation_assets(processor, d, columns, settings, names) for d in more.derivations]
     reports = [report_asset(processor, report, settings, names) for report in more.reports]
-    quality = quality_checks(processor, names)
+    quality = quality_checks(processor, settings, names)
     selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
     if quality:
         selection |= dg.AssetSelection.checks(*quality)
@@ -105,12 +111,16 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         registry,
         lambda p: each.append(build_processor_definitions(p, settings, names, looks)),
     )
+    registry = plugins_shown(Veil(settings.people.mode), registry)
     for failed in registry.failed:
         said = f"plugin {failed.name} ({failed.target}) is left out: {failed.error}"
         _log.warning(printable(said))
     shared = dg.Definitions(
         assets=[session_files_asset(settings, names)],
-        asset_checks=[plugins_check(registry, names)],
+        asset_checks=[
+            plugins_check(registry, names, settings),
+            arrivals_check(settings, names),
+        ],
         sensors=[
             session_files_sensor(registry, settings, names, looks),
             health_sensor(registry, settings, names, looks),

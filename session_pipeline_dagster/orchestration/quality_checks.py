@@ -8,12 +8,17 @@ from session_pipeline_dagster.errors import PipelineError
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.as_loaded import as_loaded
+from session_pipeline_dagster.orchestration.checks import marked
 from session_pipeline_dagster.orchestration.metadata import Metadata, table
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
+from session_pipeline_dagster.people.veil import veil_of
+from session_pipeline_dagster.settings import Settings
 
 
-def quality_checks(processor: Processor, names: Names) -> list[dg.AssetChecksDefinition]:
+def quality_checks(
+    processor: Processor, settings: Settings, names: Names
+) -> list[dg.AssetChecksDefinition]:
     """A check for every rule that the processor declares; in a run also for those that it declared
     when the location was loaded, for which rules there are may depend on a file."""
     rules = extras(processor).quality
@@ -23,7 +28,7 @@ def quality_checks(processor: Processor, names: Names) -> list[dg.AssetChecksDef
         [(rule.name, rule.table) for rule in rules],
     )
     gone = [_gone(name, table) for name, table in loaded if name not in there]
-    return [_check(processor, rule, names) for rule in [*rules, *gone]]
+    return [_check(processor, rule, settings, names) for rule in [*rules, *gone]]
 
 
 def _gone(name: str, table: str) -> Quality:
@@ -40,7 +45,9 @@ def _gone(name: str, table: str) -> Quality:
     return Quality(name, table, said, measure)
 
 
-def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksDefinition:
+def _check(
+    processor: Processor, rule: Quality, settings: Settings, names: Names
+) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=names.key(rule.table),
         name=rule.name,
@@ -51,20 +58,21 @@ def _check(processor: Processor, rule: Quality, names: Names) -> dg.AssetChecksD
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         source, store = source_in(context, names), store_in(context, names)
+        veil = veil_of(settings)
         try:
-            found = inspect(processor, rule, source, store)
+            found = inspect(processor, rule, source, store, veil)
         except PipelineError as error:
             return dg.AssetCheckResult(
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
-                description=printable(f"could not be measured: {error}"),
-                metadata={"status": "unknown"},
+                description=printable(f"could not be measured: {veil.said(str(error), ())}"),
+                metadata={"status": "unknown", **marked(veil.mark)},
             )
         return dg.AssetCheckResult(
             passed=found.stands in ("ok", "info"),
             severity=dg.AssetCheckSeverity.WARN,
             description=_description(found),
-            metadata=_metadata(found),
+            metadata={**_metadata(found), **marked(veil.mark)},
         )
 
     return check

@@ -59,7 +59,7 @@ def report_asset(
     def files(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult:
         asked = Asked(datetime.now(UTC).date(), config.days)
         store = store_in(context, names)
-        with failing_in_words():
+        with failing_in_words(settings):
             made = publish(processor, report, store, settings.reports, asked)
         return materialized(context, names.key(report.name), _metadata(made, settings.report_url))
 

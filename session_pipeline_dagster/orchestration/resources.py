@@ -18,7 +18,15 @@ from pydantic import Field, PrivateAttr
 from session_pipeline_dagster.orchestration.names import PLAIN, SHARD_TAG, Names
 from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.setting_places import parse_database
-from session_pipeline_dagster.settings import Layout, Limits, Settings, parse_root, read_s3
+from session_pipeline_dagster.setting_records import PeopleSettings
+from session_pipeline_dagster.settings import (
+    Layout,
+    Limits,
+    Settings,
+    parse_root,
+    read_people_mode,
+    read_s3,
+)
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.sources.opening import open_checked
 from session_pipeline_dagster.store.database import Store, open_store
@@ -54,6 +62,7 @@ class SessionsResource(dg.ConfigurableResource):
             user=self.user,
             limits=limits,
             s3=read_s3(),
+            people=PeopleSettings(mode=read_people_mode()),
         )
         return open_checked(settings)
 

@@ -20,6 +20,7 @@ from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
+from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
 from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
@@ -34,6 +35,7 @@ from session_pipeline_dagster.passes.plan import (
 )
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.passes.shards import Shard, sight_in
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import SessionFile, SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -79,7 +81,7 @@ def processor_sensor(
         if running:
             return skipping(f"run {running} is still at work", context.cursor)
         look_at, now = looks.look(name), datetime.now(UTC)
-        scan = look_at.scan
+        scan = consented(processor, look_at.scan, settings)
         # Files that prices and budgets are from are in no listing and in no database.
         bases = [basis_of(derivation) for derivation in extras(processor).derivations]
         first = is_new(instance, processor, names)
@@ -238,7 +240,7 @@ def session_files_sensor(
     """Observes the session files; an event when something changed, and once an hour."""
     looks, store = looks or Looks(settings), open_store(settings)
     name, quiet = names.other("session_files_sensor"), _Quiet()
-    plugins = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
+    loaded = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
 
     @dg.sensor(
         name=name,
@@ -255,6 +257,8 @@ def session_files_sensor(
         said_lately = lately(memory.observed_at, at, _OBSERVE_AGAIN)
         if said_lately and quiet.holds(look_at.stamp) and quiet.reason == memory.seen:
             return skipping(_NOTHING, context.cursor)
+        mark = veil_of(settings).mark
+        plugins = f"{mark} {loaded}" if mark else loaded
         counts: dict[str, int | float] = {
             "session_files": len(scan.files),
             "left_out": len(scan.left_out),
@@ -287,7 +291,7 @@ def session_files_sensor(
         ]
         heard = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
         if not heard:
-            events.append(plugins_evaluation(registry, names))
+            events.append(plugins_evaluation(registry, names, mark))
         kept = _Observed(told, at, plugins, memory.said_at if heard else at)
         said = f"observed {len(scan.files)} session files"
         return skipping(said, write_cursor(kept), asset_events=events)

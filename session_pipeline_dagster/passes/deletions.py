@@ -5,7 +5,7 @@ looked at, or costs itself; and a root without a single session file is taken fo
 mounted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -41,7 +41,7 @@ class Unsettled:
     Attributes:
         gone: files that are missing and not marked, or marked by a clock that was ahead; and those
             that only ever failed.
-        purge: files that have been gone for long enough.
+        purge: files that have been gone for long enough, and those that must not be read.
         back: marked files that are there again.
     """
 
@@ -102,15 +102,22 @@ def unsettled(scan: Scan, known: Known, settings: Settings, now: datetime) -> Un
     at = now.timestamp() * 1e6
     long_ago = at - settings.purge_after / timedelta(microseconds=1)
     moved = _moved(scan, known.states, roots)
-    for key in {**dict.fromkeys(missing(scan, roots)), **moved}:
+    for key in {**dict.fromkeys(missing(scan, roots)), **moved, **_withheld(scan, roots)}:
         state = known.states.get(key)
-        if state is not None and moved.get(key) in known.states:
+        if key in scan.withheld:
+            # Whoever takes back their consent shall not wait.
+            purge.append(key)
+        elif state is not None and moved.get(key) in known.states:
             purge.append(key)
         elif state is None or state.gone_us is None or state.gone_us > at:
             gone.append(key)
         elif settings.on_delete is OnDelete.PURGE and state.gone_us <= long_ago:
             purge.append(key)
     return Unsettled(gone, purge, returned(scan, known.states))
+
+
+def _withheld(scan: Scan, known: Collection[str]) -> dict[str, None]:
+    return {key: None for key in sorted(scan.withheld) if key in known}
 
 
 def formers(scan: Scan) -> dict[str, SessionFile]:

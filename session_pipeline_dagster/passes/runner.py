@@ -18,6 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
+from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import Deletions, settle
 from session_pipeline_dagster.passes.options import BatchReport, Options
@@ -77,8 +78,7 @@ def run_batch(
     options = options or Options()
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
-    now = datetime.now(UTC)
-    scan = source.scan()
+    now, scan = datetime.now(UTC), consented(processor, source.scan(), settings)
     with ExitStack() as open_for_looks:
         if held:
             open_for_looks.enter_context(store.held())
@@ -192,7 +192,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
     return BatchReport(
         processor.name,
         session_files=len(seen.scan.files),
-        left_out=len(seen.scan.left_out) + len(unread),
+        left_out=len(seen.scan.left_out) + len(unread) + len(seen.scan.withheld),
         missing=lines_of(seen.scan.missing),
         scanned=len(outlook.due),
         deleted=seen.deletions.marked,

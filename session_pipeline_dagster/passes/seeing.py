@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.deletions import formers
 from session_pipeline_dagster.settings import OnDelete, Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile
@@ -24,7 +25,7 @@ class Sight:
     """What was seen.
 
     Attributes:
-        scan: everything there is.
+        scan: everything there is, but what the processor must not read.
         files: those of the scan that have to be looked at; `known.rest` is of the others.
     """
 
@@ -56,13 +57,14 @@ def see(
     Raises:
         StoreError: the database could not be used.
     """
+    scan = consented(processor, scan, settings)
     if whole:
         return Sight(scan, scan.files, store.known(processor, timeout, lines_since))
     purge = None
     if settings.on_delete is OnDelete.PURGE:
         purge = now - min(settings.purge_after, now - _EPOCH)
     now_called = {former: file.key for former, file in formers(scan).items()}
-    listing = Listing(scan.files, now, purge, keys, now_called)
+    listing = Listing(scan.files, now, purge, {*keys, *scan.withheld}, now_called)
     known = store.known(processor, timeout, lines_since, listing)
     if known.places is None:
         return Sight(scan, scan.files, known)

@@ -3,10 +3,7 @@
 Put nothing here that decides when a name is hidden.
 """
 
-import hashlib
-import hmac
 import os
-import secrets
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,17 +22,20 @@ class Kind(StrEnum):
     FILE = "f"
 
 
-_LONG = {Kind.PERSON: 10, Kind.FILE: 14}
+LONG = {Kind.PERSON: 10, Kind.FILE: 14}
 """Letters. Of ten million files, two share fourteen letters once in a million."""
 
 
 def pseudonym(key: bytes, kind: Kind, name: str) -> str:
     """The name's pseudonym, `p-` and ten letters: always the same under one key, and under another
     key one that has nothing to do with it (HMAC-SHA256)."""
+    import hashlib  # noqa: PLC0415  who hides nobody need not load OpenSSL
+    import hmac  # noqa: PLC0415  likewise
+
     said = f"{kind}\0{name}".encode("utf-8", "surrogatepass")
     number = int.from_bytes(hmac.digest(key, said, hashlib.sha256))
     letters = []
-    for _ in range(_LONG[kind]):
+    for _ in range(LONG[kind]):
         number, place = divmod(number, len(_LETTERS))
         letters.append(_LETTERS[place])
     return f"{kind}-{''.join(letters)}"
@@ -108,6 +108,8 @@ def _make(file: Path) -> None:
 
 def _fresh(file: Path) -> Path:
     """A new key in a file of its own beside it."""
+    import secrets  # noqa: PLC0415  likewise
+
     path = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:

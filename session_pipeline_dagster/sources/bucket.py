@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _BLOCK = 1 << 20
 _ENOUGH = 2
+_ONE_REQUEST = 32 << 20
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
 _ODD_KEY = re.compile(r'(?:Path|path) "([^"]{1,200})')
@@ -91,15 +92,29 @@ class Body:
     is_page: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What errors call a bucket, which setting names it, and what the keys have to be allowed."""
+
+    what: str = "session root"
+    setting: str = "SESSION_DATA_DIR"
+    may: str = "list and read it"
+
+
 class OddKeys(Exception):
     """A listing that obstore refuses for a key in it, or whose end cannot be believed."""
+
+
+_READER = Blame()
 
 
 class Client:
     """One bucket. Made once a process (`client`), so that its connections are."""
 
-    def __init__(self, bucket: Bucket, s3: S3Settings, patience: Patience) -> None:
-        self.bucket, self.s3, self.patience = bucket, s3, patience
+    def __init__(
+        self, bucket: Bucket, s3: S3Settings, patience: Patience, blame: Blame = _READER
+    ) -> None:
+        self.bucket, self.s3, self.patience, self.blame = bucket, s3, patience, blame
         found = urlsplit(bucket.url)
         self.kind, self.name, self.prefix = found.scheme, found.netloc, found.path.strip("/")
         self.store = self._opened()
@@ -235,11 +250,27 @@ class Client:
             self._silent_until, self._why = time.monotonic() + _SILENCE, said
         raise Retryable(said) from None
 
+    # --- writing ---
+
+    def put(self, path: str, content: bytes) -> str:
+        """Put an object, whole or not at all; its etag.
+
+        Raises:
+            SourceUnavailable: it cannot be put; says why.
+        """
+        # In one request its etag is the MD5 of the content, with most services.
+        parts = len(content) > _ONE_REQUEST
+        try:
+            found = obstore.put(self.store, path, content, use_multipart=parts)
+        except (BaseError, FileNotFoundError) as error:
+            raise SourceUnavailable(self.in_words(error)) from None
+        return bare(found["e_tag"] or "")
+
     # --- words ---
 
     def in_words(self, error: Exception) -> str:
         """What an error of obstore means, and what to do; never what a service answered."""
-        text, where = str(error), f"session root {self.bucket.url}"
+        text, where = str(error), f"{self.blame.what} {self.bucket.url}"
         status, code = _STATUS.search(text), _CODE.search(text)
         named = " ".join(found[1] for found in (status, code) if found)
         if any(mark in text for mark in _NO_KEYS):
@@ -247,7 +278,9 @@ class Client:
         if "redirect" in text or (code and code[1] == "PermanentRedirect"):
             return f"{where} is in another region; set AWS_REGION"
         if (code and code[1] == "NoSuchBucket") or (status and status[1] == "404"):
-            return f"{where}: there is no such bucket ({named}); make it, or set SESSION_DATA_DIR"
+            return (
+                f"{where}: there is no such bucket ({named}); make it, or set {self.blame.setting}"
+            )
         if status and status[1] == "400":
             return f"{where}: the request is refused ({named}); check its name and AWS_REGION"
         if status and status[1] in {"401", "403"}:
@@ -272,7 +305,7 @@ class Client:
     def _keys(self) -> str:
         if self.kind != "s3":
             return "set the variables of your provider"
-        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may list and read it"
+        return f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may {self.blame.may}"
 
 
 def s3_config(s3: S3Settings) -> dict[str, str]:

@@ -72,6 +72,9 @@ class SessionFile(msgspec.Struct, frozen=True, gc=False):
     root: str = ""
 
 
+MARKS = frozenset({".private", ".no-knowledge"})
+"""Files by which people say that what lies beside and below them is not to be read for knowledge:
+of a project or a session, and of all that is theirs."""
 HIDDEN = "hidden folder"
 """Why a folder is left out of which it is known that nothing in it is a session."""
 
@@ -104,11 +107,20 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What is there now. Below a root that is `missing` nothing is known to be gone."""
+    """What is there now. Below a root that is `missing` nothing is known to be gone.
+
+    Attributes:
+        marks: what the keys of all files begin with that somebody has marked as private (`MARKS`).
+        withheld: keys of files that are there and must not be read; they are none of `files`.
+        manifests: what collectors left in users' folders (`collect/manifest.py`), in no order.
+    """
 
     files: Sequence[SessionFile]
     left_out: Sequence[LeftOut]
     missing: Sequence[Missing] = ()
+    marks: Sequence[str] = ()
+    withheld: frozenset[str] = frozenset()
+    manifests: Sequence[SessionFile] = ()
 
 
 class SessionSource(Protocol):

@@ -15,6 +15,8 @@ from session_pipeline_dagster.sources.snapshot import COMPRESSED
 ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
 FLAT = "not inside a folder of"
 """How the reason of a file begins that lies in the root itself."""
+MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
+"""What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
 _UPLOADED = ".claude"
@@ -64,6 +66,12 @@ def prefix_of(root: str | None) -> str:
 def is_hidden(folder: str) -> bool:
     """Whether a tool keeps things of its own there: old versions, snapshots, what was deleted."""
     return folder.startswith(".") and folder != _UPLOADED
+
+
+def may_be_manifest(key: str, layout: Layout) -> bool:
+    """Whether a key below its root is one of a collector's manifest."""
+    user, _, name = key.partition("/")
+    return layout is Layout.USERS and bool(user) and MANIFEST.fullmatch(name) is not None
 
 
 def flat(layout: Layout) -> str:

@@ -32,7 +32,13 @@ _HOME = "projects"
 
 @dataclass(frozen=True, slots=True)
 class CheckedSource(LocalSource):
-    """Session files below roots that are laid out as they are said to be."""
+    """Session files below roots that are laid out as they are said to be.
+
+    Attributes:
+        hides: no error names a folder below a root.
+    """
+
+    hides: bool = False
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`.
@@ -42,17 +48,22 @@ class CheckedSource(LocalSource):
         """
         found = LocalSource.scan(self)
         for root in self.roots:
-            check_layout(root, self.layout, found)
+            check_layout(root, self.layout, found, hides=self.hides)
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutChecked:
-    """Session files below one root of any kind that is laid out as it is said to be."""
+    """Session files below one root of any kind that is laid out as it is said to be.
+
+    Attributes:
+        hides: no error names a folder below the root.
+    """
 
     source: SessionSource
     root: AnyRoot
     layout: Layout
+    hides: bool = False
 
     @property
     def readers(self) -> Readers:
@@ -67,7 +78,7 @@ class LayoutChecked:
     def scan(self) -> Scan:
         """See `CheckedSource.scan`."""
         found = self.source.scan()
-        check_layout(self.root, self.layout, found)
+        check_layout(self.root, self.layout, found, hides=self.hides)
         return found
 
     def read(self, file: SessionFile) -> Content:
@@ -83,8 +94,11 @@ class LayoutChecked:
         return self.source.day(file)
 
 
-def check_layout(root: AnyRoot, layout: Layout, found: Scan) -> None:
+def check_layout(root: AnyRoot, layout: Layout, found: Scan, *, hides: bool = False) -> None:
     """Check a root against what was found below it.
+
+    Args:
+        hides: do not name what was found.
 
     Raises:
         WrongLayout: says which command is right.
@@ -105,7 +119,8 @@ def check_layout(root: AnyRoot, layout: Layout, found: Scan) -> None:
         said = "is the folder of Claude Code; its sessions are one deeper"
         raise _wrong(root, said, Layout.PROJECTS, f"{root.label.rstrip('/')}/{_HOME}")
     if layout is Layout.USERS and keys and all(map(_PROJECT.match, keys)):
-        said = f"holds projects ({printable(keys[0].split('/')[0])}), not users"
+        one = "" if hides else f" ({printable(keys[0].split('/')[0])})"
+        said = f"holds projects{one}, not users"
         raise _wrong(root, said, Layout.PROJECTS, root.label)
 
 

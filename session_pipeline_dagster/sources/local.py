@@ -14,6 +14,7 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.settings import Layout, Limits, Root
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
+    MARKS,
     Content,
     Fingerprint,
     LeftOut,
@@ -28,6 +29,7 @@ from session_pipeline_dagster.sources.keys import (
     flat,
     is_hidden,
     key_of,
+    may_be_manifest,
     one_a_key,
     owner_of,
     prefix_of,
@@ -77,10 +79,15 @@ class LocalSource:
         """See `SessionSource.scan`."""
         files: list[SessionFile] = []
         left_out: list[LeftOut] = []
+        marks: list[str] = []
+        manifests: list[SessionFile] = []
         for root in self.roots:
-            _Walk(root, self.layout, self.user, files, left_out).run()
+            walk = _Walk(root, self.layout, self.user, files, left_out, manifests)
+            walk.run()
+            marks += walk.marks
         files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(files, left_out), left_out)
+        kept = one_a_key(files, left_out)
+        return Scan(kept, left_out, marks=marks, manifests=manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""
@@ -111,9 +118,11 @@ class _Walk:
         user: str,
         files: list[SessionFile],
         left_out: list[LeftOut],
+        manifests: list[SessionFile],
     ) -> None:
         self.root, self.layout, self.user = root, layout, user
-        self.files, self.left_out = files, left_out
+        self.files, self.left_out, self.manifests = files, left_out, manifests
+        self.marks: list[str] = []
         self.name = root.name or ""
         self.prefix = prefix_of(root.name)
 
@@ -170,21 +179,28 @@ class _Walk:
                     self._leave_out(key, _NO_SESSION[found])
                 elif found is Kind.LINK and entry.is_dir():
                     self._leave_out(key, "symbolic link to a folder")
+                if found is not Kind.FOLDER and entry.name in MARKS:
+                    self.marks.append(self.prefix + key.removesuffix(entry.name))
                 if found is Kind.FOLDER and is_hidden(entry.name):
                     self._leave_out(f"{key}/", HIDDEN)
                     return False
+                # Before any folder beside it is listed: what it speaks of was there by then.
+                if found is Kind.FILE and owner and may_be_manifest(key, self.layout):
+                    self.manifests.append(self._file(entry, key, owner))
                 return found is Kind.FOLDER
             if found is not Kind.FILE:
                 self._leave_out(key, _NO_SESSION[found])
             elif owner is None:
                 self._leave_out(key, flat(self.layout))
             else:
-                signature = signature_of(entry.stat(follow_symlinks=False))
-                file = SessionFile(self.prefix + key, *owner, entry.path, signature, self.name)
-                self.files.append(file)
+                self.files.append(self._file(entry, key, owner))
         except OSError as error:
             self._leave_out(key, f"cannot be looked at: {error.strerror}")
         return False
+
+    def _file(self, entry: os.DirEntry[str], key: str, owner: Owner) -> SessionFile:
+        signature = signature_of(entry.stat(follow_symlinks=False))
+        return SessionFile(self.prefix + key, *owner, entry.path, signature, self.name)
 
     def _leave_out(self, key: str, reason: str) -> None:
         self.left_out.append(LeftOut(self.prefix + key, reason))

@@ -13,19 +13,19 @@ from operator import attrgetter
 
 import xxhash
 
-from session_pipeline_dagster.errors import Retryable, SourceUnavailable
+from session_pipeline_dagster.errors import Retryable
 from session_pipeline_dagster.setting_places import Bucket, S3Settings
 from session_pipeline_dagster.settings import Layout, Limits
 from session_pipeline_dagster.sources.bucket import (
     NO_OBJECT,
     Client,
     Listed,
-    OddKeys,
     Patience,
     client,
 )
 from session_pipeline_dagster.sources.files import (
     HIDDEN,
+    MARKS,
     Content,
     Fingerprint,
     LeftOut,
@@ -42,11 +42,12 @@ from session_pipeline_dagster.sources.keys import (
     is_hidden,
     is_plain,
     key_of,
+    may_be_manifest,
     one_a_key,
     owner_of,
     prefix_of,
 )
-from session_pipeline_dagster.sources.pages import listed_by_pages
+from session_pipeline_dagster.sources.pages import listed
 from session_pipeline_dagster.sources.snapshot import COMPRESSED, fingerprint_of, snapshot_of
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
@@ -64,6 +65,7 @@ class ObjectSource:
     readers: Readers = field(default_factory=installed_readers)
     s3: S3Settings = field(default_factory=S3Settings)
     patience: Patience = field(default_factory=Patience)
+    hides: bool = False
 
     @property
     def remote(self) -> bool:
@@ -76,20 +78,11 @@ class ObjectSource:
 
     def scan(self) -> Scan:
         """See `SessionSource.scan`. A listing that does not come to its end is an error."""
-        service = self._client
-        try:
-            found = service.listed()
-        except OddKeys as error:
-            if service.kind != "s3":
-                raise SourceUnavailable(
-                    f"session root {self.bucket.url} cannot be listed for an object whose key no "
-                    f"folder has, or not to its end ({error}); rename it, or try again"
-                ) from None
-            found = listed_by_pages(service)
         names = _Names(self)
-        names.take(found)
+        names.take(listed(self._client, hides=self.hides))
         names.files.sort(key=attrgetter("key"))
-        return Scan(one_a_key(names.files, names.left_out), names.left_out)
+        files = one_a_key(names.files, names.left_out)
+        return Scan(files, names.left_out, marks=names.marks, manifests=names.manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`. The signature is that of the answer that is read, whatever was
@@ -141,6 +134,8 @@ class _Names:
         self.source = source
         self.files: list[SessionFile] = []
         self.left_out: list[LeftOut] = []
+        self.marks: list[str] = []
+        self.manifests: list[SessionFile] = []
         self.name = source.bucket.name or ""
         self.prefix = prefix_of(self.name)
         self._folders: dict[str, tuple[str, Owner] | None] = {}
@@ -155,6 +150,10 @@ class _Names:
                 self._take(one, path[len(above) :])
 
     def _take(self, one: Listed, path: str) -> None:
+        above, _, last = path.rpartition("/")
+        if last in MARKS:
+            self.marks.append(f"{self.prefix}{_key(above)}/" if above else self.prefix)
+            return
         if not is_plain(path):
             if path.rstrip("/").endswith(ENDINGS):
                 self._leave_out(key_of(path), _ODD)
@@ -162,14 +161,20 @@ class _Names:
         folder, _, name = path.rpartition("/")
         where = self._of(folder)
         if not name.endswith(ENDINGS):
+            if where is not None and may_be_manifest(f"{where[0]}/{name}", self.source.layout):
+                self._keep(self.manifests, one, where, name)
             return
         if not folder:
             self._leave_out(first_key(key_of(name)), flat(self.source.layout))
         elif where is not None:
-            key, owner = where
-            full = f"{self.prefix}{key}/{key_of(name)}"
-            signature = signature_of(one)
-            self.files.append(SessionFile(full, *owner, one.path, signature, self.name))
+            self._keep(self.files, one, where, name)
+
+    def _keep(
+        self, kept: list[SessionFile], one: Listed, where: tuple[str, Owner], name: str
+    ) -> None:
+        key, owner = where
+        full = f"{self.prefix}{key}/{key_of(name)}"
+        kept.append(SessionFile(full, *owner, one.path, signature_of(one), self.name))
 
     def _of(self, folder: str) -> tuple[str, Owner] | None:
         """The key of a folder and whose it is; None where nothing in it is a session."""

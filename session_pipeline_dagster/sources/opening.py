@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_places import Bucket
-from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.settings import PeopleMode, Root, Settings
 from session_pipeline_dagster.sources.files import SessionSource
 from session_pipeline_dagster.sources.keys import is_plain
 from session_pipeline_dagster.sources.layout import CheckedSource, LayoutChecked
@@ -35,12 +35,14 @@ def open_checked(settings: Settings) -> SessionSource:
     """
     if settings.force_layout:
         return open_source(settings)
+    hides = settings.people.mode is not PeopleMode.NAMED
 
     def folders(roots: tuple[Root, ...]) -> SessionSource:
-        return CheckedSource(roots, settings.layout, settings.user, settings.limits)
+        given = (settings.layout, settings.user, settings.limits)
+        return CheckedSource(roots, *given, hides=hides)
 
     def objects(bucket: Bucket) -> SessionSource:
-        return LayoutChecked(_in_bucket(settings, bucket), bucket, settings.layout)
+        return LayoutChecked(_in_bucket(settings, bucket), bucket, settings.layout, hides)
 
     return _opened(settings, folders, objects)
 
@@ -70,4 +72,6 @@ def _in_bucket(settings: Settings, bucket: Bucket) -> SessionSource:
             f"{bucket.url} is no folder, and what reads buckets is not installed: "
             "pip install 'session-pipeline-dagster[objects]'"
         ) from None
-    return ObjectSource(bucket, settings.layout, settings.user, settings.limits, s3=settings.s3)
+    hides = settings.people.mode is not PeopleMode.NAMED
+    given = (bucket, settings.layout, settings.user, settings.limits)
+    return ObjectSource(*given, s3=settings.s3, hides=hides)

@@ -18,7 +18,13 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.sources.bucket import Client, Listed, bare, s3_config
+from session_pipeline_dagster.sources.bucket import (
+    Client,
+    Listed,
+    OddKeys,
+    bare,
+    s3_config,
+)
 
 _ENDPOINT = "https://s3.{region}.amazonaws.com"
 _ROOT = "ListBucketResult"
@@ -26,6 +32,27 @@ _MOST = 32 << 20
 """Bytes of a page of a thousand objects: keys of 1,024 characters, each written as `%XX`."""
 _VALID = timedelta(minutes=5)
 _TRIES = 2
+
+
+def listed(client: Client, *, hides: bool = False) -> list[Listed]:
+    """Every object below the client's prefix, by whichever way sees them all.
+
+    Args:
+        hides: do not name the object for which it cannot.
+
+    Raises:
+        SourceUnavailable: it cannot be listed; says why.
+    """
+    try:
+        return client.listed()
+    except OddKeys as error:
+        if client.kind != "s3":
+            which = "" if hides else f" ({error})"
+            raise SourceUnavailable(
+                f"{client.blame.what} {client.bucket.url} cannot be listed for an object whose key "
+                f"no folder has, or not to its end{which}; rename it, or try again"
+            ) from None
+        return listed_by_pages(client)
 
 
 def listed_by_pages(client: Client) -> list[Listed]:
@@ -128,8 +155,8 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 def _no_page(client: Client) -> str:
     return (
-        f"session root {client.bucket.url}: {client.service} answers with something that is no "
-        "listing; is there a proxy, or a network to log in to?"
+        f"{client.blame.what} {client.bucket.url}: {client.service} answers with something that is "
+        "no listing; is there a proxy, or a network to log in to?"
     )
 
 

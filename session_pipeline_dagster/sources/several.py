@@ -60,7 +60,10 @@ class SeveralSources:
             raise SourceUnavailable("; ".join(one.reason for one in missing))
         left_out = [left for scan in found for left in scan.left_out]
         files = merge(*(scan.files for scan in found), key=attrgetter("key"))
-        return Scan(one_a_key(files, left_out), left_out, missing)
+        marks = [mark for scan in found for mark in scan.marks]
+        manifests = [one for scan in found for one in scan.manifests]
+        kept = one_a_key(files, left_out)
+        return Scan(kept, left_out, missing, marks=marks, manifests=manifests)
 
     def read(self, file: SessionFile) -> Content:
         """See `SessionSource.read`."""

@@ -29,7 +29,7 @@ FLOORS = (
     "orchestration cli",
     "health testing",
     "passes",
-    "store processors",
+    "store processors collect",
     "contract",
     "sources",
     "transcripts",

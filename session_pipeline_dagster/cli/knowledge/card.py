@@ -9,7 +9,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from session_pipeline_dagster.cli.knowledge.keys import KEYS
+from session_pipeline_dagster.cli.knowledge.read import source_shown
 from session_pipeline_dagster.names import plain, printable
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.verification.knowledge.heard import Exchange
 from session_pipeline_dagster.processors.verification.knowledge.questions import Question
 
@@ -25,12 +27,14 @@ def show(
     exchange: Exchange | None,
     like: Mapping[str, str],
     place: str,
+    veil: Veil,
 ) -> None:
     """The card.
 
     Args:
         exchange: what was said; None where it cannot be read any more.
         like: the items that it may be the same as, by id.
+        veil: how whoever said it is shown.
     """
     o, score = question.detected.observation, question.detected.score
     sure = "no score" if score is None else f"score {score:.2f}"
@@ -45,10 +49,10 @@ def show(
         _label(console, "The assistant said")
         _body(console, Text(_shortened(_line(exchange.assistant), _BEFORE)))
     when = f" on {_day(o.detected_at)}" if o.detected_at is not None else ""
-    _label(console, printable(f"{o.username} said{when}"))
+    _label(console, printable(f"{veil.person(o.username)} said{when}"))
     _body(console, _quoted(_line(o.user_quote), _line(exchange.user) if exchange else ""))
     gone = "" if exchange else " (cannot be read any more)"
-    _body(console, Text(printable(f"{o.source_ref}{gone}"), "dim"))
+    _body(console, Text(printable(f"{source_shown(o.source_ref, veil)}{gone}"), "dim"))
     if question.lines > 1:
         _body(console, Text(f"and {question.lines - 1} more lines that say so", "dim"))
     _label(console, "As a fact")

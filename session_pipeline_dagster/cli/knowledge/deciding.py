@@ -8,6 +8,7 @@ from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.derivation import Changes, Compute, Inputs
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.verification.knowledge import decisions, review
 from session_pipeline_dagster.processors.verification.knowledge.decisions import (
     Choice,
@@ -60,8 +61,11 @@ def reviewer(context: Context) -> Reviewer:
     return Reviewer(context.settings.user, int(datetime.now(UTC).timestamp() * 1_000_000))
 
 
-def decide(store: Store, choices: Sequence[Choice], by: Reviewer) -> Done:
+def decide(store: Store, choices: Sequence[Choice], by: Reviewer, veil: Veil | None = None) -> Done:
     """Write decisions with their labels: all of them, or none.
+
+    Args:
+        veil: how somebody who was faster is shown.
 
     Raises:
         Unknown, Overtaken, ContractError: as `decisions.decide`.
@@ -76,7 +80,13 @@ def decide(store: Store, choices: Sequence[Choice], by: Reviewer) -> Done:
     named = [key for choice in choices for key in (choice.id, choice.other) if key]
     for odd in (key for key in named if not key.isascii()):
         raise decisions.Unknown(f"no candidate or item {printable(odd)}")
-    write(store, compute, named)
+    try:
+        write(store, compute, named)
+    except decisions.Overtaken as error:
+        if error.by is None or veil is None or not veil.hides:
+            raise
+        said = veil.without(str(error), {error.by: veil.person(error.by)})
+        raise decisions.Overtaken(said) from None
     return made[-1]
 
 

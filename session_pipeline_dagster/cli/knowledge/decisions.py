@@ -44,7 +44,7 @@ def same(context: Context, name: str, other: str) -> int:
 
 def _decide(context: Context, choices: list[Choice]) -> int:
     store = deciding.writable(context)
-    done = deciding.decide(store, choices, deciding.reviewer(context))
+    done = deciding.decide(store, choices, deciding.reviewer(context), context.veil)
     deciding.merge(store)
     for choice in choices:
         about = done.items[choice.id]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from session_pipeline_dagster.cli.knowledge.read import ItemShown, Knowledge, OneItem
+from session_pipeline_dagster.cli.knowledge.read import ItemShown, Knowledge, OneItem, source_shown
+from session_pipeline_dagster.people.veil import Veil
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.processors.verification.knowledge.questions import (
@@ -30,20 +31,20 @@ def show_json(found: OneItem) -> str:
     return json.dumps(asdict(found), indent=1)
 
 
-def review_json(found: "Questions | None", *, items: bool) -> str:
+def review_json(found: "Questions | None", veil: Veil, *, items: bool) -> str:
     """The review command's JSON document."""
     candidates = found.candidates if found else ()
     pending = found.items if found else ()
     document: dict[str, object] = {
-        "candidates": [_question(found, q) for q in candidates if found],
+        "candidates": [_question(found, q, veil) for q in candidates if found],
         "items_pending": len(pending),
     }
     if items:
-        document["items"] = [_question(found, q) for q in pending if found]
+        document["items"] = [_question(found, q, veil) for q in pending if found]
     return json.dumps(document, indent=1)
 
 
-def _question(found: "Questions", question: "Question") -> dict[str, object]:
+def _question(found: "Questions", question: "Question", veil: Veil) -> dict[str, object]:
     o, d = question.detected.observation, question.detected
     return {
         "id": question.id,
@@ -52,7 +53,7 @@ def _question(found: "Questions", question: "Question") -> dict[str, object]:
         "quote": o.user_quote,
         "score": d.score,
         "reasons": d.reasons,
-        "user": o.username,
-        "source": o.source_ref,
+        "user": veil.person(o.username),
+        "source": source_shown(o.source_ref, veil),
         "like": [{"id": key, "content": found.standing[key]} for key in found.like(question)],
     }

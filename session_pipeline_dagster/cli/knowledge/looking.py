@@ -138,4 +138,4 @@ def _write_pages(target: Path, made: Bundle) -> None:
 
 def _read(context: Context) -> Knowledge:
     store = open_store(context.settings, looking=True)
-    return read(store, context.registry.get("verification"))
+    return read(store, context.registry.get("verification"), context.veil)

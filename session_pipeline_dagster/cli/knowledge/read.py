@@ -1,11 +1,12 @@
 """What the knowledge commands show: records read from the store as of one moment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import ContractError
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.verification.knowledge.export import Fact
 from session_pipeline_dagster.store.database import Store
 
@@ -153,8 +154,8 @@ class Knowledge:
         ]
 
 
-def read(store: Store, processor: Processor) -> Knowledge:
-    """All of it; empty where no session was ever read.
+def read(store: Store, processor: Processor, veil: Veil) -> Knowledge:
+    """All of it, people named as they may be shown; empty where no session was ever read.
 
     Args:
         processor: whose tables they are.
@@ -172,9 +173,31 @@ def read(store: Store, processor: Processor) -> Knowledge:
     rows: Any = [rows for _, rows in answers]
     items, evidence, contradictions, relations, waiting = rows
     return Knowledge(
-        [ItemShown(*row) for row in items],
-        [EvidenceShown(*row) for row in evidence],
+        [_item(ItemShown(*row), veil) for row in items],
+        [_evidence(EvidenceShown(*row), veil) for row in evidence],
         [ContradictionShown(*row) for row in contradictions],
         [RelationShown(*row) for row in relations],
         waiting[0][0],
     )
+
+
+def source_shown(source: str, veil: Veil) -> str:
+    """`file:line` with the file as it is shown."""
+    file, colon, line = source.rpartition(":")
+    return f"{veil.file(file)}:{line}" if colon and line.isdigit() else veil.file(source)
+
+
+def _item(item: ItemShown, veil: Veil) -> ItemShown:
+    if not veil.hides:
+        return item
+    return replace(
+        item,
+        source=source_shown(item.source, veil) if item.source else item.source,
+        reviewed_by=veil.person(item.reviewed_by) if item.reviewed_by else item.reviewed_by,
+    )
+
+
+def _evidence(found: EvidenceShown, veil: Veil) -> EvidenceShown:
+    if not veil.hides:
+        return found
+    return replace(found, user=veil.person(found.user), source=source_shown(found.source, veil))

@@ -24,7 +24,7 @@ def command(context: Context, items: bool, as_json: bool) -> int:
     there = deciding.readable(context)
     found = questions(there) if there else None
     if as_json:
-        click.echo(review_json(found, items=items))
+        click.echo(review_json(found, context.veil, items=items))
         return 0
     console = new_console()
     console.width = min(console.width, card.WIDEST)
@@ -37,7 +37,7 @@ def command(context: Context, items: bool, as_json: bool) -> int:
     store = deciding.writable(context)
     by, answers = partial(deciding.reviewer, context), keys.answers()
     heard = Heard(lambda: context.source, context.settings.personal)
-    sitting = Reviewing(store, by, heard, console, answers)
+    sitting = Reviewing(store, by, heard, console, answers, context.veil)
     try:
         if sitting.ask(found.candidates, found) and items:
             # What was approved takes others along.

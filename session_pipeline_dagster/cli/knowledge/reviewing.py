@@ -10,6 +10,7 @@ from session_pipeline_dagster.cli.knowledge import card, deciding
 from session_pipeline_dagster.cli.knowledge.keys import Answers
 from session_pipeline_dagster.errors import ContractError, StoreBusy
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.verification.detection.extractor import (
     CONFIRMATION,
     CORRECTION,
@@ -52,9 +53,10 @@ class Reviewing:
         heard: Heard,
         console: Console,
         answers: Answers,
+        veil: Veil | None = None,
     ) -> None:
         self._store, self._by, self._heard = store, by, heard
-        self._console, self._answers = console, answers
+        self._console, self._answers, self._veil = console, answers, veil or Veil()
         self._done: list[tuple[Question, Done]] = []
         self._put_off: set[str] = set()
 
@@ -76,7 +78,7 @@ class Reviewing:
                 {key: found.standing[key] for key in found.like(question)},
             )
             place = f"{answered + 1} of {answered + 1 + len(waiting)}"
-            card.show(self._console, question, asked.exchange, asked.like, place)
+            card.show(self._console, question, asked.exchange, asked.like, place, self._veil)
             ending = self._answered(asked, found)
             if ending == "q":
                 return False
@@ -143,7 +145,7 @@ class Reviewing:
     def _decide(self, question: Question, choice: Choice) -> bool:
         """Write it; whether the question is done with."""
         try:
-            done = deciding.decide(self._store, [choice], self._by())
+            done = deciding.decide(self._store, [choice], self._by(), self._veil)
         except Overtaken as error:
             self._say(str(error))
             return True

@@ -6,11 +6,13 @@ is in `core.py`, and in `money/` what is derived from the rows.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money import deriving
 from session_pipeline_dagster.processors.usage.money.budgeting import (
     budget_derivation,
@@ -78,7 +80,7 @@ class UsageProcessor:
     @property
     def quality(self) -> Sequence[Quality]:
         """Its rules: of the rows, of budgets and of the files about money."""
-        return (*QUALITY, *money_rules(self._money))
+        return (*QUALITY, *money_rules(self._money, partial(veil_of, self._settings)))
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""

@@ -100,7 +100,8 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         named AS ({" UNION ALL ".join(map(_paid, _ATTRIBUTED))})
         SELECT kind, name, span, count(*), count(*) FILTER (cost IS NULL),
             coalesce(sum(cost), 0), {_CROWD}
-        FROM named GROUP BY kind, name, span""",
+        FROM named GROUP BY kind, name, span
+        UNION ALL SELECT 'response', NULL, 0, count(*), 0, 0, [] FROM costs""",
         f"""{base}, bills AS ({_with_people(_BILLS, scope)})
         SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0), {_CROWD}
         FROM bills""",

@@ -214,8 +214,8 @@ def _notes(found: Figures) -> list[str]:
         notes.append(f"{found.undated:,} messages with a date still to come, or none, left out.")
     if found.unsettled:
         notes.append(
-            f"The hours differ from the days by {abs(found.unsettled):,} messages: usage_daily is "
-            "behind its tables. Materialize it, then this report."
+            f"The days differ from their responses by {abs(found.unsettled):,} messages: "
+            "usage_slots is behind its tables. Materialize it, then this report."
         )
     return notes
 

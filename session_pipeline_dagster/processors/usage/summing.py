@@ -53,7 +53,8 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         slots[kind].append(row)
     parts = _parts([*by_day, *(("branch", *row) for row in slots["branch"])], shown)
     total = _total(parts["team"])
-    hours, heard = _hours(slots["hour"], scope)
+    (responses,) = [row[3] for row in paid if row[0] == "response"]
+    paid = [row for row in paid if row[0] != "response"]
     (sessions,) = [row[2] for row in slots["session"]]
     ((billed, unlogged, billed_crowd),) = bills
     told = scope.least if scope.merges else 1
@@ -66,7 +67,7 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         total,
         {kind: _told(kind, _sorted(kind, parts[kind]), scope) for kind in KINDS},
         [Bar(start, str(team), shown(model), Sums(*sums)) for start, team, model, *sums in bars],
-        hours,
+        _hours(slots["hour"], scope),
         sessions,
         {
             kind: _merged(found, scope, calls_together)
@@ -77,7 +78,7 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         undated,
         billed if fits else Decimal(0),
         unlogged if fits else Decimal(0),
-        heard - total.whole.messages,
+        responses - total.whole.messages,
         ", ".join(str(name) for (name,) in who),
     )
 
@@ -146,15 +147,15 @@ def _called(
     }
 
 
-def _hours(rows: Iterable[Any], scope: Scope) -> tuple[Mapping[tuple[int, int], int], int]:
-    """Responses by weekday and hour, without hours of too few people; and of all of them."""
+def _hours(rows: Iterable[Any], scope: Scope) -> Mapping[tuple[int, int], int]:
+    """Responses by weekday and hour, without hours of too few people."""
     found = [(str(name), messages, frozenset(crowd)) for name, _, messages, *_, crowd in rows]
     kept, _ = apart(found, lambda row: (row[2],), scope.least if scope.merges else 1)
     hours = {}
     for name, messages, _ in kept:
         day, hour = name.split()
         hours[int(day), int(hour)] = messages
-    return hours, sum(messages for _, messages, _ in found)
+    return hours
 
 
 def _merged(

@@ -39,5 +39,6 @@ class Declared:
     internal = ("verification_readings", "knowledge_checks")
     threads = 0
     metered = True
+    needs_consent = True
     # A model would be paid again for every session.
     reprocess: str = ON_REQUEST

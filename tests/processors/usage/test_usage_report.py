@@ -27,10 +27,12 @@ from session_pipeline_dagster.orchestration import reports
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
-from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
+from session_pipeline_dagster.processors.usage.figure_sql import Scope
+from session_pipeline_dagster.processors.usage.figures import Figures
+from session_pipeline_dagster.processors.usage.report import usage_report
+from session_pipeline_dagster.processors.usage.summing import figures
 from session_pipeline_dagster.processors.usage.wording import distinct, percent, usd
-from session_pipeline_dagster.settings import Root
+from session_pipeline_dagster.settings import Root, Settings
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,7 @@ TODAY = date(2026, 6, 1)
 SUMS = """sum(messages)::BIGINT, sum(output_tokens)::BIGINT, sum(input_tokens)::BIGINT,
     sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
     sum(partial_messages)::BIGINT"""
+BY = [("Projects", "project"), ("Models", "model"), ("People", "person"), ("Teams", "team")]
 
 
 class Page(HTMLParser):
@@ -97,10 +100,13 @@ def _number(cell: str) -> int:
     return int(cell.removeprefix("at least ").split()[0].replace(",", ""))
 
 
+REPORT = usage_report(Settings())
+
+
 def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
     return publish(
         UsageProcessor(),
-        USAGE_REPORT,
+        REPORT,
         pipeline.store,
         pipeline.settings.reports,
         Asked(today, days),
@@ -108,8 +114,8 @@ def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
 
 
 def read(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Figures:
-    answers = pipeline.store.query(*selects(Asked(today, days)))
-    return figures([rows for _, rows in answers])
+    answers = pipeline.store.query(*REPORT.selects(Asked(today, days)))
+    return figures([rows for _, rows in answers], Scope())
 
 
 def fill(pipeline: Pipeline) -> None:
@@ -147,28 +153,69 @@ def page(made: Published) -> Page:
 # --- the numbers ---
 
 
-@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
-def test_the_sums_are_those_of_the_table_to_the_token(
-    page: Page, examples: Pipeline, title: str, column: str
-) -> None:
-    *rows, total = page.numbers(title)
-    assert rows == examples.select(
-        f"SELECT {column}, {SUMS} FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
-    )
-    assert total == ("total", *examples.select(f"SELECT {SUMS} FROM usage_daily")[0])
+def cost(number: object) -> str:
+    return "–" if number is None else usd(Decimal(str(number)))
 
 
-@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
-def test_the_costs_are_those_of_the_table(
+@pytest.mark.parametrize(("title", "column"), BY)
+def test_money_and_its_weeks_are_those_of_the_table(
     page: Page, examples: Pipeline, title: str, column: str
 ) -> None:
-    *rows, total = page.costs(title)
-    found = examples.select(
-        f"SELECT {column}, sum(cost) FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
-    )
-    assert rows == [(str(name), usd(Decimal(str(cost)))) for name, cost in found]
-    assert total == ("total", "1.1004")
+    order = column if column == "person" else "sum(cost) DESC"
+    last, before = "day > DATE '2026-05-07'", "day <= DATE '2026-05-07'"
+    sums = f"""sum(cost) FILTER ({last}), sum(cost) FILTER ({before}), sum(cost),
+        count(DISTINCT person), sum(messages)::BIGINT, sum(output_tokens)::BIGINT"""
+    rows = [
+        (name, now, then, whole, int(people), int(messages), _number(output))
+        for name, now, then, _, whole, _, people, messages, output, _ in page.tables[title][1:]
+    ]
+    expected = examples.select(
+        f"SELECT {column}, {sums} FROM usage_person_daily GROUP BY ALL ORDER BY {order}"
+    ) + examples.select(f"SELECT 'total', {sums} FROM usage_person_daily")
+    assert len(expected) > 2
+    assert rows == [
+        (name, cost(now), cost(then), cost(whole), *rest)
+        for name, now, then, whole, *rest in expected
+    ]
     assert "API list price" in page.text
+
+
+def test_the_teams_of_the_examples_cost_what_their_responses_cost(page: Page) -> None:
+    """Alice moves from one to the other on 11 May."""
+    found = {row[0]: (row[1], row[2], row[4]) for row in page.tables["Teams"][1:]}
+    assert found == {
+        "platform": ("0.4368", "0.2995", "0.7362"),
+        "data": ("–", "0.3641", "0.3641"),
+        "total": ("0.4368", "0.6636", "1.1004"),
+    }
+
+
+def test_branches_are_those_of_the_lines(page: Page, examples: Pipeline) -> None:
+    found = examples.select(
+        """SELECT coalesce(git_branch, '(none)') AS name, sum(cost) FROM usage_slots
+        GROUP BY ALL ORDER BY name"""
+    )
+    rows = [(row[0], row[4]) for row in page.tables["Branches"][1:-1]]
+    assert rows == [(name, cost(much)) for name, much in found]
+    assert len(rows) > 1
+
+
+@pytest.mark.parametrize(
+    ("title", "column"),
+    [("Skills", "attribution_skill"), ("MCP servers", "attribution_mcp_server")],
+)
+def test_what_had_a_part_in_responses_cost_what_these_cost(
+    page: Page, examples: Pipeline, title: str, column: str
+) -> None:
+    found = examples.select(
+        f"""SELECT {column}, sum(cost) FROM usage_costs JOIN (
+            SELECT message_key, username, any_value({column}) AS {column}
+            FROM usage_messages GROUP BY ALL) USING (message_key, username)
+        WHERE {column} IS NOT NULL GROUP BY ALL"""
+    )
+    assert found
+    rows = {row[0]: row[1] for row in page.tables[title][1:]}
+    assert {name: rows[name] for name, _ in found} == {name: cost(much) for name, much in found}
 
 
 def test_every_day_of_the_period_has_its_sums(page: Page, examples: Pipeline) -> None:
@@ -198,9 +245,13 @@ def test_calls_and_failures_are_those_of_the_view(
         WHERE {column} IS NOT NULL GROUP BY ALL ORDER BY count(*) DESC, {column}"""
     )
     assert found
-    rows = page.tables[title][1:]
-    assert [(name, int(calls), int(failed)) for name, calls, failed, _ in rows] == found
-    assert [row[3] for row in rows] == [percent(failed / calls) for _, calls, failed in found]
+    rows = [(row[0], *row[-3:]) for row in page.tables[title][1:] if row[-3] != "0"]
+    expected = [
+        (name, str(calls), str(failed), percent(failed / calls)) for name, calls, failed in found
+    ]
+    assert sorted(rows) == sorted(expected)
+    # Where nothing has a cost, most calls come first.
+    assert rows == expected or title in ("Skills", "MCP servers")
 
 
 def test_the_hours_are_those_of_the_view(examples: Pipeline) -> None:
@@ -219,14 +270,20 @@ def test_the_headline_is_the_same_everywhere(page: Page, made: Published) -> Non
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
     assert ("Messages", "77") in tiles
     assert ("Output tokens, at least", "6,415") in tiles
+    assert ("Last 7 days, USD", "0.4368") in tiles
+    assert "8 to 14 May: −34 %" in page.text
+    assert (made.numbers["cost_usd_last_7_days"], made.numbers["cost_usd_7_days_before"]) == (
+        0.43676255,
+        0.66359975,
+    )
 
 
 def test_a_period_counts_back_from_the_last_day_with_usage(examples: Pipeline) -> None:
     found = read(examples, days=3)
     assert (found.first, found.last) == (date(2026, 5, 12), date(2026, 5, 14))
     total = "SELECT sum(messages)::BIGINT FROM usage_daily WHERE day >= DATE '2026-05-12'"
-    assert examples.select(total) == [(found.total.messages,)]
-    assert sum(found.hours.values()) == found.total.messages
+    assert examples.select(total) == [(found.total.whole.messages,)]
+    assert sum(found.hours.values()) == found.total.whole.messages
     events = """SELECT count(*) FROM usage_events_unique
         WHERE tool_name IS NOT NULL AND occurred_at >= TIMESTAMPTZ '2026-05-12 00:00:00Z'"""
     assert examples.select(events) == [(sum(c.calls for c in found.called["tool"]),)]
@@ -328,7 +385,7 @@ def test_a_bar_is_a_day_then_a_week_then_a_month(pipeline: Pipeline, days: int, 
     found = read(pipeline, days)
     assert found.unit == unit
     assert {bar.start for bar in found.bars} == {*found.starts()}
-    assert sum(bar.sums.messages for bar in found.bars) == 2 * days == found.total.messages
+    assert sum(bar.sums.messages for bar in found.bars) == 2 * days == found.total.whole.messages
 
 
 def test_one_response_is_a_report(pipeline: Pipeline) -> None:
@@ -424,7 +481,7 @@ def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         return Rendered({"usage.html": b"x" * 1_000_000}, {})
 
-    broken = replace(USAGE_REPORT, render=on_a_full_disk)
+    broken = replace(REPORT, render=on_a_full_disk)
     try:
         with pytest.raises(SettingsError, match="cannot be written"):
             publish(
@@ -433,7 +490,7 @@ def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.read_bytes() for path in made.paths] == before
-    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*USAGE_REPORT.files}
+    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*REPORT.files}
 
 
 def test_the_files_have_the_permissions_of_the_umask(pipeline: Pipeline) -> None:
@@ -452,7 +509,7 @@ def test_a_folder_that_cannot_be_is_a_clear_error(pipeline: Pipeline) -> None:
 
 
 def test_it_declares_the_files_that_it_makes(made: Published) -> None:
-    assert [path.name for path in made.paths] == [*USAGE_REPORT.files]
+    assert [path.name for path in made.paths] == [*REPORT.files]
 
 
 def test_a_report_cannot_take_the_name_of_another_asset_or_file() -> None:
@@ -583,7 +640,7 @@ def test_the_command_says_where_it_is_and_what_it_says(cli: CliRunner, pipeline:
     assert "                16  output tokens" in lines
     other = pipeline.root.parent / "other"
     document = json.loads(cli.invoke(main, ["report", "--json", "--output", str(other)]).stdout)
-    assert document["reports"][0]["files"] == [str(other / n) for n in USAGE_REPORT.files]
+    assert document["reports"][0]["files"] == [str(other / n) for n in REPORT.files]
     assert document["reports"][0]["numbers"]["output_tokens"] == 16
 
 

@@ -5,7 +5,7 @@ that there are, one a budget, are those of the file as the code location was loa
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,10 @@ from session_pipeline_dagster.contract.derivation import (
 )
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.usage.money import seats as seating
 from session_pipeline_dagster.processors.usage.money.pricing import content_of
-from session_pipeline_dagster.settings import MoneySettings
+from session_pipeline_dagster.settings import MoneySettings, PeopleMode
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
@@ -134,8 +135,12 @@ def judged(
 # --- checks --------------------------------------------------------------------------------------
 
 
-def money_rules(money: MoneySettings) -> Sequence[Quality]:
-    """The checks of the files, of each budget, and of spikes."""
+def money_rules(money: MoneySettings, veil: Callable[[], Veil] = Veil) -> Sequence[Quality]:
+    """The checks of the files, of each budget, and of spikes.
+
+    Args:
+        veil: how people are shown; asked for only where a budget is of one.
+    """
     try:
         budgets = budgets_of(money)
     except SettingsError:
@@ -155,7 +160,7 @@ def money_rules(money: MoneySettings) -> Sequence[Quality]:
             "SESSION_PIPELINE_SEATS",
             lambda: seating.read_seats(money.seats) if money.seats else (),
         ),
-        *(_budget_rule(money, budget) for budget in budgets),
+        *_budget_rules(money, budgets, veil),
         Quality(
             "spend_spike",
             "usage_daily",
@@ -206,13 +211,33 @@ def _file_is_good(read: Callable[[], Sequence[object]], _: Data) -> Measured:
     )
 
 
-def _budget_rule(money: MoneySettings, budget: "Budget") -> Quality:
-    from session_pipeline_dagster.processors.usage.money.budgets import check_name  # noqa: PLC0415  as above
+def _budget_rules(
+    money: MoneySettings, budgets: "Sequence[Budget]", veil: Callable[[], Veil]
+) -> list[Quality]:
+    """A check for each budget. One of a person is called by their pseudonym, and there is none
+    where nothing below a team is shown."""
+    if not budgets:
+        return []
+    from session_pipeline_dagster.processors.usage.money.budgets import ScopeKind, check_name  # noqa: PLC0415  as above
 
+    found = []
+    for budget in budgets:
+        check, name = check_name(budget), repr(budget.name)
+        if budget.scope.kind is ScopeKind.PERSON and (shown := veil()).hides:
+            if shown.mode is PeopleMode.TEAM:
+                continue
+            # By the budget's own name, for a person may have several.
+            check = f"budget_{shown.person(budget.name).replace('-', '_')}"
+            name = f"of {shown.person(budget.scope.name)}"
+        found.append(_budget_rule(money, budget, check, name))
+    return found
+
+
+def _budget_rule(money: MoneySettings, budget: "Budget", check: str, name: str) -> Quality:
     return Quality(
-        check_name(budget),
+        check,
         "usage_daily",
-        f"The budget {budget.name!r} is kept: warns at {_percents(budget.warn)} of "
+        f"The budget {name} is kept: warns at {_percents(budget.warn)} of "
         f"{budget.amount} USD a {budget.period}, once each. Unknown while something in it has no "
         "price.",
         partial(_budget, money, budget.name),
@@ -237,7 +262,8 @@ def _spikes(money: MoneySettings, data: Data) -> Measured:
 
     today: date = _now().date()
     rows: Sequence[Row] = data.select(found.spikes_sql(money.spike, today))
-    return _measured(found.spike_verdict(found.spikes(rows)))
+    measured = _measured(found.spike_verdict(found.spikes(rows)))
+    return replace(measured, of_one=("most",))
 
 
 def _measured(said: "Verdict") -> Measured:

@@ -35,7 +35,15 @@ class Unknown(ContractError):
 
 
 class Overtaken(ContractError):
-    """Somebody else has decided meanwhile; nothing was changed."""
+    """Somebody else has decided meanwhile; nothing was changed.
+
+    Attributes:
+        by: who, if the message names them.
+    """
+
+    def __init__(self, message: str, by: str | None = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +217,8 @@ class Deciding:
         """
         before = detected.label(self._settled)
         if before and choice.first:
-            raise Overtaken(f"{choice.id} was {before.decision} by {before.decided_by} meanwhile")
+            who = before.decided_by
+            raise Overtaken(f"{choice.id} was {before.decision} by {who} meanwhile", who)
         if before and before.item_id and before.decision != labels.SAME:
             raise ContractError(
                 f"{choice.id} was {before.decision} and stands behind {before.item_id}; decide "
@@ -224,7 +233,8 @@ class Deciding:
 
     def _item(self, item: Item, choice: Choice) -> None:
         if choice.first and item.status != PENDING:
-            raise Overtaken(f"{item.id} was {item.status} by {item.reviewed_by} meanwhile")
+            who = item.reviewed_by
+            raise Overtaken(f"{item.id} was {item.status} by {who} meanwhile", who)
         kind = choice.detection_type or ""
         about = item.id
         if choice.decision == labels.SKIPPED:

@@ -1,0 +1,1 @@
+"""How do transcripts get from people's machines to where they are collected?"""

@@ -1,0 +1,143 @@
+"""Transcripts to another machine, with rsync over ssh.
+
+rsync writes each file under another name and renames it, so a line that breaks leaves no half file.
+Which files there are is not left to it: it is given their names. What it says on stderr is put into
+words; where it says nothing that is known, its own first line is shown.
+"""
+
+import errno
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from session_pipeline_dagster.collect.inventory import Inventory
+from session_pipeline_dagster.collect.place import Failed, Host, Sent
+from session_pipeline_dagster.errors import TargetUnavailable
+from session_pipeline_dagster.sources.keys import key_of
+
+SSH = "ssh"
+_SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=30"
+"""Nobody is asked for a password by a timer, and a line that is dead ends."""
+_SILENT = 300
+_SENT = re.compile(rb"[<>c]f\S* (\d+)")
+_UNREADABLE = re.compile(
+    r'(?:send_files failed to open|link_stat) "(.+)"(?: failed)?: (.+) \((\d+)\)'
+)
+"""What rsync says of a file that it cannot open or does not find; the rest is the place's fault."""
+_GONE = 24
+_PARTIAL = 23
+_NO_SSH = 14
+_SAID = (
+    ("Host key verification failed", "its host key is not known, or another one: run `ssh {host}` "
+     "once and compare the fingerprint"),
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key is another one than before: ask who "
+     "runs it, then `ssh-keygen -R {host}`"),
+    ("Permission denied (", "it takes none of your keys: have your public key put into its "
+     "authorized_keys, or name the key: --ssh 'ssh -i KEY'"),
+    ("Could not resolve hostname", "no machine has that name here"),
+    ("Connection refused", "no ssh server answers there"),
+    ("No route to host", "it cannot be reached from here"),
+    ("Network is unreachable", "it cannot be reached from here"),
+    ("timed out", "it does not answer in time"),
+    ("timeout in data", "it does not answer in time"),
+    ("No space left on device", "no room is left there; when there is some, start it again: it "
+     "goes on where it was"),
+    ("Disk quota exceeded", "no room is left there for you; start it again when there is some"),
+    ("Read-only file system", "its folder cannot be written to"),
+    ("mkdir", "its folder does not exist, or may not be made: have it made first"),
+    ("Permission denied", "its folder may not be written to by you"),
+    ("rsync: command not found", "rsync is not installed there"),
+    ("rsync: not found", "rsync is not installed there"),
+    ("Could not chdir", "its folder does not exist"),
+    ("does not exist", "its folder does not exist"),
+)  # fmt: skip
+"""What ssh or rsync says, and what it means; the first that is found counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlace:
+    """The folder of one user on another machine.
+
+    Attributes:
+        ssh: how ssh is started, as a shell would read it.
+    """
+
+    folder: Host
+    ssh: str = SSH
+
+    def send(self, inventory: Inventory, *, dry_run: bool) -> Sent:
+        """See `Place.send`."""
+        names = b"\0".join(file.path.encode("utf-8", "surrogateescape") for file in inventory.files)
+        options = ["--times", "--omit-dir-times", "--files-from=-", "--from0"]
+        # Without names: a line of it is one of ours, whatever a file is called.
+        said = ["--out-format=%i %l", *(["--dry-run"] if dry_run else [])]
+        code, out, err = self._asked([*options, *said], f"{inventory.top}/", names)
+        failed = _unreadable(err, f"{inventory.top}/") if code == _PARTIAL else []
+        if failed is None or code not in (0, _GONE, _PARTIAL):
+            raise TargetUnavailable(self._in_words(code, err))
+        sizes = [int(found[1]) for line in out.splitlines() if (found := _SENT.match(line))]
+        return Sent(len(sizes), sum(sizes), failed)
+
+    def leave(self, name: str, content: bytes) -> None:
+        """See `Place.leave`."""
+        with tempfile.TemporaryDirectory(prefix="session-pipeline-") as folder:
+            path = Path(folder, name)
+            path.write_bytes(content)
+            # Without --times: its mtime is then of the other machine's clock.
+            code, _, err = self._asked(["--ignore-times"], str(path), b"")
+        if code:
+            raise TargetUnavailable(self._in_words(code, err))
+
+    def _asked(self, options: Sequence[str], what: str, given: bytes) -> tuple[int, bytes, str]:
+        command = [
+            "rsync",
+            "--chmod=D2750,F640",
+            f"--timeout={_SILENT}",
+            f"--rsh={self.ssh} {_SSH_OPTIONS}",
+            *options,
+            "--",
+            what,
+            f"{self.folder}/" if self.folder.path else f"{self.folder}",
+        ]
+        try:
+            done = subprocess.run(  # noqa: S603  no shell
+                command, input=given, capture_output=True, check=False
+            )
+        except FileNotFoundError:
+            raise TargetUnavailable(
+                "rsync is not installed on this machine; install it (apt install rsync, brew "
+                "install rsync)"
+            ) from None
+        return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+    def _in_words(self, code: int, said: str) -> str:
+        host = self.folder.host
+        if code == _NO_SSH and "exec" in said:
+            program = (shlex.split(self.ssh) or [SSH])[0]
+            return f"{program} is not installed on this machine, or cannot be started"
+        meaning = next((text for mark, text in _SAID if mark in said), None)
+        if meaning is not None:
+            return f"{self.folder}: {meaning.format(host=host)}"
+        # What a server greets with is no reason.
+        lines = [line for line in said.splitlines() if line.startswith(("rsync", "ssh", "kex"))]
+        reason = (lines or said.splitlines() or ["it says nothing"])[0][:300]
+        return f"{self.folder}: rsync ended with {code}: {reason}"
+
+
+def _unreadable(said: str, top: str) -> list[Failed] | None:
+    """The files that cannot be read here; None where anything else is wrong as well."""
+    found: dict[str, str] = {}
+    for line in said.splitlines():
+        if not line.startswith("rsync:"):
+            continue
+        match = _UNREADABLE.search(line)
+        if match is None:
+            return None
+        # One that is gone was deleted since it was listed.
+        if int(match[3]) != errno.ENOENT:
+            found[key_of(match[1].removeprefix(top))] = f"cannot be read: {match[2]}"
+    return [Failed(key, reason) for key, reason in found.items()]
