@@ -229,8 +229,8 @@ def _tables(found: Figures) -> list[Table]:
         kept, rest = own[:most], own[most:]
         together = [parts_together(rest, f"{len(rest):,} more")] if rest else []
         rows = [*kept, *together, *(part for part in parts if part.few)]
-        # One row that is everything says nothing that the tiles do not.
-        if not rows or (kind in ("team", "person") and len(rows) == 1):
+        # One team that is everybody says nothing that the tiles do not.
+        if not rows or (kind == "team" and len(rows) == 1):
             continue
         highest = max((float(part.whole.cost) for part in kept), default=0.0)
         tables.append(Table(title, rows, found.total, highest, kind not in _FOLDED))
