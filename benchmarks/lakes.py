@@ -22,7 +22,7 @@ from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.settings import read_settings
 from session_pipeline_dagster.store.database import Store, open_store
 
-_SUPPORT = Path(__file__).parents[1] / "tests" / "support"
+SUPPORT = Path(__file__).parents[1] / "tests" / "support"
 _PROGRAM = str(Path(sys.executable).with_name("session-pipeline"))
 _FILES, _USERS = 20_000, 50
 _MESSAGES = f"""INSERT INTO usage_messages BY NAME
@@ -46,7 +46,7 @@ class _Step:
     server: float
 
 
-def _server_cpu(server: psutil.Process) -> float:
+def server_cpu(server: psutil.Process) -> float:
     """CPU of the whole server, also of sessions that have ended."""
     total = 0.0
     for process in (server, *server.children(recursive=True)):
@@ -57,7 +57,8 @@ def _server_cpu(server: psutil.Process) -> float:
     return total
 
 
-def _fill(store: Store, rows: int) -> None:
+def fill(store: Store, rows: int) -> None:
+    """Put so many made-up responses of 20,000 files into an empty store."""
     processor = UsageProcessor()
     store.prepare(processor)
     with store.transaction() as connection:
@@ -90,7 +91,7 @@ def _say(name: str, step: _Step, more: str = "") -> None:
 
 
 def _bench(folder: Path, rows: int, commits: int) -> None:
-    sys.path.insert(0, str(_SUPPORT))
+    sys.path.insert(0, str(SUPPORT))
     from postgres import postgres  # noqa: PLC0415  of the tests, which nothing installs
 
     file, back = folder / "x.duckdb", folder / "back.duckdb"
@@ -106,23 +107,23 @@ def _bench(folder: Path, rows: int, commits: int) -> None:
         (folder / "sessions" / "nobody").mkdir(parents=True)
 
         def run(name: str, *command: str, say: Callable[[], str] = str) -> None:
-            before = _server_cpu(server)
+            before = server_cpu(server)
             done = measure(name, [_PROGRAM, *command], folder / "answer.json", 0, given)
-            _say(name, _Step(done, _server_cpu(server) - before), say())
+            _say(name, _Step(done, server_cpu(server) - before), say())
 
         def numbers() -> str:
             found = json.loads((folder / "answer.json").read_text())["upkeep"]
             return ", ".join(f"{name} {found[name]}" for name in found if name != "seconds")
 
-        _fill(open_store(read_settings({**given, "SESSION_PIPELINE_DATABASE": str(file)})), rows)
+        fill(open_store(read_settings({**given, "SESSION_PIPELINE_DATABASE": str(file)})), rows)
         print(f"{rows:,} rows, {datetime.now(UTC):%F}; load {os.getloadavg()[0]:.1f}")
         print(f"{'':32} {'wall s':>8} {'cpu s':>8} {'server':>8} {'peak MB':>8}")
         run("copy into the lake", "copy-store", str(file), lake)
         settings = read_settings({**given, "SESSION_PIPELINE_DATABASE": lake})
-        before, began = _server_cpu(server), time.process_time()
+        before, began = server_cpu(server), time.process_time()
         wall = _small_commits(open_store(settings), commits)
         own = Pass("", wall, time.process_time() - began, 0, 0)
-        _say(f"{commits} small commits", _Step(own, _server_cpu(server) - before))
+        _say(f"{commits} small commits", _Step(own, server_cpu(server) - before))
         run("upkeep", "upkeep", "--json", "--database", lake, say=numbers)
         run("upkeep again", "upkeep", "--json", "--database", lake, say=numbers)
         run("forget a user", "forget", "--user", "user07", "--yes", "--database", lake)

@@ -19,6 +19,9 @@ _JOINERS = "\u200c\u200d"
 _NO_CHARACTERS = "\ufffe\uffff"
 """Not allowed in XML."""
 
+_FORMULA = ("=", "+", "-", "@", "\ufffd")
+"""With these a spreadsheet begins to calculate; the last stands for a tab or a line break."""
+
 
 def printable(text: str) -> str:
     """The text in one line, with U+FFFD for every character that would do something else than
@@ -26,6 +29,12 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join("\ufffd" if _acts(character) else character for character in text)
+
+
+def cell(text: str) -> str:
+    """The text as a cell of a table that a spreadsheet may open: printable, and no formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def plain(text: str) -> str:

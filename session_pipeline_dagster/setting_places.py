@@ -5,6 +5,7 @@ A password has no place in them: such settings are shown in the launchpad and in
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from session_pipeline_dagster import setting_values as values
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_records import Root
 
+_ROOTS = "SESSION_DATA_DIR or --sessions"
 DATABASE = "SESSION_PIPELINE_DATABASE"
 _LAKE = "ducklake:"
 _POSTGRES = "ducklake:postgres:"
@@ -123,7 +125,35 @@ def split_roots(text: str) -> list[str]:
     return [part if is_url(part) else unquote(part) for part in parts]
 
 
-def parse_root(part: str, setting: str) -> AnyRoot:
+def parse_roots(text: str) -> tuple[AnyRoot, ...]:
+    """Roots from `path`, `name=path`, a URL, or several: see `split_roots`.
+
+    Raises:
+        SettingsError: an empty path, a URL of another kind, two roots without a name, or one name
+            twice.
+    """
+    return check_roots(parse_root(part) for part in split_roots(text))
+
+
+def check_roots(given: Iterable[AnyRoot], setting: str = _ROOTS) -> tuple[AnyRoot, ...]:
+    """The roots, if their names tell them apart.
+
+    Args:
+        setting: who is to blame.
+
+    Raises:
+        SettingsError: two roots without a name, or one name twice.
+    """
+    roots = tuple(given)
+    names = [root.name for root in roots]
+    for name in names:
+        if names.count(name) > 1:
+            what = f"the name {name!r} twice" if name else "two roots without a name"
+            raise SettingsError(f"{setting} has {what}; write name=path")
+    return roots
+
+
+def parse_root(part: str, setting: str = _ROOTS) -> AnyRoot:
     """A root from `path`, `name=path`, or a URL in place of the path.
 
     Args:

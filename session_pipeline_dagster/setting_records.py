@@ -195,3 +195,33 @@ class PeopleSettings:
         if self.min_group is not None:
             return self.min_group
         return _SMALLEST_GROUP if self.mode is PeopleMode.TEAM else 1
+
+
+class ExportFormat(Enum):
+    """What a folder of exports holds.
+
+    PARQUET, CSV: the published tables, a file a day. CCUSAGE: JSON as ccusage prints it. FOCUS: a
+    bill as the FinOps specification has it. PROMETHEUS: numbers for node_exporter.
+    """
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    CCUSAGE = "ccusage"
+    FOCUS = "focus"
+    PROMETHEUS = "prometheus"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What is written for other programs after each pass that changed something; nothing unless it
+    is set.
+
+    Attributes:
+        folder: where files of the formats go; created if missing.
+        copy: a DuckDB file of what may be shown, for whoever must not open the database.
+    """
+
+    folder: Path | None = None  # SESSION_PIPELINE_EXPORT_DIR
+    formats: frozenset[ExportFormat] = frozenset({ExportFormat.PARQUET})
+    # SESSION_PIPELINE_EXPORT_FORMATS
+    copy: Path | None = None  # SESSION_PIPELINE_PUBLISH

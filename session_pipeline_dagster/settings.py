@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from session_pipeline_dagster.setting_records import (
     AlertLevel,
     CostMode,
     Digest,
+    ExportFormat,
+    ExportSettings,
     Extractor,
     Layout,
     Limits,
@@ -32,12 +34,17 @@ from session_pipeline_dagster.setting_records import (
 
 _MOST_DAYS = 36_500
 _MOST_SHARDS = 64
-_ROOTS = "SESSION_DATA_DIR or --sessions"
 MADE = Path("var/make.env")
 """What `make run` and `make dev` write, in the folder they work in."""
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
 PLACES = (*_SESSIONS, places.DATABASE)
 """Which sessions it is about, and where their rows are."""
+_PATHS = {
+    "money": ("prices", "budgets", "seats", "rates"),
+    "people": ("directory", "projects", "key"),
+    "exports": ("folder", "copy"),
+}
+"""Paths of the parts of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Settings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     money: MoneySettings = field(default_factory=MoneySettings)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    exports: ExportSettings = field(default_factory=ExportSettings)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "roots", tuple(map(places.settled, self.roots)))
@@ -104,19 +112,23 @@ class Settings:
         object.__setattr__(self, "work_dir", values.absolute(self.work_dir))
         if self.report_dir is not None:
             object.__setattr__(self, "report_dir", values.absolute(self.report_dir))
-        files = {
-            name: getattr(self.money, name) for name in ("prices", "budgets", "seats", "rates")
-        }
-        given = {name: values.absolute(path) for name, path in files.items() if path}
-        object.__setattr__(self, "money", replace(self.money, **given))
-        files = {name: getattr(self.people, name) for name in ("directory", "projects", "key")}
-        given = {name: values.absolute(path) for name, path in files.items() if path}
-        object.__setattr__(self, "people", replace(self.people, **given))
+        for part, names in _PATHS.items():
+            files = {name: getattr(getattr(self, part), name) for name in names}
+            given = {name: values.absolute(path) for name, path in files.items() if path}
+            object.__setattr__(self, part, replace(getattr(self, part), **given))
 
     @property
     def folder(self) -> Path:
         """Where this machine's own files lie: beside the database, or in the work folder."""
         return self.database.parent if isinstance(self.database, Path) else self.work_dir
+
+    @property
+    def shared(self) -> Path | None:
+        """The database that may be handed to everybody; None where the whole one may."""
+        if self.people.mode is PeopleMode.NAMED:
+            return None
+        stem = self.database.stem if isinstance(self.database, Path) else "session_pipeline"
+        return self.folder / f"{stem}_shared.duckdb"
 
     @property
     def reports(self) -> Path:
@@ -154,7 +166,7 @@ def read_settings(
     own_cap = values.whole(env, "SESSION_PROCESSOR_MAX_PER_RUN", 50)
     default = Settings()
     return Settings(
-        roots=parse_roots(_roots_text(env)),
+        roots=places.parse_roots(_roots_text(env)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
         user=values.text(env, "SESSION_USER") or _os_user(env),
@@ -237,6 +249,7 @@ def read_settings(
         thresholds=_thresholds(env),
         money=_money(env),
         people=_people(env),
+        exports=_exports(env),
     )
 
 
@@ -321,6 +334,17 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
     )
 
 
+def _exports(env: Mapping[str, str]) -> ExportSettings:
+    default = ExportSettings()
+    return ExportSettings(
+        folder=_place(env, "SESSION_PIPELINE_EXPORT_DIR"),
+        formats=values.some_of(
+            ExportFormat, env, "SESSION_PIPELINE_EXPORT_FORMATS", default.formats
+        ),
+        copy=_place(env, "SESSION_PIPELINE_PUBLISH"),
+    )
+
+
 def parse_extractor(text: str) -> Extractor:
     """An extractor by its name.
 
@@ -328,39 +352,6 @@ def parse_extractor(text: str) -> Extractor:
         SettingsError: any other text.
     """
     return values.one_of(Extractor, text, "SESSION_PIPELINE_EXTRACTOR")
-
-
-def parse_roots(text: str) -> tuple[AnyRoot, ...]:
-    """Roots from `path`, `name=path`, a URL, or several: see `setting_places.split_roots`.
-
-    Raises:
-        SettingsError: an empty path, a URL of another kind, two roots without a name, or one name
-            twice.
-    """
-    return check_roots(parse_root(part) for part in places.split_roots(text))
-
-
-def check_roots(given: Iterable[AnyRoot], setting: str = _ROOTS) -> tuple[AnyRoot, ...]:
-    """The roots, if their names tell them apart.
-
-    Args:
-        setting: who is to blame.
-
-    Raises:
-        SettingsError: two roots without a name, or one name twice.
-    """
-    roots = tuple(given)
-    names = [root.name for root in roots]
-    for name in names:
-        if names.count(name) > 1:
-            what = f"the name {name!r} twice" if name else "two roots without a name"
-            raise SettingsError(f"{setting} has {what}; write name=path")
-    return roots
-
-
-def parse_root(part: str, setting: str = _ROOTS) -> AnyRoot:
-    """A root from `path` or `name=path`; see `setting_places.parse_root`."""
-    return places.parse_root(part, setting)
 
 
 def parse_layout(text: str) -> Layout:

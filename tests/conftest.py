@@ -1,14 +1,17 @@
 """Servers that all tests of a process share; and which files are begun first: those that take
 longest, so that no worker ends with one of them."""
 
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakes import Lakes
 from lakes import lakes as new_lakes
+from session_pipeline_dagster.testing.pipeline import Placing
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +28,23 @@ def lakes() -> Iterator[Lakes]:
     """Where lakes are made; the server starts when the first test asks."""
     with new_lakes() as made:
         yield made
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that ask for a `place` run over a DuckDB file; those that are marked `everywhere` over
+    a lake too, with the same expectations. With PLACES=all (`make soak`) all of them do."""
+    everywhere = metafunc.definition.get_closest_marker("everywhere")
+    if "place" in metafunc.fixturenames and (everywhere or os.environ.get("PLACES") == "all"):
+        lake = pytest.param("lake", marks=pytest.mark.slow)
+        metafunc.parametrize("place", ["file", lake], indirect=True)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Placing:
+    """Where a test's database is."""
+    if getattr(request, "param", "file") == "file":
+        return lambda folder, settings: replace(settings, database=folder / "test.duckdb")
+    return request.getfixturevalue("lakes").filled
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,9 +12,10 @@ from session_pipeline_dagster.setting_places import (
     lake_data,
     last_part,
     parse_database,
+    parse_roots,
     shown,
 )
-from session_pipeline_dagster.settings import Root, Settings, parse_roots, read_settings
+from session_pipeline_dagster.settings import Root, Settings, read_settings
 
 CATALOG = "host=db.example dbname=lake user=pipeline"
 

@@ -11,10 +11,12 @@ import pytest
 
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.setting_places import parse_roots
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
     Digest,
+    ExportFormat,
     Extractor,
     Layout,
     OnDelete,
@@ -22,7 +24,6 @@ from session_pipeline_dagster.settings import (
     Personal,
     Root,
     Settings,
-    parse_roots,
     read_settings,
 )
 
@@ -146,6 +147,14 @@ SET = [
     ("SESSION_PIPELINE_PEOPLE", "team", lambda s: s.people.mode, PeopleMode.TEAM),
     ("SESSION_PIPELINE_PEOPLE_KEY", "/k", lambda s: s.people.key, Path("/k")),
     ("SESSION_PIPELINE_MIN_GROUP", "3", lambda s: s.people.smallest_group, 3),
+    ("SESSION_PIPELINE_EXPORT_DIR", "/e", lambda s: s.exports.folder, Path("/e")),
+    (
+        "SESSION_PIPELINE_EXPORT_FORMATS",
+        "csv, focus",
+        lambda s: s.exports.formats,
+        {ExportFormat.CSV, ExportFormat.FOCUS},
+    ),
+    ("SESSION_PIPELINE_PUBLISH", "/p.duckdb", lambda s: s.exports.copy, Path("/p.duckdb")),
     ("ANTHROPIC_API_KEY", "key", lambda s: s.model.anthropic_api_key, "key"),
     ("ANTHROPIC_BASE_URL", "http://x", lambda s: s.model.anthropic_base_url, "http://x"),
     ("OPENAI_API_KEY", "key", lambda s: s.model.openai_api_key, "key"),

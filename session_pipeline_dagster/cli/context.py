@@ -15,12 +15,16 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.veiled import plugins_shown
 from session_pipeline_dagster.people.veil import Veil, veil_of
-from session_pipeline_dagster.setting_places import AnyRoot, last_part, parse_database
+from session_pipeline_dagster.setting_places import (
+    AnyRoot,
+    check_roots,
+    last_part,
+    parse_database,
+    parse_root,
+)
 from session_pipeline_dagster.settings import (
     Settings,
-    check_roots,
     parse_layout,
-    parse_root,
     read_settings,
 )
 from session_pipeline_dagster.sources.files import SessionSource

@@ -15,6 +15,9 @@ from session_pipeline_dagster.errors import SettingsError, SourceUnavailable, St
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.passes.breadcrumbs import forget_notes
 from session_pipeline_dagster.passes.deletions import keys_of_user
+from session_pipeline_dagster.passes.exports.export import discard as discard_exports
+from session_pipeline_dagster.passes.exports.export import made as exports_made
+from session_pipeline_dagster.passes.exports.upkeep import hand_on, is_set
 from session_pipeline_dagster.passes.publish import discard, made
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.passes.veiled import files_meant, users_meant
@@ -62,8 +65,8 @@ class Found:
     """What there is of who or what is to be forgotten.
 
     Attributes:
-        counts: table -> rows. `on_disk`: files that are still there, `where` in words. `reports`:
-            files that may name who was deleted before.
+        counts: table -> rows. `on_disk`: files that are still there, `where` in words. `reports`,
+            `exports`: files that may name who was deleted before.
     """
 
     keys: Sequence[str]
@@ -71,6 +74,7 @@ class Found:
     on_disk: Sequence[str]
     reports: Sequence[Path]
     where: str = "on disk"
+    exports: Sequence[Path] = ()
 
     @property
     def is_known(self) -> bool:
@@ -86,8 +90,8 @@ def print_found(found: Found, what: str, veil: Veil) -> None:
     """
     if not found.is_known:
         unknown = f"nothing is known of such a {what} in the database"
-        if not found.reports:
-            say(f"{unknown}, and there is no report")
+        if not (found.reports or found.exports):
+            say(f"{unknown}, and there is no report or export")
             return
         say(f"0 session files, 0 rows: {unknown}")
     else:
@@ -96,6 +100,8 @@ def print_found(found: Found, what: str, veil: Veil) -> None:
         say(f"  {table}: {count}")
     for path in found.reports:
         say(f"  report {path}")
+    if found.exports:
+        say(f"  exports: {len(found.exports)} files")
     if found.on_disk:
         say(
             f"{len(found.on_disk)} of the files are still {found.where} and will be read again; "
@@ -112,12 +118,14 @@ class Deleted:
     """What is gone.
 
     Attributes:
-        rows: table -> how many it lost. `reports`: files of them.
+        rows: table -> how many it lost. `reports`: files of them. `exports`: files of theirs, also
+            those that were made again.
         tidied: what that took where the place keeps what it was; None where it does not.
     """
 
     rows: Mapping[str, int]
     reports: Sequence[Path]
+    exports: Sequence[Path]
     tidied: Tidied | None
 
 
@@ -126,8 +134,9 @@ def delete(
 ) -> Deleted:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
-    Reports are deleted too, also where there was no key: they may name who was deleted before. So
-    may files of a lake, and what it was before can be read no longer.
+    Reports and exports are deleted too, also where there was no key: they may name who was deleted
+    before. Exports that are set are made again. Files of a lake may name somebody, too, and what it
+    was before can be read no longer.
 
     Raises:
         SettingsError: a processor cannot work as things are set; nothing was deleted.
@@ -143,16 +152,22 @@ def delete(
     forget_notes(store, keys)
     reports = _reports(processors)
     gone = discard(reports, store, settings.reports)
+    exported = discard_exports(store, settings)
     try:
         for processor in processors:
             recompute(processor, store, settings)
     finally:
         # One that was made meanwhile may have been read from what was not up to date.
         gone += discard(reports, store, settings.reports)
+        exported += discard_exports(store, settings)
+    usage = [processor for processor in processors if processor.name == "usage"]
+    if usage and is_set(settings):
+        hand_on(store, usage[0], settings)
     after = store.rows_of(keys)
     lost = {table: count - after.get(table, 0) for table, count in before.items()}
     lost = {table: count for table, count in lost.items() if count}
-    return Deleted(lost, list(dict.fromkeys(gone)), _tidied(store))
+    found = [list(dict.fromkeys(paths)) for paths in (gone, exported)]
+    return Deleted(lost, *found, _tidied(store))
 
 
 def _tidied(store: Store) -> Tidied | None:
@@ -172,7 +187,8 @@ def _reports(processors: Sequence[Processor]) -> list[Report]:
 def print_deleted(deleted: Deleted) -> None:
     """What was done."""
     files = f"{len(deleted.reports)} report{'s' * (len(deleted.reports) != 1)}"
-    say(f"deleted {sum(deleted.rows.values())} rows and {files}")
+    exports = f", and {len(deleted.exports)} files of exports" if deleted.exports else ""
+    say(f"deleted {sum(deleted.rows.values())} rows and {files}{exports}")
     for table, count in deleted.rows.items():
         say(f"  {table}: {count}")
     for path in deleted.reports:
@@ -217,17 +233,18 @@ def command(
     keys, on_disk = find(store, installed, context.source, user, sessions)
     counts = {table: count for table, count in store.rows_of(keys).items() if count}
     where = "in the bucket or on disk" if context.source.remote else "on disk"
-    found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports), where)
+    reports, exports = made(_reports(installed), settings.reports), exports_made(store, settings)
+    found = Found(keys, counts, on_disk, reports, where, exports)
     print_found(found, "user" if user else "session", veil)
     ended = 0 if found.is_known else _NOTHING
     # Also what nobody knows: a pass may be at work on it, and shall not write it.
-    if dry_run or not (found.is_known or found.reports or yes):
+    if dry_run or not (found.is_known or found.reports or found.exports or yes):
         return ended
     # Without rows too: a report may still name who was deleted before.
-    if not (yes or click.confirm("Delete these rows for good, and all reports?")):
+    if not (yes or click.confirm("Delete these rows for good, and all reports and exports?")):
         return 0
     deleted = delete(store, installed, settings, keys)
-    if found.is_known or deleted.rows or deleted.reports:
+    if found.is_known or deleted.rows or deleted.reports or deleted.exports:
         print_deleted(deleted)
     elif deleted.tidied:
         print_tidied(deleted.tidied)

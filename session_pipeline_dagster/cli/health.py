@@ -10,8 +10,8 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.collect.manifest import Manifests
-from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.rules import database_held, processors_loaded
@@ -21,8 +21,10 @@ _PLACES = {
     "processors_loaded": "plugins",
     "database_held": "database",
     NOT_ARRIVED: "collecting",
+    "lake_tidied": "lake",
 }
 """Where in the document a finding stands that is of no processor."""
+_UPKEEP_JOB = "lake_upkeep_job"
 _PATIENCE = timedelta(seconds=1)
 """A commit holds the database for less, as a rule."""
 
@@ -134,14 +136,12 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
             found = replace(found, findings=said)
     # Who asks for some processors does not ask for those that could not be loaded.
     general = [processors_loaded(context.registry)] if not processor else []
-    if not processor:
-        general.append(
-            not_looked(found.cause)
-            if found.scan is None
-            else looked_for(
-                source, found.scan, Manifests(), now, settings.not_arrived, context.veil
-            )
-        )
+    # Where no file could be listed, every check of a processor says so.
+    if not processor and found.scan is not None:
+        scan, silent = found.scan, settings.not_arrived
+        general.append(looked_for(source, scan, Manifests(), now, silent, context.veil))
+    if not processor and (tidiness := lake_finding(store, _UPKEEP_JOB)) is not None:
+        general.append(tidiness)
     # Who writes has been waited for, and is named by every check.
     if not found.busy and (holder := store.holder(_PATIENCE)) is not None:
         general.append(database_held(holder))

@@ -32,6 +32,7 @@ class Standing(msgspec.Struct, frozen=True):
     failures: Sequence[Failure]
     gone: int = 0
     next_purge: datetime | None = None
+    private: int = 0
 
 
 def reports_json(
@@ -93,6 +94,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "outdated": o.outdated,
         "deleted": standing.gone,
         **({"next_purge": standing.next_purge} if standing.next_purge else {}),
+        **({"private": standing.private} if standing.private else {}),
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),

@@ -169,6 +169,9 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
             until = f" until {standing.next_purge:%Y-%m-%d} or later" if standing.next_purge else ""
             kept = f"rows are kept of {standing.gone:,} deleted files{until}"
             _line(console, f"{standing.name}: {kept}")
+        if standing.private:
+            who = "users who opted out, or marked as private"
+            _line(console, f"{standing.name}: {standing.private:,} files are not read: of {who}")
 
 
 # --- processors ---

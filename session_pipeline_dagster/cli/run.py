@@ -1,5 +1,7 @@
 """`session-pipeline run`: one pass of every processor over everything that is pending."""
 
+from collections.abc import Sequence
+
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
@@ -7,9 +9,10 @@ from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.errors import ContractError, SettingsError, StoreError
 from session_pipeline_dagster.passes.breadcrumbs import leased
-from session_pipeline_dagster.passes.options import Options
+from session_pipeline_dagster.passes.exports.upkeep import HandedOn, hand_on, is_due
+from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.passes.shards import parse
 from session_pipeline_dagster.passes.veiled import report_shown
@@ -60,12 +63,15 @@ def command(
                     from session_pipeline_dagster.cli.debug import show_cause  # noqa: PLC0415  as below
 
                     show_cause(chosen.name, error, veil)
+    handed_on = None if broken else _hand_on(context, reports, broken, hidden=as_json)
     if as_json:
         click.echo(reports_json(reports, broken, context.registry))
     else:
         from session_pipeline_dagster.cli.output import print_reports  # noqa: PLC0415  what draws costs a quarter of a small pass
 
         print_reports(reports, context.settings, context.registry)
+        for line in handed_on.lines() if handed_on else ():
+            say(line)
     for name, error in broken.items():
         say(f"session-pipeline: {name} could not go on: {error}", err=True)
     for line in dict.fromkeys(line for report in reports for line in report.missing):
@@ -73,6 +79,22 @@ def command(
     if broken or any(report.broken_summaries for report in reports):
         return COULD_NOT
     return 1 if any(report.errors or report.missing for report in reports) else 0
+
+
+def _hand_on(
+    context: Context, reports: Sequence[BatchReport], broken: dict[str, str], *, hidden: bool
+) -> HandedOn | None:
+    """Write what is exported by itself, if anything is; `broken` says why it could not be."""
+    if not is_due(context.settings, reports):
+        return None
+    with showing("exports", hidden=hidden) as shown:
+        shown.phase("exports")
+        try:
+            usage, store = context.registry.get("usage"), open_store(context.settings)
+            return hand_on(store, usage, context.settings)
+        except (SettingsError, StoreError, ContractError) as error:
+            broken["exports"] = str(error)
+            return None
 
 
 def _debugged(processor: Processor, veil: Veil) -> Processor:

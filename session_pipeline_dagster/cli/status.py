@@ -37,7 +37,8 @@ def command(context: Context, as_json: bool) -> int:
         more |= {state.session_file: str(state.left_out) for state in unread}
         _, purge = to_purge(known.gone(), settings)
         failed = failures_shown(veil, known.failures.values())
-        found.append(Standing(processor.name, outlook, failed, gone, purge))
+        private = len(seen.scan.withheld)
+        found.append(Standing(processor.name, outlook, failed, gone, purge, private))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
         scan = replace(scan, left_out=[*scan.left_out, *unread_by_anyone])

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
-from session_pipeline_dagster.health.findings import Finding, Limits, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
+from session_pipeline_dagster.health.rules import judge, lake_tidied, partly, unknown
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
@@ -27,14 +27,13 @@ class Checkup:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
         busy: processors whose database another process held, so that findings are unknown.
-        scan: what it was found in; None as `session_files`, and `cause` says why.
+        scan: what it was found in; None as `session_files`.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
     busy: Sequence[str] = field(default=())
     scan: Scan | None = None
-    cause: str = ""
 
 
 def examine(
@@ -64,8 +63,7 @@ def examine(
         scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
-        blind = {p.name: unknown(cause, _limits(settings, p)) for p in processors}
-        return Checkup(None, blind, cause=cause)
+        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
@@ -89,6 +87,19 @@ def examine(
         found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
         findings[p.name] = partly(found, unseen)
     return Checkup(len(scan.files), findings, busy, scan)
+
+
+def lake_finding(store: Store, job: str) -> Finding | None:
+    """Whether the lake is tidied; None where the store is a file, or a lake that is not made yet.
+
+    Args:
+        job: what tidies it in Dagster.
+    """
+    try:
+        untidied = store.place.untidied()
+    except StoreError as error:
+        return Finding("lake_tidied", Status.UNKNOWN, f"cannot look: {error}")
+    return None if untidied is None else lake_tidied(untidied, job)
 
 
 def _limits(settings: Settings, processor: Processor) -> Limits:

@@ -28,6 +28,8 @@ _FEWEST_LINES = 100
 _WORST = 10
 _MANY_VANISHED = 5
 _SEVERAL = 3
+_UNTIDIED = timedelta(days=2)
+"""It is done once a day."""
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -330,6 +332,25 @@ def database_held(holder: int) -> Finding:
     who = f"process {holder}" if holder else "another process"
     detail = f"the database is held by {who}; runs wait until it is closed there"
     return Finding("database_held", Status.INFO, detail, {"holder": holder})
+
+
+def lake_tidied(untidied: timedelta, job: str) -> Finding:
+    """Warns when nobody has tidied the lake for long.
+
+    Args:
+        job: what does so in Dagster.
+    """
+    seconds = untidied.total_seconds()
+    numbers = {"untidied_seconds": round(seconds, 1)}
+    if untidied <= _UNTIDIED:
+        detail = f"the lake's last upkeep, or its first commit, was {span(seconds)} ago"
+        return Finding("lake_tidied", Status.OK, detail, numbers)
+    detail = (
+        f"the lake has not been tidied for {span(seconds)}: little files get more, and what was "
+        f"purged is still in them. Stage: upkeep. See what the last run of `{job}` says and "
+        "whether its schedule is on, or run `session-pipeline upkeep`"
+    )
+    return Finding("lake_tidied", Status.WARNING, detail, numbers)
 
 
 def processors_loaded(registry: Registry) -> Finding:

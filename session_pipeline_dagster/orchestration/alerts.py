@@ -22,9 +22,10 @@ from session_pipeline_dagster.orchestration.digest import tell_digest
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.held import HeldInstance
-from session_pipeline_dagster.orchestration.names import PLAIN, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
 from session_pipeline_dagster.people.veil import veil_of
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 
 _TICK = timedelta(seconds=60)
@@ -53,6 +54,8 @@ def alert_sensor(
     """Tells of changes of checks, and of runs that fail, once each."""
     interval = min(_TICK, settings.health_interval)
     health = {health_asset(p, names) for p in registry.processors}
+    if isinstance(settings.database, Lake):
+        health.add(names.key(UPKEEP))
     cadences = {
         names.other(p.name): settings.cadence(p.name, p.cadence) for p in registry.processors
     }

@@ -60,7 +60,7 @@ def health_checks(
         wanted = {key.name for key in context.selected_asset_check_keys}
         for finding in found.findings[processor.name]:
             if finding.check in wanted:
-                yield _result(asset, finding, mark)
+                yield as_result(asset, finding, mark)
 
     return checks
 
@@ -75,7 +75,7 @@ def plugins_check(registry: Registry, names: Names, settings: Settings) -> dg.As
     )
     def check() -> dg.AssetCheckResult:
         mark = veil_of(settings).mark
-        return _result(names.key(SESSION_FILES), processors_loaded(registry), mark)
+        return as_result(names.key(SESSION_FILES), processors_loaded(registry), mark)
 
     return check
 
@@ -103,7 +103,7 @@ def arrivals_check(settings: Settings, names: Names) -> dg.AssetChecksDefinition
             finding = not_looked(str(error))
         else:
             finding = looked_for(source, scan, Manifests(), now, settings.not_arrived, veil)
-        return _result(names.key(SESSION_FILES), finding, veil.mark)
+        return as_result(names.key(SESSION_FILES), finding, veil.mark)
 
     return check
 
@@ -114,7 +114,7 @@ def evaluation(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheck
     Args:
         mark: of the veil that people are named under.
     """
-    said = _result(asset, finding, mark)
+    said = as_result(asset, finding, mark)
     return dg.AssetCheckEvaluation(
         asset_key=asset,
         check_name=finding.check,
@@ -125,7 +125,12 @@ def evaluation(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheck
     )
 
 
-def _result(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheckResult:
+def as_result(asset: dg.AssetKey, finding: Finding, mark: str) -> dg.AssetCheckResult:
+    """A finding as what a check in a run says.
+
+    Args:
+        mark: of the veil that people are named under.
+    """
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=finding.check,

@@ -17,12 +17,17 @@ from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.orchestration.location import pipeline_definitions
 from session_pipeline_dagster.orchestration.names import Names
-from session_pipeline_dagster.setting_places import AnyRoot, Lake, below, parse_database
+from session_pipeline_dagster.setting_places import (
+    AnyRoot,
+    Lake,
+    below,
+    check_roots,
+    parse_database,
+    parse_root,
+)
 from session_pipeline_dagster.settings import (
     Layout,
     Settings,
-    check_roots,
-    parse_root,
     read_settings,
 )
 

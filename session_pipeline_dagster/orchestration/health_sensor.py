@@ -12,16 +12,17 @@ import dagster as dg
 from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
-from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.health.arrivals import looked_for, not_looked
+from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, limits
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
-from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
+from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
 from session_pipeline_dagster.people.veil import Veil, veil_of
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import open_store
@@ -68,18 +69,27 @@ class _Tick:
     said: dict[str, _Said] = field(default_factory=dict)
 
     def tell(
-        self, name: str, asset: dg.AssetKey, finding: Finding, materialized: float, *, keep: bool
+        self,
+        name: str,
+        asset: dg.AssetKey,
+        finding: Finding,
+        materialized: float,
+        *,
+        keep: bool = False,
     ) -> None:
         """Tell a finding if it is news.
 
         Args:
+            name: of whom it is.
             keep: what was last said of it holds.
         """
-        if not keep and self.memory.is_news(name, finding, self.now, materialized):
+        # What was said while people were shown otherwise is said anew.
+        key = f"{self.mark}{name}/{finding.check}"
+        if not keep and self.memory.is_news(key, finding, self.now, materialized):
             self.events.append(evaluation(asset, finding, self.mark))
-            self.said[name] = _Said(finding.news, self.now.timestamp())
-        elif name in self.memory.said:
-            self.said[name] = self.memory.said[name]
+            self.said[key] = _Said(finding.news, self.now.timestamp())
+        elif key in self.memory.said:
+            self.said[key] = self.memory.said[key]
 
 
 @dataclass(slots=True)
@@ -138,6 +148,7 @@ def health_sensor(
 ) -> dg.SensorDefinition:
     """Evaluates every processor's health checks: an event on change, after a run, once an hour."""
     store, looks = open_store(settings), looks or Looks(settings)
+    is_lake = isinstance(settings.database, Lake)
     own_name, calm = names.other("health_sensor"), _Calm()
     arrivals, session_files = _Arrivals(), names.key(SESSION_FILES)
 
@@ -181,11 +192,14 @@ def health_sensor(
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
             for finding in found.findings[name]:
-                # What was said while people were shown otherwise is said anew.
-                key = f"{veil.mark}{name}/{finding.check}"
-                tick.tell(key, asset, finding, materialized, keep=keep)
+                tick.tell(name, asset, finding, materialized, keep=keep)
         # Nobody materializes session files.
-        tick.tell(f"{veil.mark}{NOT_ARRIVED}", session_files, arrived, 0.0, keep=False)
+        tick.tell("", session_files, arrived, 0.0)
+        # Also where no run tidies it any more.
+        if is_lake and (tidiness := lake_finding(store, names.upkeep_job)) is not None:
+            asset = names.key(UPKEEP)
+            materialized = last_materialized(looks.held.of(context), asset)
+            tick.tell(UPKEEP, asset, tidiness, materialized)
         cursor = write_cursor(_Memory(tick.said, since))
         said = _sentence(len(tick.events), waiting)
         return skipping(said, cursor, asset_events=tick.events)

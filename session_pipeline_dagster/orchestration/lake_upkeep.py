@@ -1,19 +1,21 @@
-"""The asset, job and schedule of a lake's upkeep; none of them where the store is a file."""
+"""The asset, check, job and schedule of a lake's upkeep; none of them where the store is a file."""
 
 from dataclasses import asdict
 
 import dagster as dg
 
+from session_pipeline_dagster.health.checkup import lake_finding
 from session_pipeline_dagster.orchestration.assets import materialized
+from session_pipeline_dagster.orchestration.checks import as_result
 from session_pipeline_dagster.orchestration.failing import failing_in_words
-from session_pipeline_dagster.orchestration.names import Names
+from session_pipeline_dagster.orchestration.names import TIDIED_CHECK, UPKEEP, Names
 from session_pipeline_dagster.orchestration.resources import store_in
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.states import PAST
 
-UPKEEP = "lake_upkeep"
 _AT_NIGHT = "17 3 * * *"
 
 
@@ -37,6 +39,17 @@ def lake_upkeep(settings: Settings, names: Names) -> dg.Definitions:
             tidied = store_in(context, names).tidy(PAST)
         return materialized(context, key, asdict(tidied) if tidied else {})
 
+    @dg.asset_check(
+        asset=key,
+        name=TIDIED_CHECK,
+        description="The lake was tidied within the last two days.",
+        required_resource_keys={names.store},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        found = lake_finding(store_in(context, names), names.upkeep_job)
+        assert found is not None  # noqa: S101  who tidies has a lake
+        return as_result(key, found, veil_of(settings).mark)
+
     job = dg.define_asset_job(
         names.upkeep_job,
         selection=dg.AssetSelection.assets(key),
@@ -58,4 +71,4 @@ def lake_upkeep(settings: Settings, names: Names) -> dg.Definitions:
             return dg.SkipReason("one is still at it")
         return dg.RunRequest()
 
-    return dg.Definitions(assets=[files], jobs=[job], schedules=[daily])
+    return dg.Definitions(assets=[files], asset_checks=[check], jobs=[job], schedules=[daily])

@@ -24,6 +24,7 @@ from session_pipeline_dagster.orchestration.checks import (
     plugins_check,
 )
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
+from session_pipeline_dagster.orchestration.exports import export_assets
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.orchestration.janitor import janitor_sensor
 from session_pipeline_dagster.orchestration.lake_upkeep import lake_upkeep
@@ -61,8 +62,9 @@ def build_processor_definitions(
     rollups = [rollup_asset(processor, r, columns, settings, names) for r in more.rollups]
     derived = [derivation_assets(processor, d, columns, settings, names) for d in more.derivations]
     reports = [report_asset(processor, report, settings, names) for report in more.reports]
+    exports = export_assets(processor, settings, names)
     quality = quality_checks(processor, settings, names)
-    selection = dg.AssetSelection.assets(tables, *rollups, *derived).without_checks()
+    selection = dg.AssetSelection.assets(tables, *rollups, *derived, *exports).without_checks()
     if quality:
         selection |= dg.AssetSelection.checks(*quality)
     job = dg.define_asset_job(
@@ -90,7 +92,7 @@ def build_processor_definitions(
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[tables, *rollups, *derived, *reports],
+        assets=[tables, *rollups, *derived, *reports, *exports],
         asset_checks=[health, *quality],
         jobs=[job, health_job],
         sensors=[

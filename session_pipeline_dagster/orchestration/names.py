@@ -17,6 +17,9 @@ BY_SENSOR = "dagster/sensor_name"
 """A tag of Dagster's on runs that a sensor asked for."""
 SESSION_FILES = "session_files"
 PLUGINS_CHECK = "processors_loaded"
+UPKEEP = "lake_upkeep"
+"""The asset of a lake's upkeep."""
+TIDIED_CHECK = "lake_tidied"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,12 @@ from pydantic import Field, PrivateAttr
 
 from session_pipeline_dagster.orchestration.names import PLAIN, SHARD_TAG, Names
 from session_pipeline_dagster.passes.breadcrumbs import leased
-from session_pipeline_dagster.setting_places import parse_database
+from session_pipeline_dagster.setting_places import parse_database, parse_root
 from session_pipeline_dagster.setting_records import PeopleSettings
 from session_pipeline_dagster.settings import (
     Layout,
     Limits,
     Settings,
-    parse_root,
     read_people_mode,
     read_s3,
 )

@@ -15,6 +15,7 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import StoreBusy
 from session_pipeline_dagster.orchestration.checks import plugins_evaluation
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.exports import export_keys
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
@@ -117,7 +118,8 @@ def processor_sensor(
             requests = [_range_request(*days, tags) for days in ranges]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.rollups:
-            requests = [_rollup_request(processor, decision.rollups, checks, names, tags)]
+            assets = _of_rollups(processor, decision.rollups, settings, names)
+            requests = [dg.RunRequest(asset_selection=assets, asset_check_keys=checks, tags=tags)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.settle:
             day = clamp_day(now.date(), settings.start_date, now.date())
@@ -203,22 +205,14 @@ def _range_request(first: date, last: date, tags: Mapping[str, str]) -> dg.RunRe
     )
 
 
-def _rollup_request(
-    processor: Processor,
-    rollups: Iterable[str],
-    checks: Sequence[dg.AssetCheckKey],
-    names: Names,
-    tags: Mapping[str, str],
-) -> dg.RunRequest:
-    """Only what is derived: its tables were materialized alone, or a file that it is made from is
-    another. With every rule, for a rule may look at more than the table that it stands beside."""
-    return dg.RunRequest(
-        asset_selection=[
-            names.key(asset) for name in rollups for asset in derived_assets(processor, name)
-        ],
-        asset_check_keys=checks,
-        tags=tags,
-    )
+def _of_rollups(
+    processor: Processor, rollups: Iterable[str], settings: Settings, names: Names
+) -> list[dg.AssetKey]:
+    """Only what is derived, and what is exported of it: its tables were materialized alone, or a
+    file that it is made from is another. Asked for with every rule, for a rule may look at more
+    than the table that it stands beside."""
+    keys = [names.key(asset) for name in rollups for asset in derived_assets(processor, name)]
+    return [*keys, *export_keys(processor.name, settings, names)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,24 @@ def failures_shown(veil: Veil, failures: Iterable[Failure]) -> list[Failure]:
 
 
 def report_shown(veil: Veil, report: BatchReport) -> BatchReport:
-    """What a pass did, with the files that it names as they are shown. Summaries stay."""
+    """What a pass did, with the files that it names as they are shown, and what its summaries have
+    in columns that name people."""
     if not veil.hides:
         return report
     return replace(
         report,
         errors_detail=_shown(veil, report.errors_detail),
         given_up=_shown(veil, report.given_up),
+        summaries=[
+            (title, names, [_row_shown(veil, names, row) for row in rows])
+            for title, names, rows in report.summaries
+        ],
     )
+
+
+def _row_shown(veil: Veil, names: Sequence[str], row: Row) -> Row:
+    pairs = zip(names, row, strict=True)
+    return tuple(veil.column(name, x) if isinstance(x, str) else x for name, x in pairs)
 
 
 def _shown(veil: Veil, named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -60,7 +70,7 @@ def plugins_shown(veil: Veil, registry: Registry) -> Registry:
         msgspec.structs.replace(failed, error=veil.said(failed.error, ()))
         for failed in registry.failed
     ]
-    return replace(registry, failed=tuple(failed))
+    return msgspec.structs.replace(registry, failed=tuple(failed))
 
 
 def scan_shown(veil: Veil, scan: Scan) -> Scan:

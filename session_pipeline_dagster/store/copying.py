@@ -5,7 +5,7 @@ them; a copy that was killed has left an empty store, and in a lake files that i
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ class _Table:
 
     @property
     def ddl(self) -> str:
-        return f"CREATE TABLE {_quoted(self.name)} ({', '.join(self.columns)})"
+        return f"CREATE TABLE {quoted(self.name)} ({', '.join(self.columns)})"
 
 
 def copy(source: "Store", target: "Store") -> Copied:
@@ -92,17 +92,17 @@ def _copy(
     rows: dict[str, int] = {}
     there = {table.name for table in _tables(writer)}
     for view, _ in writer.execute(_VIEWS).fetchall():
-        writer.execute(f"DROP VIEW {_quoted(view)}")
+        writer.execute(f"DROP VIEW {quoted(view)}")
     for table in _tables(reader):
         try:
             if table.name in there:
-                writer.execute(f"DROP TABLE {_quoted(table.name)}")
+                writer.execute(f"DROP TABLE {quoted(table.name)}")
             writer.execute(table.ddl)
-            everything = reader.execute(f"FROM {_quoted(table.name)}").to_arrow_reader(_BATCH)
+            everything = reader.execute(f"FROM {quoted(table.name)}").to_arrow_reader(_BATCH)
             for some in _in_parts(everything):
                 # Not a table: a name is kept with what it stands for until the transaction ends.
                 writer.register("part", some)
-                writer.execute(f"INSERT INTO {_quoted(table.name)} FROM part")
+                writer.execute(f"INSERT INTO {quoted(table.name)} FROM part")
                 writer.unregister("part")
         except _IN_WORDS as error:
             raise ContractError(
@@ -114,7 +114,7 @@ def _copy(
             raise StoreUnusable(f"what was copied of {table.name} is not what was there; report it")
         rows[table.name] = count
     views = dict(reader.execute(_VIEWS).fetchall())
-    _make_views(writer, views)
+    make_views(writer, views)
     return Copied(rows, sorted(views), time.monotonic() - begun)
 
 
@@ -132,7 +132,7 @@ def _in_parts(everything: "pyarrow.RecordBatchReader") -> "Iterator[pyarrow.Reco
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[_Table]:
     found: dict[str, list[str]] = {}
     for table, column, kind, nullable in connection.execute(_COLUMNS).fetchall():
-        ddl = f"{_quoted(column)} {kind}" + ("" if nullable else " NOT NULL")
+        ddl = f"{quoted(column)} {kind}" + ("" if nullable else " NOT NULL")
         found.setdefault(table, []).append(ddl)
     return [_Table(n, columns) for n, columns in found.items() if n not in _OF_THE_PLACE]
 
@@ -141,22 +141,26 @@ def _content(connection: duckdb.DuckDBPyConnection, table: _Table) -> tuple[int,
     """How many rows, and a sum that is the same for the same rows in whatever order."""
     (found,) = connection.execute(
         f"""SELECT count(*), coalesce(sum(hash(*COLUMNS(*))::HUGEINT), 0)
-        FROM {_quoted(table.name)}"""
+        FROM {quoted(table.name)}"""
     ).fetchall()
     return found[0], found[1]
 
 
 def _check_empty(writer: duckdb.DuckDBPyConnection, target: "Store") -> None:
     for table in _tables(writer):
-        if writer.execute(f"SELECT 1 FROM {_quoted(table.name)} LIMIT 1").fetchall():
+        if writer.execute(f"SELECT 1 FROM {quoted(table.name)} LIMIT 1").fetchall():
             raise StoreUnusable(
                 f"{target.place.label} holds rows already (of {table.name}) and is left as it is; "
                 "copy into a new one"
             )
 
 
-def _make_views(writer: duckdb.DuckDBPyConnection, views: dict[str, str]) -> None:
-    """Make them, those first that others read."""
+def make_views(writer: duckdb.DuckDBPyConnection, views: Mapping[str, str]) -> None:
+    """Make views of these definitions, those first that others read.
+
+    Raises:
+        ContractError: one reads what is not there.
+    """
     waiting = dict(views)
     while waiting:
         made = [name for name, sql in waiting.items() if _made(writer, sql)]
@@ -173,6 +177,7 @@ def _made(writer: duckdb.DuckDBPyConnection, sql: str) -> bool:
     return True
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL has it, whatever it holds."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'

@@ -114,6 +114,13 @@ class Place(Protocol):
             StoreUnusable: there is no room for it.
         """
 
+    def copy_to(self, target: Path) -> None:
+        """Put a DuckDB file there that has all that this place has, while nobody writes to it.
+
+        Raises:
+            StoreUnusable: there is no room for it, or the place is no file.
+        """
+
     def tidy(self, keep: timedelta) -> "Tidied | None":
         """Make few files of many and delete what nobody reads; None where nothing is to be done.
 
@@ -122,4 +129,12 @@ class Place(Protocol):
 
         Raises:
             StoreBusy, StoreUnusable: as `writing`; what was done stays done.
+        """
+
+    def untidied(self) -> timedelta | None:
+        """How long ago `tidy` has last come to its end; since there is anything if it never has.
+        None where nothing is to be done.
+
+        Raises:
+            StoreError: it is not possible to say.
         """

@@ -36,8 +36,10 @@ from session_pipeline_dagster.testing.pipeline import (
     Given,
     Pass,
     Pipeline,
+    Placing,
     bytes_of,
     checked,
+    in_a_file,
     schemas_of,
     session_of,
     table_names,
@@ -72,6 +74,7 @@ class Subject:
         settings: what is set, for processors that `begin`.
         folder: an empty one; each rule takes a folder of its own in it.
         schemas: table -> Arrow schema.
+        place: where its pipelines have their database.
     """
 
     processor: Processor
@@ -81,6 +84,7 @@ class Subject:
     settings: Settings
     folder: Path
     schemas: "Mapping[str, pyarrow.Schema]"
+    place: Placing = in_a_file
 
     def session(self, content: bytes | None = None) -> Session:
         """The session, read anew."""
@@ -88,11 +92,15 @@ class Subject:
 
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline without files and rows."""
-        return Pipeline(self.folder / name, self.settings)
+        return Pipeline(self.folder / name, self.settings, self.place)
 
 
 def assert_contract(
-    processor: Processor, session: Given | None = None, *, settings: Settings | None = None
+    processor: Processor,
+    session: Given | None = None,
+    *,
+    settings: Settings | None = None,
+    place: Placing = in_a_file,
 ) -> None:
     """Hold a processor against the contract, on a session and many odd variants of it.
 
@@ -103,6 +111,8 @@ def assert_contract(
         session: one that the processor finds something in (default: `example_session`). All
             fields that it reads should be there: each is tried out missing and of odd values.
         settings: for a processor that `begin`s.
+        place: where the databases are that it is tried on, each in a folder of its own (default: a
+            DuckDB file).
 
     Raises:
         AssertionError: a rule is broken; says which, what was seen and what to do.
@@ -115,7 +125,7 @@ def assert_contract(
         # Of a session that is being written, the last line is no line yet.
         content = complete_part(bytes_of(given))
         packed = _packed(begun)
-        subject = Subject(processor, begun, packed, content, settings, Path(folder), schemas)
+        subject = Subject(processor, begun, packed, content, settings, Path(folder), schemas, place)
         for rule in RULES:
             rule(subject)
 

@@ -4,7 +4,7 @@ What a processor must hold to is in `contract.py`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +49,8 @@ _WRITTEN = datetime(2026, 3, 11, 12, tzinfo=UTC)
 
 Given = SessionBuilder | bytes | Path
 """A session: being built, as the bytes of a file, or the path of one."""
+Placing = Callable[[Path, Settings], Settings]
+"""The settings with a new database that is in the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,27 @@ class Pass:
     failures: Mapping[str, Failure]
 
 
+def in_a_file(folder: Path, settings: Settings) -> Settings:
+    """The settings with a DuckDB file of the folder."""
+    return replace(settings, database=folder / "sessions.duckdb")
+
+
 class Pipeline:
     """A root of session files and a database in a folder, and the real runner over them.
 
     Args:
         folder: an empty folder; files go to `sessions/`, the database is `sessions.duckdb`.
         settings: what else is set; its roots and database are replaced.
+        place: where the database is, if it is no file.
     """
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings | None = None, place: Placing = in_a_file
+    ) -> None:
         self.root = folder / "sessions"
         self.root.mkdir(parents=True, exist_ok=True)
-        self.settings = replace(
-            settings or Settings(workers=1),
-            roots=(Root(self.root),),
-            database=folder / "sessions.duckdb",
+        self.settings = place(
+            folder, replace(settings or Settings(workers=1), roots=(Root(self.root),))
         )
         self._writes = 0
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers import append, set_mtime, write_session
+from places import ROOT
 from session_pipeline_dagster.collect.collecting import Collected, collect
 from session_pipeline_dagster.collect.host import HostPlace, _unreadable
 from session_pipeline_dagster.collect.inventory import take
@@ -117,7 +119,9 @@ def test_a_key_of_rrsync_writes_to_ones_own_folder_alone(
     if rrsync is None:
         pytest.skip("no rrsync; it comes with rsync 3.2.4 and newer")
     (there / "alice").mkdir()
-    sshd.allow(f'restrict,command="{rrsync} -wo -munge {there / "alice"}"')
+    page = (ROOT / "docs" / "collecting.md").read_text("utf-8")
+    (options,) = re.findall(r"^(restrict,command=\".*\") ssh-ed25519 AAAA", page, re.MULTILINE)
+    sshd.allow(options.replace("rrsync", rrsync).replace("/srv/sessions", str(there)))
     done = send(source, "", sshd)
     assert done.sent.copied == 3
     assert contents(there / "alice") == contents(source)
@@ -126,6 +130,11 @@ def test_a_key_of_rrsync_writes_to_ones_own_folder_alone(
         with suppress(TargetUnavailable):
             send(source, elsewhere, sshd)
     assert [*(there / "bob").iterdir()] == []
+    (there / "secret.jsonl").write_text("not for alice")
+    # Nor is anything read with it.
+    asked = ["rsync", f"--rsh={sshd.ssh()} -o BatchMode=yes", f"{sshd.host}:-home-alice-app/", "x"]
+    read = subprocess.run(asked, cwd=there, capture_output=True, check=False)
+    assert (read.returncode != 0, (there / "x").exists()) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.wording import percent
 from session_pipeline_dagster.settings import OnDelete
+from session_pipeline_dagster.testing.pipeline import Placing
 
 
 @pytest.fixture
-def location(tmp_path: Path) -> HealthLocation:
-    return HealthLocation(tmp_path)
+def location(tmp_path: Path, place: Placing) -> HealthLocation:
+    return HealthLocation(tmp_path, place=place)
 
 
 def not_ok(location: HealthLocation, processor: str = "verification", later: float = 0) -> dict:
@@ -113,6 +114,7 @@ def test_a_file_given_up_long_ago_makes_no_alarm_of_the_first_file_after_a_night
     assert statuses(location) == {"fifo_stuck_file": "info", "quarantine": "info"}
 
 
+@pytest.mark.everywhere
 def test_files_that_land_and_all_fail_are_a_warning(location: HealthLocation) -> None:
     location.processed("x/good.jsonl", age=9 * HOUR, processed=9 * HOUR)
     for number in range(2):
@@ -180,6 +182,7 @@ def test_a_backlog_within_the_stuck_grace_is_none(location: HealthLocation) -> N
 # --- fifo_stuck_file ---------------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 def test_a_grown_file_that_keeps_failing_is_stuck_although_it_has_a_row(location) -> None:
     grown = location.file("x/grown.jsonl", age=5 * HOUR)
     process(location)
@@ -266,6 +269,7 @@ def test_a_row_without_a_version_gets_one_at_its_first_run(location: HealthLocat
 # --- quarantine and lines ----------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 def test_a_file_given_up_is_listed_with_its_reason_and_how_to_release_it(location) -> None:
     location.file("x/bad.jsonl", age=HOUR)
     location.processed("x/good.jsonl", age=MINUTE)
@@ -291,6 +295,7 @@ def test_a_command_to_paste_takes_an_odd_key_as_one_word(location) -> None:
     assert yaml.safe_load(config) == {"retry": [key]}
 
 
+@pytest.mark.everywhere
 def test_files_that_are_tried_again_are_listed_beside_those_given_up(location) -> None:
     location.file("x/given_up.jsonl", age=HOUR)
     process(location, refuse("x/given_up.jsonl", Permanent))
@@ -340,6 +345,7 @@ def test_odd_lines_of_old_files_and_of_very_few_lines_are_no_drift(location) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.everywhere
 def test_the_files_with_the_most_odd_lines_are_named_with_their_counts(location) -> None:
     for number in range(1, 13):
         lines(location, f"x/{number:02}.jsonl", 3, *["not json"] * number)

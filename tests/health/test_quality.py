@@ -12,13 +12,14 @@ from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.inspection import inspect
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.settings import Personal
+from session_pipeline_dagster.testing.pipeline import Placing
 
 VERBATIM, REJECTED = VerificationProcessor.quality[:2]
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    return make_pipeline(tmp_path)
+def pipeline(tmp_path: Path, place: Placing) -> Pipeline:
+    return make_pipeline(tmp_path, place)
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def measured(pipeline: Pipeline, rule: Quality) -> Measured:
 
 
 def change(pipeline: Pipeline, sql: str) -> None:
-    with pipeline.store.connect() as connection:
+    with pipeline.store.transaction() as connection:
         connection.execute(sql)
 
 
@@ -60,6 +61,7 @@ def test_quotes_hold_whichever_rules_took_secrets_out(pipeline: Pipeline) -> Non
     assert measured(pipeline, VERBATIM).violations == 1
 
 
+@pytest.mark.everywhere
 def test_a_changed_quote_and_one_on_the_wrong_line_are_found(taught: Pipeline) -> None:
     change(taught, "UPDATE verifications SET user_quote = 'never said' WHERE username = 'bob'")
     assert measured(taught, VERBATIM).violations == 1

@@ -56,7 +56,7 @@ def test_every_module_has_its_line_in_the_architecture() -> None:
     package, text = ROOT / "session_pipeline_dagster", page("docs/architecture.md")
     ground = {p.name for p in package.glob("*.py") if p.stem not in {"__init__", *OLD_PATHS}}
     assert {name for name in ground if f"{name}`" not in text and name not in text} == set()
-    for wing in ("transcripts", "sources", "contract", "store", "passes", "health"):
+    for wing in ("transcripts", "sources", "contract", "store", "passes", "health", "collect"):
         (table,) = re.findall(rf"\*\*`{wing}/`: .*?\n\n(.*?)\n\n", text, re.DOTALL)
         named = set(re.findall(r"([\w]+\.(?:py|sql))`", table))
         modules = {p.name for p in (package / wing).rglob("*.py")} - {"__init__.py"}

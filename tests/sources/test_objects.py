@@ -71,6 +71,21 @@ def test_a_tree_has_the_same_keys_and_content_in_a_bucket_and_in_a_folder(
         assert objects.day(theirs) == local.day(mine) == date(2026, 3, 4)
 
 
+@pytest.mark.parametrize("name", ["", "eu"])
+def test_marks_of_private_sessions_are_found_in_a_bucket_as_in_a_folder(
+    faulty: Given, tmp_path: Path, name: str
+) -> None:
+    marks = ("alice/.no-knowledge", "b:c/-app/.private", "b:c/-app/deep/.private", ".private")
+    write(tmp_path, [*TREE, *marks])
+    faulty.upload(tmp_path)
+    here = LocalSource((Root(tmp_path, name or None),)).scan()
+    there = faulty.source(name=name or None).scan()
+    prefix = f"{name}:" if name else ""
+    keys = ("", "alice/", "b%3Ac/-app/", "b%3Ac/-app/deep/")
+    assert sorted(here.marks) == sorted(there.marks) == [prefix + key for key in keys]
+    assert left(here) == left(there)
+
+
 def test_a_prefix_is_a_folder(bucket: Given) -> None:
     for key in ("sess/alice/x.jsonl", "sessions/bob/x.jsonl", "sess.jsonl", "carol/x.jsonl"):
         bucket.put(key, LINE)

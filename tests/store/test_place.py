@@ -87,6 +87,9 @@ class InMemory:
     def tidy(self, keep: timedelta) -> None:
         pass
 
+    def untidied(self) -> None:
+        return None
+
     def leases(self) -> None:
         return None
 

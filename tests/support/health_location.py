@@ -1,7 +1,7 @@
 """A location to be examined: real files, a real DuckDB file, rows written as another tool would."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from helpers import EchoProcessor, Pipeline, make_pipeline, write_session
 from session_pipeline_dagster.cli.health import health_json
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.checkup import Checkup, examine
+from session_pipeline_dagster.settings import Settings
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 Evaluations = dict[str, dg.AssetCheckEvaluation]
@@ -28,9 +29,13 @@ class HealthLocation:
     """Ages are seconds before now; `now` is when the test began."""
 
     def __init__(
-        self, folder: Path, processors: Sequence[EchoProcessor] = (), **settings: object
+        self,
+        folder: Path,
+        processors: Sequence[EchoProcessor] = (),
+        place: Callable[[Path, Settings], Settings] | None = None,
+        **settings: object,
     ) -> None:
-        self.pipeline: Pipeline = make_pipeline(folder).having(**settings)
+        self.pipeline: Pipeline = make_pipeline(folder, place).having(**settings)
         self.processors = list(processors) or [NamedProcessor()]
         self.now = datetime.now(UTC)
 
@@ -54,7 +59,7 @@ class HealthLocation:
             **more,
         }
         names, marks = ", ".join(values), ", ".join("?" * len(values))
-        with self.pipeline.store.connect() as connection:
+        with self.pipeline.store.transaction() as connection:
             connection.execute(
                 f"INSERT INTO session_processor_state ({names}) VALUES ({marks})",
                 [*values.values()],

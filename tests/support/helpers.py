@@ -159,14 +159,20 @@ class Pipeline:
 
     def let_back_off_pass(self) -> None:
         """As if every failed file's next attempt had come."""
-        with self.store.connect() as connection:
+        with self.store.transaction() as connection:
             connection.execute(
                 "UPDATE session_processor_failures SET next_attempt_at = last_failed_at"
             )
 
 
-def make_pipeline(folder: Path) -> Pipeline:
-    """A pipeline over an empty root."""
+def make_pipeline(
+    folder: Path, place: Callable[[Path, Settings], Settings] | None = None
+) -> Pipeline:
+    """A pipeline over an empty root.
+
+    Args:
+        place: gives the settings their database (default: a DuckDB file in the folder).
+    """
     root = folder / "sessions"
     root.mkdir()
     settings = Settings(
@@ -176,7 +182,7 @@ def make_pipeline(folder: Path) -> Pipeline:
         lock_timeout=timedelta(seconds=20),
         workers=1,
     )
-    return Pipeline(root, settings)
+    return Pipeline(root, place(folder, settings) if place else settings)
 
 
 def numbers(report: BatchReport) -> Sequence[int]:

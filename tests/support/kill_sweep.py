@@ -7,9 +7,13 @@ on the way from the scan to the last commit; each is taken where it happens firs
 What a killed process leaves is what it had written to files. `states` therefore kills nobody: it
 keeps a copy of the files at every single step, and tries each copy that differs from the others.
 
+Over a lake its upkeep then deletes what the killed left, and changes no row.
+
 Usage: kill_sweep.py FOLDER PROCESSOR steps MOST     at most so many of the steps, evenly spread
+       kill_sweep.py FOLDER PROCESSOR commits MOST   the same of those before and after a commit
        kill_sweep.py FOLDER PROCESSOR states MOST    every step; at most so many of what they left
        kill_sweep.py FOLDER PROCESSOR kills COUNT    at random moments, while files grow
+       and `lake` at its end: over a lake, not over a DuckDB file (not for states)
 """
 
 import json
@@ -20,21 +24,26 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
-import duckdb
 import xxhash
 
 import session_pipeline_dagster
+from kept import InFile, InLake, Kept
+from lakes import lakes
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import load_processors
+from session_pipeline_dagster.passes.breadcrumbs import leased
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store
+from session_pipeline_dagster.store.lake.place import LakePlace
+from session_pipeline_dagster.store.lake.upkeep import tidy
 
 PACKAGE = str(Path(session_pipeline_dagster.__file__).parent)
 # What a line of a transcript becomes is no step of a batch, and there are thousands of them.
@@ -43,6 +52,10 @@ LEFT_OUT_COLUMNS = set(
     """processed_at signature_at run_id gone_at created_at updated_at checked_at
     next_attempt_at""".split()
 )
+AROUND = ("commit", "symlink_to")
+"""What is called right before and right after a lake's catalog has a commit."""
+TABLES = """SELECT table_name FROM duckdb_tables() WHERE database_name = current_catalog()
+    AND table_name <> 'session_pipeline_fence' ORDER BY 1"""
 TICK_NS = 20_000_000
 """Longer than any system's clock of file times stands still."""
 
@@ -100,33 +113,35 @@ class Camera(Watch):
             (place / name).write_bytes(content)
 
 
-def settings_of(root: Path, database: Path) -> Settings:
+def settings_of(root: Path, kept: Kept) -> Settings:
     """Commits after every few files, and deleted files are purged."""
-    return Settings(
-        roots=(Root(root),),
-        database=database,
-        batch_bytes=40_000,
-        workers=1,
-        on_delete=OnDelete.PURGE,
-        purge_after=timedelta(0),
+    return kept.settings(
+        Settings(
+            roots=(Root(root),),
+            batch_bytes=40_000,
+            workers=1,
+            on_delete=OnDelete.PURGE,
+            purge_after=timedelta(0),
+        )
     )
 
 
-def one_pass(processor: Processor, root: Path, database: Path, watch: Watch | None = None) -> None:
-    settings = settings_of(root, database)
-    source, store = LocalSource(settings.roots), open_store(settings)
-    if watch:
-        sys.setprofile(watch)
-    run_all(processor, source, store, settings, Options())
-    sys.setprofile(None)
+def one_pass(processor: Processor, root: Path, kept: Kept, watch: Watch | None = None) -> None:
+    settings = settings_of(root, kept)
+    source = LocalSource(settings.roots)
+    with leased(open_store(settings)) as store:
+        if watch:
+            sys.setprofile(watch)
+        run_all(processor, source, store, settings, Options())
+        sys.setprofile(None)
 
 
-def dump(database: Path) -> str:
+def dump(kept: Kept) -> str:
     """Every table, its columns first, without the times of the passes."""
-    store = open_store(settings_of(Path(), database))
+    store = open_store(settings_of(Path(), kept))
     found = {}
     with store.held():
-        names = store.query("SELECT table_name FROM duckdb_tables() ORDER BY 1")[0][1]
+        names = store.query(TABLES)[0][1]
         for (name,) in names:
             columns, _ = store.query(f"FROM {name} LIMIT 0")[0]
             kept = [c for c in columns if c not in LEFT_OUT_COLUMNS]
@@ -155,11 +170,14 @@ def forked(act: Callable[[], str]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), answer
 
 
-def counted(processor: Processor, root: Path, database: Path) -> str:
+def counted(processor: Processor, root: Path, kept: Kept, commits: bool) -> str:
     watch = Watch()
-    one_pass(processor, root, database, watch)
-    firsts_and_lasts = {seen[i] for seen in watch.sites.values() for i in (0, -1)}
-    return json.dumps([sorted(firsts_and_lasts), len(watch.sites)])
+    one_pass(processor, root, kept, watch)
+    if commits:
+        found = {i for (_, _, what), seen in watch.sites.items() if what in AROUND for i in seen}
+    else:
+        found = {seen[i] for seen in watch.sites.values() for i in (0, -1)}
+    return json.dumps([sorted(found), len(watch.sites)])
 
 
 def torn(processor: Processor, before: str, after: str, now: str) -> list[str]:
@@ -180,52 +198,65 @@ def _by_file(processor: Processor, tables: Tables) -> dict[str, list[list[str]]]
     return found
 
 
-def sweep(folder: Path, processor: Processor, most: int) -> dict[str, object]:
+def tidied(kept: Kept) -> str:
+    """What a lake's upkeep makes of it, as if a day had passed; how many unknown files it found."""
+    place = open_store(settings_of(Path(), kept)).place
+    assert isinstance(place, LakePlace)
+    done = tidy(place, place.catalog, timedelta(days=7), running=timedelta(0))
+    return str(done.orphans)
+
+
+def sweep(
+    folder: Path, base: Kept, processor: Processor, most: int, commits: bool
+) -> dict[str, object]:
     """Kill at every step; what was found wrong."""
-    root, base = folder / "sessions", folder / "before.duckdb"
-    shutil.copy(base, folder / "counted.duckdb")
-    code, answer = forked(lambda: counted(processor, root, folder / "counted.duckdb"))
+    root, whole = folder / "sessions", base.copy("counted")
+    code, answer = forked(lambda: counted(processor, root, whole, commits))
     assert code == 0
     positions, sites = json.loads(answer)
     before = forked(lambda: dump(base))[1]
-    after = forked(lambda: dump(folder / "counted.duckdb"))[1]
+    after = forked(lambda: dump(whole))[1]
     step = max(1, -(-len(positions) // most))
-    chosen, wrong, killed = positions[::step], [], 0
-    database = folder / "killed.duckdb"
+    chosen, wrong, killed, orphans, left = positions[step // 2 :: step], [], 0, 0, []
     for position in chosen:
-        for left in folder.glob("killed.duckdb*"):
-            left.unlink()
-        shutil.copy(base, database)
+        kept = base.copy("killed")
 
-        def die(position: int = position) -> str:
-            one_pass(processor, root, database, Watch(position))
+        def die(position: int = position, kept: Kept = kept) -> str:
+            one_pass(processor, root, kept, Watch(position))
             return ""
 
-        def recover() -> str:
-            one_pass(processor, root, database)
-            return dump(database)
+        def recover(kept: Kept = kept) -> str:
+            one_pass(processor, root, kept)
+            return dump(kept)
 
         killed += forked(die)[0] == -signal.SIGKILL
-        halfway = forked(lambda: dump(database))[1]
+        halfway = forked(lambda kept=kept: dump(kept))[1]
         files = torn(processor, before, after, halfway)
         code, now = forked(recover)
         if files or code or now != after:
             wrong.append([position, files, code, now == after])
-    left = [path.name for path in folder.glob("*.working")]
-    return {"sites": sites, "steps": len(chosen), "killed": killed, "wrong": wrong, "left": left}
+        if unknown := kept.unknown():
+            orphans += len(unknown)
+            code, deleted = forked(lambda kept=kept: tidied(kept))
+            now = forked(lambda kept=kept: dump(kept))[1]
+            if code or int(deleted) < len(unknown) or kept.unknown() or now != after:
+                wrong.append([position, unknown, code, deleted, now == after])
+        left += kept.left()
+    counts = {"sites": sites, "steps": len(chosen), "killed": killed, "orphans": orphans}
+    return {**counts, "wrong": wrong, "left": left}
 
 
-def photographed(processor: Processor, root: Path, database: Path, folder: Path) -> str:
-    camera = Camera(database, folder)
-    one_pass(processor, root, database, camera)
+def photographed(processor: Processor, root: Path, kept: InFile, folder: Path) -> str:
+    camera = Camera(kept.database, folder)
+    one_pass(processor, root, kept, camera)
     return json.dumps([camera.seen, len(camera.sites)])
 
 
-def sweep_states(folder: Path, processor: Processor, most: int) -> dict[str, object]:
+def sweep_states(folder: Path, base: InFile, processor: Processor, most: int) -> dict[str, object]:
     """Go on from what a kill at any step would leave; what was found wrong."""
-    root, base, states = folder / "sessions", folder / "before.duckdb", folder / "states"
+    root, states = folder / "sessions", folder / "states"
     (folder / "watched").mkdir()
-    watched = Path(shutil.copy(base, folder / "watched" / "killed.duckdb"))
+    watched = InFile(Path(shutil.copy(base.database, folder / "watched" / "killed.duckdb")))
     code, answer = forked(lambda: photographed(processor, root, watched, states))
     assert code == 0
     steps, sites = json.loads(answer)
@@ -234,32 +265,32 @@ def sweep_states(folder: Path, processor: Processor, most: int) -> dict[str, obj
     found = sorted(states.iterdir(), key=lambda place: int(place.name))
     chosen, wrong, left = found[:: max(1, -(-len(found) // most))], [], []
     for place in chosen:
-        database = place / "killed.duckdb"
+        kept = InFile(place / "killed.duckdb")
         # Opening a database may change its files, so the look is at a copy of them.
         shutil.copytree(place, folder / "looked")
-        halfway = forked(lambda: dump(folder / "looked" / "killed.duckdb"))[1]
+        halfway = forked(lambda: dump(InFile(folder / "looked" / "killed.duckdb")))[1]
         files = torn(processor, before, after, halfway)
 
-        def recover(database: Path = database) -> str:
-            one_pass(processor, root, database)
-            return dump(database)
+        def recover(kept: InFile = kept) -> str:
+            one_pass(processor, root, kept)
+            return dump(kept)
 
         code, now = forked(recover)
         if files or code or now != after:
             wrong.append([place.name, files, code, now == after])
-        left += [path.name for path in place.glob("*.working")]
+        left += kept.left()
         shutil.rmtree(folder / "looked")
         shutil.rmtree(place)
     counts = {"sites": sites, "steps": steps, "states": len(found), "tried": len(chosen)}
     return {**counts, "wrong": wrong, "left": left}
 
 
-def prepare(
-    folder: Path, processor: Processor, changed: list[str], new: list[str], touched: list[str]
-) -> None:
+def prepare(folder: Path, base: Kept, processor: Processor) -> None:
     """A database of before: some files were shorter then, some not there, some are touched since,
     one is gone."""
     root, held = folder / "sessions", folder / "held"
+    keys = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jsonl"))
+    changed, new, touched = keys[0::4], keys[1::4], keys[2::4]
     gone = root / "zoe" / "p" / "gone.jsonl"
     gone.parent.mkdir(parents=True)
     shutil.copy(root / changed[0], gone)
@@ -272,25 +303,33 @@ def prepare(
     for key in new:
         (held / key).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(root / key, held / key)
-    code, _ = forked(lambda: str(one_pass(processor, root, folder / "before.duckdb")))
+    code, _ = forked(lambda: str(one_pass(processor, root, base)))
     assert code == 0
     gone.unlink()
-    # It was missed once, so the pass that is killed purges it.
-    with duckdb.connect(folder / "before.duckdb") as connection:
-        connection.execute(
-            "UPDATE session_processor_state SET gone_at = now() WHERE session_file LIKE 'zoe/%'"
-        )
+
+    def miss() -> str:
+        # It was missed once, so the pass that is killed purges it.
+        with open_store(settings_of(root, base)).transaction() as connection:
+            connection.execute(
+                "UPDATE session_processor_state SET gone_at = now() WHERE session_file LIKE 'zoe/%'"
+            )
+        return ""
+
+    assert forked(miss)[0] == 0
     for key in [*changed, *new]:
         shutil.move(held / key, root / key)
     for key in touched:
         os.utime(root / key)
 
 
-def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, object]:
-    """Kill passes at random moments; whether the last one ends where an undisturbed one does."""
+def random_kills(
+    folder: Path, disturbed: Kept, processor: Processor, count: int
+) -> dict[str, object]:
+    """Kill passes at random moments; whether the last one ends where an undisturbed one over a file
+    does."""
     root, draw = folder / "sessions", random.Random(count)  # noqa: S311  to be played again
     paths, killed = sorted(root.rglob("*.jsonl")), 0
-    disturbed, undisturbed = folder / "disturbed.duckdb", folder / "undisturbed.duckdb"
+    undisturbed = InFile(folder / "undisturbed.duckdb")
     begun = time.monotonic()
     assert forked(lambda: str(one_pass(processor, root, disturbed)))[0] == 0
     whole = time.monotonic() - begun
@@ -308,11 +347,11 @@ def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, ob
         time.sleep(draw.uniform(0, whole))
         os.kill(pid, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    dumps = []
-    for database in (disturbed, undisturbed):
-        assert forked(lambda d=database: str(one_pass(processor, root, d)))[0] == 0
-        dumps.append(forked(lambda d=database: dump(d))[1])
-    left = [path.name for path in folder.glob("*.working")]
+    dumps, kepts = [], (disturbed, undisturbed)
+    for kept in kepts:
+        assert forked(lambda kept=kept: str(one_pass(processor, root, kept)))[0] == 0
+        dumps.append(forked(lambda kept=kept: dump(kept))[1])
+    left = [name for kept in kepts for name in kept.left()]
     rows = sum(map(len, json.loads(dumps[0]).values()))
     return {"killed": killed, "same": dumps[0] == dumps[1], "rows": rows, "left": left}
 
@@ -320,13 +359,20 @@ def random_kills(folder: Path, processor: Processor, count: int) -> dict[str, ob
 def main() -> None:
     folder, name, how, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     processor = load_processors().get(name)
-    if how == "kills":
-        sys.stdout.write(json.dumps(random_kills(folder, processor, count)))
-        return
-    keys = sorted(p.relative_to(folder / "sessions").as_posix() for p in folder.rglob("*.jsonl"))
-    prepare(folder, processor, keys[0::4], keys[1::4], keys[2::4])
-    found = sweep_states if how == "states" else sweep
-    sys.stdout.write(json.dumps(found(folder, processor, count)))
+    with ExitStack() as stack:
+        base: Kept = InFile(folder / "before.duckdb")
+        if sys.argv[5:] == ["lake"]:
+            base = InLake.new(stack.enter_context(lakes()), folder / "before")
+        if how == "kills":
+            found = random_kills(folder, base, processor, count)
+        else:
+            prepare(folder, base, processor)
+            if how == "states":
+                assert isinstance(base, InFile)
+                found = sweep_states(folder, base, processor, count)
+            else:
+                found = sweep(folder, base, processor, count, how == "commits")
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Lakes:
     """Where lakes are made."""
 
     server: Postgres
+    first: Settings | None = None
 
     def settings(self, folder: Path, settings: Settings | None = None) -> Settings:
         """Settings of a new lake in the folder, its Parquet in `data/`."""
@@ -64,9 +65,26 @@ class Lakes:
             )
         return settings
 
+    def filled(self, folder: Path, settings: Settings) -> Settings:
+        """The settings with a new lake in the folder, which has the store's own tables already.
+
+        It is a copy of the first one; see `copy`.
+        """
+        if self.first is None:
+            self.first = self.settings(self.server.folder / "first")
+            with open_store(self.first).transaction():
+                pass
+        return self.copy(replace(settings, **of_the_lake(self.first)), folder)
+
     def store(self, folder: Path) -> Store:
         """A new lake in the folder."""
         return open_store(self.settings(folder))
+
+
+def of_the_lake(settings: Settings) -> dict[str, object]:
+    """What of the settings says which lake it is."""
+    names = ("database", "lake_data", "work_dir", "lock_timeout")
+    return {name: getattr(settings, name) for name in names}
 
 
 def database_of(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.passes.options import BatchReport, Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.settings import Layout, MoneySettings, Root, Settings
+from session_pipeline_dagster.settings import Layout, MoneySettings, PeopleSettings, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.transcripts.claude_code import parse
@@ -127,9 +127,12 @@ class UsagePipeline:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
-    def run(self, money: MoneySettings | None = None) -> BatchReport:
+    def run(
+        self, money: MoneySettings | None = None, people: PeopleSettings | None = None
+    ) -> BatchReport:
         source = LocalSource((Root(self.root),), self.layout)
-        report = run_all(UsageProcessor(money), source, self.store, self.settings, Options())
+        processor = UsageProcessor(money, people)
+        report = run_all(processor, source, self.store, self.settings, Options())
         assert report.errors_detail == []
         return report
 

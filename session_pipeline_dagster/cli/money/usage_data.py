@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from session_pipeline_dagster.cli.money.document import document
-from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.names import cell
 from session_pipeline_dagster.processors.usage.money.amounts import exact
 from session_pipeline_dagster.processors.usage.money.breakdown import Row, Sums, Usage
 
@@ -22,8 +22,6 @@ _SUMS: Final = (
     "unpriced_messages",
     "at_least",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\ufffd")
-"""With these a spreadsheet begins to calculate; the last stands for a tab or a line break."""
 
 
 def usage_json(found: Usage, shown: Sequence[Row]) -> str:
@@ -52,7 +50,8 @@ def usage_csv(found: Usage, shown: Sequence[Row]) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([*found.asked.by, *_SUMS])
     for row in shown:
-        writer.writerow([*map(_name, row.keys), *map(_cell, _sums(row.sums).values())])
+        names = (cell(key or "") for key in row.keys)
+        writer.writerow([*names, *map(_cell, _sums(row.sums).values())])
     return text.getvalue()
 
 
@@ -64,8 +63,3 @@ def _cell(value: object) -> str:
     if isinstance(value, Decimal):
         return exact(value)
     return "" if value is None else str(value).lower()
-
-
-def _name(name: str | None) -> str:
-    shown = printable(name or "")
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown

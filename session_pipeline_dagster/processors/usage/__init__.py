@@ -1,7 +1,7 @@
 """The `usage` processor: what each session cost and did, counted exactly once.
 
 Only declarations are read here, because every start of every process reads them. The work on a file
-is in `core.py`, and in `money/` what is derived from the rows.
+is in `core.py`, what is derived from the rows in `money/` and `people/`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from session_pipeline_dagster.contract.derivation import Derivation
-from session_pipeline_dagster.contract.processor import ProcessorResult, Session
+from session_pipeline_dagster.contract.processor import ProcessorResult, Session, Summary
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.people.veil import veil_of
@@ -20,9 +20,16 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
     seats_derivation,
 )
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
+from session_pipeline_dagster.processors.usage.people.checks import people_rules
+from session_pipeline_dagster.processors.usage.people.deriving import (
+    people_derivation,
+    projects_derivation,
+)
+from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import usage_report
-from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
+from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, VIEWS
+from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
 from session_pipeline_dagster.settings import MoneySettings, Settings
@@ -43,10 +50,9 @@ class UsageProcessor:
     rollups = ROLLUPS
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
-        *("usage_trails", "usage_trail_links"),
+        *("usage_trails", "usage_trail_links", "projects_shown", "cells_shown"),
         *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
-    summaries = SUMMARIES
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
@@ -54,12 +60,12 @@ class UsageProcessor:
     def __init__(
         self, money: MoneySettings | None = None, settings: Settings | None = None
     ) -> None:
-        self._money = money or MoneySettings()
-        self._settings = settings or Settings(money=self._money)
+        self._settings = settings or Settings(money=money or MoneySettings())
+        self._money, self._people = self._settings.money, self._settings.people
 
     def under(self, settings: Settings) -> "UsageProcessor":
         """The processor as money and people are set."""
-        return UsageProcessor(settings.money, settings)
+        return UsageProcessor(settings=settings)
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -68,19 +74,28 @@ class UsageProcessor:
 
     @property
     def derivations(self) -> Sequence[Derivation]:
-        """What is derived in Python: prices, bills, seats and budgets."""
+        """What is derived in Python: people, projects, prices, bills, seats, budgets."""
         money = self._money
         return (
+            people_derivation(self._people),
+            projects_derivation(self._people),
             price_derivation(money),
             deriving.derivation(GONE),
             seats_derivation(money),
             budget_derivation(money),
+            shown_derivation(self._settings),
         )
 
     @property
     def quality(self) -> Sequence[Quality]:
-        """Its rules: of the rows, of budgets and of the files about money."""
-        return (*QUALITY, *money_rules(self._money, partial(veil_of, self._settings)))
+        """Its rules: of the rows, of budgets, and of the files about money and people."""
+        veil = partial(veil_of, self._settings)
+        return (*QUALITY, *money_rules(self._money, veil), *people_rules(self._people))
+
+    @property
+    def summaries(self) -> Sequence[Summary]:
+        """What `run` prints."""
+        return summaries(self._settings)
 
     def process(self, session: Session) -> ProcessorResult:
         """Rows of the usage tables for one session file; items are the API responses in it."""

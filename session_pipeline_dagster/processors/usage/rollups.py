@@ -1,13 +1,13 @@
-"""What the `usage` processor adds up per day, as SQL, and the tables that `run` prints."""
+"""What the `usage` processor adds up per day, as SQL."""
 
 from collections.abc import Mapping
 
-from session_pipeline_dagster.contract.processor import Summary
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.money import reconciled
 from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS, priced
-from session_pipeline_dagster.processors.usage.money.seats import USAGE_SEATS
+from session_pipeline_dagster.processors.usage.money.seat_sql import USAGE_SEATS
+from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES
 
 _DAYS = "SELECT part::DATE FROM parts"
@@ -66,7 +66,7 @@ SELECT session_id, git_branch, sum(messages), sum(cost), sum(unpriced_messages)
 FROM usage_slots GROUP BY ALL ORDER BY sum(cost) DESC LIMIT 20
 ```""",
     deps=("usage_messages", "usage_sessions", "model_prices"),
-    feeds=("usage_daily", "usage_activity_daily", "budget_status"),
+    feeds=("usage_daily", "usage_activity_daily", "budget_status", "shown"),
 )
 
 USAGE_DAILY = Rollup(
@@ -198,6 +198,7 @@ SELECT username, sum(prompts) AS prompts, sum(active_seconds) / 3600 AS hours
 FROM usage_activity_daily GROUP BY ALL ORDER BY hours DESC
 ```""",
     deps=("usage_calls", "usage_sessions", "usage_slots"),
+    feeds=("shown",),
 )
 
 ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_CALLS, USAGE_ACTIVITY_DAILY)
@@ -209,6 +210,7 @@ VIEWS: Mapping[str, str] = {
     "usage_costs": USAGE_COSTS,
     "usage_reconciled": reconciled.view(),
     "usage_seats": USAGE_SEATS,
+    **whose.VIEWS,
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
         overall AS (SELECT {_RATE} AS rate FROM usage_daily)
@@ -220,50 +222,3 @@ VIEWS: Mapping[str, str] = {
         FROM usage_daily LEFT JOIN rates ON usage_daily.model IS NOT DISTINCT FROM rates.model
         CROSS JOIN overall""",
 }
-
-# Printed after every pass.
-SUMMARIES = (
-    Summary(
-        "Usage",
-        f"""SELECT username AS user, any_value(had.sessions) AS sessions, sum(messages) AS messages,
-            sum(input_tokens) AS input, sum(output_tokens) AS output,
-            sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
-            CASE WHEN sum(partial_messages) > {AT_LEAST} * sum(messages)
-                THEN sum(output_estimate) END AS "at least, about",
-            sum(cost) AS "cost, USD"
-        FROM usage_daily_estimated JOIN (
-            SELECT username, count(DISTINCT session_id) AS sessions FROM usage_sessions
-            GROUP BY username
-        ) AS had USING (username)
-        GROUP BY username ORDER BY output DESC, user""",
-    ),
-    # Lines, and only where there is something to say.
-    Summary(
-        "Without a price, so in no cost",
-        """SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
-            SELECT sum(unpriced_messages) AS messages, format('{} ({} messages)',
-                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
-            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model)
-        HAVING count(*) > 0""",
-    ),
-    Summary(
-        "Own prices are not in use",
-        "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
-    ),
-    Summary(
-        "Budgets",
-        """SELECT 'Budgets: ' || string_agg(budget || ' ' || percent::DECIMAL(18, 1) || ' % (' ||
-                level || ', from ' || period_start || ')', '; ' ORDER BY budget) AS said
-            FROM (FROM budget_status QUALIFY row_number() OVER (
-                PARTITION BY budget ORDER BY period_start DESC) = 1)
-            WHERE level <> 'ok' HAVING count(*) > 0""",
-    ),
-    Summary(
-        "Tools",
-        """SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
-            sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
-            sum(rejections)::BIGINT AS rejected, count(DISTINCT username) AS users
-        FROM usage_calls WHERE event_type <> 'prompt'
-        GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
-    ),
-)

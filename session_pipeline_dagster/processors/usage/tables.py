@@ -7,6 +7,7 @@ what is added up per day in `rollups.py`.
 from collections.abc import Mapping
 
 from session_pipeline_dagster.processors.usage.money import described, stored
+from session_pipeline_dagster.processors.usage.people import described as people_described
 
 TABLES: Mapping[str, str] = {
     "usage_messages": """
@@ -98,6 +99,7 @@ SELECT repository, number, count(DISTINCT session_id) AS sessions
 FROM usage_pull_requests GROUP BY ALL ORDER BY sessions DESC
 ```""",
     **described.DESCRIPTIONS,
+    **people_described.DESCRIPTIONS,
     "*.session_file": "the file's key: its path below its root",
     "*.session_id": "the session the line says it belongs to; without one, the file's name",
     "*.username": "who the file belongs to",

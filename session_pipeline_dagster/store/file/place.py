@@ -137,26 +137,41 @@ class DuckDBFile:
     def keep_copy(self, version: int) -> None:
         """Copy the file beside itself, with what is still in its write-ahead log."""
         for suffix in (".wal", ""):
-            source = self.path.with_name(self.path.name + suffix)
-            if not source.exists():
-                continue
             target = self.beside(f"schema-{version}{suffix}")
-            partly = target.with_name(f"{target.name}.part")
-            # In a process of its own: closing the file here would give up the lock that this
-            # process holds on it, as POSIX has it.
-            copied = subprocess.run(  # noqa: S603  our own interpreter, no shell
-                [sys.executable, "-c", _COPY, source, partly], capture_output=True, check=False
-            )
-            if copied.returncode:
-                partly.unlink(missing_ok=True)
+            if not self._copied(suffix, target):
                 raise StoreUnusable(
                     f"{self.path} has schema {version} and is to be copied before it is brought "
                     f"up, but {target.name} cannot be written beside it; make room there"
                 )
-            partly.replace(target)
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the file, with what is still in its write-ahead log."""
+        log = target.with_name(f"{target.name}.wal")
+        if not (self._copied(".wal", log) and self._copied("", target)):
+            raise StoreUnusable(f"{self.path} cannot be copied to {target.parent}; make room there")
+
+    def _copied(self, suffix: str, target: Path) -> bool:
+        """Whether a file of the database could be copied; nothing is there until all is."""
+        source = self.path.with_name(self.path.name + suffix)
+        if not source.exists():
+            return True
+        partly = target.with_name(f"{target.name}.part")
+        # In a process of its own: closing the file here would give up the lock that this process
+        # holds on it, as POSIX has it.
+        copied = subprocess.run(  # noqa: S603  our own interpreter, no shell
+            [sys.executable, "-c", _COPY, source, partly], capture_output=True, check=False
+        )
+        if copied.returncode:
+            partly.unlink(missing_ok=True)
+            return False
+        partly.replace(target)
+        return True
 
     def tidy(self, keep: timedelta) -> None:
         """DuckDB uses room that is free again by itself."""
+
+    def untidied(self) -> None:
+        """So nobody has to."""
 
     def holder(self, patience: timedelta) -> int | None:
         """Whose lock on the file lasts; see `Place.holder`."""

@@ -6,8 +6,8 @@ before it waited. Not through a pooler that shares sessions: the lock is the ses
 
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from session_pipeline_dagster.errors import OthersWrite, StoreError
 from session_pipeline_dagster.store.lake.errors import of_postgres
+from session_pipeline_dagster.store.lake.watch import Address, address_of, watched
 from session_pipeline_dagster.store.waiting import Patience
 
 if TYPE_CHECKING:
@@ -46,9 +47,14 @@ _WHO = """SELECT a.pid, coalesce(host(a.client_addr), 'the same machine'), a.bac
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The Postgres database that holds a lake's catalog. Holds nothing open."""
+    """The Postgres database that holds a lake's catalog. Holds nothing open.
+
+    Attributes:
+        servers: where its sessions have got to in this process.
+    """
 
     lake: "Lake"
+    servers: set[Address] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def conninfo(self) -> str:
@@ -57,17 +63,29 @@ class Catalog:
         return make_conninfo("", **said)
 
     @contextmanager
-    def session(self) -> Generator[Session]:
-        """A short session in which each statement is a transaction.
+    def session(self, *, waited_for: bool = True) -> Generator[Session]:
+        """A session in which each statement is a transaction.
+
+        Args:
+            waited_for: whether somebody waits for its answers, so that they have to come to an end.
 
         Raises:
             StoreInterrupted: it does not answer, or no more. StoreUnusable: it does not let us in.
         """
         try:
-            with psycopg.connect(self.conninfo, autocommit=True) as session:
+            with self.watched() if waited_for else nullcontext(), self._connect() as session:
                 yield session
         except psycopg.Error as error:
             raise self.in_words(error) from None
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Whatever is asked of it in the block comes to an end; see `watch.py`."""
+        return watched(self.conninfo, self.servers)
+
+    def _connect(self) -> Session:
+        session = psycopg.connect(self.conninfo, autocommit=True)
+        self.servers.add(address_of(session))
+        return session
 
     def in_words(self, error: psycopg.Error, commit: str | None = None) -> StoreError:
         """What an error of it means."""
@@ -125,12 +143,12 @@ class Catalog:
             StoreInterrupted, StoreUnusable: as `session`.
         """
         patience = Patience(timeout)
-        try:
-            session = psycopg.connect(self.conninfo, autocommit=True)
-        except psycopg.Error as error:
-            raise self.in_words(error) from None
-        try:
+        with ExitStack() as held:
+            held.enter_context(self.watched())
             try:
+                session = self._connect()
+                # Nothing is said to a session that is lost: what was done meanwhile stays done.
+                held.callback(session.close)
                 while not _taken(session, which):
                     if not patience.pause():
                         who = _holder(session, which)
@@ -138,9 +156,6 @@ class Catalog:
             except psycopg.Error as error:
                 raise self.in_words(error) from None
             yield
-        finally:
-            # Nothing is said to a session that is lost: what was done meanwhile stays done.
-            session.close()
 
     def is_locked_for(self, which: int, patience: timedelta) -> bool:
         """Whether somebody has the lock at every look for that long."""

@@ -232,7 +232,8 @@ class Lease:
         said = False
         while not self._ended:
             try:
-                with self._catalog.session() as session:
+                # Nobody waits for it: if it is frozen, it goes on as soon as it can.
+                with self._catalog.session(waited_for=False) as session:
                     limit(session)
                     if not _is_there(session):
                         make(session)

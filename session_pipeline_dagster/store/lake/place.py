@@ -32,7 +32,7 @@ from session_pipeline_dagster.store.lake.catalog import REPORT, WRITING, Catalog
 from session_pipeline_dagster.store.lake.engine import NAME, Engine, Opening, open_engine
 from session_pipeline_dagster.store.lake.errors import broken_by, of_the_engine
 from session_pipeline_dagster.store.lake.leases import Leases
-from session_pipeline_dagster.store.lake.upkeep import tidy
+from session_pipeline_dagster.store.lake.upkeep import tidy, untidied
 from session_pipeline_dagster.store.states import Mark, Tidied
 
 _FENCE = "session_pipeline_fence"
@@ -90,16 +90,17 @@ class LakePlace:
     @contextmanager
     def connect(self, timeout: timedelta | None = None) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection that reads; see `Place.connect`. Runs go on beside it."""
-        try:
-            engine = self._reader()
-        except duckdb.Error as error:
-            self._fail(error)
-        if engine is None:
-            with duckdb.connect(":memory:", config={"enable_external_access": False}) as nothing:
-                yield nothing
-            return
-        with self._connection(engine) as connection:
-            yield connection
+        with self.catalog.watched():
+            try:
+                engine = self._reader()
+            except duckdb.Error as error:
+                self._fail(error)
+            if engine is None:
+                with duckdb.connect(config={"enable_external_access": False}) as nothing:
+                    yield nothing
+                return
+            with self._connection(engine) as connection:
+                yield connection
 
     @contextmanager
     def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
@@ -163,9 +164,21 @@ class LakePlace:
     def keep_copy(self, version: int) -> None:
         """A lake keeps what it was for as long as its snapshots last."""
 
+    def copy_to(self, target: Path) -> None:
+        """A lake is no file, and needs no copy: nobody who reads it keeps anybody waiting."""
+        raise StoreUnusable(
+            f"a lake is read by as many as like, so none is copied to {target.name}; unset "
+            "SESSION_PIPELINE_PUBLISH and give readers a role of their own (docs/scale.md), or "
+            "export Parquet"
+        )
+
     def tidy(self, keep: timedelta) -> Tidied:
         """See `upkeep.py`."""
         return tidy(self, self.catalog, keep)
+
+    def untidied(self) -> timedelta | None:
+        """See `upkeep.py`."""
+        return untidied(self.catalog)
 
     @contextmanager
     def _of_this_process(self) -> Generator[None]:

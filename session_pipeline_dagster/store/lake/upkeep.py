@@ -52,15 +52,24 @@ _BOUNDS = """UPDATE public.ducklake_table_column_stats AS t
         WHERE c.end_snapshot IS NULL AND c.column_type = 'varchar'
         GROUP BY c.table_id, c.column_id) f
     WHERE f.table_id = t.table_id AND f.column_id = t.column_id"""
+# A table of Postgres, not of the lake: that something was tidied is no commit of it.
+_MAKE_ENDED = """CREATE TABLE IF NOT EXISTS public.session_pipeline_upkeep (
+    ended_at TIMESTAMPTZ NOT NULL)"""
+_FORGET_ENDED = "DELETE FROM public.session_pipeline_upkeep"
+_ENDED = "INSERT INTO public.session_pipeline_upkeep VALUES (clock_timestamp())"
+_IS_THERE = "SELECT to_regclass('public.{}') IS NOT NULL"
+_SINCE_ENDED = "SELECT clock_timestamp() - max(ended_at) FROM public.session_pipeline_upkeep"
+_SINCE_MADE = "SELECT clock_timestamp() - min(snapshot_time) FROM public.ducklake_snapshot"
 _VACUUM = "VACUUM public.ducklake_file_column_stats, public.ducklake_table_column_stats"
 
 
-def tidy(place: Place, catalog: Catalog, keep: timedelta) -> Tidied:
+def tidy(place: Place, catalog: Catalog, keep: timedelta, running: timedelta = _RUNNING) -> Tidied:
     """Make few files of many, and delete what is no longer read.
 
     Args:
         keep: how long what the lake was before can still be read. None at all: what was deleted
             leaves every file and the catalog at once, and who reads it meanwhile has to read again.
+        running: how long a query or a transaction may last; until then no file of it goes.
 
     Raises:
         StoreBusy: somebody else is at it, or keeps writing.
@@ -76,16 +85,36 @@ def tidy(place: Place, catalog: Catalog, keep: timedelta) -> Tidied:
         if not keep:
             upkeep.narrow()
             upkeep.expire(keep)
-        deleted = upkeep.clean_up(_RUNNING if keep else None)
-        orphans = upkeep.delete_orphans(_RUNNING if keep else timedelta(0))
+        deleted = upkeep.clean_up(running if keep else None)
+        orphans = upkeep.delete_orphans(running if keep else timedelta(0))
         if not keep:
             with catalog.session() as session:
                 session.execute(_VACUUM)
         after = upkeep.held()
+        upkeep.note_end()
     return Tidied(
         before[0], after[0], before[1], after[1], before[2], after[2], merged, deleted, orphans,
         time.monotonic() - begun,
     )  # fmt: skip
+
+
+def untidied(catalog: Catalog) -> timedelta | None:
+    """How long ago `tidy` has last come to its end, by the server's clock; the age of the lake if
+    it never has, None if there is none.
+
+    Raises:
+        StoreInterrupted, StoreUnusable: Postgres does not answer, or does not let us in.
+    """
+    with catalog.session() as session:
+        for table, since in (
+            ("session_pipeline_upkeep", _SINCE_ENDED),
+            ("ducklake_snapshot", _SINCE_MADE),
+        ):
+            if session.execute(_IS_THERE.format(table)).fetchall()[0][0]:
+                found = session.execute(since).fetchall()[0][0]
+                if isinstance(found, timedelta):
+                    return found
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +130,12 @@ class _Upkeep:
             files, size = session.execute(_FILES).fetchall()[0]
             snapshots = session.execute(_SNAPSHOTS).fetchall()[0][0]
         return int(str(files)), int(str(size)), int(str(snapshots))
+
+    def note_end(self) -> None:
+        """Write down that it has come to its end."""
+        with self.catalog.session() as session, session.transaction():
+            for statement in (_MAKE_ENDED, _FORGET_ENDED, _ENDED):
+                session.execute(statement)
 
     def scattered(self) -> list[str]:
         """Tables that are in more than one file, or have rows in a file that were deleted."""

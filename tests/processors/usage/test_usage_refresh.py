@@ -16,9 +16,9 @@ from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor, unique
 from session_pipeline_dagster.processors.usage.rollups import (
     ROLLUPS,
-    SUMMARIES,
     USAGE_ACTIVITY_DAILY,
 )
+from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import TABLES
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES, Thing
 from session_pipeline_dagster.settings import Settings
@@ -258,7 +258,7 @@ class History:
             if rollup is not USAGE_ACTIVITY_DAILY:
                 assert rows(f"FROM {rollup.name}") == rows(naive_refresh(rollup)), rollup.name
         assert rows("FROM usage_activity_daily") == rows(NAIVE_ACTIVITY)
-        (tools,) = [found.sql for found in SUMMARIES if found.title == "Tools"]
+        (tools,) = [found.sql for found in summaries(Settings()) if found.title == "Tools"]
         assert self.store.query(tools) == self.store.query(NAIVE_TOOLS)
 
 

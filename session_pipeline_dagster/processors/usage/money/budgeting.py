@@ -21,6 +21,7 @@ from session_pipeline_dagster.contract.derivation import (
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.veil import Veil
+from session_pipeline_dagster.processors.usage.money import seat_sql
 from session_pipeline_dagster.processors.usage.money import seats as seating
 from session_pipeline_dagster.processors.usage.money.pricing import content_of
 from session_pipeline_dagster.settings import MoneySettings, PeopleMode
@@ -37,7 +38,7 @@ _STATUS = DerivedTable(
         threshold INTEGER, unpriced_models VARCHAR""",
     "concat_ws(chr(31), budget, period_start::VARCHAR)",
 )
-_SEATS = DerivedTable(seating.COLUMNS, seating.KEY)
+_SEATS = DerivedTable(seat_sql.COLUMNS, seat_sql.KEY)
 
 
 def budgets_of(money: MoneySettings) -> tuple["Budget", ...]:
@@ -61,7 +62,7 @@ def seats_derivation(money: MoneySettings) -> Derivation:
     return Derivation(
         name=SEATS,
         tables={SEATS: _SEATS},
-        reads={"stood": f"SELECT {seating.KEY} FROM {SEATS}"},
+        reads={"stood": f"SELECT {seat_sql.KEY} FROM {SEATS}"},
         compute=partial(_seats, money.seats),
         basis=partial(content_of, money.seats),
         quick=True,

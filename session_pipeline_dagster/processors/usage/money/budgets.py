@@ -38,16 +38,18 @@ class ScopeKind(StrEnum):
 
     ORG = "org"
     PERSON = "person"
+    TEAM = "team"
+    COST_CENTER = "cost_center"
     PROJECT = "project"
 
 
-_NEED_PEOPLE = ("team", "cost_center")
+_TAKES = "it takes org, or person:, team:, cost_center: or project: and a name"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose spending it is; `name` is the username, or the repository or project folder, exactly;
-    empty for all of it."""
+    """Whose spending it is; `name` is the person or folder, the team or cost center of the
+    directory, or the repository or project folder, exactly; empty for all of it."""
 
     kind: ScopeKind
     name: str = ""
@@ -130,7 +132,7 @@ def _budget(section: Section) -> Budget:
     if basis is Basis.SEAT and period is not Period.MONTH:
         raise section.fail('seats are paid by the month: basis = "seat" takes period = "month"')
     if basis is Basis.SEAT and scope.kind is ScopeKind.PROJECT:
-        what = 'a seat is of a person, not of a project: basis = "seat" takes org or person:NAME'
+        what = 'a seat is of a person, not of a project: basis = "seat" takes every other scope'
         raise section.fail(what, "basis")
     amount, warn, timezone = _amount(section), _warn(section), _timezone(section)
     return Budget(name, scope, period, amount, warn, basis, timezone, section.line)
@@ -139,17 +141,14 @@ def _budget(section: Section) -> Budget:
 def _scope(section: Section) -> Scope:
     text = section.text("scope")
     kind, colon, name = text.partition(":")
-    if kind in _NEED_PEOPLE:
-        what = (
-            f"scope {shown(text)} needs a directory of who is in which {kind.replace('_', ' ')}, "
-            "which this version does not have; it takes org, person:NAME or project:NAME"
-        )
-        raise section.fail(what, "scope")
     if text == ScopeKind.ORG:
         return Scope(ScopeKind.ORG)
-    if kind in (ScopeKind.PERSON, ScopeKind.PROJECT) and colon and name.strip():
+    if kind in [*ScopeKind] and kind != ScopeKind.ORG and colon and name.strip():
+        # As a directory has names of teams; those of folders are exact.
+        is_team = kind in (ScopeKind.TEAM, ScopeKind.COST_CENTER)
+        name = unicodedata.normalize("NFC", name.strip()) if is_team else name
         return Scope(ScopeKind(kind), name)
-    what = f"scope is {shown(text)}; it takes org, person:NAME or project:NAME"
+    what = f"scope is {shown(text)}; {_TAKES}"
     raise section.fail(what, "scope")
 
 

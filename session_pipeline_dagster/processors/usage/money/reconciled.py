@@ -78,8 +78,13 @@ def _priced(count: str, rate: str) -> str:
     return f"CASE WHEN {count} > 0 THEN {count} * {rate} ELSE 0 END"
 
 
-def view() -> str:
-    """SELECT of the view `usage_reconciled`."""
+def view(slots: str = "usage_slots") -> str:
+    """SELECT of the view `usage_reconciled`.
+
+    Args:
+        slots: the table, or of it all rows of some sessions; others are then left out, too, if
+            nothing is known of their bill.
+    """
     unlogged_cost = " + ".join(_priced(f"unlogged_{c.name}", c.rate) for c in _COUNTERS)
     some_unlogged = " OR ".join(f"unlogged_{c.name} > 0" for c in _COUNTERS)
     # An old version bills cache writes without their split, which is no contradiction to lines.
@@ -95,8 +100,8 @@ def view() -> str:
         WITH others AS (
             -- Who holds a copy of a session, and none of its responses, has no bill of it.
             SELECT session_id, username FROM usage_own_billed
-            SEMI JOIN usage_slots USING (session_id)
-            ANTI JOIN usage_slots USING (session_id, username)
+            SEMI JOIN {slots} USING (session_id)
+            ANTI JOIN {slots} USING (session_id, username)
             GROUP BY ALL),
         own_bills AS (
             FROM usage_own_billed ANTI JOIN others USING (session_id, username)),
@@ -105,7 +110,7 @@ def view() -> str:
             UNION ALL BY NAME
             SELECT session_id, username, '{Unknown.NO_COST_STATE}' AS unknown,
                 false AS unknown_model_cost
-            FROM usage_slots ANTI JOIN own_bills USING (session_id, username)
+            FROM {slots} ANTI JOIN own_bills USING (session_id, username)
             GROUP BY session_id, username),
         lines AS (
             SELECT session_id, username,
@@ -121,7 +126,7 @@ def view() -> str:
                 sum(web_search_requests)::BIGINT AS web_search_requests,
                 sum(partial_messages)::BIGINT AS partial_messages,
                 sum(cost) AS cost, sum(unpriced_messages)::BIGINT AS unpriced_messages
-            FROM usage_slots GROUP BY ALL),
+            FROM {slots} GROUP BY ALL),
         heard AS (
             SELECT session_id, username, max(last_day) AS last_day, min(project) AS project,
                 min(provider) AS provider

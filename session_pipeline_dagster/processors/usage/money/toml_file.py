@@ -81,6 +81,13 @@ class Section:
             raise self.fail(f"{key} is {shown(value)}; it takes a list of numbers", key)
         return tuple(self._number(key, one) for one in value)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts that are not blank, as they stand. It must be there; it may be empty."""
+        value = self._given(key)
+        if isinstance(value, list) and all(isinstance(x, str) and x.strip() for x in value):
+            return tuple(value)
+        raise self.fail(f"{key} is {shown(value)}; it takes a list of texts in quotes", key)
+
     def day(self, key: str) -> date | None:
         """A day, as a TOML date or as text "2026-10-31"; None where the key is not there."""
         if key not in self.values:

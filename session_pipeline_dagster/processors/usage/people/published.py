@@ -13,6 +13,7 @@ from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of
 from session_pipeline_dagster.processors.usage.money.budgets import Budget
 from session_pipeline_dagster.processors.usage.money.periods import Period
+from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
 
 _TOKENS = (
@@ -24,9 +25,6 @@ _TEAM = (*_TOKENS, "unpriced_messages")
 _ACTIVITY = ("sessions", "prompts", "tool_calls", "tool_errors", "tool_rejections")
 _DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
 """How far the days of a period reach beyond its first one, in any time zone."""
-_MEMBER = """LEFT JOIN people ON people.folder = username
-            AND day >= coalesce(people.valid_from, DATE '0001-01-01')
-            AND day <= coalesce(people.valid_to, DATE '9999-12-31')"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +135,9 @@ def _merged_months(least: int) -> str:
 
 def _activity(settings: Settings) -> str:
     people = settings.people
-    own = f"""SELECT day, coalesce(people.person, username) AS person,
-            coalesce(people.team, '(unassigned)') AS team, {", ".join(_ACTIVITY)}, active_seconds
-        FROM usage_activity_daily {_MEMBER}"""
+    own = f"""SELECT day, {whose.PERSON} AS person, {whose.TEAM} AS team, {", ".join(_ACTIVITY)},
+            active_seconds
+        FROM {whose.with_people("usage_activity_daily")}"""
     sums = f"{_sums(_ACTIVITY)}, sum(active_seconds) AS active_seconds"
     if people.mode is PeopleMode.TEAM:
         if people.smallest_group <= 1:

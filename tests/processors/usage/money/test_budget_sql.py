@@ -9,12 +9,13 @@ import pytest
 from lines import UsagePipeline
 from money_slots import Slots
 from places import ROOT
+from session_pipeline_dagster.processors.usage.money import seat_sql
 from session_pipeline_dagster.processors.usage.money import seats as seats_module
 from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql
 from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus, statuses
 from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget, Scope, ScopeKind
 from session_pipeline_dagster.processors.usage.money.periods import Period
-from session_pipeline_dagster.processors.usage.money.seats import USAGE_SEATS, Seat
+from session_pipeline_dagster.processors.usage.money.seats import Seat
 from session_pipeline_dagster.processors.usage.money.verdict import verdict
 
 ORG, BOB = Scope(ScopeKind.ORG), Scope(ScopeKind.PERSON, "bob")
@@ -40,11 +41,11 @@ def slots() -> Slots:
 
 
 def having_seats(slots: Slots, *given: Seat) -> None:
-    slots.connection.execute(f"CREATE TABLE seats ({seats_module.COLUMNS})")
+    slots.connection.execute(f"CREATE TABLE seats ({seat_sql.COLUMNS})")
     if given:
-        marks = "INSERT INTO seats VALUES (?, ?, ?, ?, ?)"
+        marks = "INSERT INTO seats VALUES (?, ?, ?, ?, ?, ?)"
         slots.connection.executemany(marks, seats_module.rows(given))
-    slots.connection.execute(f"CREATE VIEW usage_seats AS {USAGE_SEATS}")
+    slots.connection.execute(f"CREATE VIEW usage_seats AS {seat_sql.USAGE_SEATS}")
 
 
 def test_a_scope_takes_names_exactly(slots) -> None:

@@ -94,17 +94,31 @@ def test_a_file_without_a_budget_has_none(tmp_path) -> None:
         ('name = "Bob"', "", 1, "name is missing"),
         ('name = "Bob"', 'name = " "', 2, "it takes one line of text"),
         ('name = "Bob"', f'name = "{"x" * 61}"', 2, "longer than 60 characters"),
-        ('"person:bob"', '"people:bob"', 3, "it takes org, person:NAME or project:NAME"),
-        ('"person:bob"', '"person:"', 3, "it takes org, person:NAME or project:NAME"),
-        ('"person:bob"', '"person"', 3, "it takes org, person:NAME or project:NAME"),
-        ('"person:bob"', '"org:us"', 3, "it takes org, person:NAME or project:NAME"),
         (
             '"person:bob"',
-            '"team:web"',
+            '"people:bob"',
             3,
-            "a directory of who is in which team, which this version",
+            "it takes org, or person:, team:",
         ),
-        ('"person:bob"', '"cost_center:7"', 3, "who is in which cost center, which this version"),
+        (
+            '"person:bob"',
+            '"person:"',
+            3,
+            "it takes org, or person:, team:",
+        ),
+        (
+            '"person:bob"',
+            '"person"',
+            3,
+            "it takes org, or person:, team:",
+        ),
+        (
+            '"person:bob"',
+            '"org:us"',
+            3,
+            "it takes org, or person:, team:",
+        ),
+        ('"person:bob"', '"team:"', 3, "it takes org, or person:, team:"),
         ('"month"', '"year"', 4, "it takes day, week or month"),
         ("0.50", "0", 5, "it takes USD from 0.000001"),
         ("0.50", "-1", 5, "it takes a number from 0"),
@@ -189,7 +203,6 @@ def test_seats_are_read_and_may_follow_each_other_by_months(tmp_path) -> None:
     ("old", "new", "line", "said"),
     [
         ('person = "ann"', "", 1, "person is missing"),
-        ('person = "ann"', 'team = "web"', 2, "which this version does not have"),
         ('person = "ann"', 'person = "ann"\nteam = "web"', 3, "not of both"),
         ("100", "-1", 4, "it takes a number from 0"),
         ("100", "0.0000001", 4, "with six decimals at most"),
@@ -208,6 +221,15 @@ def test_an_error_in_seats_names_file_and_line(
         seats(tmp_path, SEAT.replace(old, new, 1))
     assert str(error.value).startswith(f"{tmp_path}/seats.toml:{line}: ")
     assert said in str(error.value)
+
+
+def test_a_budget_may_be_of_a_team_or_a_cost_center_and_a_seat_of_a_team(tmp_path) -> None:
+    (team,) = budgets(tmp_path, BOB.replace("person:bob", "team:Ku\u0308che : 2"))
+    (center,) = budgets(tmp_path, BOB.replace("person:bob", "cost_center:4711"))
+    assert team.scope == Scope(ScopeKind.TEAM, "Küche : 2")
+    assert center.scope == Scope(ScopeKind.COST_CENTER, "4711")
+    (seat,) = seats(tmp_path, SEAT.replace('person = "ann"', 'team = "Ku\u0308che"'))
+    assert (seat.person, seat.team, seat.price) == (None, "Küche", 100)
 
 
 def test_one_seat_after_the_other_in_a_month_would_be_paid_twice(tmp_path) -> None:

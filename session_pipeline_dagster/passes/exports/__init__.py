@@ -1,0 +1,1 @@
+"""What is written for other programs: tables, bills, numbers, and a copy for dashboards."""

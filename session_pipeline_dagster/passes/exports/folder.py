@@ -1,0 +1,131 @@
+"""A folder of exports: what in it is ours, how a file gets there, and where there are such folders.
+
+Every file is written beside its place and then moved, so that it is there as it was or as it is to
+be. What the folder holds is noted only to see what has not changed: notes that are missing or wrong
+cost a rewrite.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.published_copy import begun
+
+NOTES = ".session-pipeline-exports.json"
+_FILES = (
+    "daily.json weekly.json monthly.json session.json focus.csv focus_left_out.csv metrics.prom"
+)
+_NAMES = "|".join(map(re.escape, (*_FILES.split(), "part.parquet", "part.csv", NOTES)))
+_OURS = re.compile(rf"(?:{_NAMES})|\.(?:{_NAMES})\.[0-9a-f]{{32}}")
+_BEGUN = re.compile(rf"\.(?:{_NAMES})\.[0-9a-f]{{32}}")
+_PLACES = "exports"
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a folder held when it was last written.
+
+    Attributes:
+        shown: how people were shown.
+        parts: path below the folder -> a fingerprint of its rows and its size in bytes.
+    """
+
+    shown: str = ""
+    parts: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+
+def read_notes(folder: Path) -> Notes:
+    """What is noted of a folder; nothing where it cannot be read."""
+    try:
+        found = json.loads((folder / NOTES).read_text("utf-8"))
+        parts = {str(p): (str(content), int(size)) for p, (content, size) in found["parts"].items()}
+        return Notes(str(found["shown"]), parts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Notes()
+
+
+def write_notes(folder: Path, notes: Notes) -> None:
+    """Note what the folder holds."""
+    with replacing(folder / NOTES) as fresh:
+        fresh.write_text(json.dumps({"shown": notes.shown, "parts": notes.parts}), "utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Where to write what is to stand at the path: all of it will be there, or what was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield fresh
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def files(folder: Path) -> list[Path]:
+    """Everything of ours in a folder, also what a process that was killed had begun; or the file
+    itself, where a copy for dashboards is."""
+    if not folder.is_dir():
+        return [folder, *begun(folder)] if folder.is_file() else begun(folder)
+    return sorted(path for path in _below(folder) if _OURS.fullmatch(path.name))
+
+
+def remove(folder: Path, paths: Sequence[Path]) -> None:
+    """Delete files of a folder, and the folders below it that they leave empty."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        if not path.is_relative_to(folder):
+            continue
+        for parent in path.relative_to(folder).parents[:-1]:
+            with suppress(OSError):
+                (folder / parent).rmdir()
+
+
+def sweep(folder: Path) -> None:
+    """Delete what processes that were killed had begun."""
+    remove(folder, [path for path in _below(folder) if _BEGUN.fullmatch(path.name)])
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for pattern in ("*", "*/*", "*/day=*/*"):
+        yield from (path for path in folder.glob(pattern) if path.is_file())
+
+
+def remember(store: Store, place: Path) -> None:
+    """Note that a folder, or a file, has exports of this store, for `forget`.
+
+    Raises:
+        SettingsError: the note cannot be written.
+    """
+    known = remembered(store)
+    if place in known:
+        return
+    file = store.beside(_PLACES)
+    try:
+        with replacing(file) as fresh:
+            fresh.write_text(json.dumps(sorted(map(str, [*known, place]))), "utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"where exports are is noted in {file}, which cannot be written ({error.strerror}): "
+            "`forget` would not find them"
+        ) from error
+
+
+def remembered(store: Store) -> list[Path]:
+    """The folders and files that have had exports of this store."""
+    try:
+        found = json.loads(store.beside(_PLACES).read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{store.beside(_PLACES)} says where exports are and cannot be read; delete it, and "
+            "the exports that you know of"
+        ) from error
+    return [Path(str(path)) for path in found]

@@ -1,0 +1,197 @@
+"""Usage as a bill: rows of FOCUS 1.2, the FinOps specification of cost and usage.
+
+A row is a day, a person, a project, a model, a kind of token and its price, so that quantity times
+price is the cost to the last digit.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Final
+
+from session_pipeline_dagster.processors.usage.money.costing import priced
+
+COLUMNS: Final = (
+    *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"),
+    *("BillingPeriodEnd", "BillingPeriodStart", "ChargeCategory", "ChargeClass"),
+    *("ChargeDescription", "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart"),
+    *("ConsumedQuantity", "ConsumedUnit", "ContractedCost", "ContractedUnitPrice"),
+    *("EffectiveCost", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory"),
+    *("PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory"),
+    *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceId", "SubAccountId"),
+    *("SubAccountName", "x_Project", "x_Model", "x_TokenKind", "x_PriceTable"),
+)
+LEFT_OUT: Final = (
+    *("day", "person", "project", "provider", "model", "messages", "input_tokens"),
+    *("output_tokens", "cache_creation_tokens", "cache_read_tokens"),
+)
+"""Columns of the file that counts what has no price."""
+
+_KINDS: Final = {
+    # kind: (quantity, price of one, whole units that a price list is written for)
+    "input": ("input_tokens", "input", "Tokens"),
+    "output": ("output_tokens", "output", "Tokens"),
+    "cache_read": ("cache_read_tokens", "cache_read", "Tokens"),
+    "cache_write_5m": (
+        "cache_creation_tokens - cache_creation_1h_tokens",
+        "cache_write_5m",
+        "Tokens",
+    ),
+    "cache_write_1h": ("cache_creation_1h_tokens", "cache_write_1h", "Tokens"),
+    "web_search": ("web_search_requests", "web_search", "Requests"),
+}
+_RECORDED: Final = "recorded"
+_ALL: Final = "all"
+TEAMS: Final = "usage_team_daily"
+"""The published table that rows of teams are made of."""
+_PER: Final = {"Tokens": 1_000_000, "Requests": 1_000}
+_ASKED: Final = ("username", "project", "session_file", "model", "provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A row as the store has it; `seat`: a subscription pays for it."""
+
+    day: date
+    person: str
+    project: str | None
+    provider: str
+    model: str | None
+    price_model: str | None
+    variant: str | None
+    price_table: str | None
+    kind: str
+    rate: Decimal | None
+    quantity: int
+    cost: Decimal
+    seat: bool
+
+
+def charges(first: date, last: date, project: str) -> str:
+    """SELECT of the charges of some days, in the order of the file.
+
+    Args:
+        project: SQL over `project` and `repository`: what a project is called.
+    """
+    kinds = ", ".join(
+        f"{{kind: '{kind}', rate: {rate}, quantity: ({quantity})::BIGINT}}"
+        for kind, (quantity, rate, _) in _KINDS.items()
+    )
+    return f"""
+        WITH responses AS MATERIALIZED ({_responses(first, last, project)}),
+        parts AS (
+            SELECT day, username, shown_project, provider, model, price_model, variant, price_table,
+                unnest([{kinds}], recursive := true)
+            FROM responses WHERE cost_basis NOT IN ('{_RECORDED}', 'unpriced')),
+        sums AS (
+            SELECT *, (quantity * rate)::DECIMAL(38, 12) AS cost FROM (
+                SELECT * EXCLUDE (quantity), sum(quantity)::BIGINT AS quantity
+                FROM parts WHERE quantity > 0 GROUP BY ALL)
+            UNION ALL
+            SELECT day, username, shown_project, provider, model, NULL, NULL, price_table,
+                '{_RECORDED}', NULL, count(*), sum(cost)::DECIMAL(38, 12)
+            FROM responses WHERE cost_basis = '{_RECORDED}' GROUP BY ALL),
+        seats AS (SELECT DISTINCT month, person FROM usage_seats)
+        SELECT sums.day, username, shown_project, provider, model, price_model, variant,
+            price_table, kind, rate, quantity, cost, seats.person IS NOT NULL AS seat
+        FROM sums LEFT JOIN seats
+            ON seats.person = username AND seats.month = date_trunc('month', sums.day)
+        ORDER BY ALL"""
+
+
+def left_out(first: date, last: date, project: str) -> str:
+    """SELECT of `LEFT_OUT`: what has no price, and so no row."""
+    return f"""SELECT day, username, shown_project, provider, model, count(*),
+            sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
+            sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT
+        FROM ({_responses(first, last, project)}) WHERE cost IS NULL
+        GROUP BY ALL ORDER BY ALL"""
+
+
+def _responses(first: date, last: date, project: str) -> str:
+    days = f"""SELECT DISTINCT day FROM usage_slots
+        WHERE day BETWEEN DATE '{first}' AND DATE '{last}'"""
+    return f"""SELECT responses.*, {project} AS shown_project
+            FROM ({priced(_ASKED, days)}) AS responses
+            LEFT JOIN (SELECT session_file, any_value(repository) AS repository
+                FROM usage_sessions GROUP BY ALL) AS places USING (session_file)"""
+
+
+def charges_of_teams(select: str, within: str) -> str:
+    """SELECT of the charges of teams.
+
+    Args:
+        select: of the published table. within: SQL, which days are wanted.
+    """
+    return f"""SELECT day, team, NULL::VARCHAR, '(several)', NULL::VARCHAR, NULL::VARCHAR,
+            NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL, sum(messages)::BIGINT,
+            sum(cost)::DECIMAL(38, 12), false
+        FROM ({select}) WHERE {within} AND cost IS NOT NULL GROUP BY day, team ORDER BY ALL"""
+
+
+def left_out_of_teams(select: str, within: str) -> str:
+    """SELECT of `LEFT_OUT` for teams; which tokens were without a price is not known of them."""
+    return f"""SELECT day, team, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR,
+            sum(unpriced_messages)::BIGINT, NULL, NULL, NULL, NULL
+        FROM ({select}) WHERE {within} AND unpriced_messages > 0 GROUP BY day, team ORDER BY ALL"""
+
+
+def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
+    """The row of `COLUMNS`; None is what the specification calls null."""
+    model = charge.model or charge.price_model or "all models"
+    kind, unit, quantity, consumed = charge.kind, "Requests", Decimal(charge.quantity), "Requests"
+    price = None
+    if charge.rate is not None:
+        consumed = _KINDS[kind][2]
+        unit = f"{_PER[consumed]} {consumed}"
+        quantity /= _PER[consumed]
+        price = charge.rate * _PER[consumed]
+    month = charge.day.replace(day=1)
+    after_month = (month + timedelta(days=31)).replace(day=1)
+    person = shown(charge.person)
+    sku = f"{charge.provider}/{charge.price_model or charge.model or _ALL}/{kind}"
+    values: dict[str, object] = {
+        "BilledCost": Decimal(0) if charge.seat else charge.cost,
+        "BillingAccountId": "session-pipeline",
+        "BillingAccountName": None,
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": _midnight(after_month),
+        "BillingPeriodStart": _midnight(month),
+        "ChargeCategory": "Usage",
+        "ChargeClass": None,
+        "ChargeDescription": f"{model}, {kind.replace('_', ' ')}: API list price, not an invoice",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": _midnight(charge.day + timedelta(days=1)),
+        "ChargePeriodStart": _midnight(charge.day),
+        "ConsumedQuantity": charge.quantity,
+        "ConsumedUnit": consumed,
+        "ContractedCost": charge.cost,
+        "ContractedUnitPrice": price,
+        "EffectiveCost": charge.cost,
+        "InvoiceIssuerName": charge.provider,
+        "ListCost": charge.cost,
+        "ListUnitPrice": price,
+        "PricingCategory": "Standard",
+        "PricingQuantity": quantity,
+        "PricingUnit": unit,
+        "ProviderName": charge.provider,
+        "PublisherName": charge.provider,
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "Language model API",
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": sku,
+        "SkuMeter": kind,
+        "SkuPriceId": f"{sku}/{charge.variant or kind}",
+        "SubAccountId": person,
+        "SubAccountName": person,
+        "x_Project": charge.project,
+        "x_Model": charge.model,
+        "x_TokenKind": kind,
+        "x_PriceTable": charge.price_table,
+    }
+    return [values[name] for name in COLUMNS]
+
+
+def _midnight(day: date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"

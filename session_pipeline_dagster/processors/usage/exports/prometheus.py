@@ -1,0 +1,169 @@
+"""Numbers for Prometheus, as node_exporter's textfile collector reads them.
+
+All are gauges: a sum of this store can fall (`forget`, a purge, another price table), and of a
+counter that falls Prometheus counts the whole again. No label names a person, and models are few.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from session_pipeline_dagster.processors.usage.money.amounts import exact
+
+PREFIX: Final = "session_pipeline"
+MOST_MODELS: Final = 50
+"""What is beyond them is one more, `(others)`."""
+OTHERS: Final = "(others)"
+_WINDOWS: Final = (1, 7, 30)
+_KINDS: Final = ("input", "output", "cache_creation", "cache_read")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A number and its labels."""
+
+    value: int | float | Decimal
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number, or one of several labels; what it is, with its unit."""
+
+    name: str
+    help: str
+    samples: Sequence[Sample]
+
+
+SELECTS: Final = {
+    "models": """SELECT coalesce(provider, ''), coalesce(model, ''), sum(input_tokens),
+            sum(output_tokens), sum(cache_creation_tokens), sum(cache_read_tokens), sum(messages),
+            coalesce(sum(cost), 0), sum(unpriced_messages), count(DISTINCT username)
+        FROM usage_daily GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
+    "windows": " UNION ALL ".join(
+        f"""SELECT {days}, coalesce(sum(cost), 0), coalesce(sum(messages), 0)::BIGINT,
+            coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT username),
+            coalesce(sum(input_tokens + output_tokens + cache_creation_tokens
+                + cache_read_tokens), 0)::BIGINT
+        FROM usage_daily WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
+        for days in _WINDOWS
+    ),
+    "sessions": """SELECT count(DISTINCT session_id), epoch(max(slot) FILTER (day <= {today})),
+            count(DISTINCT username) FROM usage_slots""",
+    "files": """
+        SELECT processor_name, 'processed', count(*) FILTER (gone_at IS NULL)
+            FROM session_processor_state GROUP BY 1
+        UNION ALL SELECT processor_name, 'gone', count(*) FILTER (gone_at IS NOT NULL)
+            FROM session_processor_state GROUP BY 1
+        UNION ALL SELECT processor_name, 'waiting_to_be_tried_again',
+            count(*) FILTER (quarantined_at IS NULL) FROM session_processor_failures GROUP BY 1
+        UNION ALL SELECT processor_name, 'given_up', count(*) FILTER (quarantined_at IS NOT NULL)
+            FROM session_processor_failures GROUP BY 1
+        ORDER BY ALL""",
+    "processed": """SELECT processor_name, epoch(max(processed_at)) FROM session_processor_state
+        WHERE processed_at <= now() GROUP BY 1 ORDER BY 1""",
+}
+"""SELECTs of what is shown; `{today}` is a UTC date."""
+
+
+def selects(today: str) -> list[str]:
+    """The SELECTs, in the order of `gauges`."""
+    return [sql.replace("{today}", f"DATE '{today}'") for sql in SELECTS.values()]
+
+
+def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -> list[Gauge]:
+    """What is shown of the answers to `selects`.
+
+    Args:
+        least: of fewer active people no number is shown, and none by model if it is above 1.
+        now: when it was made, in seconds since 1970.
+    """
+    models, windows, ((sessions, newest, people),), files, processed = answers
+    made = []
+    if people >= least:
+        made += _of_models(models, together=least > 1)
+        made.append(Gauge("sessions", "Sessions with a response.", [Sample(sessions)]))
+        if newest is not None:
+            when = "Begin of the quarter of an hour of the newest response, unix time."
+            made.append(Gauge("newest_response_timestamp_seconds", when, [Sample(newest)]))
+    made += _of_windows([row for row in windows if row[4] >= least])
+    made += [
+        Gauge(
+            "files",
+            "Session files by what became of them.",
+            [Sample(count, {"processor": name, "state": state}) for name, state, count in files],
+        ),
+        Gauge(
+            "last_processed_timestamp_seconds",
+            "When a file was last processed, unix time.",
+            [Sample(at, {"processor": name}) for name, at in processed],
+        ),
+        Gauge("exported_timestamp_seconds", "When this file was made, unix time.", [Sample(now)]),
+    ]
+    return made
+
+
+def _of_models(rows: Sequence[Sequence[Any]], *, together: bool) -> list[Gauge]:
+    kept = [] if together else list(rows[:MOST_MODELS])
+    rest = rows[len(kept) :]
+    labelled = [({"provider": row[0], "model": row[1]}, row[2:]) for row in kept]
+    if rest:
+        sums = [sum(column) for column in zip(*(row[2:] for row in rest), strict=True)]
+        labelled.append(({} if together else {"provider": "", "model": OTHERS}, sums))
+    tokens = [
+        Sample(row[place], {**labels, "kind": kind})
+        for labels, row in labelled
+        for place, kind in enumerate(_KINDS)
+    ]
+    usd = "Cost of all responses with a known price, USD; API list price, not an invoice."
+    return [
+        Gauge("tokens", "Tokens of all responses, each counted once.", tokens),
+        Gauge("responses", "Responses, each counted once.", _column(labelled, 4)),
+        Gauge("cost_usd", usd, _column(labelled, 5)),
+        Gauge("unpriced_responses", "Responses that no cost has in it.", _column(labelled, 6)),
+    ]
+
+
+def _column(
+    labelled: Iterable[tuple[Mapping[str, str], Sequence[Any]]], place: int
+) -> list[Sample]:
+    return [Sample(row[place], labels) for labels, row in labelled]
+
+
+def _of_windows(rows: Sequence[Sequence[Any]]) -> list[Gauge]:
+    said = (
+        ("recent_cost_usd", "Cost of the last UTC days, today too, USD at API list price."),
+        ("recent_responses", "Responses of the last UTC days, today too."),
+        ("recent_unpriced_responses", "Of them those that no cost has in it."),
+        ("recent_active_people", "People with a response in the last UTC days, today too."),
+        ("recent_tokens", "Tokens of the last UTC days, today too."),
+    )
+    return [
+        Gauge(name, text, [Sample(row[place], {"days": str(row[0])}) for row in rows])
+        for place, (name, text) in enumerate(said, start=1)
+    ]
+
+
+def text(made: Sequence[Gauge]) -> str:
+    """The file, in the text format of Prometheus."""
+    lines = []
+    for gauge in made:
+        if not gauge.samples:
+            continue
+        name = f"{PREFIX}_{gauge.name}"
+        lines += [f"# HELP {name} {gauge.help}", f"# TYPE {name} gauge"]
+        for sample in gauge.samples:
+            labels = ",".join(f'{key}="{_escaped(v)}"' for key, v in sample.labels.items())
+            lines.append(f"{name}{f'{{{labels}}}' if labels else ''} {_number(sample.value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(value: str) -> str:
+    harmless = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    # Half a character has no UTF-8.
+    return harmless.encode("utf-8", "replace").decode()
+
+
+def _number(value: float | Decimal) -> str:
+    return exact(value) if isinstance(value, Decimal) else repr(value)

@@ -1,0 +1,85 @@
+"""The tables that `run` prints of usage, as people may be shown."""
+
+from collections.abc import Sequence
+
+from session_pipeline_dagster.contract.processor import Summary
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.settings import PeopleMode, Settings
+
+
+def summaries(settings: Settings) -> Sequence[Summary]:
+    """What is printed after every pass. A column that is called `user` is shown as people are."""
+    people = settings.people
+    usage, budgets = _BY_USER, "budget_status"
+    if people.mode is not PeopleMode.NAMED or people.smallest_group > 1:
+        from session_pipeline_dagster.processors.usage.people.published import published  # noqa: PLC0415  only where something is hidden
+
+        selects = {one.name: f"({one.select})" for one in published(settings)}
+        budgets = selects["budget_status"]
+        if people.mode is PeopleMode.TEAM:
+            usage = _by_team(selects["usage_team_daily"])
+    return (usage, *_PRICES, _budgets(budgets), _tools(people.smallest_group))
+
+
+def _by_team(teams: str) -> Summary:
+    return Summary(
+        "Usage",
+        f"""SELECT team, sum(messages)::BIGINT AS messages, sum(input_tokens)::BIGINT AS input,
+            sum(output_tokens)::BIGINT AS output,
+            sum(cache_creation_tokens)::BIGINT AS "cache write",
+            sum(cache_read_tokens)::BIGINT AS "cache read", sum(cost) AS "cost, USD"
+        FROM {teams} GROUP BY team ORDER BY team""",
+    )
+
+
+def _budgets(table: str) -> Summary:
+    return Summary(
+        "Budgets",
+        f"""SELECT 'Budgets: ' || string_agg(budget || ' ' || percent::DECIMAL(18, 1) || ' % (' ||
+                level || ', from ' || period_start || ')', '; ' ORDER BY budget) AS said
+            FROM (FROM {table} QUALIFY row_number() OVER (
+                PARTITION BY budget ORDER BY period_start DESC) = 1)
+            WHERE level <> 'ok' HAVING count(*) > 0""",
+    )
+
+
+def _tools(least: int) -> Summary:
+    return Summary(
+        "Tools",
+        f"""SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
+            sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
+            sum(rejections)::BIGINT AS rejected, count(DISTINCT username) AS users
+        FROM usage_calls WHERE event_type <> 'prompt'
+        GROUP BY ALL HAVING users >= {least} ORDER BY calls DESC, tool LIMIT 15""",
+    )
+
+
+_BY_USER = Summary(
+    "Usage",
+    f"""SELECT username AS user, any_value(had.sessions) AS sessions, sum(messages) AS messages,
+            sum(input_tokens) AS input, sum(output_tokens) AS output,
+            sum(cache_creation_tokens) AS "cache write", sum(cache_read_tokens) AS "cache read",
+            CASE WHEN sum(partial_messages) > {AT_LEAST} * sum(messages)
+                THEN sum(output_estimate) END AS "at least, about",
+            sum(cost) AS "cost, USD"
+        FROM usage_daily_estimated JOIN (
+            SELECT username, count(DISTINCT session_id) AS sessions FROM usage_sessions
+            GROUP BY username
+        ) AS had USING (username)
+        GROUP BY username ORDER BY output DESC, user""",
+)
+_PRICES = (
+    # Lines, and only where there is something to say.
+    Summary(
+        "Without a price, so in no cost",
+        """SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
+            SELECT sum(unpriced_messages) AS messages, format('{} ({} messages)',
+                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
+            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model)
+        HAVING count(*) > 0""",
+    ),
+    Summary(
+        "Own prices are not in use",
+        "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
+    ),
+)
