@@ -28,6 +28,13 @@ class AlertLevel(Enum):
     WARNING = "warning"
 
 
+class Digest(Enum):
+    """How often what was used is told in a few lines, where alerts go."""
+
+    OFF = "off"
+    WEEKLY = "weekly"
+
+
 class Extractor(Enum):
     """Who reads what people said: phrases alone, or a model of a provider."""
 

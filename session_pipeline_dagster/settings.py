@@ -16,6 +16,7 @@ from session_pipeline_dagster.setting_records import (
     DEFAULT_PERSONAL,
     AlertLevel,
     CostMode,
+    Digest,
     ExportFormat,
     ExportSettings,
     Extractor,
@@ -94,6 +95,7 @@ class Settings:
     alert_level: AlertLevel = AlertLevel.INFO  # SESSION_PIPELINE_ALERT_LEVEL
     # SESSION_PIPELINE_ALERT_DELAY_SECONDS; None = the processor's cadence
     alert_delay: timedelta | None = None
+    digest: Digest = Digest.OFF  # SESSION_PIPELINE_DIGEST
     ui_url: str | None = None  # DAGSTER_UI_URL
     keep_runs: timedelta = timedelta(days=30)  # SESSION_PIPELINE_KEEP_RUNS_DAYS; 0 = for ever
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -231,6 +233,11 @@ def read_settings(
             "SESSION_PIPELINE_ALERT_LEVEL",
         ),
         alert_delay=values.seconds(env, "SESSION_PIPELINE_ALERT_DELAY_SECONDS"),
+        digest=values.one_of(
+            Digest,
+            values.text(env, "SESSION_PIPELINE_DIGEST") or default.digest.value,
+            "SESSION_PIPELINE_DIGEST",
+        ),
         ui_url=values.web_address(env, "DAGSTER_UI_URL"),
         keep_runs=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_KEEP_RUNS_DAYS", 30, _MOST_DAYS, 0)

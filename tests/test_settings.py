@@ -16,6 +16,7 @@ from session_pipeline_dagster.setting_places import Lake, parse_roots
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
+    Digest,
     ExportFormat,
     Extractor,
     Layout,
@@ -102,6 +103,7 @@ SET = [
         lambda s: s.alert_urls,
         ("slack://a/b/c", "mailto://u:p@example.org"),
     ),
+    ("SESSION_PIPELINE_DIGEST", "weekly", lambda s: s.digest, Digest.WEEKLY),
     ("SESSION_PIPELINE_ALERT_LEVEL", "warning", lambda s: s.alert_level, AlertLevel.WARNING),
     (
         "SESSION_PIPELINE_ALERT_DELAY_SECONDS",

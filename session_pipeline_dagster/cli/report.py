@@ -2,18 +2,22 @@
 
 import json
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.progress import showing
-from session_pipeline_dagster.contract.processor import extras
-from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked
+from session_pipeline_dagster.contract.processor import Processor, extras
+from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.publish import Published, publish
+from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day
+from session_pipeline_dagster.processors.usage.report import digest_text, own_report
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import open_store
 
 
@@ -26,19 +30,39 @@ from session_pipeline_dagster.store.database import open_store
     show_default=True,
     help="So many, counted back from the last day with usage.",
 )
+@click.option(
+    "--person", metavar="me|NAME", help="One person's own page; me: whose SESSION_USER says."
+)
+@click.option(
+    "--digest", is_flag=True, help="Print the text of a week instead: the last whole one."
+)
+@click.option("--week", metavar="DAY", help="With --digest: the week that holds this day.")
 @click.option("--output", metavar="DIR", help="Folder to write to, instead of the usual.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @common
-def command(context: Context, show: bool, days: int, output: str | None, as_json: bool) -> int:
-    """Make the reports of every processor that has one."""
+def command(
+    context: Context,
+    show: bool,
+    days: int,
+    person: str | None,
+    digest: bool,
+    week: str | None,
+    output: str | None,
+    as_json: bool,
+) -> int:
+    """Make the reports of every processor that has one, or one person's, or print the digest."""
     settings = context.settings
+    if digest and (person is not None or show or output is not None):
+        raise click.UsageError("--digest prints a text: no --person, --open or --output with it")
+    if week is not None and not digest:
+        raise click.UsageError("--week is of the digest; give --digest too")
+    if digest:
+        return _digest(context, week, as_json=as_json)
     if output is not None:
         if not output.strip():
             raise SettingsError("--output is empty; give it a path")
         settings = replace(settings, report_dir=Path(output).expanduser())
-    wanted = [(p, report) for p in context.processors(()) for report in extras(p).reports]
-    if not wanted:
-        raise ContractError("no processor that loaded has a report; see `processors`")
+    wanted = _wanted(context, settings, person)
     store, asked = open_store(settings, looking=True), Asked(datetime.now(UTC).date(), days)
     made = []
     with showing("report", hidden=as_json) as shown:
@@ -51,6 +75,38 @@ def command(context: Context, show: bool, days: int, output: str | None, as_json
     if not all(webbrowser.open(published.paths[0].as_uri()) for published in made):
         say("session-pipeline: no browser could be started; open the file yourself", err=True)
         return 1
+    return 0
+
+
+def _wanted(
+    context: Context, settings: Settings, person: str | None
+) -> Sequence[tuple[Processor, Report]]:
+    if person is not None:
+        if not person.strip():
+            raise SettingsError("--person is empty; give it me, or a name")
+        return [(context.registry.get("usage"), own_report(settings, person))]
+    found = [(p, report) for p in context.processors(()) for report in extras(p).reports]
+    if not found:
+        raise ContractError("no processor that loaded has a report; see `processors`")
+    return found
+
+
+def _digest(context: Context, week: str | None, *, as_json: bool) -> int:
+    """The week is that from Monday to Sunday."""
+    if week is None:
+        day = datetime.now(UTC).date() - timedelta(days=7)
+    else:
+        day = parse_day(week, "--week")
+    monday = day - timedelta(days=day.weekday())
+    store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    with store.held():
+        store.ready(usage)
+        text = digest_text(context.settings, monday + timedelta(days=7), store.query)
+    if as_json:
+        click.echo(json.dumps({"week": monday.isoformat(), "text": text}, indent=1))
+        return 0
+    for line in text.split("\n"):
+        say(line)
     return 0
 
 

@@ -18,6 +18,7 @@ from session_pipeline_dagster.health.sinks import deliver, sinks
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.checks import SHOWN_AS, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
+from session_pipeline_dagster.orchestration.digest import tell_digest
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.held import HeldInstance
@@ -65,7 +66,8 @@ def alert_sensor(
         minimum_interval_seconds=max(1, int(interval.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells once of every check that changes for longer than a while, and of runs "
-        "that fail: in its log, and wherever SESSION_PIPELINE_ALERT_URLS says.",
+        "that fail, and of every week if SESSION_PIPELINE_DIGEST says so: in its log, and wherever "
+        "SESSION_PIPELINE_ALERT_URLS says.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
@@ -87,6 +89,10 @@ def alert_sensor(
         for alert in alerts:
             say = context.log.info if alert.resolved else context.log.warning
             say(alert.text)
+        digest, told = tell_digest(
+            context, registry.processors, settings, told, datetime.fromtimestamp(now, UTC)
+        )
+        alerts += digest
         queues = enqueue(memory.queues, [sink.key for sink in targets], alerts, mark)
         left = deliver(targets, queues)
         for sink in targets:

@@ -11,6 +11,7 @@ from functools import partial
 from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session, Summary
 from session_pipeline_dagster.contract.quality import Quality
+from session_pipeline_dagster.contract.report import Report
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money import deriving
 from session_pipeline_dagster.processors.usage.money.budgeting import (
@@ -26,7 +27,7 @@ from session_pipeline_dagster.processors.usage.people.deriving import (
 )
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.processors.usage.quality import QUALITY
-from session_pipeline_dagster.processors.usage.report import REPORTS
+from session_pipeline_dagster.processors.usage.report import usage_report
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, VIEWS
 from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
@@ -52,7 +53,6 @@ class UsageProcessor:
         *("usage_trails", "usage_trail_links", "projects_shown", "cells_shown"),
         *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
-    reports = REPORTS
     description = DESCRIPTION
     descriptions = DESCRIPTIONS
     owners = ("team:session-pipeline",)
@@ -66,6 +66,11 @@ class UsageProcessor:
     def under(self, settings: Settings) -> "UsageProcessor":
         """The processor as money and people are set."""
         return UsageProcessor(settings=settings)
+
+    @property
+    def reports(self) -> Sequence[Report]:
+        """Its page, with people shown as they may be."""
+        return (usage_report(self._settings),)
 
     @property
     def derivations(self) -> Sequence[Derivation]:

@@ -1,10 +1,12 @@
 """The charts of the usage report, drawn by altair and rendered to SVG and PNG on this machine.
 
-Names of users and tools are data that anyone can choose: they enter a chart as values only, never
-as an expression, and no chart may load anything. Import this module late: altair and its renderer
-take half a second and 80 MB.
+Names of teams and models are data that anyone can choose: they enter a chart as values only, never
+as an expression, and no chart may load anything. A chart has no background, and the page gives its
+words the colour of its own. Import this module late: altair and its renderer take half a second and
+80 MB.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,21 +15,15 @@ from html import escape
 import altair as alt
 import vl_convert
 
-from session_pipeline_dagster.processors.usage.figures import (
-    TOP_USERS,
-    Called,
-    Figures,
-    Sums,
-    add,
-)
-from session_pipeline_dagster.processors.usage.wording import distinct, label, note
+from session_pipeline_dagster.processors.usage.figures import Figures, Sums, add
+from session_pipeline_dagster.processors.usage.wording import distinct, label
 
 WIDTH, HEIGHT = 380, 250
 """Of a chart, in pixels: narrow enough to be read on a phone as it is."""
 
-_BLUE, _RED, _GREY = "#0072B2", "#D55E00", "#999999"
-_COLOURS = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", _RED)
-"""Okabe and Ito's palette: told apart by colour-blind readers too."""
+_BLUE, _GREY = "#0072B2", "#999999"
+_COLOURS = (_BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Okabe and Ito's palette: told apart by colour-blind readers too, on white and on black."""
 _TEXT = "#222222"
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BILLIONS = "replace(format(datum.value, '~s'), 'G', 'B')"
@@ -35,6 +31,7 @@ _AXIS = alt.Axis(labelExpr=_BILLIONS, tickCount=5, tickMinStep=1)
 _MONEY_AXIS = alt.Axis(format=",~f", tickCount=5)
 _MOST_LABELS = 6
 _COLUMNS, _GAP = 3, 24
+_REST = "others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +46,16 @@ class Chart:
 
 def charts(figures: Figures) -> list[Chart]:
     """Every chart of the report, in the order in which they are shown."""
-    unit = figures.unit
     return [
-        _by_user(figures, f"Cost per {unit}, by user (USD, list price)", "cost"),
-        _by_user(figures, f"Output tokens per {unit}, by user", "output_tokens"),
-        _by_user(figures, f"Messages per {unit}, by user", "messages"),
-        _by_kind(figures, f"All tokens per {unit}"),
-        _calls(figures.called["tool"], "Tools", "No tool was called."),
-        _calls(figures.called["skill"], "Skills", "No skill was used."),
-        _calls(figures.called["server"], "MCP servers", "No MCP server was called."),
-        _calls(figures.called["subagent"], "Subagents", "No subagent was sent."),
-        _hours(figures, "Active hours (messages, UTC)"),
-        _partial(figures, f"Messages with partial output, per {unit}"),
+        _money(figures),
+        _by_kind(figures, f"Tokens per {figures.unit}"),
+        _hours(figures, "Active hours"),
     ]
 
 
 def preview(figures: Figures) -> str:
-    """An SVG of the tokens of all users; names nobody. Empty where there is no usage."""
-    return _by_kind(figures, "").svg
+    """An SVG of the tokens of everybody; names nobody. Empty where there is no usage."""
+    return _by_kind(figures, "", background="white").svg
 
 
 def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
@@ -97,22 +86,36 @@ def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
 # --- the charts ---
 
 
-def _by_user(figures: Figures, title: str, column: str) -> Chart:
-    users = figures.users
-    names = distinct(
-        [user.name for user in users[:TOP_USERS]]
-        + ([f"{len(users) - TOP_USERS:,} more"] if len(users) > TOP_USERS else [])
-    )
-    values = [
-        (bar.start, names[bar.rank - 1], bar.rank, float(getattr(bar.sums, column)))
-        for bar in figures.bars
-    ]
-    colours = dict(zip(names, (*_COLOURS, _GREY), strict=False))
-    axis = _MONEY_AXIS if column == "cost" else _AXIS
-    return Chart(title, _stacked(figures, values, colours, 3, axis), empty="No usage.")
+def _money(figures: Figures) -> Chart:
+    """By team; where there is but one, by model, unless its cells may be of too few people."""
+    teams = {bar.team for bar in figures.bars}
+    by = "team" if len(teams) > 1 or figures.scope.merges else "model"
+    what = f", by {by}" if len(teams) > 1 or by == "model" else ""
+    title = f"Cost per {figures.unit}{what} (USD, list price)"
+    found: dict[str, dict[date, list[Sums]]] = defaultdict(lambda: defaultdict(list))
+    for bar in figures.bars:
+        found[getattr(bar, by)][bar.start].append(bar.sums)
+    whole = {
+        name: add(sums for each in starts.values() for sums in each)
+        for name, starts in found.items()
+    }
+    order = sorted(whole, key=lambda name: (-whole[name].cost, name))
+    # Of one more than there are colours, the last is itself, not "others".
+    own = order if len(order) <= len(_COLOURS) else order[: len(_COLOURS) - 1]
+    names = distinct([*own, *([_REST] if len(own) < len(order) else [])])
+    place = {name: min(rank, len(names) - 1) for rank, name in enumerate(order)}
+    much: dict[tuple[date, int], float] = defaultdict(float)
+    for name, starts in found.items():
+        for start, sums in starts.items():
+            much[start, place[name]] += float(add(sums).cost)
+    values = [(start, names[rank], rank, cost) for (start, rank), cost in sorted(much.items())]
+    colours = dict(zip(names, _COLOURS, strict=False))
+    if len(own) < len(order):
+        colours[names[-1]] = _GREY
+    return Chart(title, _stacked(figures, values, colours, 3, _MONEY_AXIS), empty="No usage.")
 
 
-def _by_kind(figures: Figures, title: str) -> Chart:
+def _by_kind(figures: Figures, title: str, background: str | None = None) -> Chart:
     kinds = (
         ("cache read", "cache_read_tokens"),
         ("cache write", "cache_creation_tokens"),
@@ -121,19 +124,12 @@ def _by_kind(figures: Figures, title: str) -> Chart:
     )
     values = [
         (start, name, rank, getattr(sums, column))
-        for start, sums in sums_by_start(figures).items()
+        for start, sums in figures.by_start().items()
         for rank, (name, column) in enumerate(kinds)
     ]
     colours = dict(zip((name for name, _ in kinds), _COLOURS, strict=False))
-    return Chart(title, _stacked(figures, values, colours, 4, _AXIS), empty="No usage.")
-
-
-def sums_by_start(figures: Figures) -> dict[date, Sums]:
-    """The sums of all users for every bar of the period."""
-    found: dict[date, list[Sums]] = {start: [] for start in figures.starts()}
-    for bar in figures.bars:
-        found[bar.start].append(bar.sums)
-    return {start: add(sums) for start, sums in found.items()}
+    svg = _stacked(figures, values, colours, 4, _AXIS, background)
+    return Chart(title, svg, empty="No usage.")
 
 
 def _stacked(
@@ -142,6 +138,7 @@ def _stacked(
     colours: Mapping[str, str],
     columns: int,
     axis: alt.Axis,
+    background: str | None = None,
 ) -> str:
     if not values:
         return ""
@@ -150,6 +147,9 @@ def _stacked(
         {"when": labels[start], "who": who, "rank": rank, "much": much}
         for start, who, rank, much in values
     ]
+    legend = alt.Legend(
+        orient="bottom", columns=columns, labelLimit=100, title=None, symbolType="square"
+    )
     chart = _chart(rows, alt.MarkDef("bar", size=_thickness(len(labels))))
     return _svg(
         chart.encode(
@@ -158,119 +158,43 @@ def _stacked(
             color=alt.Color(
                 "who:N",
                 scale=alt.Scale(domain=[*colours], range=[*colours.values()]),
-                legend=alt.Legend(
-                    orient="bottom",
-                    columns=columns,
-                    labelLimit=100,
-                    title=None,
-                    symbolType="square",
-                ),
+                legend=legend if len(colours) > 1 else None,
             ),
             order=alt.Order("rank:Q"),
-        )
-    )
-
-
-def _partial(figures: Figures, title: str) -> Chart:
-    sums = sums_by_start(figures)
-    if not figures.total.partial:
-        return Chart(title, "", empty="None: every response ended with its final line.")
-    labels = [label(start, figures.unit) for start in sums]
-    rows = [
-        {"when": name, "share": found.partial_share}
-        for name, found in zip(labels, sums.values(), strict=True)
-        if found.messages
-    ]
-    mark = alt.MarkDef("bar", color=_COLOURS[3], size=_thickness(len(labels)))
-    chart = _chart(rows, mark).encode(
-        x=_when(labels),
-        y=alt.Y(
-            "share:Q",
-            title=None,
-            scale=alt.Scale(domainMin=0),
-            axis=alt.Axis(format="~%", tickCount=5),
         ),
+        background,
     )
-    return Chart(title, _svg(chart))
 
 
 def _hours(figures: Figures, title: str) -> Chart:
     if not figures.hours:
-        return Chart(title, "", empty="No usage.")
+        return Chart(title, "", empty="Nothing to show.")
+    most = max(figures.hours.values())
     rows = [
-        {"day": name, "hour": hour, "messages": figures.hours.get((number, hour), 0)}
+        {"day": name, "hour": hour, "messages": found}
         for number, name in enumerate(_WEEKDAYS, start=1)
         for hour in range(24)
+        if (found := figures.hours.get((number, hour), 0))
     ]
-    chart = _chart(rows, alt.MarkDef("rect", stroke="white", strokeWidth=1))
-    return Chart(
-        title,
-        _svg(
-            chart.encode(
-                x=alt.X(
-                    "hour:O",
-                    title=None,
-                    axis=alt.Axis(values=[*range(0, 24, 3)], labelAngle=0, ticks=False),
-                ),
-                y=alt.Y("day:O", sort=[*_WEEKDAYS], title=None, axis=alt.Axis(ticks=False)),
-                color=alt.Color(
-                    "messages:Q",
-                    scale=alt.Scale(
-                        domain=[0, max(figures.hours.values())],
-                        range=["#f1f5f9", "#56B4E9", "#08306b"],
-                        interpolate="rgb",
-                    ),
-                    legend=alt.Legend(
-                        orient="bottom",
-                        title=None,
-                        gradientLength=200,
-                        gradientThickness=8,
-                        tickCount=4,
-                        tickMinStep=1,
-                        labelExpr=_BILLIONS,
-                    ),
-                ),
-            )
+    inner = alt.Scale(domain=[*range(24)], paddingInner=0.08)
+    # Denser, not darker: so it reads alike on white and on black.
+    dense = alt.Scale(domain=[0, most], range=[0.08, 1])
+    chart = _chart(rows, alt.MarkDef("rect", fill=_BLUE)).encode(
+        x=alt.X(
+            "hour:O",
+            title=None,
+            scale=inner,
+            axis=alt.Axis(values=[*range(0, 24, 3)], labelAngle=0, ticks=False),
         ),
-    )
-
-
-def _calls(called: Sequence[Called], title: str, empty: str) -> Chart:
-    if not called:
-        return Chart(title, "", empty=empty)
-    names = distinct(found.name for found in called)
-    rows = [
-        {"name": name, "outcome": outcome, "rank": rank, "calls": calls}
-        for name, found in zip(names, called, strict=True)
-        if not found.rest
-        for rank, (outcome, calls) in enumerate(
-            (("went well", found.calls - found.errors), ("failed", found.errors))
-        )
-    ]
-    # The rare ones together are no bar: it could dwarf all others.
-    lengths = [0 if found.rest else found.calls for found in called]
-    notes = [
-        {"name": name, "calls": length, "note": note(found)}
-        for name, length, found in zip(names, lengths, called, strict=True)
-    ]
-    y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=125, ticks=False))
-    # Room for the notes beside the longest bar.
-    scale = alt.Scale(domain=[0, max(lengths) * 1.9], nice=False)
-    x = alt.X("calls:Q", title=None, scale=scale, axis=None)
-    bars = _chart(rows, alt.MarkDef("bar", size=15)).encode(
-        y=y,
-        x=x,
-        color=alt.Color(
-            "outcome:N",
-            scale=alt.Scale(domain=["went well", "failed"], range=[_BLUE, _RED]),
-            legend=alt.Legend(orient="bottom", title=None, symbolType="square"),
+        y=alt.Y(
+            "day:O",
+            title=None,
+            scale=alt.Scale(domain=[*_WEEKDAYS], paddingInner=0.08),
+            axis=alt.Axis(ticks=False),
         ),
-        order=alt.Order("rank:Q"),
+        fillOpacity=alt.FillOpacity("messages:Q", scale=dense, legend=None),
     )
-    mark = alt.MarkDef("text", align="left", dx=4, fontSize=11, color=_TEXT)
-    texts = _chart(notes, mark).encode(y=y, x=x, text="note:N")
-    height = min(HEIGHT, 56 + 22 * len(names))
-    return Chart(title, _svg(alt.LayerChart(layer=[bars, texts]), height), height)
+    return Chart(f"{title} (messages, UTC; at most {most:,})", _svg(chart))
 
 
 # --- rendering ---
@@ -295,19 +219,19 @@ def _chart(rows: Sequence[Mapping[str, object]], mark: alt.MarkDef) -> alt.Chart
     return alt.Chart(alt.Data(values=[*rows]), mark=mark)
 
 
-def _svg(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> str:
+def _svg(chart: alt.Chart, background: str | None = None) -> str:
     spec = chart.properties(
-        width=WIDTH, height=height, autosize={"type": "fit", "contains": "padding"}
+        width=WIDTH, height=HEIGHT, autosize={"type": "fit", "contains": "padding"}
     ).to_dict()
-    spec["background"] = "white"
+    spec["background"] = background
     spec["config"] = {
         "font": "sans-serif",
         "view": {"stroke": None},
         "axis": {
             "labelColor": _TEXT,
             "labelFontSize": 11,
-            "domainColor": "#cccccc",
-            "gridColor": "#eeeeee",
+            "domainColor": "#bbbbbb",
+            "gridColor": "#dddddd",
         },
         "legend": {"labelColor": _TEXT, "labelFontSize": 11},
     }

@@ -1,13 +1,15 @@
-"""How the usage report writes names, days and shares."""
+"""How the usage report writes names, days, money, changes and shares."""
 
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.usage.figures import Called, Sums
+from session_pipeline_dagster.processors.usage.figures import Sums
 
-_CENTS, _MUCH = Decimal("0.01"), Decimal(100)
+_CENTS, _MUCH = Decimal("0.01"), Decimal(10)
+_MOST_TIMES = 10
+"""From so many times as much on, it is said as times, not as percent."""
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -29,35 +31,57 @@ def label(start: date, unit: str) -> str:
     return f"{day} {start:%y}" if unit == "week" else day
 
 
-def note(found: Called) -> str:
-    """`120`, or `120, 3.3 % failed`."""
-    share = f", {percent(found.error_share)} failed" if found.errors else ""
-    return f"{found.calls:,}{share}"
+def many(number: int, what: str, several: str = "") -> str:
+    """`1 message`, `2 messages`."""
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
-def output(sums: Sums, *, at_least: bool | None = None) -> str:
+def output(sums: Sums, estimate: int | None = None, *, at_least: bool | None = None) -> str:
     """`1,234`, or `at least 1,234 (about 2,000)` where too many responses were cut off.
 
     Args:
+        estimate: what it is probably about.
         at_least: decides it, whatever the share of these.
     """
     if not (sums.at_least if at_least is None else at_least):
         return f"{sums.output_tokens:,}"
-    return f"at least {sums.output_tokens:,} (about {sums.estimate:,})"
+    about = "" if estimate is None else f" (about {estimate:,})"
+    return f"at least {sums.output_tokens:,}{about}"
 
 
 def usd(cost: Decimal) -> str:
-    """`1,234.56`; of less than 100 with as many digits as say something: `1.2346`, `0.000455`."""
+    """`1,234.56`; of less than 10 with as many digits as say something: `1.2346`, `0.000455`."""
     if not cost or abs(cost) >= _MUCH:
         return f"{cost:,.2f}"
     return f"{cost:,.4f}" if abs(cost) >= _CENTS else f"{cost:,.6f}"
 
 
 def money(sums: Sums) -> str:
-    """`1.23`, `at least 1.23` where some responses have no price, `unpriced` where none has."""
+    """`1.23`, `at least 1.23` where some responses have no price, `unpriced` where none has, and a
+    dash where there is none."""
+    if not sums.messages:
+        return "–"
     if sums.is_unpriced:
         return "unpriced"
     return f"at least {usd(sums.cost)}" if sums.unpriced else usd(sums.cost)
+
+
+def change(last: Sums, before: Sums) -> str:
+    """How the money of a week differs from that of the week before: `+12 %`, `−8 %`, `12 times`,
+    `new`, `none now`; empty where there is nothing to compare."""
+    if not before.messages and not last.messages:
+        return ""
+    if not before.messages:
+        return "new"
+    if not last.messages:
+        return "none now"
+    if not before.cost or last.unpriced or before.unpriced:
+        return ""
+    times = last.cost / before.cost
+    if times >= _MOST_TIMES:
+        return f"{times:,.0f} times"
+    percents = round((times - 1) * 100)
+    return "as before" if not percents else f"{'+' if percents > 0 else '−'}{abs(percents)} %"
 
 
 def percent(share: float) -> str:

@@ -27,10 +27,12 @@ from session_pipeline_dagster.orchestration import reports
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.processors.usage.figures import Figures, figures, selects
-from session_pipeline_dagster.processors.usage.report import USAGE_REPORT
+from session_pipeline_dagster.processors.usage.figure_sql import Scope
+from session_pipeline_dagster.processors.usage.figures import Figures
+from session_pipeline_dagster.processors.usage.report import usage_report
+from session_pipeline_dagster.processors.usage.summing import figures
 from session_pipeline_dagster.processors.usage.wording import distinct, percent, usd
-from session_pipeline_dagster.settings import Root
+from session_pipeline_dagster.settings import PeopleSettings, Root, Settings
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,7 @@ TODAY = date(2026, 6, 1)
 SUMS = """sum(messages)::BIGINT, sum(output_tokens)::BIGINT, sum(input_tokens)::BIGINT,
     sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
     sum(partial_messages)::BIGINT"""
+BY = [("Projects", "project"), ("Models", "model"), ("People", "person"), ("Teams", "team")]
 
 
 class Page(HTMLParser):
@@ -57,6 +60,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
+        if tag in ("bdi", "br"):
+            return
         self._open.append(tag)
         if tag in ("h2", "summary"):
             self._title = ""
@@ -66,6 +71,8 @@ class Page(HTMLParser):
             self.tables[self._title][-1].append("")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "bdi":
+            return
         while self._open and self._open.pop() != tag:
             pass
 
@@ -97,10 +104,13 @@ def _number(cell: str) -> int:
     return int(cell.removeprefix("at least ").split()[0].replace(",", ""))
 
 
+REPORT = usage_report(Settings())
+
+
 def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
     return publish(
         UsageProcessor(),
-        USAGE_REPORT,
+        REPORT,
         pipeline.store,
         pipeline.settings.reports,
         Asked(today, days),
@@ -108,13 +118,13 @@ def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
 
 
 def read(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Figures:
-    answers = pipeline.store.query(*selects(Asked(today, days)))
-    return figures([rows for _, rows in answers])
+    answers = pipeline.store.query(*REPORT.selects(Asked(today, days)))
+    return figures([rows for _, rows in answers], Scope())
 
 
 def fill(pipeline: Pipeline) -> None:
     """Process what is there, the roll-up too."""
-    processor = UsageProcessor()
+    processor = UsageProcessor().under(pipeline.settings)
     pipeline.run(processor)
     pipeline.store.prepare(processor)
     recompute(processor, pipeline.store, pipeline.settings)
@@ -127,9 +137,15 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The made-up sessions, processed."""
+    """The made-up sessions, processed; alice moves from one team to the other."""
     empty = make_pipeline(tmp_path_factory.mktemp("examples"))
-    made = Pipeline(EXAMPLES, replace(empty.settings, roots=(Root(EXAMPLES),)))
+    directory = empty.root.parent / "directory.csv"
+    directory.write_text(
+        "folder,person,team,from,to\nalice,alice,data,,2026-05-10\n"
+        "alice,alice,platform,2026-05-11,\nbob,bob,platform,,\n"
+    )
+    people = PeopleSettings(directory=directory)
+    made = Pipeline(EXAMPLES, replace(empty.settings, roots=(Root(EXAMPLES),), people=people))
     fill(made)
     return made
 
@@ -147,28 +163,69 @@ def page(made: Published) -> Page:
 # --- the numbers ---
 
 
-@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
-def test_the_sums_are_those_of_the_table_to_the_token(
-    page: Page, examples: Pipeline, title: str, column: str
-) -> None:
-    *rows, total = page.numbers(title)
-    assert rows == examples.select(
-        f"SELECT {column}, {SUMS} FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
-    )
-    assert total == ("total", *examples.select(f"SELECT {SUMS} FROM usage_daily")[0])
+def cost(number: object) -> str:
+    return "–" if number is None else usd(Decimal(str(number)))
 
 
-@pytest.mark.parametrize(("title", "column"), [("Users", "username"), ("Models", "model")])
-def test_the_costs_are_those_of_the_table(
+@pytest.mark.parametrize(("title", "column"), BY)
+def test_money_and_its_weeks_are_those_of_the_table(
     page: Page, examples: Pipeline, title: str, column: str
 ) -> None:
-    *rows, total = page.costs(title)
-    found = examples.select(
-        f"SELECT {column}, sum(cost) FROM usage_daily GROUP BY ALL ORDER BY sum(output_tokens) DESC"
-    )
-    assert rows == [(str(name), usd(Decimal(str(cost)))) for name, cost in found]
-    assert total == ("total", "1.1004")
+    order = column if column == "person" else "sum(cost) DESC"
+    last, before = "day > DATE '2026-05-07'", "day <= DATE '2026-05-07'"
+    sums = f"""sum(cost) FILTER ({last}), sum(cost) FILTER ({before}), sum(cost),
+        count(DISTINCT person), sum(messages)::BIGINT, sum(output_tokens)::BIGINT"""
+    rows = [
+        (name, now, then, whole, int(people), int(messages), _number(output))
+        for name, now, then, _, whole, _, people, messages, output, _ in page.tables[title][1:]
+    ]
+    expected = examples.select(
+        f"SELECT {column}, {sums} FROM usage_person_daily GROUP BY ALL ORDER BY {order}"
+    ) + examples.select(f"SELECT 'total', {sums} FROM usage_person_daily")
+    assert len(expected) > 2
+    assert rows == [
+        (name, cost(now), cost(then), cost(whole), *rest)
+        for name, now, then, whole, *rest in expected
+    ]
     assert "API list price" in page.text
+
+
+def test_the_teams_of_the_examples_cost_what_their_responses_cost(page: Page) -> None:
+    """Alice moves from one to the other on 11 May."""
+    found = {row[0]: (row[1], row[2], row[4]) for row in page.tables["Teams"][1:]}
+    assert found == {
+        "platform": ("0.4368", "0.2995", "0.7362"),
+        "data": ("–", "0.3641", "0.3641"),
+        "total": ("0.4368", "0.6636", "1.1004"),
+    }
+
+
+def test_branches_are_those_of_the_lines(page: Page, examples: Pipeline) -> None:
+    found = examples.select(
+        """SELECT coalesce(git_branch, '(none)') AS name, sum(cost) FROM usage_slots
+        GROUP BY ALL ORDER BY lower(name), name"""
+    )
+    rows = [(row[0], row[4]) for row in page.tables["Branches"][1:-1]]
+    assert rows == [(name, cost(much)) for name, much in found]
+    assert len(rows) > 1
+
+
+@pytest.mark.parametrize(
+    ("title", "column"),
+    [("Skills", "attribution_skill"), ("MCP servers", "attribution_mcp_server")],
+)
+def test_what_had_a_part_in_responses_cost_what_these_cost(
+    page: Page, examples: Pipeline, title: str, column: str
+) -> None:
+    found = examples.select(
+        f"""SELECT {column}, sum(cost) FROM usage_costs JOIN (
+            SELECT message_key, username, any_value({column}) AS {column}
+            FROM usage_messages GROUP BY ALL) USING (message_key, username)
+        WHERE {column} IS NOT NULL GROUP BY ALL"""
+    )
+    assert found
+    rows = {row[0]: row[1] for row in page.tables[title][1:]}
+    assert {name: rows[name] for name, _ in found} == {name: cost(much) for name, much in found}
 
 
 def test_every_day_of_the_period_has_its_sums(page: Page, examples: Pipeline) -> None:
@@ -198,9 +255,13 @@ def test_calls_and_failures_are_those_of_the_view(
         WHERE {column} IS NOT NULL GROUP BY ALL ORDER BY count(*) DESC, {column}"""
     )
     assert found
-    rows = page.tables[title][1:]
-    assert [(name, int(calls), int(failed)) for name, calls, failed, _ in rows] == found
-    assert [row[3] for row in rows] == [percent(failed / calls) for _, calls, failed in found]
+    rows = [(row[0], *row[-3:]) for row in page.tables[title][1:] if row[-3] != "0"]
+    expected = [
+        (name, str(calls), str(failed), percent(failed / calls)) for name, calls, failed in found
+    ]
+    assert sorted(rows) == sorted(expected)
+    # Where nothing has a cost, most calls come first.
+    assert rows == expected or title in ("Skills", "MCP servers")
 
 
 def test_the_hours_are_those_of_the_view(examples: Pipeline) -> None:
@@ -219,14 +280,20 @@ def test_the_headline_is_the_same_everywhere(page: Page, made: Published) -> Non
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
     assert ("Messages", "77") in tiles
     assert ("Output tokens, at least", "6,415") in tiles
+    assert ("Last 7 days, USD", "0.4368") in tiles
+    assert "8 to 14 May: −34 %" in page.text
+    assert (made.numbers["cost_usd_last_7_days"], made.numbers["cost_usd_7_days_before"]) == (
+        0.43676255,
+        0.66359975,
+    )
 
 
 def test_a_period_counts_back_from_the_last_day_with_usage(examples: Pipeline) -> None:
     found = read(examples, days=3)
     assert (found.first, found.last) == (date(2026, 5, 12), date(2026, 5, 14))
     total = "SELECT sum(messages)::BIGINT FROM usage_daily WHERE day >= DATE '2026-05-12'"
-    assert examples.select(total) == [(found.total.messages,)]
-    assert sum(found.hours.values()) == found.total.messages
+    assert examples.select(total) == [(found.total.whole.messages,)]
+    assert sum(found.hours.values()) == found.total.whole.messages
     events = """SELECT count(*) FROM usage_events_unique
         WHERE tool_name IS NOT NULL AND occurred_at >= TIMESTAMPTZ '2026-05-12 00:00:00Z'"""
     assert examples.select(events) == [(sum(c.calls for c in found.called["tool"]),)]
@@ -247,13 +314,10 @@ def test_a_roll_up_that_is_behind_is_said(pipeline: Pipeline) -> None:
     write(pipeline, "alice/2.jsonl", assistant("msg_2", usage(1, 2)))
     pipeline.run(UsageProcessor())
     with pipeline.store.connect() as connection:
-        connection.execute("DELETE FROM usage_daily")
-        connection.execute(
-            """INSERT INTO usage_daily BY NAME SELECT DATE '2026-03-10' AS day, 'alice' AS username,
-            1 AS messages, 1 AS input_tokens, 2 AS output_tokens, 0 AS cache_creation_tokens,
-            0 AS cache_read_tokens, 0 AS partial_messages"""
-        )
-    assert "differ from the days by 1 messages" in Page(make(pipeline).paths[0]).text
+        connection.execute("UPDATE usage_slots SET messages = 1")
+    assert (
+        "The days differ from their responses by 1 messages" in Page(make(pipeline).paths[0]).text
+    )
 
 
 def write(pipeline: Pipeline, key: str, *lines: dict[str, object]) -> None:
@@ -296,28 +360,22 @@ def test_200_users_and_400_days_stay_readable(pipeline: Pipeline) -> None:
     crowd(pipeline, 200, 400)
     made = make(pipeline, days=400)
     page = Page(made.paths[0])
-    assert len(page.source) < 400_000
+    assert len(page.source) < 500_000
     assert len(page.tables["Each week"]) == 1 + 58 + 1
-    *users, rest, total = page.numbers("Users")
-    assert [name for name, *_ in users] == [f"user{number}" for number in range(199, 179, -1)]
-    assert rest[:2] == ("180 more", 180 * 800)
-    output = sum(400 * (2 * number + 1) for number in range(200))
-    assert total[:4] == ("total", 160_000, output, 160_000)
-    assert [sum(column) for column in zip(*(r[1:] for r in users), rest[1:], strict=True)] == [
-        *total[1:]
-    ]
+    *people, total = page.tables["People"][1:]
+    assert [row[0] for row in people] == sorted(f"user{number}" for number in range(200))
+    assert total[-3:] == ["160,000", "at least 16,000,000", "50 %"]
+    assert sum(_number(row[-2]) for row in people) == 16_000_000
     *tools, others = page.tables["Tools"][1:]
-    assert [row[1] for row in tools] == ["400"] * 10
-    assert others[:2] == ["190 more", "76,000"]
-    assert page.text.count("194 more") == 3
+    assert [row[1] for row in tools] == ["400"] * 12
+    assert others[:2] == ["188 more", "75,200"]
 
 
-def test_the_bars_of_the_many_are_added_up(pipeline: Pipeline) -> None:
+def test_the_bars_are_those_of_teams_and_models(pipeline: Pipeline) -> None:
     crowd(pipeline, 9, 2)
     found = read(pipeline)
-    assert [(bar.start.day, bar.rank, bar.sums.messages) for bar in found.bars] == [
-        (day, rank, 2 if rank <= 6 else 6) for day in (30, 31) for rank in range(1, 8)
-    ]
+    bars = [(bar.start.day, bar.team, bar.model, bar.sums.messages) for bar in found.bars]
+    assert bars == [(day, "(unassigned)", "m", 18) for day in (30, 31)]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +386,7 @@ def test_a_bar_is_a_day_then_a_week_then_a_month(pipeline: Pipeline, days: int, 
     found = read(pipeline, days)
     assert found.unit == unit
     assert {bar.start for bar in found.bars} == {*found.starts()}
-    assert sum(bar.sums.messages for bar in found.bars) == 2 * days == found.total.messages
+    assert sum(bar.sums.messages for bar in found.bars) == 2 * days == found.total.whole.messages
 
 
 def test_one_response_is_a_report(pipeline: Pipeline) -> None:
@@ -336,8 +394,8 @@ def test_one_response_is_a_report(pipeline: Pipeline) -> None:
     fill(pipeline)
     page = Page(make(pipeline).paths[0])
     assert page.numbers("Each day") == [("10 Mar", 1, 5, 3, 0, 0, 0), ("total", 1, 5, 3, 0, 0, 0)]
-    for nothing in ("No tool was called.", "No skill was used.", "None: every response ended"):
-        assert nothing in page.text
+    assert not page.tables.keys() & {"Tools", "Skills", "Teams", "Budgets"}
+    assert "Last 7 days" not in page.text
 
 
 def test_without_data_the_page_says_so(pipeline: Pipeline) -> None:
@@ -390,7 +448,7 @@ def test_a_page_holds_nothing_that_acts_or_loads(hostile: Page, page: Page) -> N
 
 
 def test_odd_names_are_shown_as_they_are(hostile: Page) -> None:
-    assert sorted(name for name, *_ in hostile.numbers("Users")[:-1]) == sorted(NAMES)
+    assert sorted(name for name, *_ in hostile.costs("People")[:-1]) == sorted(NAMES)
     shown = [row[0] for row in hostile.tables["Tools"][1:]]
     assert sorted(shown) == sorted(name.replace("\x01", "\ufffd") for name in TOOLS)
 
@@ -424,7 +482,7 @@ def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         return Rendered({"usage.html": b"x" * 1_000_000}, {})
 
-    broken = replace(USAGE_REPORT, render=on_a_full_disk)
+    broken = replace(REPORT, render=on_a_full_disk)
     try:
         with pytest.raises(SettingsError, match="cannot be written"):
             publish(
@@ -433,7 +491,7 @@ def test_the_files_are_replaced_whole_or_not_at_all(pipeline: Pipeline) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.read_bytes() for path in made.paths] == before
-    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*USAGE_REPORT.files}
+    assert {path.name for path in pipeline.settings.reports.iterdir()} == {*REPORT.files[:2]}
 
 
 def test_the_files_have_the_permissions_of_the_umask(pipeline: Pipeline) -> None:
@@ -452,7 +510,7 @@ def test_a_folder_that_cannot_be_is_a_clear_error(pipeline: Pipeline) -> None:
 
 
 def test_it_declares_the_files_that_it_makes(made: Published) -> None:
-    assert [path.name for path in made.paths] == [*USAGE_REPORT.files]
+    assert [path.name for path in made.paths] == [*REPORT.files[:2]]
 
 
 def test_a_report_cannot_take_the_name_of_another_asset_or_file() -> None:
@@ -583,7 +641,7 @@ def test_the_command_says_where_it_is_and_what_it_says(cli: CliRunner, pipeline:
     assert "                16  output tokens" in lines
     other = pipeline.root.parent / "other"
     document = json.loads(cli.invoke(main, ["report", "--json", "--output", str(other)]).stdout)
-    assert document["reports"][0]["files"] == [str(other / n) for n in USAGE_REPORT.files]
+    assert document["reports"][0]["files"] == [str(other / n) for n in REPORT.files[:2]]
     assert document["reports"][0]["numbers"]["output_tokens"] == 16
 
 

@@ -1,0 +1,239 @@
+"""The SELECTs of the usage report: sums by what somebody asks of money first, as they may be shown.
+
+Where small teams are merged, everything is read through `cells_shown`: what is shown nowhere there
+is in no sum here. What is merged beyond that is decided in `small_cells.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from session_pipeline_dagster.contract.report import Asked
+from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
+from session_pipeline_dagster.processors.usage.money.costing import priced
+from session_pipeline_dagster.settings import PeopleMode
+
+WEEK = 7
+CALLED: Mapping[str, str] = {
+    "tool": "tool_name",
+    "skill": "skill_name",
+    "server": "mcp_server",
+    "subagent": "subagent_type",
+    "command": "command_name",
+}
+"""What is called -> the column of `usage_events_unique` that names it."""
+UNASSIGNED = "(unassigned)"
+
+_DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
+"""Up to so many days a bar is a day, up to so many a week, else a month."""
+_SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
+    sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
+    sum(partial_messages)::BIGINT, sum(unpriced_messages)::BIGINT, coalesce(sum(cost), 0)"""
+# Who it was is only counted, so a number will do.
+_CROWD = "list(DISTINCT hash(person))"
+_ATTRIBUTED = {"skill": "attribution_skill", "server": "attribution_mcp_server"}
+_FIRST_DAY, _LAST_DAY = "DATE '0001-01-01'", "DATE '9999-12-31'"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose usage it is, and what of it may be shown.
+
+    Attributes:
+        least: how many active people a shown cell has at least; 1 = any.
+        person: SELECT of the person whose own page it is; empty for everybody's.
+        until: the last day of the period, whatever was used on it; None: the last with usage.
+    """
+
+    mode: PeopleMode = PeopleMode.NAMED
+    least: int = 1
+    person: str = ""
+    until: date | None = None
+
+    @property
+    def hides(self) -> bool:
+        """Whether names of people are kept from what is shown."""
+        return self.mode is not PeopleMode.NAMED
+
+    @property
+    def merges(self) -> bool:
+        """Whether small cells are merged: not on one's own page."""
+        return self.least > 1 and not self.person
+
+
+def whose(name: str, mode: PeopleMode) -> str:
+    """SELECT of the person that a folder, a person or, where people have one, a pseudonym names."""
+    text = quoted(name)
+    if mode is PeopleMode.PSEUDONYM:
+        return f"SELECT person FROM people_shown WHERE shown = {text}"
+    return mine(name)
+
+
+def mine(user: str) -> str:
+    """SELECT of the person whose folder this is: the one that a directory says, else itself."""
+    text = quoted(user)
+    # A folder that has changed hands is that of who has it now.
+    return f"""SELECT coalesce((SELECT arg_max(person, coalesce(valid_to, {_LAST_DAY}))
+            FROM people WHERE folder = {text}), {text})"""
+
+
+def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
+    """What `figures` needs, in its order.
+
+    Args:
+        budgets: SELECT of the budgets that may be shown.
+    """
+    base = _base(asked, scope)
+    return [
+        f"""{base} SELECT first, last, unit, {_undated(asked, scope)} FROM period""",
+        f"""{base}, {_daily(scope)} {" UNION ALL ".join(_by_day(scope))}""",
+        f"""{base}, {_daily(scope)}
+        SELECT date_trunc(unit, day)::DATE AS start, label, model, {_SUMS} FROM daily, period
+        GROUP BY ALL ORDER BY ALL""",
+        f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", scope)})
+            {" UNION ALL ".join(_by_slot(scope))}""",
+        f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}),
+        named AS ({" UNION ALL ".join(map(_named, CALLED))})
+        SELECT kind, name, count(*), count(*) FILTER (is_error), {_CROWD} FROM named
+        GROUP BY kind, name""",
+        f"""{base}, costs AS MATERIALIZED ({_with_people(_attributed(), scope)}),
+        named AS ({" UNION ALL ".join(map(_paid, _ATTRIBUTED))})
+        SELECT kind, name, span, count(*), count(*) FILTER (cost IS NULL),
+            coalesce(sum(cost), 0), {_CROWD}
+        FROM named GROUP BY kind, name, span
+        UNION ALL SELECT 'response', NULL, 0, count(*), 0, 0, [] FROM costs""",
+        f"""{base}, bills AS ({_with_people(_BILLS, scope)})
+        SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0), {_CROWD}
+        FROM bills""",
+        f"""{base}, estimated AS ({_with_people("usage_daily_estimated", scope)})
+        SELECT coalesce(sum(output_estimate), 0)::BIGINT FROM estimated""",
+        "SELECT NULL WHERE false" if scope.person else _budgets(budgets),
+        "SELECT person FROM people_shown UNION SELECT email FROM people WHERE email IS NOT NULL"
+        if scope.hides
+        else "SELECT NULL WHERE false",
+        _who(scope),
+    ]
+
+
+_EVENTS = """(SELECT *, make_timestamp(epoch_us(occurred_at))::DATE AS day
+    FROM usage_events_unique)"""
+_BILLS = "(FROM usage_reconciled WHERE status IN ('ok', 'unlogged'))"
+
+
+def _base(asked: Asked, scope: Scope) -> str:
+    """The period and, by day and team, what may be shown."""
+    today = f"DATE '{min(asked.today, scope.until or asked.today).isoformat()}'"
+    if scope.merges:
+        cells = f"""SELECT day, team, label FROM cells_shown
+            WHERE label IS NOT NULL AND day <= {today}"""
+    else:
+        own = f" AND person IN ({scope.person})" if scope.person else ""
+        cells = f"""SELECT DISTINCT day, team, team AS label FROM usage_person_daily
+            WHERE day <= {today}{own}"""
+    bounds = f"""SELECT greatest(min(day), max(day) - {asked.days - 1}) AS first,
+            max(day) AS last FROM cells"""
+    if scope.until:
+        start = scope.until - timedelta(days=asked.days - 1)
+        bounds = f"SELECT DATE '{start.isoformat()}' AS first, DATE '{scope.until}' AS last"
+    return f"""WITH cells AS MATERIALIZED ({cells}),
+        bounds AS ({bounds}),
+        period AS MATERIALIZED (SELECT first, last, CASE WHEN last - first < {_DAYS_MOST} THEN 'day'
+            WHEN last - first < {_WEEKS_MOST} THEN 'week' ELSE 'month' END AS unit FROM bounds)"""
+
+
+_SPAN = f"""CASE WHEN day > last - {WEEK} THEN 2 WHEN day > last - {2 * WEEK} THEN 1 ELSE 0 END"""
+"""2: the last seven days of the period; 1: the seven before; 0: earlier."""
+
+
+def _daily(scope: Scope) -> str:
+    project, joined = "days.project", ""
+    if scope.hides:
+        project = "projects_shown.shown"
+        joined = "LEFT JOIN projects_shown ON projects_shown.project = days.project"
+    own = f"AND person IN ({scope.person})" if scope.person else ""
+    return f"""daily AS MATERIALIZED (
+            SELECT days.* EXCLUDE (project), {project} AS project, label, {_SPAN} AS span
+            FROM usage_person_daily AS days JOIN cells USING (day, team) {joined}, period
+            WHERE day BETWEEN first AND last {own})"""
+
+
+def _by_day(scope: Scope) -> list[str]:
+    kinds = {"team": "label", "project": "project", "model": "model"}
+    found = [_group(kind, column, "daily") for kind, column in kinds.items()]
+    if scope.person or scope.mode is PeopleMode.TEAM:
+        return found
+    if not scope.hides:
+        return [*found, _group("person", "person", "daily")]
+    shown = "daily JOIN people_shown USING (person)"
+    return [*found, _group("person", "people_shown.shown", shown)]
+
+
+def _group(kind: str, column: str, table: str) -> str:
+    return f"""SELECT '{kind}', {column} AS name, span, {_SUMS}, {_CROWD} FROM {table}
+            GROUP BY name, span"""
+
+
+def _by_slot(scope: Scope) -> list[str]:
+    """Hours of the week, sessions, and branches where they may be shown."""
+    sent = "make_timestamp(epoch_us(slot))"
+    nothing = ", ".join(["NULL"] * 6)
+    found = [
+        f"""SELECT 'hour' AS kind, printf('%d %d', isodow({sent}), hour({sent})) AS name, 0 AS span,
+            sum(messages)::BIGINT, {nothing}, 0, {_CROWD} FROM slots GROUP BY name""",
+        f"SELECT 'session', NULL, 0, count(DISTINCT session_id), {nothing}, 0, {_CROWD} FROM slots",
+    ]
+    return found if scope.hides else [*found, _group("branch", "git_branch", "slots")]
+
+
+def _attributed() -> str:
+    days = "SELECT DISTINCT day FROM cells, period WHERE day BETWEEN first AND last"
+    return f"({priced(('username', *_ATTRIBUTED.values()), days)})"
+
+
+def _with_people(table: str, scope: Scope) -> str:
+    """SELECT of the rows that may be shown, with who it was and when; the folder says who it is."""
+    own = f"AND coalesce(people.person, rows.username) IN ({scope.person})" if scope.person else ""
+    return f"""SELECT rows.*, coalesce(people.person, rows.username) AS person, {_SPAN} AS span
+            FROM (SELECT *, day AS day_of FROM {table}) AS rows
+            LEFT JOIN people ON people.folder = rows.username
+                AND day_of >= coalesce(people.valid_from, {_FIRST_DAY})
+                AND day_of <= coalesce(people.valid_to, {_LAST_DAY})
+            JOIN (SELECT day AS cell_day, team AS cell_team FROM cells) AS shown
+                ON cell_day = day_of AND cell_team = coalesce(people.team, '{UNASSIGNED}'), period
+            WHERE day_of BETWEEN first AND last {own}"""
+
+
+def _named(kind: str) -> str:
+    column = CALLED[kind]
+    return f"""SELECT '{kind}' AS kind, {column} AS name, is_error, person FROM calls
+        WHERE {column} IS NOT NULL"""
+
+
+def _paid(kind: str) -> str:
+    column = _ATTRIBUTED[kind]
+    return f"""SELECT '{kind}' AS kind, {column} AS name, cost, person, span FROM costs
+        WHERE {column} IS NOT NULL"""
+
+
+def _who(scope: Scope) -> str:
+    """SELECT of the name of whose page it is, as it may be shown."""
+    if not scope.person or scope.mode is PeopleMode.TEAM:
+        return "SELECT NULL WHERE false"
+    if scope.hides:
+        return f"SELECT shown FROM people_shown WHERE person IN ({scope.person})"
+    return scope.person
+
+
+def _undated(asked: Asked, scope: Scope) -> str:
+    """How many responses have no day, or one to come; nothing where that may be of few people."""
+    if scope.merges or scope.person or scope.until:
+        return "0"
+    return f"""(SELECT coalesce(sum(messages), 0)::BIGINT FROM usage_daily
+            WHERE day IS NULL OR day > DATE '{asked.today.isoformat()}')"""
+
+
+def _budgets(budgets: str) -> str:
+    """Each budget as it stands in its latest period."""
+    return f"""SELECT budget, period_start, spent, amount, percent, level, forecast FROM ({budgets})
+        QUALIFY row_number() OVER (PARTITION BY budget ORDER BY period_start DESC) = 1
+        ORDER BY budget"""
