@@ -19,6 +19,7 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
 from session_pipeline_dagster.processors.usage.money.pricing import price_derivation
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import REPORTS
+from session_pipeline_dagster.processors.usage.retained import RETENTION
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, SUMMARIES, VIEWS
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
@@ -38,6 +39,7 @@ class UsageProcessor:
     tables = TABLES
     views = VIEWS
     rollups = ROLLUPS
+    retention = RETENTION
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
         *("usage_trails", "usage_trail_links"),
