@@ -121,7 +121,7 @@ class Store:
 
         return until_done(once, self.place.lock_timeout)
 
-    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    def seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What a look gives, whatever tables are there; again where its line broke."""
 
         def once() -> _T:
@@ -176,7 +176,7 @@ class Store:
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
-        return self._seen(lambda connection: read.row_counts(connection, relations))
+        return self.seen(lambda connection: read.row_counts(connection, relations))
 
     def rows_of(
         self, keys: Sequence[str], processors: Sequence[Processor] = (), user: str | None = None
@@ -199,7 +199,7 @@ class Store:
         Raises:
             ContractError: a SELECT is not valid.
         """
-        return self._seen(lambda connection: read.answers(connection, selects, beside or {}))
+        return self.seen(lambda connection: read.answers(connection, selects, beside or {}))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -371,7 +371,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self._seen, self.done, derivation, compute)
+            return derive.derive(self.seen, self.done, derivation, compute)
 
 
 @contextmanager

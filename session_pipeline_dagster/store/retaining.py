@@ -32,6 +32,7 @@ class Retired:
         frozen_before: the first UTC day that is not frozen, after it; None where no day is.
         days: UTC days whose detail goes.
         rows: table -> rows removed, or emptied.
+        moves: whether there is anything to do.
         left: rows that are as old and wait for the next transaction.
         waits: why they have to wait for something else; empty where they do not.
     """
@@ -42,6 +43,7 @@ class Retired:
     rows: Mapping[str, int] = field(default_factory=dict)
     left: int = 0
     waits: str = ""
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def _plan(
             rows[table] = rows.get(table, 0) + count
     after = upto if len(taken) == len(days) else taken[-1] + _DAY
     left = sum(sum(days[day].values()) for day in days if day >= after) + blocked
-    return Retired(kind, max(after, before or after), len(taken), rows, left)
+    after = max(after, before or after)
+    return Retired(kind, after, len(taken), rows, left, moves=bool(rows) or after != before)
 
 
 def _days(
@@ -186,7 +189,7 @@ def retire(
     for kind, target in targets.items():
         plan = _plan(connection, processor, kind, target, most)
         done.append(plan)
-        if plan.frozen_before is None or plan.waits:
+        if plan.frozen_before is None or not plan.moves:
             continue
         declared = of_kind(processor, kind)
         for kept in declared:
