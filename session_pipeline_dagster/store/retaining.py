@@ -114,15 +114,13 @@ def _plan(
     before = frozen.horizons(connection, processor.name).get(kind)
     declared = of_kind(processor, kind)
     days = _days(connection, declared, target)
+    upto, blocked = target, 0
     if any(kept.freezes for kept in declared):
-        waits, upto = _pending(connection, processor, declared, target, before)
-        whole = sum(sum(rows.values()) for rows in days.values())
+        upto = _settled(connection, processor, declared, target, before)
+        blocked = sum(sum(rows.values()) for day, rows in days.items() if day >= upto)
         days = {day: rows for day, rows in days.items() if day < upto}
-        blocked = whole - sum(sum(rows.values()) for rows in days.values())
-        if not days and blocked:
-            return Retired(kind, before, left=blocked, waits=waits)
-    else:
-        upto, blocked = target, 0
+    if upto < target and not days:
+        return Retired(kind, before, left=blocked, waits=STALE)
     taken, rows = [], dict[str, int]()
     for day in sorted(days):
         if taken and sum(rows.values()) + sum(days[day].values()) > most:
@@ -151,19 +149,19 @@ def _days(
     return found
 
 
-def _pending(
+def _settled(
     connection: "DuckDBPyConnection",
     processor: Processor,
     declared: Iterable[Retention],
     target: date,
     before: date | None,
-) -> tuple[str, date]:
-    """Why days wait, and from which on: what is removed before it was added up is lost."""
+) -> date:
+    """Until when all is added up: what is removed before that is lost."""
     more = extras(processor)
     for derivation in more.derivations:
         # What roll-ups read of it may change every day of theirs.
         if derivation.first and derive.is_stale(connection, derivation):
-            return STALE, date.min
+            return date.min
     names = {name for kept in declared for name in kept.freezes}
     names |= {rollup.name for rollup in more.rollups if names & {*rollup.feeds}}
     ((noted,),) = connection.execute(
@@ -171,7 +169,7 @@ def _pending(
         WHERE rollup IN (SELECT unnest($1)) AND ($2 IS NULL OR TRY_CAST(part AS DATE) >= $2)""",
         [[*names], before],
     ).fetchall()
-    return STALE, min(target, noted or target)
+    return min(target, noted or target)
 
 
 # --- what goes ---
