@@ -16,6 +16,7 @@ from session_pipeline_dagster.cli.ending import ended
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("money.budget", "How budgets stand: this period and the last ones."),
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
+    "directory": ("directory", "Who is in which team: check a directory, or make one."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
     "knowledge": (
