@@ -138,7 +138,7 @@ def test_a_run_exports_what_is_set_and_only_if_something_changed(
     answer = cli.on(sessions, "run", "--processor", "usage", **env)
     assert answer.returncode == 0, answer.stderr
     assert "copy for dashboards" in answer.stdout
-    assert [row[0] for row in rows(out, "usage_daily", SUMS)] == [1, 1]
+    assert [row[0] for row in rows(out, "usage_person_daily", SUMS)] == [1, 1]
     assert len(table(out / "focus.csv")) > 0
     before = copy.stat().st_ino
     assert (
@@ -191,7 +191,7 @@ def test_whoever_is_forgotten_is_in_no_export_any_more(sessions: Path, tmp_path:
         assert b"zacharias" not in bytes_of(place)
     assert not copy.exists()
     assert [*by_hand.rglob("part.*")] == []
-    assert [row[0] for row in rows(kept, "usage_daily", "username")] == ["bob"], "made again"
+    assert [row[0] for row in rows(kept, "usage_person_daily", "person")] == ["bob"], "made again"
     assert len(table(kept / "focus.csv")) > 0
 
 

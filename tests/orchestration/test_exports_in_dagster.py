@@ -59,7 +59,7 @@ def test_a_run_ends_with_exports_of_what_it_made(tmp_path: Path) -> None:
     assert said["usage_export"]["folder"].value == str(out)
     assert said["usage_published"]["file"].value == str(copy)
     assert said["usage_published"]["seconds_held"].value < 5
-    assert sum(row[0] for row in rows(out, "usage_daily", SUMS)) == 77
+    assert sum(row[0] for row in rows(out, "usage_person_daily", SUMS)) == 77
     assert copy.is_file()
 
 
