@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "collect": ("collect", "Bring this machine's transcripts to where they are collected."),
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
     "export": ("export", "Usage as files: Parquet, CSV, as ccusage, FOCUS, Prometheus."),
+    "directory": ("directory", "Who is in which team: check a directory, or make one."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
     "knowledge": (

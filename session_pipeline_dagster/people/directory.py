@@ -22,9 +22,11 @@ UNASSIGNED = "(unassigned)"
 COLUMNS = ("folder", "person", "email", "team", "cost_center", "from", "to", "parent")
 """Those that mean something; every other one is an attribute."""
 
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+"""What an address looks like, at least."""
+
 _RESERVED = (ORG, UNASSIGNED)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _membership(row: Row) -> Membership:
     # As it stands: a folder may be called anything, and "é" in two ways.
     folder = row.values["folder"]
     email = _text(row, "email")
-    if email and not _EMAIL.fullmatch(email):
+    if email and not EMAIL.fullmatch(email):
         raise row.fail("email", f"{shown(email)} is no address such as ann@example.org")
     email = email.casefold() if email else None
     team, cost_center = _text(row, "team"), _text(row, "cost_center")

@@ -67,7 +67,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_an_export_says_what_it_wrote(examples: Cli, tmp_path: Path) -> None:
     answer = examples.on(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert "parquet: 12 files written with" in answer.stdout
+    assert "parquet: 20 files written with" in answer.stdout
     assert "focus: 2 files written with 63 rows" in answer.stdout
     found = examples.json(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert found["folder"] == str(tmp_path / "out")
@@ -75,7 +75,7 @@ def test_an_export_says_what_it_wrote(examples: Cli, tmp_path: Path) -> None:
         **{"parquet": 0, "csv": 0, "ccusage": 0, "focus": 0},
         "prometheus": 1,
     }
-    assert found["formats"]["parquet"]["unchanged"] == 12
+    assert found["formats"]["parquet"]["unchanged"] == 20
 
 
 def test_days_of_a_zone_are_for_ccusage_alone(examples: Cli, tmp_path: Path) -> None:

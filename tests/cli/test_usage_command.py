@@ -273,7 +273,6 @@ def test_a_session_is_whole_with_who_had_it(examples: Usage, columns: int) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--by", "team"), ("directory of people", "does not have")),
         (("--by", "user,colour"), ("'colour'", "user, person, project")),
         (("--since", "2026-05-05", "--until", "2026-05-04"), ("--since", "after", "--until")),
         (("--since", "yesterday"), ("--since", "2026-10-31")),

@@ -102,8 +102,8 @@ def test_a_second_export_writes_nothing(pipeline: Pipeline, tmp_path: Path) -> N
     again = exported(pipeline, into)
     parts = {path: place for path, place in files(into).items() if "part." in path}
     assert parts == {path: place for path, place in before.items() if "part." in path}
-    assert [first.counts[kind].written for kind in (PARQUET, CSV)] == [6, 6]
-    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [(0, 6)] * 2
+    assert [first.counts[kind].written for kind in (PARQUET, CSV)] == [11, 11]
+    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [(0, 11)] * 2
 
 
 def test_only_the_days_that_changed_are_written(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -115,8 +115,10 @@ def test_only_the_days_that_changed_are_written(pipeline: Pipeline, tmp_path: Pa
     exported(pipeline, into, formats={PARQUET})
     changed = {path for path, place in files(into).items() if before.get(path) != place}
     days = {path for path in changed if "part." in path}
+    tables = ("usage_person_daily", "usage_team_daily", "usage_activity_daily")
     assert days == {
-        f"{t}/day=2026-03-02/part.parquet" for t in ("usage_person_daily", "usage_activity_daily")
+        "chargeback_monthly/part.parquet",
+        *(f"{table}/day=2026-03-02/part.parquet" for table in tables),
     }
     assert rows(into, "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
@@ -141,7 +143,7 @@ def test_a_day_without_rows_any_more_goes_and_its_folder_with_it(
     pipeline.store.refresh(*UsageProcessor.rollups)
     made = exported(pipeline, into)
     assert not (into / "usage_person_daily" / "day=2026-03-01").exists()
-    assert made.counts[CSV].removed == 2
+    assert made.counts[CSV].removed == 3
     assert rows(into, "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
 

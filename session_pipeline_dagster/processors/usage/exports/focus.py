@@ -137,7 +137,7 @@ _WHOSE: Final = "day, whose, team_of, center_of, called"
 
 
 def _responses(first: date, last: date, names: Names) -> str:
-    """SELECT of the responses of some days with what they cost, and whose they are as it is shown."""
+    """SELECT of the responses of some days: what they cost, and whose they are as it is shown."""
     days = f"""SELECT DISTINCT day FROM usage_slots
         WHERE day BETWEEN DATE '{first}' AND DATE '{last}'"""
     used = f"""(SELECT responses.* EXCLUDE (project),
@@ -160,8 +160,8 @@ def charges_of_teams(select: str, within: str) -> str:
         select: of the published table. within: SQL, which days are wanted.
     """
     return f"""SELECT day, team, team, any_value(cost_center), NULL::VARCHAR, '(several)',
-            NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL, sum(messages)::BIGINT,
-            sum(cost)::DECIMAL(38, 12), false
+            NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL,
+            sum(messages)::BIGINT, sum(cost)::DECIMAL(38, 12), false
         FROM ({select}) WHERE {within} AND cost IS NOT NULL GROUP BY day, team ORDER BY ALL"""
 
 

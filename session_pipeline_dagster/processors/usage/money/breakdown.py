@@ -20,12 +20,19 @@ from session_pipeline_dagster.processors.usage.money.zone_spans import (
     midnight,
     periods,
 )
+from session_pipeline_dagster.processors.usage.people.whose import (
+    COST_CENTER,
+    PERSON,
+    TEAM,
+    with_people,
+)
 from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 
 COLUMNS: Final[Mapping[str, str]] = {
     "user": "username",
-    # Who a person is says a directory of people, which there is none of: every user is one.
-    "person": "username",
+    "person": PERSON,
+    "team": TEAM,
+    "cost_center": COST_CENTER,
     "project": "project",
     "repository": "repository",
     "model": "model",
@@ -36,7 +43,8 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 KEYS: Final = (*COLUMNS, *UNITS)
-_TEAM: Final = "team"
+_OF_PEOPLE: Final = frozenset({"person", "team", "cost_center"})
+"""Keys that the directory has to be asked for."""
 _EXACT: Final = Context(prec=80)
 _SHOWN: Final = 60
 _COUNTERS: Final = (
@@ -157,10 +165,6 @@ def parse_by(given: Sequence[str]) -> tuple[str, ...]:
     """
     named = [key.strip().lower() for text in given for key in text.split(",")]
     for key in named:
-        if key == _TEAM:
-            raise SettingsError(
-                "--by team needs a directory of people, which this version does not have"
-            )
         if key not in KEYS:
             raise SettingsError(f"--by is {key[:_SHOWN]!r}; it takes {', '.join(KEYS)}")
     return tuple(dict.fromkeys(named)) or ("user",)
@@ -184,9 +188,10 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
     keys = ", ".join(COLUMNS.get(key, f"in_{key}.label") for key in asked.by)
     beside = ", ".join(f"string_agg(DISTINCT {name}, ', ' ORDER BY {name})" for name in _BESIDE)
+    slots = with_people("usage_slots") if _OF_PEOPLE & {*asked.by} else "usage_slots"
     rows = f"""SELECT {keys}, in_rate.place, {_SUMS}
             {f", {beside}" if "session" in asked.by else ""}
-        FROM usage_slots {joins} {_rates(asked.currency)} WHERE {_within(asked)}
+        FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
     unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
         WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL

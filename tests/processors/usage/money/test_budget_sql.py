@@ -223,3 +223,69 @@ def test_bobs_budget_reaches_80_percent_on_the_12th_and_100_on_the_14th(examples
     assert [row.spent for row in standing(examples, in_berlin)] == [Decimal("0.56168025")]
     alice = Budget("alice", Scope(ScopeKind.PERSON, "alice"), Period.MONTH, Decimal(1))
     assert [row.spent for row in standing(examples, alice)] == [Decimal("0.53868205")]
+
+
+# --- of a directory ------------------------------------------------------------------------------
+
+
+def moved(slots: Slots) -> None:
+    """Ann has two folders and moves in the middle of May."""
+    slots.belongs("ann", "data", None, "2026-05-10", person="Ann", cost_center="C1")
+    slots.belongs("ann", "web", "2026-05-11", person="Ann", cost_center="C2")
+    slots.belongs("ci", "web", "2026-05-11", person="Ann", cost_center="C2")
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin"])
+def test_a_team_spends_what_its_people_spend_on_their_days(slots, timezone: str) -> None:
+    moved(slots)
+    slots.spend("2026-05-10T12:00", "1", who="ann")
+    slots.spend("2026-05-11T12:00", "2", who="ann")
+    slots.spend("2026-05-12", "4", who="ci")
+    slots.spend("2026-05-12", "8", who="Ann")
+    slots.spend("2026-05-01", "16", who="ci")
+    slots.unlogged("2026-05-11", "0.5", who="ann")
+    slots.unlogged("2026-05-10", "0.25", who="ann")
+    found = {
+        str(scope): spent(slots, budget(scope, basis, timezone)).get("2026-05")
+        for scope, basis in [
+            (Scope(ScopeKind.TEAM, "data"), Basis.LIST),
+            (Scope(ScopeKind.TEAM, "web"), Basis.UNLOGGED),
+            (Scope(ScopeKind.COST_CENTER, "C2"), Basis.LIST),
+            (Scope(ScopeKind.TEAM, "(unassigned)"), Basis.LIST),
+            (Scope(ScopeKind.PERSON, "Ann"), Basis.LIST),
+            (Scope(ScopeKind.PERSON, "ci"), Basis.LIST),
+        ]
+    }
+    assert found == {
+        "team:data": "1", "team:web": "6.5", "cost_center:C2": "6", "team:(unassigned)": "24",
+        "person:Ann": "15", "person:ci": "20",
+    }  # fmt: skip
+
+
+def test_whoever_has_a_seat_costs_the_seat_in_all_folders(slots) -> None:
+    moved(slots)
+    slots.belongs("bob", "web", person="Bob", cost_center="C2")
+    having_seats(
+        slots,
+        Seat("ann", "Max", Decimal(100), date(2026, 6, 1)),
+        Seat(None, "Team", Decimal(25), date(2026, 6, 1), date(2026, 6, 30), team="web"),
+    )
+    slots.spend("2026-06-02", "1", who="ann")
+    slots.spend("2026-06-02", "2", who="ci")
+    slots.spend("2026-06-02", "4", who="bob")
+    slots.spend("2026-06-02", "8", who="eve")
+    slots.spend("2026-07-02", "16", who="bob")
+    of = {
+        str(scope): spent(slots, budget(scope, Basis.SEAT))
+        for scope in (
+            ORG, Scope(ScopeKind.TEAM, "web"), Scope(ScopeKind.PERSON, "ann"),
+            Scope(ScopeKind.PERSON, "Ann"), Scope(ScopeKind.COST_CENTER, "C1"),
+        )
+    }  # fmt: skip
+    assert of == {
+        "org": {"2026-06": "158", "2026-07": "116"},
+        "team:web": {"2026-06": "150", "2026-07": "116"},
+        "person:ann": {"2026-06": "125", "2026-07": "100"},
+        "person:Ann": {"2026-06": "125", "2026-07": "100"},
+        "cost_center:C1": {},
+    }
