@@ -67,7 +67,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_an_export_says_what_it_wrote(examples: Cli, tmp_path: Path) -> None:
     answer = examples.on(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert "parquet: 12 files written with" in answer.stdout
+    assert "parquet: 20 files written with" in answer.stdout
     assert "focus: 2 files written with 63 rows" in answer.stdout
     found = examples.json(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert found["folder"] == str(tmp_path / "out")
@@ -75,7 +75,7 @@ def test_an_export_says_what_it_wrote(examples: Cli, tmp_path: Path) -> None:
         **{"parquet": 0, "csv": 0, "ccusage": 0, "focus": 0},
         "prometheus": 1,
     }
-    assert found["formats"]["parquet"]["unchanged"] == 12
+    assert found["formats"]["parquet"]["unchanged"] == 20
 
 
 def test_days_of_a_zone_are_for_ccusage_alone(examples: Cli, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_run_exports_what_is_set_and_only_if_something_changed(
     answer = cli.on(sessions, "run", "--processor", "usage", **env)
     assert answer.returncode == 0, answer.stderr
     assert "copy for dashboards" in answer.stdout
-    assert [row[0] for row in rows(out, "usage_daily", SUMS)] == [1, 1]
+    assert [row[0] for row in rows(out, "usage_person_daily", SUMS)] == [1, 1]
     assert len(table(out / "focus.csv")) > 0
     before = copy.stat().st_ino
     assert (
@@ -191,7 +191,7 @@ def test_whoever_is_forgotten_is_in_no_export_any_more(sessions: Path, tmp_path:
         assert b"zacharias" not in bytes_of(place)
     assert not copy.exists()
     assert [*by_hand.rglob("part.*")] == []
-    assert [row[0] for row in rows(kept, "usage_daily", "username")] == ["bob"], "made again"
+    assert [row[0] for row in rows(kept, "usage_person_daily", "person")] == ["bob"], "made again"
     assert len(table(kept / "focus.csv")) > 0
 
 

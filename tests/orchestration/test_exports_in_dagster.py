@@ -55,11 +55,11 @@ def test_a_run_ends_with_exports_of_what_it_made(tmp_path: Path) -> None:
         }
         steps = [event.step_key for event in result.all_events if event.is_step_success]
     assert {*steps[-2:]} == {"usage_export", "usage_published"}
-    assert said["usage_export"]["written"].value == 14
+    assert said["usage_export"]["written"].value == 22
     assert said["usage_export"]["folder"].value == str(out)
     assert said["usage_published"]["file"].value == str(copy)
     assert said["usage_published"]["seconds_held"].value < 5
-    assert sum(row[0] for row in rows(out, "usage_daily", SUMS)) == 77
+    assert sum(row[0] for row in rows(out, "usage_person_daily", SUMS)) == 77
     assert copy.is_file()
 
 

@@ -37,10 +37,8 @@ def exported(pipeline: Pipeline, into: Path, **wanted: object) -> Exported:
     return export(pipeline.store, UsageProcessor(), pipeline.settings, into, Wanted(**given))
 
 
-def daily(
-    pipeline: Pipeline, select: str = f"day, username, project, model, {SUMS}"
-) -> list[tuple]:
-    return pipeline.store.query(f"SELECT {select} FROM usage_daily ORDER BY ALL")[0][1]
+def daily(pipeline: Pipeline, select: str = f"day, person, project, model, {SUMS}") -> list[tuple]:
+    return pipeline.store.query(f"SELECT {select} FROM usage_person_daily ORDER BY ALL")[0][1]
 
 
 def session(name: str, day: date, **more: int) -> SessionBuilder:
@@ -74,10 +72,12 @@ def test_parquet_and_csv_are_the_table_as_duckdb_reads_it(
     examples: Pipeline, tmp_path: Path
 ) -> None:
     exported(examples, tmp_path)
-    columns = f"day, username, model, {SUMS}"
+    columns = f"day, person, model, {SUMS}"
     truth = daily(examples, columns)
-    assert rows(tmp_path, "usage_daily", columns) == truth
-    in_csv = rows(tmp_path, "usage_daily", columns.replace("cost", "cost::DECIMAL(38,12)"), "csv")
+    assert rows(tmp_path, "usage_person_daily", columns) == truth
+    in_csv = rows(
+        tmp_path, "usage_person_daily", columns.replace("cost", "cost::DECIMAL(38,12)"), "csv"
+    )
     assert in_csv == truth
     assert sum(row[-1] for row in truth) == Decimal("1.1003623")
 
@@ -85,7 +85,7 @@ def test_parquet_and_csv_are_the_table_as_duckdb_reads_it(
 def test_polars_reads_the_folder_with_its_days(examples: Pipeline, tmp_path: Path) -> None:
     exported(examples, tmp_path, formats={PARQUET})
     frame = polars.scan_parquet(
-        tmp_path / "usage_daily" / "**" / "*.parquet", hive_partitioning=True
+        tmp_path / "usage_person_daily" / "**" / "*.parquet", hive_partitioning=True
     )
     sums = frame.group_by("day").agg(polars.col("cost").sum()).sort("day").collect()
     assert sums.schema["day"] == polars.Date
@@ -102,8 +102,8 @@ def test_a_second_export_writes_nothing(pipeline: Pipeline, tmp_path: Path) -> N
     again = exported(pipeline, into)
     parts = {path: place for path, place in files(into).items() if "part." in path}
     assert parts == {path: place for path, place in before.items() if "part." in path}
-    assert [first.counts[kind].written for kind in (PARQUET, CSV)] == [6, 6]
-    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [(0, 6)] * 2
+    assert [first.counts[kind].written for kind in (PARQUET, CSV)] == [11, 11]
+    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [(0, 11)] * 2
 
 
 def test_only_the_days_that_changed_are_written(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -115,21 +115,23 @@ def test_only_the_days_that_changed_are_written(pipeline: Pipeline, tmp_path: Pa
     exported(pipeline, into, formats={PARQUET})
     changed = {path for path, place in files(into).items() if before.get(path) != place}
     days = {path for path in changed if "part." in path}
+    tables = ("usage_person_daily", "usage_team_daily", "usage_activity_daily")
     assert days == {
-        f"{t}/day=2026-03-02/part.parquet" for t in ("usage_daily", "usage_activity_daily")
+        "chargeback_monthly/part.parquet",
+        *(f"{table}/day=2026-03-02/part.parquet" for table in tables),
     }
-    assert rows(into, "usage_daily", SUMS) == daily(pipeline, SUMS)
+    assert rows(into, "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
 
 def test_a_file_that_somebody_lost_or_cut_is_written_again(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     exported(pipeline, tmp_path / "out", formats={PARQUET})
-    lost, cut = sorted((tmp_path / "out" / "usage_daily").glob("*/part.parquet"))[:2]
+    lost, cut = sorted((tmp_path / "out" / "usage_person_daily").glob("*/part.parquet"))[:2]
     lost.unlink()
     cut.write_bytes(b"PAR1")
     assert exported(pipeline, tmp_path / "out", formats={PARQUET}).counts[PARQUET].written == 2
-    assert rows(tmp_path / "out", "usage_daily", SUMS) == daily(pipeline, SUMS)
+    assert rows(tmp_path / "out", "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
 
 def test_a_day_without_rows_any_more_goes_and_its_folder_with_it(
@@ -140,9 +142,9 @@ def test_a_day_without_rows_any_more_goes_and_its_folder_with_it(
     pipeline.store.forget([UsageProcessor()], ["alice/0.jsonl", "bob/0.jsonl"])
     pipeline.store.refresh(*UsageProcessor.rollups)
     made = exported(pipeline, into)
-    assert not (into / "usage_daily" / "day=2026-03-01").exists()
-    assert made.counts[CSV].removed == 2
-    assert rows(into, "usage_daily", SUMS) == daily(pipeline, SUMS)
+    assert not (into / "usage_person_daily" / "day=2026-03-01").exists()
+    assert made.counts[CSV].removed == 3
+    assert rows(into, "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
 
 def test_days_outside_of_what_is_asked_for_stay_as_they_are(
@@ -150,10 +152,12 @@ def test_days_outside_of_what_is_asked_for_stay_as_they_are(
 ) -> None:
     into, second = tmp_path / "out", date(2026, 3, 2)
     exported(pipeline, into, formats={PARQUET}, since=second, until=second)
-    assert [path.name for path in sorted((into / "usage_daily").iterdir())] == ["day=2026-03-02"]
+    assert [path.name for path in sorted((into / "usage_person_daily").iterdir())] == [
+        "day=2026-03-02"
+    ]
     exported(pipeline, into, formats={PARQUET}, until=date(2026, 3, 1))
     exported(pipeline, into, formats={PARQUET}, since=date(2026, 3, 3))
-    assert rows(into, "usage_daily", SUMS) == daily(pipeline, SUMS)
+    assert rows(into, "usage_person_daily", SUMS) == daily(pipeline, SUMS)
 
 
 def test_a_range_that_ends_before_it_begins_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -170,7 +174,11 @@ def test_a_folder_that_is_a_file_is_said_clearly(pipeline: Pipeline, tmp_path: P
 
 def test_what_others_have_in_the_folder_is_left_alone(pipeline: Pipeline, tmp_path: Path) -> None:
     into = tmp_path / "out"
-    mine = [into / "notes.txt", into / "usage_daily" / "mine.csv", into / "x" / "part.parquet.bak"]
+    mine = [
+        into / "notes.txt",
+        into / "usage_person_daily" / "mine.csv",
+        into / "x" / "part.parquet.bak",
+    ]
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
@@ -189,11 +197,10 @@ def test_names_of_attackers_are_no_formula_and_lead_nowhere(tmp_path: Path) -> N
     exported(pipeline, into)
     outside = {path.name for path in tmp_path.iterdir()} | {p.name for p in into.parent.iterdir()}
     assert outside == {"data", "a", "out"}
-    names = {row[0] for row in rows(into, "usage_daily", "model")}
+    names = {row[0] for row in rows(into, "usage_person_daily", "model")}
     assert names >= {"=1+1", "../../x", 'a,"b'}, "Parquet is exact"
-    cells = [
-        cell for row in table(into / "usage_daily/day=2026-03-01/part.csv") for cell in row.values()
-    ]
+    lines = table(into / "usage_person_daily/day=2026-03-01/part.csv")
+    cells = [cell for line in lines for cell in line.values()]
     assert not [cell for cell in cells if cell.lstrip().startswith(("=", "@", "-", "+"))]
     assert not [cell for cell in cells if "\r" in cell or "\n" in cell]
     assert "'=1+1" in cells
@@ -216,10 +223,10 @@ def test_random_histories_are_exported_as_they_are_summed(tmp_path: Path) -> Non
             pipeline.store.forget([UsageProcessor()], [f"a/{random.randrange(6)}.jsonl"])
         pipeline.run(UsageProcessor())
         exported(pipeline, into)
-        columns = f"day, username, model, {SUMS}"
-        assert rows(into, "usage_daily", columns) == daily(pipeline, columns)
+        columns = f"day, person, model, {SUMS}"
+        assert rows(into, "usage_person_daily", columns) == daily(pipeline, columns)
         casted = columns.replace("cost", "cost::DECIMAL(38,12)")
-        assert rows(into, "usage_daily", casted, "csv") == daily(pipeline, columns)
+        assert rows(into, "usage_person_daily", casted, "csv") == daily(pipeline, columns)
 
 
 def test_where_people_are_shown_in_another_way_nothing_of_before_stays(

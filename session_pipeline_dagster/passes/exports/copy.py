@@ -8,6 +8,7 @@ from session_pipeline_dagster.contract.processor import Processor, derived_table
 from session_pipeline_dagster.passes.exports.folder import remember
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.people.published import published
+from session_pipeline_dagster.processors.usage.people.shown import TABLES as SHOWN_TABLES
 from session_pipeline_dagster.settings import PeopleMode, Settings
 from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.database import Store
@@ -51,7 +52,9 @@ def _everything(usage: Processor, published: Sequence[Shown]) -> tuple[list[Show
     more = extras(usage)
     asked = {word for sql in more.views.values() for word in re.findall(r"\w+", sql)}
     own = dict.fromkeys([*usage.tables, *derived_tables(usage)])
-    kept = [name for name in own if name not in more.internal or name in asked]
+    # What is shown in place of names is nobody's business, also where it is empty.
+    inside = {*more.internal, *SHOWN_TABLES} - asked
+    kept = [name for name in own if name not in inside]
     tables = [Shown(name, f"FROM {name}", _first(more.descriptions.get(name, ""))) for name in kept]
     tables += [one for one in published if one.name not in {*own, *more.views}]
     return [*tables, _FILES_GONE], [*more.views]

@@ -19,12 +19,9 @@ from session_pipeline_dagster.settings import PeopleMode, Settings
 from session_pipeline_dagster.store.handing_out import Reading
 
 _FOCUS, _LEFT_OUT, _METRICS = "focus.csv", "focus_left_out.csv", "metrics.prom"
-_PROJECTS = {
-    PeopleMode.NAMED: "coalesce(repository, project)",
-    # What a folder is called names its owner, and so may a repository.
-    PeopleMode.PSEUDONYM: """(SELECT any_value(shown) FROM projects_shown
-        WHERE projects_shown.project = repository)""",
-}
+_HIDDEN = """SELECT any_value(shown) FROM projects_shown
+        WHERE projects_shown.project = used.project"""
+"""What a project is called where people are hidden: its own name may be somebody's."""
 _AT_ONCE = 250_000
 """Responses that are priced by one statement: it holds them all."""
 
@@ -73,10 +70,13 @@ def export_focus(
         selects = [focus.charges_of_teams(select, within) for select in teams]
         left_out = [focus.left_out_of_teams(select, within) for select in teams]
     else:
-        project = _PROJECTS[settings.people.mode]
+        named = settings.people.mode is PeopleMode.NAMED
+        # A person beside a team would tell which small team a merged cell holds.
+        teams = settings.people.smallest_group <= 1
+        names = focus.Names("used.project" if named else _HIDDEN, teams)
         spans = list(_spans(reading, within))
-        selects = [focus.charges(*span, project) for span in spans]
-        left_out = [focus.left_out(*span, project) for span in spans]
+        selects = [focus.charges(*span, names) for span in spans]
+        left_out = [focus.left_out(*span, names) for span in spans]
     person, counts = _called(settings), Counts()
     charges = (focus.Charge(*row) for select in selects for row in _each(reading, select))
     rows = (focus.row(charge, person) for charge in charges)

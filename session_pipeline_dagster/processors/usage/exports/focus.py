@@ -11,6 +11,12 @@ from decimal import Decimal
 from typing import Final
 
 from session_pipeline_dagster.processors.usage.money.costing import priced
+from session_pipeline_dagster.processors.usage.people.whose import (
+    COST_CENTER,
+    PERSON,
+    TEAM,
+    with_people,
+)
 
 COLUMNS: Final = (
     *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency"),
@@ -20,7 +26,8 @@ COLUMNS: Final = (
     *("EffectiveCost", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory"),
     *("PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory"),
     *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceId", "SubAccountId"),
-    *("SubAccountName", "x_Project", "x_Model", "x_TokenKind", "x_PriceTable"),
+    *("SubAccountName", "x_CostCenter", "x_Model", "x_PriceTable", "x_Project", "x_Team"),
+    "x_TokenKind",
 )
 LEFT_OUT: Final = (
     *("day", "person", "project", "provider", "model", "messages", "input_tokens"),
@@ -55,6 +62,8 @@ class Charge:
 
     day: date
     person: str
+    team: str | None
+    cost_center: str | None
     project: str | None
     provider: str
     model: str | None
@@ -68,20 +77,35 @@ class Charge:
     seat: bool
 
 
-def charges(first: date, last: date, project: str) -> str:
-    """SELECT of the charges of some days, in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What may stand in a row, as SQL.
 
-    Args:
-        project: SQL over `project` and `repository`: what a project is called.
+    Attributes:
+        project: over `project`, which is the group, the repository or the folder.
+        teams: whether teams stand beside people.
     """
+
+    project: str = "project"
+    teams: bool = True
+
+    @property
+    def team(self) -> str:
+        """Team and cost center."""
+        found = (TEAM, COST_CENTER) if self.teams else ("NULL::VARCHAR", "NULL::VARCHAR")
+        return f"{found[0]} AS team_of, {found[1]} AS center_of"
+
+
+def charges(first: date, last: date, names: Names) -> str:
+    """SELECT of the charges of some days, in the order of the file."""
     kinds = ", ".join(
         f"{{kind: '{kind}', rate: {rate}, quantity: ({quantity})::BIGINT}}"
         for kind, (quantity, rate, _) in _KINDS.items()
     )
     return f"""
-        WITH responses AS MATERIALIZED ({_responses(first, last, project)}),
+        WITH responses AS MATERIALIZED ({_responses(first, last, names)}),
         parts AS (
-            SELECT day, username, shown_project, provider, model, price_model, variant, price_table,
+            SELECT {_WHOSE}, provider, model, price_model, variant, price_table,
                 unnest([{kinds}], recursive := true)
             FROM responses WHERE cost_basis NOT IN ('{_RECORDED}', 'unpriced')),
         sums AS (
@@ -89,33 +113,44 @@ def charges(first: date, last: date, project: str) -> str:
                 SELECT * EXCLUDE (quantity), sum(quantity)::BIGINT AS quantity
                 FROM parts WHERE quantity > 0 GROUP BY ALL)
             UNION ALL
-            SELECT day, username, shown_project, provider, model, NULL, NULL, price_table,
+            SELECT {_WHOSE}, provider, model, NULL, NULL, price_table,
                 '{_RECORDED}', NULL, count(*), sum(cost)::DECIMAL(38, 12)
             FROM responses WHERE cost_basis = '{_RECORDED}' GROUP BY ALL),
         seats AS (SELECT DISTINCT month, person FROM usage_seats)
-        SELECT sums.day, username, shown_project, provider, model, price_model, variant,
+        SELECT sums.day, whose, team_of, center_of, called, provider, model, price_model, variant,
             price_table, kind, rate, quantity, cost, seats.person IS NOT NULL AS seat
         FROM sums LEFT JOIN seats
-            ON seats.person = username AND seats.month = date_trunc('month', sums.day)
+            ON seats.person = whose AND seats.month = date_trunc('month', sums.day)
         ORDER BY ALL"""
 
 
-def left_out(first: date, last: date, project: str) -> str:
+def left_out(first: date, last: date, names: Names) -> str:
     """SELECT of `LEFT_OUT`: what has no price, and so no row."""
-    return f"""SELECT day, username, shown_project, provider, model, count(*),
+    return f"""SELECT day, whose, called, provider, model, count(*),
             sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
             sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT
-        FROM ({_responses(first, last, project)}) WHERE cost IS NULL
+        FROM ({_responses(first, last, names)}) WHERE cost IS NULL
         GROUP BY ALL ORDER BY ALL"""
 
 
-def _responses(first: date, last: date, project: str) -> str:
+_WHOSE: Final = "day, whose, team_of, center_of, called"
+
+
+def _responses(first: date, last: date, names: Names) -> str:
+    """SELECT of the responses of some days: what they cost, and whose they are as it is shown."""
     days = f"""SELECT DISTINCT day FROM usage_slots
         WHERE day BETWEEN DATE '{first}' AND DATE '{last}'"""
-    return f"""SELECT responses.*, {project} AS shown_project
+    used = f"""(SELECT responses.* EXCLUDE (project),
+                coalesce(usage_projects.name, repository, responses.project) AS project
             FROM ({priced(_ASKED, days)}) AS responses
             LEFT JOIN (SELECT session_file, any_value(repository) AS repository
-                FROM usage_sessions GROUP BY ALL) AS places USING (session_file)"""
+                FROM usage_sessions GROUP BY ALL) AS places
+                ON places.session_file = responses.session_file
+            LEFT JOIN usage_projects
+                ON usage_projects.project IS NOT DISTINCT FROM responses.project
+                AND usage_projects.repository IS NOT DISTINCT FROM places.repository) AS used"""
+    return f"""SELECT used.*, {PERSON} AS whose, {names.team}, ({names.project}) AS called
+        FROM {with_people(used)}"""
 
 
 def charges_of_teams(select: str, within: str) -> str:
@@ -124,9 +159,9 @@ def charges_of_teams(select: str, within: str) -> str:
     Args:
         select: of the published table. within: SQL, which days are wanted.
     """
-    return f"""SELECT day, team, NULL::VARCHAR, '(several)', NULL::VARCHAR, NULL::VARCHAR,
-            NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL, sum(messages)::BIGINT,
-            sum(cost)::DECIMAL(38, 12), false
+    return f"""SELECT day, team, team, any_value(cost_center), NULL::VARCHAR, '(several)',
+            NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL,
+            sum(messages)::BIGINT, sum(cost)::DECIMAL(38, 12), false
         FROM ({select}) WHERE {within} AND cost IS NOT NULL GROUP BY day, team ORDER BY ALL"""
 
 
@@ -185,10 +220,12 @@ def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
         "SkuPriceId": f"{sku}/{charge.variant or kind}",
         "SubAccountId": person,
         "SubAccountName": person,
-        "x_Project": charge.project,
+        "x_CostCenter": charge.cost_center,
         "x_Model": charge.model,
-        "x_TokenKind": kind,
         "x_PriceTable": charge.price_table,
+        "x_Project": charge.project,
+        "x_Team": charge.team,
+        "x_TokenKind": kind,
     }
     return [values[name] for name in COLUMNS]
 
