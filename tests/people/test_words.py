@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from session_pipeline_dagster.health.inspection import measured_shown
 from session_pipeline_dagster.people.pseudonyms import Kind
 from session_pipeline_dagster.people.veil import COLUMNS, Names, Veil, rows_shown
 from session_pipeline_dagster.people.words import kind_of, led_back, meant
-from session_pipeline_dagster.settings import PeopleMode
+from session_pipeline_dagster.processors.usage.money.budgeting import money_rules
+from session_pipeline_dagster.settings import MoneySettings, PeopleMode
 
 HIDDEN = Veil(PeopleMode.PSEUDONYM, bytes(range(32)))
 TEAM = Veil(PeopleMode.TEAM, HIDDEN.key)
@@ -117,6 +119,28 @@ def test_what_a_rule_says_names_no_more_than_its_rows() -> None:
     team = measured_shown(found, TEAM)
     assert (team.listed, team.numbers, team.stands) == ((), {"n": 1}, "info")
     assert team.said == "1 row of single people or sessions, not shown here"
+
+
+def test_a_budget_of_a_person_is_called_by_their_pseudonym_and_is_no_check_of_teams(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "budgets.toml"
+    more = 'period = "month"\namount = 5\n'
+    file.write_text(
+        f'[[budget]]\nname = "all"\nscope = "org"\n{more}'
+        f'[[budget]]\nname = "al monthly"\nscope = "person:al"\n{more}'
+    )
+
+    def checks(veil: Veil) -> dict[str, str]:
+        rules = money_rules(MoneySettings(budgets=file), lambda: veil)
+        return {r.name: r.description for r in rules if r.name.startswith("budget_")}
+
+    assert [*checks(Veil())] == ["budget_all", "budget_al_monthly"]
+    assert [*checks(TEAM)] == ["budget_all"]
+    name, about = [*checks(HIDDEN).items()][1]
+    assert name == f"budget_{HIDDEN.person('al monthly')}".replace("-", "_")
+    assert f"of {HIDDEN.person('al')} is kept" in about
+    assert "al monthly" not in about
 
 
 def test_an_alert_that_waits_since_people_were_shown_otherwise_tells_no_detail() -> None:
