@@ -34,11 +34,12 @@ class Member:
 
 
 def crew() -> list[Member]:
-    """Six of one team, five of another, two of a third, below nothing; all work on weekdays, and
-    two of them on a Saturday. The first has a repository alone, and one with their name in it."""
+    """Six of one team, five of another, two of a third. All work on weekdays, eight on Sundays, where
+    weeks end, and two on a Saturday. The first has a repository alone, and one of their name."""
     found = []
     weekdays = [day for n in range(21) if (day := BEGINS + timedelta(n)).weekday() < 5]
     saturday = LAST - timedelta(days=1)
+    sundays = [LAST - timedelta(weeks=ago) for ago in range(3)]
     for number in range(13):
         team = "alpha" if number < 6 else "beta" if number < 11 else "gamma"
         repositories = ["monolith"]
@@ -51,7 +52,7 @@ def crew() -> list[Member]:
         days = (
             *weekdays,
             *([saturday] if number in (0, 12) else ()),
-            *([LAST] if number < 8 else ()),
+            *(sundays if number < 8 else ()),
         )
         found.append(
             Member(
