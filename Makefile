@@ -11,7 +11,7 @@ TOOLS := .venv/.installed
 
 # Which sessions `dev` and `run` show: those of your settings, else those of last time, else the
 # examples. It is written down, so that .venv/bin/session-pipeline finds the same.
-PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE
+PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE SESSION_PIPELINE_LAKE_DATA
 SHOW = mkdir -p var; given=$$(for name in $(PLACES); do \
 	eval "value=\$$$$name"; [ -z "$$value" ] || printf '%s=%s\n' "$$name" "$$value"; done); \
 	if [ -n "$$given" ]; then printf '%s\n' "$$given" > var/make.env; \
@@ -68,8 +68,8 @@ check: lint ## lint and the fast tests, in about five minutes
 test: $(TOOLS) ## all tests
 	@$(PYTEST)
 
-soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills, a lake's line cut everywhere (an hour)
-	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 RUN_WORKERS=5 CUTS=10 BLOCKS=100 $(BIN)/python -m pytest tests/store/lake/test_lost_answers.py tests/passes/test_histories.py tests/passes/test_kill_sweep.py tests/end_to_end/test_end_to_end_doors.py -s
+soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills, a lake's line cut everywhere (hours)
+	@HISTORIES=20000 STEPS=200 STATES=10000 KILLS=100 LAKE_KILLS=30 PLACES=all RUN_WORKERS=5 CUTS=10 BLOCKS=100 NETWORKS=all $(BIN)/python -m pytest tests/store/lake/test_lost_answers.py tests/store/lake/test_networks.py tests/passes/test_histories.py tests/passes/test_kill_sweep.py tests/health/test_health.py tests/health/test_quality.py tests/testing/test_testing.py tests/end_to_end/test_end_to_end_doors.py -s
 
 lint: $(TOOLS) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning

@@ -62,7 +62,7 @@ Sums = Mapping[tuple[str, str], Sum]
 def theirs(program: str, tree: Path, period: Period, mode: str) -> Sums:
     """(group, model) -> what ccusage says of it, UTC."""
     with tempfile.TemporaryDirectory() as folder:
-        there = _configurations(tree.resolve(), Path(folder))
+        there = configurations(tree.resolve(), Path(folder))
         command = [program, "claude", period.command, "--json", "--breakdown", "--offline"]
         answer = _json(
             [*command, "-z", "UTC", "-m", mode], CLAUDE_CONFIG_DIR=",".join(map(str, there))
@@ -76,7 +76,7 @@ def theirs(program: str, tree: Path, period: Period, mode: str) -> Sums:
     return found
 
 
-def _configurations(tree: Path, folder: Path) -> Sequence[Path]:
+def configurations(tree: Path, folder: Path) -> Sequence[Path]:
     """Folders as `~/.claude` is one: the tree, or one for each person, made in `folder`."""
     if (tree / "projects").is_dir():
         return [tree]

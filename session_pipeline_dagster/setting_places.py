@@ -22,7 +22,11 @@ _OTHER_STORES = re.compile(r"(?:ducklake|postgres|postgresql|mysql|sqlite|md|qua
 _ROOT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az"}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_PASSWORD = re.compile(r"(?:^|[\s?&])password\s*=|://[^/@\s]*:[^/@\s]*@", re.IGNORECASE)
+_ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
+# Also one that libpq takes for none, such as one with a slash: its message would show it.
+_PASSWORD = re.compile(
+    r"(?:^|[\s?&])[a-z_]*(?:password|passwd|pass|pwd|secret)\s*=|://[^@\s]*:[^@\s]*@", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,18 @@ class S3Settings:
     session_token: str | None = field(default=None, repr=False)  # AWS_SESSION_TOKEN
     region: str | None = None  # AWS_REGION
     endpoint: str | None = None  # AWS_ENDPOINT_URL
+
+    def check_endpoint(self) -> None:
+        """Look at it once it is needed: the variable is of other programs too.
+
+        Raises:
+            SettingsError: it is no address, or there is a password in it: messages show it.
+        """
+        if self.endpoint is not None and not _ENDPOINT.fullmatch(self.endpoint):
+            raise SettingsError(
+                "AWS_ENDPOINT_URL is no address, or has a password in it; write http://host:port "
+                "or https://…"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,7 @@ def parse_database(text: str, setting: str = DATABASE) -> Path | Lake:
         catalog = text.removeprefix(_POSTGRES).strip()
         if not catalog:
             raise SettingsError(f"{setting} names no catalog; write {_POSTGRES}host=… dbname=…")
-        if _PASSWORD.search(catalog):
+        if _PASSWORD.search(catalog) or _PASSWORD.search(unquote(catalog)):
             raise SettingsError(
                 f"{setting} holds a password, and settings are shown; put it into PGPASSFILE or "
                 "PGPASSWORD and take it out of there"
@@ -102,10 +118,19 @@ def parse_database(text: str, setting: str = DATABASE) -> Path | Lake:
 
 
 def lake_data(text: str | None) -> str | None:
-    """Where a lake's Parquet is: a URL or an absolute folder, with one slash at its end."""
+    """Where a lake's Parquet is: a URL or an absolute folder, with one slash at its end.
+
+    Raises:
+        SettingsError: a key in it.
+    """
     if text is None:
         return None
     if _SCHEME.match(text):
+        if "@" in text or "?" in text:
+            raise SettingsError(
+                "SESSION_PIPELINE_LAKE_DATA has an @ or a ? in it, as where a key is, and it is "
+                "shown and stands in the catalog; use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         return text.rstrip("/") + "/"
     return f"{values.absolute(values.path(text, 'SESSION_PIPELINE_LAKE_DATA'))}".rstrip("/") + "/"
 

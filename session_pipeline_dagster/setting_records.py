@@ -3,6 +3,7 @@
 `settings.py` fills them in; it is the only reader of the environment.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -96,6 +97,23 @@ class OnDelete(Enum):
 
     KEEP = "keep"
     PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class DetailDays:
+    """For how many days detail is kept; see `contract/retention.py`.
+
+    Attributes:
+        kinds: kind -> days.
+        others: of all other kinds; None = for ever.
+    """
+
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    others: int | None = None
+
+    def of(self, kind: str) -> int | None:
+        """Days of one kind; None = for ever."""
+        return self.kinds.get(kind, self.others)
 
 
 @dataclass(frozen=True, slots=True)

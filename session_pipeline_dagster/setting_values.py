@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.setting_records import DetailDays
 
 E = TypeVar("E", bound=Enum)
 
 _DIGITS = 16
 _ALL = 100
+_FEWEST_DAYS = 30
+"""What is read later than that many days after it was said is in no sum."""
 _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
 
@@ -98,6 +101,22 @@ def whole(
     if most is not None and int(digits) > most:
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")
     return int(value)
+
+
+def detail_days(env: Mapping[str, str], name: str, most: int) -> DetailDays:
+    """`kind=days` for each kind, or one number for all of them."""
+    given = (text(env, name) or "").split()
+    one = not any("=" in pair for pair in given)
+    pairs = [pair.partition("=")[::2] if "=" in pair else ("", pair) for pair in given]
+    kinds = {kind: int(days) for kind, days in pairs if days.isascii() and days.isdigit()}
+    fits = all(_FEWEST_DAYS <= days <= most for days in kinds.values())
+    if len(kinds) < len(pairs) or not fits or ("" in kinds and not (one and len(given) == 1)):
+        raise SettingsError(
+            f"{name} is {env[name]!r}; it takes a number of days from {_FEWEST_DAYS} to {most}, or "
+            "one for each kind, like events=400 messages=800 evidence=800"
+        )
+    others = kinds.pop("", None)
+    return DetailDays(kinds, others)
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

@@ -16,6 +16,7 @@ from session_pipeline_dagster.setting_records import (
     DEFAULT_PERSONAL,
     AlertLevel,
     CostMode,
+    DetailDays,
     Digest,
     ExportFormat,
     ExportSettings,
@@ -37,7 +38,7 @@ _MOST_SHARDS = 64
 MADE = Path("var/make.env")
 """What `make run` and `make dev` write, in the folder they work in."""
 _SESSIONS = ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_USER")
-PLACES = (*_SESSIONS, places.DATABASE)
+PLACES = (*_SESSIONS, places.DATABASE, "SESSION_PIPELINE_LAKE_DATA")
 """Which sessions it is about, and where their rows are."""
 _PATHS = {
     "money": ("prices", "budgets", "seats", "rates"),
@@ -80,6 +81,7 @@ class Settings:
     on_delete: OnDelete = OnDelete.KEEP  # SESSION_PIPELINE_ON_DELETE
     purge_after: timedelta = timedelta(days=7)  # SESSION_PIPELINE_PURGE_AFTER_DAYS
     not_arrived: timedelta = timedelta(days=14)  # SESSION_PIPELINE_NOT_ARRIVED_DAYS
+    detail_days: DetailDays = field(default_factory=DetailDays)  # SESSION_PIPELINE_RETENTION_DAYS
     limits: Limits = field(default_factory=Limits)
     workers: int = 0  # SESSION_PIPELINE_WORKERS; 0 = by the size of the backlog
     database_memory_mb: int = 128  # SESSION_PIPELINE_DATABASE_MEMORY_MB
@@ -203,6 +205,7 @@ def read_settings(
         not_arrived=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_NOT_ARRIVED_DAYS", 14, _MOST_DAYS)
         ),
+        detail_days=values.detail_days(env, "SESSION_PIPELINE_RETENTION_DAYS", _MOST_DAYS),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
             values.whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,

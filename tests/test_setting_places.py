@@ -46,12 +46,32 @@ def test_with_a_lake_this_machines_own_files_are_in_the_work_folder(tmp_path: Pa
         "ducklake:postgres:password = hunter2 host=x",
         "ducklake:postgres:postgresql://me:hunter2@x/lake",
         "ducklake:postgres:postgresql://x/lake?password=hunter2",
+        "ducklake:postgres:postgresql://x/lake?p%61ssword=hunter2",
+        "ducklake:postgres:postgresql://me:hunter2/3@x/lake",
+        "ducklake:postgres:host=x sslpassword=hunter2",
+        "ducklake:postgres:host=x passwd=hunter2",
     ],
 )
 def test_a_password_in_the_database_is_refused_without_being_shown(text: str):
     with pytest.raises(SettingsError, match="PGPASSFILE") as error:
         parse_database(text)
 
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["s3://me:hunter2@b/x", "s3://b/x?s3_secret_access_key=hunter2"])
+def test_a_key_in_a_lakes_data_is_refused_without_being_shown(url: str):
+    with pytest.raises(SettingsError, match="AWS_SECRET_ACCESS_KEY") as error:
+        lake_data(url)
+
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_password_in_an_endpoint_is_refused_once_the_endpoint_is_needed():
+    settings = read_settings({"AWS_ENDPOINT_URL": "http://me:hunter2@x:1"})
+
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL") as error:
+        settings.s3.check_endpoint()
     assert "hunter2" not in str(error.value)
 
 

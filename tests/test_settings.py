@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from places import ROOT
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.setting_places import parse_roots
+from session_pipeline_dagster.setting_places import Lake, parse_roots
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
@@ -448,6 +449,23 @@ def test_every_path_is_absolute_from_the_moment_settings_are_read(
     ):
         paths = [found.database, found.reports, *(root.path for root in found.roots)]
         assert all(path.is_absolute() and path.is_relative_to(tmp_path) for path in paths), found
+
+
+def test_a_lake_that_make_showed_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its Parquet a lake cannot be opened."""
+    for name in module.PLACES:
+        monkeypatch.delenv(name, raising=False)
+    made = tmp_path / "make.env"
+    made.write_text(
+        "SESSION_PIPELINE_DATABASE=ducklake:postgres:host=x\nSESSION_PIPELINE_LAKE_DATA=/shared\n"
+    )
+    settings = read_settings(made=made)
+    assert (settings.database, settings.lake_data) == (Lake("host=x"), "/shared/")
+    written = re.search(r"^PLACES = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert written
+    assert written[1].split() == [*module.PLACES]
 
 
 def test_settings_can_be_made_where_there_is_no_folder_to_be_in(

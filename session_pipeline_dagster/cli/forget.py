@@ -24,6 +24,7 @@ from session_pipeline_dagster.passes.veiled import files_meant, users_meant
 from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
+from session_pipeline_dagster.sources.keys import as_shown
 from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.states import Tidied
 
@@ -54,6 +55,7 @@ def find(
     if user is None:
         keys = list(dict.fromkeys(sessions))
     else:
+        user = as_shown(user)
         theirs = (file.key for file in files if file.user == short(user))
         keys = sorted({*keys_of_user(store, user), *theirs})
     wanted = set(keys)

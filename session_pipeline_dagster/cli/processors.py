@@ -5,6 +5,8 @@ import click
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.cli.json import processors_json
 from session_pipeline_dagster.contract.registry import tried
+from session_pipeline_dagster.passes.veiled import plugins_shown
+from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.store.declare import check_declarations
 
 
@@ -13,7 +15,8 @@ from session_pipeline_dagster.store.declare import check_declarations
 @common
 def command(context: Context, as_json: bool) -> int:
     """The processors that loaded and the plugins that did not. Exit 1 if one failed."""
-    registry = tried(context.registry, check_declarations)
+    hiding = Veil(context.settings.people.mode)
+    registry = plugins_shown(hiding, tried(context.registry, check_declarations))
     if as_json:
         click.echo(processors_json(context.settings, registry))
     else:

@@ -15,6 +15,7 @@ import msgspec
 from session_pipeline_dagster.contract.derivation import Derivation, Row
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
+from session_pipeline_dagster.contract.retention import Retention
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.guests import hosting
@@ -184,6 +185,7 @@ class Extras(msgspec.Struct, frozen=True):
             `Session.notes` collects, also of files that fail.
         quality: rules that the rows must keep; each becomes an asset check.
         reports: files for people, rendered from its tables; each becomes an asset.
+        retention: what of its tables goes when it is old, if that is set.
         threads: sessions worked on at once, for a processor that waits for others; 0 = one
             after the other, a large backlog in a few processes.
         needs_consent: it reads what people said; files that are private (`passes/consent.py`) are
@@ -205,6 +207,7 @@ class Extras(msgspec.Struct, frozen=True):
     journals: Mapping[str, str] = msgspec.field(default_factory=dict)
     quality: Sequence[Quality] = ()
     reports: Sequence[Report] = ()
+    retention: Sequence[Retention] = ()
     threads: int = 0
     needs_consent: bool = False
     metered: bool = False

@@ -31,6 +31,7 @@ from session_pipeline_dagster.contract.processor import (
 )
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
+from session_pipeline_dagster.contract.retention import Retention
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, failure_of
 from session_pipeline_dagster.guests import aside
@@ -49,6 +50,7 @@ _DECLARED_IN: Mapping[type, str] = {
     Derivation: "derivations",
     Quality: "quality",
     Report: "reports",
+    Retention: "retention",
     Summary: "summaries",
 }
 _RESERVED: Mapping[str, str] = {
@@ -226,6 +228,10 @@ def _check_references(processor: Processor) -> None:
     for rollup in more.rollups:
         said[f"deps of {rollup.name!r}"] = (rollup.deps, own - {*more.internal})
         said[f"feeds of {rollup.name!r}"] = (rollup.feeds, {*derived_names(processor)})
+    for kept in more.retention:
+        said[f"retention of {kept.kind!r}"] = ([kept.table], {*processor.tables})
+        there = {rollup.name for rollup in more.rollups}
+        said[f"freezes of {kept.table!r}"] = (kept.freezes, there)
     for d in more.derivations:
         said[f"journals of {d.name!r}"] = (d.journals, {*more.journals})
     for where, (names, there) in said.items():

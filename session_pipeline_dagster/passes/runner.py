@@ -17,6 +17,7 @@ from session_pipeline_dagster.contract.derivation import Changes
 from session_pipeline_dagster.contract.processor import Processor, begin, derived_names, extras
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
+from session_pipeline_dagster.passes import retention
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
@@ -35,8 +36,8 @@ from session_pipeline_dagster.passes.pool import crew, work_here
 from session_pipeline_dagster.passes.rescue import apart, one_by_one, work_safely
 from session_pipeline_dagster.passes.seeing import Sight, see
 from session_pipeline_dagster.passes.shards import sight_in
-from session_pipeline_dagster.passes.work import Postponed, Task, Work, Worked
-from session_pipeline_dagster.passes.writer import Fate, Writer
+from session_pipeline_dagster.passes.work import Postponed, Task, Work
+from session_pipeline_dagster.passes.writer import Fate, Take, Writer, taking
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
 from session_pipeline_dagster.sources.several import lines_of
@@ -98,7 +99,7 @@ def run_batch(
     stop = time.monotonic() + (options.time_budget or settings.time_budget).total_seconds()
     seconds = settings.file_deadline.total_seconds()
     work = Work(processor, source, {}, steps, stop, seconds)
-    take = _taking(writer, progress, len(tasks))
+    take = taking(writer, progress, len(tasks))
     prepared = seen.known.prepared
     if prepared:
         safe = _changed(work, safe, take)
@@ -111,6 +112,7 @@ def run_batch(
         stop += time.monotonic() - waited
         _work_through(replace(work, schemas=schemas, stop=stop), pool, safe, risky, writer, take)
         writer.finish(held)
+    report.counts |= retention.numbers(processor, scan, store, settings, now)
     left = {task.file.key for task in tasks} - writer.fates.keys()
     due = seen.outlook.due
     report.capped = sum(file.key in left for file in due) + max(len(due) - cap, 0)
@@ -208,24 +210,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
     )
 
 
-_Take = Callable[[Worked], None]
-
-
-def _taking(writer: Writer, progress: Progress | None, total: int) -> _Take:
-    """Hands what came of files to the writer, and says how many they are by now."""
-    count = 0
-
-    def take(worked: Worked) -> None:
-        nonlocal count
-        writer.add(worked)
-        count += len(worked.outcomes)
-        if progress:
-            progress(count, total)
-
-    return take
-
-
-def _changed(work: Work, tasks: Sequence[Task], take: _Take) -> Sequence[Task]:
+def _changed(work: Work, tasks: Sequence[Task], take: Take) -> Sequence[Task]:
     """The tasks that their hash alone does not settle.
 
     A restored tree can be nothing but files that were touched: they are read here and now, where
@@ -247,7 +232,7 @@ def _work_through(
     safe: Sequence[Task],
     risky: Sequence[Task],
     writer: Writer,
-    take: _Take,
+    take: Take,
 ) -> None:
     """Work on all tasks and hand what came of them to the writer."""
     try:

@@ -1,7 +1,7 @@
 """What came of files -> commits by size, and a report of what was committed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -209,3 +209,20 @@ class Writer:
 def _bare(failure: Failure) -> Failure:
     """What can be written of a failure in any case; the file is then tried by every pass."""
     return msgspec.structs.replace(failure, signature=None, file_hash=None)
+
+
+Take = Callable[[Worked], None]
+
+
+def taking(writer: Writer, progress: Callable[[int, int], None] | None, total: int) -> Take:
+    """Hands what came of files to the writer, and says how many they are by now."""
+    count = 0
+
+    def take(worked: Worked) -> None:
+        nonlocal count
+        writer.add(worked)
+        count += len(worked.outcomes)
+        if progress:
+            progress(count, total)
+
+    return take

@@ -314,8 +314,7 @@ def s3_config(s3: S3Settings) -> dict[str, str]:
     Raises:
         SettingsError: an endpoint that is none, or a key that is none.
     """
-    if s3.endpoint is not None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", s3.endpoint):
-        raise SettingsError("AWS_ENDPOINT_URL is no address; write http://host:port or https://…")
+    s3.check_endpoint()
     given = {
         "endpoint": s3.endpoint,
         "access_key_id": s3.access_key_id,

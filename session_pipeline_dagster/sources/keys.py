@@ -32,7 +32,12 @@ def key_of(name: str) -> str:
     """A name as a key: bytes that are not UTF-8 become %XX, so that every store takes it."""
     if name.isascii() and "%" not in name:
         return name
-    name = _LOOKS_ESCAPED.sub("%25", name)
+    return as_shown(_LOOKS_ESCAPED.sub("%25", name))
+
+
+def as_shown(name: str) -> str:
+    """A name that somebody gives, as keys and tables have it: its bytes that are not UTF-8 are
+    written as %XX."""
     return _ESCAPED_BYTE.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
 
 

@@ -7,7 +7,7 @@ different, never the other way round (docs/decisions/0035-looks-compared-in-the-
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -18,6 +18,7 @@ import msgspec
 from session_pipeline_dagster.contract.processor import ON_REQUEST, UNPAID, Processor, extras
 from session_pipeline_dagster.sources.files import SessionFile
 from session_pipeline_dagster.store import write
+from session_pipeline_dagster.store.harmless import harmless, is_lake
 from session_pipeline_dagster.store.states import NOTHING, RACY_NS, Gone, Rest
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def compare(
         "purge": listing.purge + _ROUNDED if listing.purge else None,
     }
     found, gone, versions = Compared(), list[Gone](), Counter[int]()
-    for places, bounds, ends in _parts(listing.files):
+    spelt = _spelling(connection)
+    for places, bounds, keys in _parts(listing.files):
+        ends = {end: spelt(key) for end, key in keys.items()}
         with write.offered(connection, _arrow(listing.files, places)):
             sql = _COMPARE.format(bounds=bounds)
             rows = connection.execute(sql, {**times, **given, **ends}).fetchall()
@@ -163,7 +166,7 @@ def compare(
                 versions[newer] += files
             elif place is not None:
                 found.places.append(place)
-        read = msgspec.json.encode([row[0] for row in rows if row[0] is not None]).decode()
+        read = _list(spelt(row[0]) for row in rows if row[0] is not None)
         del rows
         found.states.extend(
             connection.execute(f"{states} {_READ}", [*times.values(), read]).fetchall()
@@ -193,7 +196,18 @@ def _ask(connection: "DuckDBPyConnection", processor: str, listing: Listing) -> 
         write.register(connection, "former", [*filter(_is_storable, listing.formers)])
         for (former,) in connection.execute(_FORMER, [processor]).fetchall():
             keys += filter(_is_storable, (former, listing.formers[former]))
-    connection.execute(_ASKED, [processor, msgspec.json.encode(keys).decode()])
+    connection.execute(_ASKED, [processor, _list(map(_spelling(connection), keys))])
+
+
+def _spelling(connection: "DuckDBPyConnection") -> Callable[[str], str]:
+    """How a key is written in the store: for a name that it takes for its own a lake would look for
+    something else."""
+    return harmless if is_lake(connection) else str
+
+
+def _list(keys: Iterable[str]) -> str:
+    """A list of keys as a parameter."""
+    return msgspec.json.encode([*keys]).decode()
 
 
 def _parts(

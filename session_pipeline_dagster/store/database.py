@@ -121,7 +121,7 @@ class Store:
 
         return until_done(once, self.place.lock_timeout)
 
-    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    def seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What a look gives, whatever tables are there; again where its line broke."""
 
         def once() -> _T:
@@ -176,11 +176,13 @@ class Store:
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
-        return self._seen(lambda connection: read.row_counts(connection, relations))
+        return self.seen(lambda connection: read.row_counts(connection, relations))
 
-    def rows_of(self, keys: Sequence[str]) -> dict[str, int]:
-        """How many rows of each table are of these files."""
-        return self._seen(lambda connection: forget.count(connection, keys))
+    def rows_of(
+        self, keys: Sequence[str], processors: Sequence[Processor] = (), user: str | None = None
+    ) -> dict[str, int]:
+        """How many rows `forget` takes of each table."""
+        return self._seen_there(lambda c: forget.count(c, keys, processors, user))
 
     def files_of(self, user: str) -> tuple[set[str], dict[str, str | None]]:
         """Files that any table says are the user's; and all that failed, with their roots."""
@@ -197,7 +199,7 @@ class Store:
         Raises:
             ContractError: a SELECT is not valid.
         """
-        return self._seen(lambda connection: read.answers(connection, selects, beside or {}))
+        return self.seen(lambda connection: read.answers(connection, selects, beside or {}))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -321,13 +323,16 @@ class Store:
         """Delete what the processor has of the files; its tables are as it declares them."""
         self.done(lambda connection: forget.purge(connection, processor, keys))
 
-    def forget(self, processors: Sequence[Processor], keys: Sequence[str]) -> None:
+    def forget(
+        self, processors: Sequence[Processor], keys: Sequence[str], user: str | None = None
+    ) -> None:
         """Delete the files' rows from every table, also of processors that are not installed.
 
         Args:
             processors: all that are installed; their tables are as they declare them.
+            user: whom to take out of days whose detail is gone, too, whatever files there are.
         """
-        self.done(lambda connection: forget.forget(connection, processors, keys))
+        self.done(lambda connection: forget.forget(connection, processors, keys, user))
 
     def tidy(self, keep: timedelta) -> Tidied | None:
         """What a place needs once a day; see `Place.tidy`.
@@ -366,7 +371,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self._seen, self.done, derivation, compute)
+            return derive.derive(self.seen, self.done, derivation, compute)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.contract.report import Asked
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, first_line
-from session_pipeline_dagster.store import schema, write
+from session_pipeline_dagster.store import retaining, schema, write
 
 RELATIONS = """SELECT table_name FROM duckdb_tables() WHERE NOT temporary
     UNION ALL SELECT view_name FROM duckdb_views()"""
@@ -94,6 +94,8 @@ def check_declarations(processor: Processor) -> None:
                 _try(connection, processor, what, made)
             for what, sql in _of_rollup(rollup):
                 _try(connection, processor, what, f"EXPLAIN {sql}")
+        for what, sql in retaining.statements(processor):
+            _try(connection, processor, what, f"EXPLAIN {sql}")
         for what, sql in _statements(processor):
             _try(connection, processor, what, f"EXPLAIN {sql}")
 

@@ -48,9 +48,7 @@ def derive(seen: Doing, done: Doing, derivation: Derivation, compute: Compute | 
     """
 
     def read(connection: "DuckDBPyConnection") -> Reading | None:
-        if compute is None and not (
-            _has_parts(connection, derivation) or is_of_another_basis(connection, derivation)
-        ):
+        if compute is None and not is_stale(connection, derivation):
             return None
         return _read(connection, derivation)
 
@@ -120,6 +118,11 @@ def _read(connection: "DuckDBPyConnection", derivation: Derivation) -> Reading:
 def _has_parts(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
     """Whether anything waits for the derivation."""
     return bool(connection.execute(f"{_PARTS} LIMIT 1", [derivation.name]).fetchall())
+
+
+def is_stale(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:
+    """Whether it is to be computed again."""
+    return _has_parts(connection, derivation) or is_of_another_basis(connection, derivation)
 
 
 def is_of_another_basis(connection: "DuckDBPyConnection", derivation: Derivation) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.sources.snapshot import content_hash
-from session_pipeline_dagster.store import rolling, write
+from session_pipeline_dagster.store import frozen, rolling, write
+from session_pipeline_dagster.store.harmless import as_given, harmless, is_lake
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,10 +33,17 @@ def purge(connection: "DuckDBPyConnection", processor: Processor, keys: Sequence
 
 
 def forget(
-    connection: "DuckDBPyConnection", processors: Sequence[Processor], keys: Sequence[str]
+    connection: "DuckDBPyConnection",
+    processors: Sequence[Processor],
+    keys: Sequence[str],
+    user: str | None,
 ) -> None:
-    """Delete the files' rows from every table, also of processors that are no longer installed."""
+    """Delete the files' rows from every table, also of processors that are no longer installed; and
+    what is kept of them, and of the user, for days whose detail is gone."""
     write.register(connection, "batch", keys)
+    if frozen.note_whose(connection, user):
+        frozen.forget(connection, processors)
+        write.register(connection, "batch", keys)
     derived = {table for processor in processors for table in derived_tables(processor)}
     tables = [table for table in _tables(connection, "session_file") if table not in derived]
     for processor in processors:
@@ -74,26 +82,40 @@ def _digest(key: str) -> str:
     return content_hash(key.encode())
 
 
-def count(connection: "DuckDBPyConnection", keys: Sequence[str]) -> dict[str, int]:
-    """How many rows of each table are of the files."""
+def count(
+    connection: "DuckDBPyConnection",
+    keys: Sequence[str],
+    processors: Sequence[Processor],
+    user: str | None,
+) -> dict[str, int]:
+    """How many rows of each table are of the files; of the processors' roll-ups, what `forget`
+    takes of days whose detail is gone."""
     write.register(connection, "batch", keys)
     sql = "SELECT count(*) FROM {} WHERE session_file IN (FROM batch)"
     tables = _tables(connection, "session_file")
-    return {t: connection.execute(sql.format(t)).fetchall()[0][0] for t in tables}
+    found = {t: connection.execute(sql.format(t)).fetchall()[0][0] for t in tables}
+    if frozen.note_whose(connection, user):
+        found |= frozen.count(connection, processors)
+    return found
 
 
 def files_of(connection: "DuckDBPyConnection", user: str) -> tuple[set[str], dict[str, str | None]]:
     """Files that any table says are the user's; and all that failed, which say no user.
 
     Returns:
-        Keys; and key -> the name of its root.
+        Keys, as the files are called; and key -> the name of its root.
     """
-    keys: set[str] = set()
+    lake, keys = is_lake(connection), set[str]()
+    if lake:
+        user = harmless(user)
     for table in _tables(connection, "session_file", "username"):
         sql = f"SELECT DISTINCT session_file FROM {table} WHERE username = ?"
         keys.update(row[0] for row in connection.execute(sql, [user]).fetchall())
     failures = "SELECT session_file, root FROM session_processor_failures"
-    return keys, dict(connection.execute(failures).fetchall())
+    failed = dict(connection.execute(failures).fetchall())
+    if lake:
+        return {as_given(key) for key in keys}, {as_given(k): root for k, root in failed.items()}
+    return keys, failed
 
 
 def _tables(connection: "DuckDBPyConnection", *columns: str) -> list[str]:

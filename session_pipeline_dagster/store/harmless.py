@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 FOUND = r"\{[A-Z_]+\}|\x00"
 _SPACE = "\u200b"
-_WRITTEN = r"\{([A-Z_]+)\u200b\}"
+WRITTEN = "\\{([A-Z_]+)\u200b\\}"
+GIVEN = ((WRITTEN, r"{\1}"),)
 PARTS = ((r"\{([A-Z_]+)\}", "{\\1\u200b}"), (r"\x00", "\ufffd"))
 
 
@@ -34,4 +35,4 @@ def harmless(text: str) -> str:
 
 def as_given(key: str) -> str:
     """The key of a file whose text a lake has taken as `harmless` has it."""
-    return re.sub(_WRITTEN, r"{\1}", key) if _SPACE in key else key
+    return re.sub(WRITTEN, r"{\1}", key) if _SPACE in key else key

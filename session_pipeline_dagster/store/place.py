@@ -114,11 +114,12 @@ class Place(Protocol):
             StoreUnusable: there is no room for it.
         """
 
-    def copy_to(self, target: Path) -> None:
-        """Put a DuckDB file there that has all that this place has, while nobody writes to it.
+    def copy_to(self, target: Path) -> bool:
+        """Put a DuckDB file there that has all that this place has, while nobody writes to it;
+        False where the place is no file.
 
         Raises:
-            StoreUnusable: there is no room for it, or the place is no file.
+            StoreUnusable: there is no room for it.
         """
 
     def tidy(self, keep: timedelta) -> "Tidied | None":

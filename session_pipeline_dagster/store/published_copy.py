@@ -9,15 +9,17 @@ import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.errors import ContractError, SettingsError, StoreUnusable
 from session_pipeline_dagster.store.copying import make_views, quoted
 from session_pipeline_dagster.store.declare import REFUSED, in_words
+from session_pipeline_dagster.store.handing_out import Reading, reading
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.store.database import Store
@@ -44,7 +46,7 @@ class Copy:
     Attributes:
         tables: made in this order.
         views: names of views of the database that are made as they are there, over these tables.
-        people: how people are shown, in a word.
+        people: how people are shown, in a word; empty = the file does not say.
     """
 
     tables: Sequence[Shown]
@@ -70,72 +72,119 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
         SettingsError: the target cannot be written.
         ContractError: a SELECT is not valid.
     """
-    started = time.monotonic()
-    name = f".{target.name}.{uuid.uuid4().hex}"
-    source, fresh = target.with_name(f"{name}.source"), target.with_name(name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for left in begun(target):
             left.unlink(missing_ok=True)
-        with store.place.writing():
-            locked = time.monotonic()
-            store.place.copy_to(source)
-            held = time.monotonic() - locked
-        rows = _build(source, fresh, copy, memory_mb)
-        size = fresh.stat().st_size
-        fresh.replace(target)
+        return _make(store, target, copy, memory_mb)
     except OSError as error:
         raise SettingsError(
             f"{target} cannot be written ({error.strerror}); set SESSION_PIPELINE_PUBLISH"
         ) from error
+
+
+def _make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
+    started = time.monotonic()
+    # Beside the database: it has everything, and others may look into the target's folder.
+    source = store.beside("published")
+    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        _discard(source)
+        with store.place.writing():
+            locked = time.monotonic()
+            is_copied = store.place.copy_to(source)
+            held = time.monotonic() - locked
+        if not is_copied and copy.views:
+            raise StoreUnusable(
+                f"a lake is read by as many as like, so none is copied to {target.name}; unset "
+                "SESSION_PIPELINE_PUBLISH and give readers a role of their own (docs/scale.md), "
+                "or export Parquet"
+            )
+        if is_copied:
+            rows = _build(source, fresh, copy, memory_mb)
+        else:
+            rows = reading(store, lambda read: _build_of_rows(read, fresh, copy, memory_mb))
+        size = fresh.stat().st_size
+        fresh.replace(target)
     finally:
-        for path in (source, fresh):
-            for left in (path, path.with_name(f"{path.name}.wal")):
-                left.unlink(missing_ok=True)
+        _discard(source)
+        _discard(fresh)
     return Made(rows, size, held, time.monotonic() - started)
+
+
+def _discard(path: Path) -> None:
+    for left in (path, path.with_name(f"{path.name}.wal"), path.with_name(f"{path.name}.part")):
+        left.unlink(missing_ok=True)
 
 
 def begun(target: Path) -> list[Path]:
     """What processes that were killed had begun of it."""
-    ours = re.compile(
-        rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}(?:\.source)?(?:\.part)?(?:\.wal)?"
-    )
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}(?:\.wal)?")
     there = target.parent.iterdir() if target.parent.is_dir() else ()
     return sorted(path for path in there if ours.fullmatch(path.name) and path.is_file())
 
 
-def _build(source: Path, fresh: Path, copy: Copy, memory_mb: int) -> dict[str, int]:
+def _opened(path: Path | None, beside: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """A connection to the file, or to none, that spills beside another one."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "storage_compatibility_version": "v1.5.0",
         "threads": 1,
         "memory_limit": f"{memory_mb}MB",
-        "temp_directory": str(fresh.parent),
+        "temp_directory": str(beside.parent),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    connection = duckdb.connect(str(source), config=config)
-    try:
-        connection.execute(f"ATTACH {_text(str(fresh))} AS made")
-        rows: dict[str, int] = {}
-        for table in copy.tables:
-            connection.execute(f"CREATE TABLE made.{quoted(table.name)} AS {table.select}")
-            if table.description:
-                said = _text(table.description)
-                connection.execute(f"COMMENT ON TABLE made.{quoted(table.name)} IS {said}")
-            counted = f"SELECT count(*) FROM made.{quoted(table.name)}"
-            rows[table.name] = connection.execute(counted).fetchall()[0][0]
-        connection.execute(
-            f"CREATE TABLE made.{_ABOUT} AS SELECT now() AS made_at, {_text(copy.people)} AS people"
-        )
-        views = dict(connection.execute(_VIEWS).fetchall())
-        connection.execute("USE made")
-        make_views(connection, {name: views[name] for name in copy.views if name in views})
-        connection.execute("CHECKPOINT made")
-    except REFUSED as error:
-        raise ContractError(f"what is published cannot be read: {in_words(error)}") from None
-    finally:
-        connection.close()
+    return duckdb.connect(str(path or ":memory:"), config=config)
+
+
+def _build(source: Path, fresh: Path, copy: Copy, memory_mb: int) -> dict[str, int]:
+    """Make the file of a copy of the database; rows of each table."""
+    with closing(_opened(source, source, memory_mb)) as connection:
+        try:
+            connection.execute(f"ATTACH {_text(str(fresh))} AS made")
+            rows = {t.name: _table(connection, t, f"({t.select})") for t in copy.tables}
+            views = dict(connection.execute(_VIEWS).fetchall())
+            connection.execute("USE made")
+            make_views(connection, {name: views[name] for name in copy.views if name in views})
+            _finish(connection, copy)
+        except REFUSED as error:
+            raise _unreadable(error) from None
     return rows
+
+
+def _build_of_rows(read: Reading, fresh: Path, copy: Copy, memory_mb: int) -> dict[str, int]:
+    """The same of what is read, where there is nothing that could be copied."""
+    rows: dict[str, int] = {}
+    with closing(_opened(None, fresh, memory_mb)) as connection:
+        try:
+            connection.execute(f"ATTACH {_text(str(fresh))} AS made")
+            for table in copy.tables:
+                connection.register("given", read.batches(table.select))
+                rows[table.name] = _table(connection, table, "given")
+                connection.unregister("given")
+            _finish(connection, copy)
+        except REFUSED as error:
+            raise _unreadable(error) from None
+    return rows
+
+
+def _table(connection: duckdb.DuckDBPyConnection, table: Shown, rows: str) -> int:
+    name = f"made.{quoted(table.name)}"
+    connection.execute(f"CREATE TABLE {name} AS FROM {rows}")
+    if table.description:
+        connection.execute(f"COMMENT ON TABLE {name} IS {_text(table.description)}")
+    return connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+
+
+def _finish(connection: duckdb.DuckDBPyConnection, copy: Copy) -> None:
+    if copy.people:
+        said = f"SELECT now() AS made_at, {_text(copy.people)} AS people"
+        connection.execute(f"CREATE TABLE made.{_ABOUT} AS {said}")
+    connection.execute("CHECKPOINT made")
+
+
+def _unreadable(error: duckdb.Error) -> ContractError:
+    return ContractError(f"what is published cannot be read: {in_words(error)}")
 
 
 def _text(value: str) -> str:

@@ -6,7 +6,7 @@ import duckdb
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import StatementFailed
-from session_pipeline_dagster.store import forget, rolling, write
+from session_pipeline_dagster.store import forget, frozen, retaining, rolling, write
 from session_pipeline_dagster.store.batch import Batch
 from session_pipeline_dagster.store.declare import in_words
 
@@ -52,8 +52,9 @@ def _write(
         write.delete_rows(connection, processor.tables, replaced)
         write.delete_records(connection, "session_processor_state", name, written)
         write.register(connection, "batch", written)
+    gone = frozen.horizons(connection, name)
     for table, parts in [*batch.rows.items(), *batch.journal.items()]:
-        write.insert_parts(connection, table, parts)
+        retaining.insert(connection, processor, table, parts, gone)
     _note_changes(connection, processor, keep=True)
     write.insert_states(connection, processor, batch.done, now, run_id)
     write.sign(connection, processor, batch.signed)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.rollup import Rollup, Whereabouts
+from session_pipeline_dagster.store import frozen
 from session_pipeline_dagster.store.write import register
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def note_changes(connection: "DuckDBPyConnection", processor: Processor) -> None
 
 
 def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
-    """Recompute the parts of a roll-up that commits have touched."""
+    """Recompute the parts of a roll-up that commits have touched; frozen days are left alone."""
+    frozen.drop_notes(connection, rollup.name)
     notes = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?"
     parts = sorted(row[0] for row in connection.execute(notes, [rollup.name]).fetchall())
     many = _parts_at_once(connection, rollup, len(parts))
@@ -107,11 +109,7 @@ def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE parts AS SELECT session_file AS part FROM refreshed"
         )
-        if rollup.reach:
-            made = f"SELECT part FROM ({rollup.reach}) AS r(part)"
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE reach AS {made}")
-            for name, which in (("first_part", "min"), ("last_part", "max")):
-                connection.execute(f"SET VARIABLE {name} = (SELECT {which}(part) FROM reach)")
+        reach(connection, rollup)
         connection.execute(
             f"DELETE FROM {rollup.name} WHERE {rollup.part}::VARCHAR IN (FROM parts)"
         )
@@ -125,6 +123,15 @@ def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
         )
     connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
     return parts
+
+
+def reach(connection: "DuckDBPyConnection", rollup: Rollup) -> None:
+    """Make the table `reach` of what a SELECT has to read for the parts in `parts`."""
+    if rollup.reach:
+        made = f"SELECT part FROM ({rollup.reach}) AS r(part)"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE reach AS {made}")
+        for name, which in (("first_part", "min"), ("last_part", "max")):
+            connection.execute(f"SET VARIABLE {name} = (SELECT {which}(part) FROM reach)")
 
 
 def _parts_at_once(connection: "DuckDBPyConnection", rollup: Rollup, parts: int) -> int:

@@ -12,7 +12,7 @@ import duckdb
 from session_pipeline_dagster.errors import StoreUnusable
 from session_pipeline_dagster.store.place import Place
 
-VERSION = 4
+VERSION = 5
 _ROOT_OF_KEY = "regexp_extract(session_file, '^([A-Za-z0-9_.-]+):', 1)"
 STEPS: Mapping[int, Sequence[str]] = {
     1: ("ALTER TABLE session_processor_state ADD COLUMN IF NOT EXISTS gone_at TIMESTAMPTZ",),
@@ -33,6 +33,14 @@ STEPS: Mapping[int, Sequence[str]] = {
     3: (
         """CREATE TABLE IF NOT EXISTS session_derivation_bases
         (derivation VARCHAR, basis VARCHAR)""",
+    ),
+    # A version that does not know these would write to days that are frozen, so it is refused.
+    4: (
+        """CREATE TABLE IF NOT EXISTS session_retention
+        (processor_name VARCHAR, kind VARCHAR, frozen_before DATE, freezes VARCHAR[],
+        removed BIGINT, emptied BIGINT, turned_away BIGINT, moved_at TIMESTAMPTZ)""",
+        """CREATE TABLE IF NOT EXISTS session_retention_names
+        (table_name VARCHAR, name UBIGINT, late BOOLEAN)""",
     ),
 }
 """Version -> what makes the next one of it."""

@@ -59,3 +59,19 @@ CREATE TABLE IF NOT EXISTS session_derivation_bases (derivation VARCHAR, basis V
 
 -- Parts of roll-ups that commits have touched and no refresh has seen yet.
 CREATE TABLE IF NOT EXISTS session_rollup_changes (rollup VARCHAR, part VARCHAR);
+
+-- Per kind of detail: before which day it has gone and roll-ups are frozen, how much of it has, and
+-- how many rows came for those days, or as copies of what they had counted, and were turned away.
+CREATE TABLE IF NOT EXISTS session_retention (
+    processor_name VARCHAR,
+    kind VARCHAR,
+    frozen_before DATE,
+    freezes VARCHAR[],
+    removed BIGINT,
+    emptied BIGINT,
+    turned_away BIGINT,
+    moved_at TIMESTAMPTZ
+);
+
+-- Numbers for the names that frozen days have counted; `late`: that came for one and are in none.
+CREATE TABLE IF NOT EXISTS session_retention_names (table_name VARCHAR, name UBIGINT, late BOOLEAN);

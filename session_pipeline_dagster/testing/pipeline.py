@@ -123,10 +123,12 @@ class Pipeline:
             SettingsError: it cannot work as things are set.
         """
         options = Options(full_refresh=full_refresh)
-        report = run_all(processor, self.source, self.store, self.settings, options)
-        known = self.store.known(processor)
+        # One store for all of it: a lake is opened anew by each.
+        store = self.store
+        report = run_all(processor, self.source, store, self.settings, options)
+        known = store.known(processor)
         names = relations(processor)
-        answers = self.store.query(*(f"FROM {name} ORDER BY ALL" for name in names))
+        answers = store.query(*(f"FROM {name} ORDER BY ALL" for name in names))
         rows = {name: rows for name, (_, rows) in zip(names, answers, strict=True)}
         return Pass(report, rows, known.states, known.failures)
 

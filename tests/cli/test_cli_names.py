@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from test_cli import Cli
 
+from helpers import EchoProcessor, make_pipeline, write_session
 from hostile import ACTING, NAME, hostile_tree, shows
+from session_pipeline_dagster.cli.forget import find
 from session_pipeline_dagster.cli.health_output import print_health
 from session_pipeline_dagster.health.checkup import Checkup
 from session_pipeline_dagster.health.findings import Finding, Status
@@ -48,6 +50,17 @@ def test_no_command_lets_a_name_act(cli: Cli, tmp_path: Path) -> None:
     assert "invoice date" in listed, "what acts is not even stored of a fact"
     assert not set(ACTING) & set(listed)
     assert "left out" in shown["status"]
+
+
+def test_a_user_whose_name_is_not_utf8_is_forgotten_as_it_is_typed_and_as_it_is_shown(
+    tmp_path: Path,
+) -> None:
+    pipeline = make_pipeline(tmp_path)
+    for typed in ("\udcff\udcfe", "%FF%FE"):
+        write_session(pipeline.root, "\udcff\udcfe/a.jsonl", "hello")
+        pipeline.run(EchoProcessor())
+        keys, there = find(pipeline.store, [EchoProcessor()], pipeline.source, typed, ())
+        assert keys == there == ["%FF%FE/a.jsonl"]
 
 
 def item(cli: Cli, root: Path) -> str:

@@ -90,6 +90,24 @@ def echoed(folder: Path, lakes: Lakes) -> tuple[Pipeline, Pipeline]:
     return file, lake
 
 
+def test_names_that_a_lake_takes_for_its_own_go_into_it_and_back(
+    tmp_path: Path, lakes: Lakes
+) -> None:
+    """What is in a file was never written as a lake writes it; a pass must know it there."""
+    for name in ("{DATA_PATH}", "{SNAPSHOT_ID}", "{TABLE_ID}"):
+        write_session(tmp_path / "sessions", f"{name}/{name}.jsonl", name, "again")
+    file, lake = places(tmp_path, lakes, tmp_path / "sessions")
+    back = file.having(database=tmp_path / "back.duckdb")
+    processor = UsageProcessor()
+    assert processed(file, processor) == (3, 0)
+    before = content(looked(file))
+    copy(looked(file), lake.store)
+    assert processed(lake, processor) == (0, 0)
+    copy(looked(lake), back.store)
+    assert content(looked(back)) == before
+    assert processed(back, processor) == (0, 0)
+
+
 def test_a_target_that_holds_rows_is_left_alone(tmp_path: Path, lakes: Lakes) -> None:
     file, lake = echoed(tmp_path, lakes)
     copy(looked(file), lake.store)

@@ -53,10 +53,11 @@ class InLake:
         return cls(at, folder, at.settings(folder))
 
     def settings(self, settings: Settings) -> Settings:
-        """The settings with this database."""
+        """The settings with this database, and fewer commits: each takes a tenth of a second."""
         made = self.made
         return replace(
             settings,
+            batch_bytes=5 * settings.batch_bytes,
             database=made.database,
             lake_data=made.lake_data,
             work_dir=made.work_dir,

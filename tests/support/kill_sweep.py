@@ -41,7 +41,7 @@ from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.settings import OnDelete, Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.store.database import open_store
+from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.lake.place import LakePlace
 from session_pipeline_dagster.store.lake.upkeep import tidy
 
@@ -126,19 +126,23 @@ def settings_of(root: Path, kept: Kept) -> Settings:
     )
 
 
-def one_pass(processor: Processor, root: Path, kept: Kept, watch: Watch | None = None) -> None:
+def one_pass(processor: Processor, root: Path, kept: Kept, watch: Watch | None = None) -> Store:
     settings = settings_of(root, kept)
-    source = LocalSource(settings.roots)
-    with leased(open_store(settings)) as store:
+    source, plain = LocalSource(settings.roots), open_store(settings)
+    with leased(plain) as store:
         if watch:
             sys.setprofile(watch)
         run_all(processor, source, store, settings, Options())
         sys.setprofile(None)
+    return plain
 
 
 def dump(kept: Kept) -> str:
     """Every table, its columns first, without the times of the passes."""
-    store = open_store(settings_of(Path(), kept))
+    return dumped(open_store(settings_of(Path(), kept)))
+
+
+def dumped(store: Store) -> str:
     found = {}
     with store.held():
         names = store.query(TABLES)[0][1]
@@ -198,12 +202,16 @@ def _by_file(processor: Processor, tables: Tables) -> dict[str, list[list[str]]]
     return found
 
 
-def tidied(kept: Kept) -> str:
-    """What a lake's upkeep makes of it, as if a day had passed; how many unknown files it found."""
-    place = open_store(settings_of(Path(), kept)).place
-    assert isinstance(place, LakePlace)
-    done = tidy(place, place.catalog, timedelta(days=7), running=timedelta(0))
-    return str(done.orphans)
+def recovered(processor: Processor, root: Path, kept: Kept) -> str:
+    """What the next pass makes of it, and what a lake's upkeep makes of that as if a day had
+    passed: what is held, files that nothing knows of, how many the upkeep has found, and left."""
+    store = one_pass(processor, root, kept)
+    now, unknown, deleted = [dumped(store)], kept.unknown(), 0
+    if isinstance(store.place, LakePlace) and unknown:
+        week, nothing = timedelta(days=7), timedelta(0)
+        deleted = tidy(store.place, store.place.catalog, week, running=nothing).orphans
+        now.append(dumped(store))
+    return json.dumps([now, len(unknown), deleted, len(kept.unknown())])
 
 
 def sweep(
@@ -226,21 +234,17 @@ def sweep(
             return ""
 
         def recover(kept: Kept = kept) -> str:
-            one_pass(processor, root, kept)
-            return dump(kept)
+            return recovered(processor, root, kept)
 
         killed += forked(die)[0] == -signal.SIGKILL
         halfway = forked(lambda kept=kept: dump(kept))[1]
         files = torn(processor, before, after, halfway)
-        code, now = forked(recover)
-        if files or code or now != after:
-            wrong.append([position, files, code, now == after])
-        if unknown := kept.unknown():
-            orphans += len(unknown)
-            code, deleted = forked(lambda kept=kept: tidied(kept))
-            now = forked(lambda kept=kept: dump(kept))[1]
-            if code or int(deleted) < len(unknown) or kept.unknown() or now != after:
-                wrong.append([position, unknown, code, deleted, now == after])
+        code, answer = forked(recover)
+        now, unknown, deleted, still = json.loads(answer) if not code else ([], 0, 0, 0)
+        orphans += unknown
+        if files or code or {*now} != {after} or deleted < unknown or still:
+            same = [one == after for one in now]
+            wrong.append([position, files, code, same, unknown, deleted, still])
         left += kept.left()
     counts = {"sites": sites, "steps": len(chosen), "killed": killed, "orphans": orphans}
     return {**counts, "wrong": wrong, "left": left}

@@ -18,7 +18,6 @@ from session_pipeline_dagster.contract.processor import Processor, ProcessorResu
 from session_pipeline_dagster.contract.registry import load_processors
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.errors import ContractError, Deferred, Permanent
-from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.testing import (
     Pipeline,
     SessionBuilder,
@@ -371,12 +370,18 @@ def test_our_own_processors_hold_the_contract(processor: Processor) -> None:
     assert_contract(processor)
 
 
-@pytest.mark.slow(seconds=10)
-def test_our_own_processors_hold_the_contract_over_a_lake(lakes: Lakes) -> None:
-    # `make soak` takes the whole session, and all of them.
-    whole = os.environ.get("PLACES") == "all"
-    for processor in load_processors().processors if whole else [UsageProcessor()]:
-        assert_contract(processor, None if whole else short_session(), place=lakes.filled)
+def test_the_contract_says_the_same_over_a_lake(lakes: Lakes) -> None:
+    with pytest.raises(AssertionError, match=GROWN) as caught:
+        assert_contract(RollsUpTooLittle(), short_session(), place=lakes.filled)
+    assert "prompts_by_text" in str(caught.value)
+
+
+@pytest.mark.skipif(os.environ.get("PLACES") != "all", reason="a minute each: make soak")
+@pytest.mark.parametrize("processor", load_processors().processors, ids=lambda p: p.name)
+def test_our_own_processors_hold_the_contract_over_a_lake(
+    lakes: Lakes, processor: Processor
+) -> None:
+    assert_contract(processor, place=lakes.filled)
 
 
 def test_what_the_session_has_is_tried_out(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def publish(store: Store, usage: Processor, settings: Settings, target: Path) ->
     people = settings.people
     if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
         tables, views = _everything(usage, tables)
-    copy = Copy(tables, views, people.mode.value)
+    # The shared file has what is published, and nothing else.
+    said = "" if target == settings.shared else people.mode.value
+    copy = Copy(tables, views, said)
     with store.exclusive("export"):
         remember(store, target)
         return published_copy.make(store, target, copy, settings.database_memory_mb)

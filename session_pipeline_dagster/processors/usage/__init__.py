@@ -28,6 +28,7 @@ from session_pipeline_dagster.processors.usage.people.deriving import (
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.processors.usage.quality import QUALITY
 from session_pipeline_dagster.processors.usage.report import usage_report
+from session_pipeline_dagster.processors.usage.retained import RETENTION
 from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, VIEWS
 from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
@@ -48,6 +49,7 @@ class UsageProcessor:
     tables = TABLES
     views = VIEWS
     rollups = ROLLUPS
+    retention = RETENTION
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
         *("usage_trails", "usage_trail_links", "projects_shown", "cells_shown"),

@@ -14,6 +14,7 @@ from session_pipeline_dagster.processors.verification.tables import (
     DESCRIPTION,
     DESCRIPTIONS,
     JOURNALS,
+    RETENTION,
     SUMMARIES,
     TABLES,
 )
@@ -30,6 +31,7 @@ class Declared:
     tables = TABLES
     journals = JOURNALS
     views = VIEWS
+    retention = RETENTION
     derivations = derivations()
     summaries = (*SUMMARIES, *catalog.SUMMARIES)
     quality = (*QUALITY, *catalog.QUALITY)

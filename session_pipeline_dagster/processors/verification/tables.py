@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from session_pipeline_dagster.contract.processor import Summary
+from session_pipeline_dagster.contract.retention import Retention
 from session_pipeline_dagster.processors.copies import rank
 
 TABLES: Mapping[str, str] = {
@@ -25,6 +26,19 @@ JOURNALS: Mapping[str, str] = {
         input_tokens BIGINT, output_tokens BIGINT, cached_tokens BIGINT, milliseconds BIGINT,
         outcome VARCHAR, run_id VARCHAR"""
 }
+
+RETENTION: Sequence[Retention] = (
+    Retention(
+        kind="evidence",
+        table="verifications",
+        at="coalesce(detected_at, file_started_at)",
+        empties=("user_quote",),
+        # By these words a decision is found again when another version reads the line.
+        unless="""EXISTS (FROM knowledge_labels AS decided
+            WHERE decided.detection_key = {table}.detection_key
+            OR split_part(decided.line_key, '@', 1) = split_part({table}.line_key, '@', 1))""",
+    ),
+)
 
 _RANK = rank("is_copy", sidechain="FALSE")
 _TOLD = "struct_pack(username := username, title := title, domain := domain)"
@@ -75,7 +89,8 @@ FROM llm_calls GROUP BY ALL
     "verifications.detection_type": "correction, confirmation or unprompted_definition",
     "verifications.title": "the content in at most 60 characters",
     "verifications.content": "the fact, at most 500 characters, redacted",
-    "verifications.user_quote": "the person's own words, redacted; occurs in the line",
+    "verifications.user_quote": "the person's own words, redacted; occurs in the line; "
+    "empty once it is older than SESSION_PIPELINE_RETENTION_DAYS says, unless someone decided",
     "verifications.domain": "finance, engineering, product, data, operations, infrastructure; "
     "NULL where none fits",
     "verifications.entities": "names and terms in the content, lower case, sorted",

@@ -144,11 +144,12 @@ class DuckDBFile:
                     f"up, but {target.name} cannot be written beside it; make room there"
                 )
 
-    def copy_to(self, target: Path) -> None:
+    def copy_to(self, target: Path) -> bool:
         """Copy the file, with what is still in its write-ahead log."""
         log = target.with_name(f"{target.name}.wal")
         if not (self._copied(".wal", log) and self._copied("", target)):
             raise StoreUnusable(f"{self.path} cannot be copied to {target.parent}; make room there")
+        return True
 
     def _copied(self, suffix: str, target: Path) -> bool:
         """Whether a file of the database could be copied; nothing is there until all is."""

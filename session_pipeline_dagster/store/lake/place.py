@@ -164,13 +164,9 @@ class LakePlace:
     def keep_copy(self, version: int) -> None:
         """A lake keeps what it was for as long as its snapshots last."""
 
-    def copy_to(self, target: Path) -> None:
+    def copy_to(self, target: Path) -> bool:
         """A lake is no file, and needs no copy: nobody who reads it keeps anybody waiting."""
-        raise StoreUnusable(
-            f"a lake is read by as many as like, so none is copied to {target.name}; unset "
-            "SESSION_PIPELINE_PUBLISH and give readers a role of their own (docs/scale.md), or "
-            "export Parquet"
-        )
+        return False
 
     def tidy(self, keep: timedelta) -> Tidied:
         """See `upkeep.py`."""
@@ -304,6 +300,8 @@ def open_lake(settings: Settings, lake: Lake, timeout: timedelta, *, looking: bo
             f"SESSION_PIPELINE_LAKE_DATA is {settings.lake_data!r}; it takes s3://bucket/folder/, "
             "or a folder"
         )
+    if "://" in settings.lake_data:
+        settings.s3.check_endpoint()
     catalog = Catalog(lake)
     try:
         conninfo = catalog.conninfo

@@ -14,7 +14,7 @@ import pytest
 from helpers import EchoProcessor
 from lakes import Lakes, database_of
 from session_pipeline_dagster.errors import SettingsError, StoreError, StoreUnusable
-from session_pipeline_dagster.setting_places import Lake
+from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.lake import engine
@@ -118,6 +118,10 @@ def test_where_the_rows_are_is_needed_and_must_not_change(
     assert open_store(replace(settings, lake_data=slashed)).query("FROM t")[0][1] == []
     with pytest.raises(SettingsError, match="it takes s3://bucket/folder/, or a folder"):
         open_store(replace(settings, lake_data="gs://bucket/x/"))
+    secret = S3Settings(endpoint=f"http://me:{PASSWORD}@127.0.0.1:1")
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL is no address") as found:
+        open_store(replace(settings, lake_data="s3://bucket/x/", s3=secret))
+    assert PASSWORD not in str(found.value)
 
 
 def test_two_lakes_do_not_share_their_data(lakes: Lakes, settings: Settings) -> None:
@@ -151,7 +155,7 @@ import sys
 sys.modules["psycopg"] = None
 from pathlib import Path
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.setting_places import Lake
+from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import open_store
 try:

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from session_pipeline_dagster.processors.usage.money.rates import PriceRow
 
 _SEEN = """SELECT provider, model FROM usage_messages WHERE model IS NOT NULL
-            AND provider IS NOT NULL GROUP BY ALL"""
+            AND provider IS NOT NULL GROUP BY ALL
+        UNION SELECT provider, model FROM usage_slots WHERE model IS NOT NULL AND day < (
+            SELECT frozen_before FROM session_retention
+            WHERE processor_name = 'usage' AND kind = 'messages')"""
+"""What was seen; of days whose responses are gone, in what is kept of them: bills are compared."""
 _NULL = "~"
 
 

@@ -77,8 +77,8 @@ def _directory_is_good(people: PeopleSettings, _: Data) -> Measured:
         return Measured(1, said=f"{error.file}:{error.line}{column} cannot be used; {why}")
     persons = len({one.person for one in found.memberships})
     numbers = {"people": persons, "teams": len(found.units), "rows": len(found.memberships)}
-    said = f"{persons} people in {len(found.units)} teams" if people.directory else "nothing is set"
-    return Measured(0, numbers, said=said)
+    said = f"{persons} people, {len(found.units)} team{'s' * (len(found.units) != 1)}"
+    return Measured(0, numbers, said=said if people.directory else "nothing is set")
 
 
 def _projects_are_good(people: PeopleSettings, _: Data) -> Measured:

@@ -31,7 +31,6 @@ SELECT name, count(*) AS places FROM usage_projects GROUP BY ALL ORDER BY places
 Empty where `SESSION_PIPELINE_PEOPLE` is `named`. It leads back from pseudonyms, so it is in no file
 that is handed on.""",
     "people_shown.shown": "pseudonym, or (a person)",
-    "usage_projects.name": "group of projects.toml, else the repository, else the folder",
     "usage_person_daily": """Tokens, messages and cost per UTC day, person, project and model.
 
 `person` is the folder where the directory does not name it on that day; `team` is then
