@@ -1,6 +1,8 @@
 """A database of the web app Agnes, taken over: what comes, what not, and what happens then."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,11 +15,13 @@ from click.testing import CliRunner
 
 from agnes import AT, SCHEMAS, Agnes, item_id
 from helpers import Pipeline, append, make_pipeline, set_mtime, write_session
+from places import ROOT
 from session_pipeline_dagster.cli.import_agnes import command as import_command
 from session_pipeline_dagster.contract.derivation import Inputs
 from session_pipeline_dagster.errors import SettingsError, StoreBusy, StoreUnusable
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Status
+from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.passes.takeover import TABLES, TakenOver, take_over
 from session_pipeline_dagster.processors.verification import VerificationProcessor
@@ -25,9 +29,11 @@ from session_pipeline_dagster.processors.verification.knowledge import rows
 from session_pipeline_dagster.processors.verification.knowledge.contradictions import unchecked
 from session_pipeline_dagster.processors.verification.knowledge.declared import derivations
 from session_pipeline_dagster.processors.verification.knowledge.items import item_id as own_id
+from session_pipeline_dagster.processors.verification.takeover.taking import LONGEST
 from session_pipeline_dagster.settings import Root
 from session_pipeline_dagster.store import derive
 
+pytestmark = pytest.mark.slow(seconds=13)
 CHURN = ("Churn is monthly", "Churn is computed per calendar month")
 WEEKLY = ("Churn is weekly", "Churn is computed per calendar week, on Mondays")
 DONE = {
@@ -72,6 +78,13 @@ class Company:
             self.agnes.path, verification, p.source, p.store, p.settings, prefix="",
             dry_run=dry_run,
         )  # fmt: skip
+
+    def passes(self) -> BatchReport:
+        """What `session-pipeline run` does."""
+        p, verification = self.pipeline, VerificationProcessor()
+        report = p.run(verification)
+        recompute(verification, p.store, p.settings)
+        return report
 
     def items(self) -> dict[str, str]:
         found = self.pipeline.select("SELECT content, status FROM knowledge_items")
@@ -125,38 +138,40 @@ def test_what_people_taught_is_taken_over_with_who_said_it(company: Company) -> 
     assert select(f"SELECT verifiers FROM knowledge_current WHERE id = '{company.churn}'") == [(2,)]
 
 
-def test_nothing_that_was_taken_over_is_processed_again_and_all_is_well(company: Company) -> None:
+def test_nothing_that_was_taken_over_is_processed_again_and_all_is_well(newest: Company) -> None:
+    company = newest
     company.take()
     verification = VerificationProcessor()
-    first = company.pipeline.run(verification)
+    items = company.items()
+    first = company.passes()
     # The one that has grown since.
     assert (first.scanned, first.processed, first.errors) == (1, 1, 0)
-    assert company.pipeline.run(verification).processed == 0
+    assert company.passes().processed == 0
     for key in ("alice/one.jsonl", "bob/three.jsonl"):
         # Written to without a change: hashed, not processed.
         set_mtime(company.pipeline.root / key, datetime(2027, 1, 1, tzinfo=UTC))
-    assert company.pipeline.run(verification).processed == 0
-    assert company.items()[CHURN[1]] == "approved"
+    assert company.passes().processed == 0
+    assert company.items() == items
     p = company.pipeline
     found = examine([verification], p.source, p.store, p.settings, datetime.now(UTC))
     statuses = {f.check: f.status for f in found.findings["verification"]}
     assert set(statuses.values()) == {Status.OK}, statuses
 
 
-def test_a_second_time_changes_nothing_before_or_after_a_pass(company: Company) -> None:
-    company.take()
-    before = company.everything()
-    again = company.take()
-    assert company.everything() == before
+def test_a_second_time_changes_nothing_before_or_after_a_pass(newest: Company) -> None:
+    newest.take()
+    before = newest.everything()
+    again = newest.take()
+    assert newest.everything() == before
     assert again.before == again.after
     assert again.counts["states_here"] == 3
     assert again.counts["evidence_here"] == 5
     assert again.counts["contradictions_here"] == 1
     assert "evidence_taken" not in again.counts
-    company.pipeline.run(VerificationProcessor())
-    after = company.everything()
-    company.take()
-    assert company.everything() == after
+    newest.passes()
+    after = newest.everything()
+    newest.take()
+    assert newest.everything() == after
 
 
 def test_what_is_merged_again_stays_as_it_was_taken(newest: Company) -> None:
@@ -305,7 +320,7 @@ def test_what_was_decided_stays_when_its_session_grows_and_goes_with_who_is_forg
 ) -> None:
     newest.take()
     append(newest.pipeline.root / "alice/one.jsonl", "and more")
-    assert newest.pipeline.run(VerificationProcessor()).processed == 2
+    assert newest.passes().processed == 2
     assert newest.items()[CHURN[1]] == "approved"
     left = newest.pipeline.select("SELECT DISTINCT source_user FROM verification_evidence")
     assert {user for (user,) in left} == {"bob", "carol"}
@@ -317,7 +332,7 @@ def test_what_was_decided_stays_when_its_session_grows_and_goes_with_who_is_forg
 
 
 def test_of_sessions_that_were_read_here_only_decisions_come(newest: Company) -> None:
-    newest.pipeline.run(VerificationProcessor())
+    newest.passes()
     done = newest.take()
     assert done.counts["states_here"] == 3
     assert done.counts["evidence_of_sessions_read_here"] == 4
@@ -409,3 +424,20 @@ def test_the_command_prints_counts_and_takes_the_name_of_a_root(
 
 def test_a_fact_that_is_found_again_is_the_same_item() -> None:
     assert own_id(*CHURN) == item_id(*CHURN)
+
+
+def test_the_commands_of_the_page_run_as_they_are_written(
+    newest: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest.agnes.close()
+    p = newest.pipeline
+    monkeypatch.chdir(newest.agnes.path.parent)
+    monkeypatch.setenv("SESSION_DATA_DIR", str(p.root))
+    monkeypatch.setenv("SESSION_PIPELINE_DATABASE", str(p.settings.database))
+    page = (ROOT / "docs" / "import-agnes.md").read_text("utf-8")
+    found = re.findall(r"^session-pipeline import-agnes ([^#\n]+)", page, re.MULTILINE)
+    assert [line.strip() for line in found] == ["system.duckdb --dry-run", "system.duckdb"]
+    for line in found:
+        assert CliRunner().invoke(import_command, shlex.split(line)).exit_code == 0
+    assert newest.items()[CHURN[1]] == "approved"
+    assert f"over {LONGEST:,}" in page
