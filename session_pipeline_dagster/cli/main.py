@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("export", "Usage as files: Parquet, CSV, as ccusage, FOCUS, Prometheus."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
+    "import-agnes": ("import_agnes", "Take over knowledge from the web app Agnes."),
     "knowledge": (
         "knowledge.commands",
         "What people corrected, confirmed and defined: review it, hand it on.",
