@@ -1,7 +1,7 @@
 """Detail that goes when it is old, inside a transaction: what is frozen, removed and turned away.
 
-Put here what tables, roll-ups and records of the store say of it. When a pass asks for it is decided
-in `passes/retention.py`; what a processor declares is `contract/retention.py`.
+Put here what tables, roll-ups and records of the store say of it. When a pass asks for it is
+decided in `passes/retention.py`; what a processor declares is `contract/retention.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -56,18 +56,18 @@ USAGE_SKILL_WINDOW = Rollup(
                 PARTITION BY days, kind, name, username ORDER BY day) AS again
             FROM named, (SELECT unnest({list(WIDTHS)})::INTEGER AS days)),
         steps AS (
-            SELECT days, kind, name, day AS at, 1 AS users, calls, errors, rejections FROM seen
+            SELECT days, kind, name, day AS since, 1 AS users, calls, errors, rejections FROM seen
             UNION ALL SELECT days, kind, name, least(day + days, again), -1, 0, 0, 0 FROM seen
             UNION ALL SELECT days, kind, name, day + days, 0, -calls, -errors, -rejections
                 FROM seen),
         sums AS (
-            SELECT days, kind, name, at, sum(users) AS users, sum(calls) AS calls,
+            SELECT days, kind, name, since, sum(users) AS users, sum(calls) AS calls,
                 sum(errors) AS errors, sum(rejections) AS rejections
             FROM steps GROUP BY ALL),
         running AS (
-            SELECT days, kind, name, at, sum(users) OVER upto AS users, sum(calls) OVER upto
+            SELECT days, kind, name, since, sum(users) OVER upto AS users, sum(calls) OVER upto
                 AS calls, sum(errors) OVER upto AS errors, sum(rejections) OVER upto AS rejections
-            FROM sums WINDOW upto AS (PARTITION BY days, kind, name ORDER BY at)),
+            FROM sums WINDOW upto AS (PARTITION BY days, kind, name ORDER BY since)),
         ends AS (
             SELECT DISTINCT usage_calls.day, names.*
             FROM usage_calls SEMI JOIN asked USING (day)
@@ -75,9 +75,9 @@ USAGE_SKILL_WINDOW = Rollup(
         SELECT ends.day, ends.days, ends.kind, ends.name, users::BIGINT, calls::BIGINT,
             errors::BIGINT, rejections::BIGINT
         FROM ends ASOF JOIN running ON ends.days = running.days AND ends.kind = running.kind
-            AND ends.name = running.name AND ends.day >= running.at
+            AND ends.name = running.name AND ends.day >= running.since
         WHERE users > 0""",
-    description="""Skills, MCP servers, subagents and commands over the 7 and the 30 days up to a day.
+    description="""Skills, MCP servers, subagents and commands over the 7 and 30 days up to a day.
 
 A row for each day that has any call, and each name in the days up to it. `users` are **distinct
 people** over the whole window, which no sum of days can say.
