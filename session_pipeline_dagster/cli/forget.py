@@ -120,7 +120,11 @@ class Deleted:
 
 
 def delete(
-    store: Store, processors: Sequence[Processor], settings: Settings, keys: Sequence[str]
+    store: Store,
+    processors: Sequence[Processor],
+    settings: Settings,
+    keys: Sequence[str],
+    user: str | None = None,
 ) -> Deleted:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
@@ -133,11 +137,11 @@ def delete(
     """
     for processor in processors:
         begin(processor, settings, None)
-    before = store.rows_of(keys)
+    before = store.rows_of(keys, processors, user)
     for processor in processors:
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
-    store.forget(processors, keys)
+    store.forget(processors, keys, user)
     forget_notes(store, keys)
     reports = _reports(processors)
     gone = discard(reports, store, settings.reports)
@@ -147,7 +151,7 @@ def delete(
     finally:
         # One that was made meanwhile may have been read from what was not up to date.
         gone += discard(reports, store, settings.reports)
-    after = store.rows_of(keys)
+    after = store.rows_of(keys, processors, user)
     lost = {table: count - after.get(table, 0) for table, count in before.items()}
     lost = {table: count for table, count in lost.items() if count}
     return Deleted(lost, list(dict.fromkeys(gone)), _tidied(store))
@@ -209,7 +213,9 @@ def command(
     store = open_store(settings, looking=dry_run)
     store.require()
     keys, on_disk = find(store, installed, context.source, user, session)
-    counts = {table: count for table, count in store.rows_of(keys).items() if count}
+    whose = short(user) if user else None
+    there = store.rows_of(keys, installed, whose)
+    counts = {table: count for table, count in there.items() if count}
     where = "in the bucket or on disk" if context.source.remote else "on disk"
     found = Found(keys, counts, on_disk, made(_reports(installed), settings.reports), where)
     print_found(found, "user" if user else "session")
@@ -220,7 +226,7 @@ def command(
     # Without rows too: a report may still name who was deleted before.
     if not (yes or click.confirm("Delete these rows for good, and all reports?")):
         return 0
-    deleted = delete(store, installed, settings, keys)
+    deleted = delete(store, installed, settings, keys, whose)
     if found.is_known or deleted.rows or deleted.reports:
         print_deleted(deleted)
     elif deleted.tidied:

@@ -171,7 +171,7 @@ class History:
         )
         now = datetime(2026, 1, 2, tzinfo=UTC)
         self.store.done(lambda c: retaining.retire(c, self.processor, targets, most, now))
-        stood = {s.kind: s.frozen_before for s in self.store.seen(self.standings)}
+        stood = {s.kind: s.frozen_before for s in self.store.seen_there(self.standings)}
         self.before |= {kind: day for kind, day in stood.items() if day}
         for name, kind in FREEZES.items():
             for day, rows in there[name].items():
