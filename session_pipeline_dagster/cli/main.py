@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prices": ("money.prices", "How a price is found, what it is, and what another would change."),
     "processors": ("processors", "The processors that loaded and the plugins that did not."),
     "report": ("report", "Usage as a page to look at: HTML, and a PNG for a chat."),
+    "retention": ("retention", "Let old detail go as it is set, or say what would; roll-ups stay."),
     "retry": ("retry", "Try failed files again at the next run: KEY..., or --all-quarantined."),
     "run": ("run", "Process everything that is pending, once."),
     "status": ("status", "What is processed, what is pending, what failed and what is left out."),

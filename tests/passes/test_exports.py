@@ -103,7 +103,9 @@ def test_a_second_export_writes_nothing(pipeline: Pipeline, tmp_path: Path) -> N
     parts = {path: place for path, place in files(into).items() if "part." in path}
     assert parts == {path: place for path, place in before.items() if "part." in path}
     assert [first.counts[kind].written for kind in (PARQUET, CSV)] == [11, 11]
-    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [(0, 11)] * 2
+    assert [(again.counts[k].written, again.counts[k].kept) for k in (PARQUET, CSV)] == [
+        (0, 11)
+    ] * 2
 
 
 def test_only_the_days_that_changed_are_written(pipeline: Pipeline, tmp_path: Path) -> None:

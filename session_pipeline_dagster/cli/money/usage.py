@@ -1,6 +1,7 @@
 """`session-pipeline usage`: tokens and money by person, project, model, day and more."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -105,4 +106,5 @@ def _answered(store: Store, asked: Asked) -> Usage:
     days: Any = store.query(breakdown.days(asked))[0][1]
     selects = breakdown.selects(asked, [day for (day,) in days])
     answers: Sequence[Any] = [rows for _, rows in store.query(*selects)]
-    return breakdown.answer(asked, answers)
+    found = breakdown.answer(asked, answers)
+    return replace(found, hidden=bool(days) and not found.rows)

@@ -157,7 +157,8 @@ class Beyond:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The answer. `totals` are of all rows, also of those that are not shown."""
+    """The answer. `totals` are of all rows, also of those that are not shown; `hidden`: there is
+    usage, of too few people."""
 
     asked: Asked
     rows: Sequence[Row]
@@ -165,6 +166,7 @@ class Usage:
     unpriced: Sequence[Unpriced]
     in_force: Sequence[InForce]
     beyond: Beyond
+    hidden: bool = False
 
 
 def parse_by(given: Sequence[str], people: PeopleSettings | None = None) -> tuple[str, ...]:
