@@ -45,7 +45,7 @@ class UsageProcessor:
     rollups = ROLLUPS
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
-        *("usage_trails", "usage_trail_links", "usage_projects"),
+        *("usage_trails", "usage_trail_links"),
         *("usage_messages_days", "usage_events_days", "usage_activity_days"),
     )
     summaries = SUMMARIES

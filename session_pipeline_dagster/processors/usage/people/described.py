@@ -20,6 +20,14 @@ GROUP BY ALL ORDER BY ALL
 ```sql
 SELECT parent, list(team ORDER BY team) FROM org_units GROUP BY ALL ORDER BY parent
 ```""",
+    "usage_projects": """What each project folder and repository that was seen is shown as.
+
+The group of projects.toml (`SESSION_PIPELINE_PROJECTS`) that it belongs to, else the repository,
+else the folder.
+
+```sql
+SELECT name, list(DISTINCT repository) FROM usage_projects GROUP BY ALL ORDER BY name
+```""",
     "usage_person_daily": """Tokens, messages and cost per UTC day, person, project and model.
 
 `person` is the folder where the directory does not name it on that day; `team` is then
