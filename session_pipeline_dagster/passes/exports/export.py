@@ -28,6 +28,7 @@ from session_pipeline_dagster.processors.usage.people.published import Published
 from session_pipeline_dagster.settings import ExportFormat, Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.handing_out import Reading, reading
+from session_pipeline_dagster.store.published_copy import sources
 
 _UTC = ZoneInfo("UTC")
 
@@ -191,7 +192,8 @@ def places(store: Store, settings: Settings) -> list[Path]:
 
 def made(store: Store, settings: Settings) -> list[Path]:
     """All files of exports that are there."""
-    return [path for place in places(store, settings) for path in files(place)]
+    there = [path for place in places(store, settings) for path in files(place)]
+    return there + sources(store)
 
 
 def discard(store: Store, settings: Settings) -> list[Path]:
@@ -214,4 +216,6 @@ def discard(store: Store, settings: Settings) -> list[Path]:
                     f"exports in {folder} cannot be deleted ({error.strerror}); delete them"
                 ) from error
             found += there
+        for path in sources(store):
+            path.unlink(missing_ok=True)
     return found
