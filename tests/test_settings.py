@@ -146,6 +146,7 @@ SET = [
     ("SESSION_PIPELINE_DIRECTORY", "/d.csv", lambda s: s.people.directory, Path("/d.csv")),
     ("SESSION_PIPELINE_PROJECTS", "/g.toml", lambda s: s.people.projects, Path("/g.toml")),
     ("SESSION_PIPELINE_PEOPLE", "team", lambda s: s.people.mode, PeopleMode.TEAM),
+    ("SESSION_PIPELINE_KNOWLEDGE_OPT_OUT", "al, a b ,", lambda s: s.people.opt_out, ("al", "a b")),
     ("SESSION_PIPELINE_PEOPLE_KEY", "/k", lambda s: s.people.key, Path("/k")),
     ("SESSION_PIPELINE_MIN_GROUP", "3", lambda s: s.people.smallest_group, 3),
     ("SESSION_PIPELINE_EXPORT_DIR", "/e", lambda s: s.exports.folder, Path("/e")),

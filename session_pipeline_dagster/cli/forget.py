@@ -132,7 +132,11 @@ class Deleted:
 
 
 def delete(
-    store: Store, processors: Sequence[Processor], settings: Settings, keys: Sequence[str]
+    store: Store,
+    processors: Sequence[Processor],
+    settings: Settings,
+    keys: Sequence[str],
+    user: str | None = None,
 ) -> Deleted:
     """Delete the rows from every table, and bring what was derived from them up to date.
 
@@ -146,11 +150,11 @@ def delete(
     """
     for processor in processors:
         begin(processor, settings, None)
-    before = store.rows_of(keys)
+    before = store.rows_of(keys, processors, user)
     for processor in processors:
         # Roll-ups can only hear of a change in tables that are as they are declared.
         store.prepare(processor)
-    store.forget(processors, keys)
+    store.forget(processors, keys, user)
     forget_notes(store, keys)
     reports = _reports(processors)
     gone = discard(reports, store, settings.reports)
@@ -165,7 +169,7 @@ def delete(
     usage = [processor for processor in processors if processor.name == "usage"]
     if usage and is_set(settings):
         hand_on(store, usage[0], settings)
-    after = store.rows_of(keys)
+    after = store.rows_of(keys, processors, user)
     lost = {table: count - after.get(table, 0) for table, count in before.items()}
     lost = {table: count for table, count in lost.items() if count}
     found = [list(dict.fromkeys(paths)) for paths in (gone, exported)]
@@ -233,7 +237,9 @@ def command(
     if user:
         (user,) = users_meant(veil, [user], store, context.source)
     keys, on_disk = find(store, installed, context.source, user, sessions)
-    counts = {table: count for table, count in store.rows_of(keys).items() if count}
+    whose = short(user) if user else None
+    there = store.rows_of(keys, installed, whose)
+    counts = {table: count for table, count in there.items() if count}
     where = "in the bucket or on disk" if context.source.remote else "on disk"
     reports, exports = made(_reports(installed), settings.reports), exports_made(store, settings)
     found = Found(keys, counts, on_disk, reports, where, exports)
@@ -245,7 +251,7 @@ def command(
     # Without rows too: a report may still name who was deleted before.
     if not (yes or click.confirm("Delete these rows for good, and all reports and exports?")):
         return 0
-    deleted = delete(store, installed, settings, keys)
+    deleted = delete(store, installed, settings, keys, whose)
     if found.is_known or deleted.rows or deleted.reports or deleted.exports:
         print_deleted(deleted)
     elif deleted.tidied:

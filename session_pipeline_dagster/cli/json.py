@@ -21,6 +21,7 @@ from session_pipeline_dagster.processors.usage.money.amounts import exact
 from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
+from session_pipeline_dagster.store.retaining import Standing as Detail
 from session_pipeline_dagster.store.states import Failure
 
 
@@ -33,6 +34,7 @@ class Standing(msgspec.Struct, frozen=True):
     gone: int = 0
     next_purge: datetime | None = None
     private: int = 0
+    detail: Sequence[Detail] = ()
 
 
 def reports_json(
@@ -95,6 +97,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, object]:
         "deleted": standing.gone,
         **({"next_purge": standing.next_purge} if standing.next_purge else {}),
         **({"private": standing.private} if standing.private else {}),
+        **({"detail": [asdict(one) for one in standing.detail]} if standing.detail else {}),
         "to_rehash": len(o.suspect) + len(o.unsigned),
         "failed": len(o.backing_off),
         "quarantined": len(o.quarantined),

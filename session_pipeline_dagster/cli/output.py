@@ -18,6 +18,7 @@ from session_pipeline_dagster.processors.usage.money.amounts import places_for, 
 from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
+from session_pipeline_dagster.store.retaining import Standing as Detail
 
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -172,6 +173,20 @@ def _print_standings(console: Console, found: Sequence[Standing], now: datetime)
         if standing.private:
             who = "users who opted out, or marked as private"
             _line(console, f"{standing.name}: {standing.private:,} files are not read: of {who}")
+        for detail in standing.detail:
+            _line(console, f"{standing.name}: {standing_line(detail)}")
+
+
+def standing_line(detail: Detail) -> str:
+    """What has become of a kind so far, in words."""
+    kept = f"{detail.kind}: frozen before {detail.frozen_before}"
+    if detail.emptied:
+        kept = f"{detail.kind}: emptied before {detail.frozen_before}, {detail.emptied:,} texts"
+    if detail.removed:
+        kept += f", {detail.removed:,} rows removed"
+    if detail.late:
+        kept += f"; {detail.late:,} came too late for these days and are in no sum"
+    return kept
 
 
 # --- processors ---

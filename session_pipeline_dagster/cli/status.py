@@ -7,6 +7,7 @@ import click
 
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.json import Standing, status_json
+from session_pipeline_dagster.passes import retention
 from session_pipeline_dagster.passes.deletions import to_purge
 from session_pipeline_dagster.passes.plan import left_out, look
 from session_pipeline_dagster.passes.seeing import see
@@ -37,8 +38,8 @@ def command(context: Context, as_json: bool) -> int:
         more |= {state.session_file: str(state.left_out) for state in unread}
         _, purge = to_purge(known.gone(), settings)
         failed = failures_shown(veil, known.failures.values())
-        private = len(seen.scan.withheld)
-        found.append(Standing(processor.name, outlook, failed, gone, purge, private))
+        private, detail = len(seen.scan.withheld), retention.standings(processor, store)
+        found.append(Standing(processor.name, outlook, failed, gone, purge, private, detail))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
         scan = replace(scan, left_out=[*scan.left_out, *unread_by_anyone])
@@ -49,6 +50,8 @@ def command(context: Context, as_json: bool) -> int:
         from session_pipeline_dagster.cli.output import print_status  # noqa: PLC0415  what draws costs a quarter of a small pass
 
         print_status(settings, registry, scan, found)
+    if unknown := retention.unknown(registry.processors, settings):
+        say(f"session-pipeline: {unknown}", err=True)
     for line in lines_of(scan.missing):
         say(f"session-pipeline: {line}", err=True)
     return 1 if scan.missing else 0

@@ -47,6 +47,9 @@ class Rollup:
             `parts(part)`. It finds them in `reach(part)`, the first and the last of them in the
             variables `first_part` and `last_part`: a range of constants lets DuckDB leave out what
             is stored elsewhere. Empty: there are none of these.
+        spreads: SELECT of the parts (one VARCHAR column) that hang on those in `parts(part)` as
+            well, and are made again with them: a window of days that a changed day is in. Empty:
+            each part hangs on itself.
     """
 
     name: str
@@ -60,3 +63,4 @@ class Rollup:
     numbers: str = ""
     keeps: Sequence[Whereabouts] = ()
     reach: str = ""
+    spreads: str = ""

@@ -4,7 +4,7 @@ It waits as long as any file is: what such a file holds of old days would come t
 is `store/retaining.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
@@ -37,7 +37,7 @@ def due(processor: Processor, store: Store, settings: Settings, now: datetime) -
     wanted = targets(processor, settings, now)
     if not wanted:
         return []
-    return store.seen(lambda c: retaining.look(c, processor, wanted, ROWS_AT_ONCE))
+    return store.seen_there(lambda c: retaining.look(c, processor, wanted, ROWS_AT_ONCE))
 
 
 def why_not(
@@ -73,7 +73,7 @@ def retire(
 
 def standings(processor: Processor, store: Store) -> list[Standing]:
     """What has become of each kind so far."""
-    return store.seen(lambda connection: retaining.standings(connection, processor))
+    return store.seen_there(lambda connection: retaining.standings(connection, processor))
 
 
 def numbers(
@@ -89,3 +89,15 @@ def numbers(
         "detail_rows_to_go": sum(one.left for one in done),
         "detail_came_late": sum(one.late for one in stood),
     }
+
+
+def unknown(processors: Sequence[Processor], settings: Settings) -> str:
+    """What is wrong with the kinds that are set; empty where nothing is."""
+    there = {kind for processor in processors for kind in retaining.kinds(processor)}
+    wrong = sorted({*settings.detail_days.kinds} - there)
+    if not wrong:
+        return ""
+    return (
+        f"SESSION_PIPELINE_RETENTION_DAYS names {', '.join(map(repr, wrong))}; "
+        f"there are {', '.join(sorted(there))}"
+    )

@@ -121,7 +121,7 @@ class Store:
 
         return until_done(once, self.place.lock_timeout)
 
-    def seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    def _seen(self, look: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         """What a look gives, whatever tables are there; again where its line broke."""
 
         def once() -> _T:
@@ -130,7 +130,7 @@ class Store:
 
         return until_done(once, self.place.lock_timeout)
 
-    def _seen_there(
+    def seen_there(
         self, look: Callable[[duckdb.DuckDBPyConnection], _T], timeout: timedelta | None = None
     ) -> _T:
         """What a look gives, with the store's own tables there; again where its line broke."""
@@ -169,24 +169,24 @@ class Store:
             listing: of many files, read only what differs from it.
         """
         now = datetime.now(UTC)
-        rows = self._seen_there(
+        rows = self.seen_there(
             lambda c: read.read_rows(c, processor, lines_since, now, listing), timeout
         )
         return read.known(processor, rows)
 
     def row_counts(self, relations: Iterable[str]) -> dict[str, int]:
         """Rows per table or view; 0 where it does not exist yet."""
-        return self.seen(lambda connection: read.row_counts(connection, relations))
+        return self._seen(lambda connection: read.row_counts(connection, relations))
 
     def rows_of(
         self, keys: Sequence[str], processors: Sequence[Processor] = (), user: str | None = None
     ) -> dict[str, int]:
         """How many rows `forget` takes of each table."""
-        return self._seen_there(lambda c: forget.count(c, keys, processors, user))
+        return self.seen_there(lambda c: forget.count(c, keys, processors, user))
 
     def files_of(self, user: str) -> tuple[set[str], dict[str, str | None]]:
         """Files that any table says are the user's; and all that failed, with their roots."""
-        return self._seen_there(lambda connection: forget.files_of(connection, user))
+        return self.seen_there(lambda connection: forget.files_of(connection, user))
 
     def query(
         self, *selects: str, beside: Mapping[str, tuple[str, Sequence[Row]]] | None = None
@@ -199,7 +199,7 @@ class Store:
         Raises:
             ContractError: a SELECT is not valid.
         """
-        return self.seen(lambda connection: read.answers(connection, selects, beside or {}))
+        return self._seen(lambda connection: read.answers(connection, selects, beside or {}))
 
     # --- writing -------------------------------------------------------------------------------
 
@@ -257,7 +257,7 @@ class Store:
             self.prepare(processor)
             return
         self.require()
-        made, newer = self._seen_there(
+        made, newer = self.seen_there(
             lambda c: (read.digests(c, processor.name), read.is_newer(c, processor))
         )
         if made != [(write.declaration_digest(processor),)] and not newer:
@@ -371,7 +371,7 @@ class Store:
             ContractError: its SQL fails, or its changes do not fit its tables.
         """
         with _derived(f"derivation {derivation.name!r}"):
-            return derive.derive(self.seen, self.done, derivation, compute)
+            return derive.derive(self._seen, self.done, derivation, compute)
 
 
 @contextmanager

@@ -134,6 +134,8 @@ def _of_rollup(rollup: Rollup) -> Iterator[tuple[str, str]]:
         yield f"{what}, changed", f"SELECT part FROM ({rollup.changed}) AS c(part)"
     if rollup.numbers:
         yield f"{what}, numbers", rollup.numbers
+    if rollup.spreads:
+        yield f"{what}, spreads", f"SELECT part FROM ({rollup.spreads}) AS s(part)"
     yield f"{what}, refresh", f"INSERT INTO {rollup.name} {rollup.refresh}"
 
 

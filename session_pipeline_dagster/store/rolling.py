@@ -1,6 +1,6 @@
 """Roll-ups inside a transaction: what commits touch of them, and what a refresh makes of it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 64_000
 """Of a roll-up, or of what it is made from: 80,000 fit into 128 MB, 155,000 did not."""
+_TOGETHER = 30
+"""Parts of a roll-up whose parts spread."""
 
 
 def declare(connection: "DuckDBPyConnection", processor: Processor, digest: str) -> None:
@@ -103,12 +105,12 @@ def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
     frozen.drop_notes(connection, rollup.name)
     notes = "SELECT DISTINCT part FROM session_rollup_changes WHERE rollup = ?"
     parts = sorted(row[0] for row in connection.execute(notes, [rollup.name]).fetchall())
+    if parts and rollup.spreads:
+        _take(connection, parts)
+        parts = sorted({*parts, *(r[0] for r in connection.execute(rollup.spreads).fetchall())})
     many = _parts_at_once(connection, rollup, len(parts))
     for first in range(0, len(parts), many):
-        register(connection, "refreshed", parts[first : first + many])
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE parts AS SELECT session_file AS part FROM refreshed"
-        )
+        _take(connection, parts[first : first + many])
         reach(connection, rollup)
         connection.execute(
             f"DELETE FROM {rollup.name} WHERE {rollup.part}::VARCHAR IN (FROM parts)"
@@ -123,6 +125,13 @@ def refresh(connection: "DuckDBPyConnection", rollup: Rollup) -> list[str]:
         )
     connection.execute("DELETE FROM session_rollup_changes WHERE rollup = ?", [rollup.name])
     return parts
+
+
+def _take(connection: "DuckDBPyConnection", parts: Sequence[str]) -> None:
+    register(connection, "refreshed", parts)
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE parts AS SELECT session_file AS part FROM refreshed"
+    )
 
 
 def reach(connection: "DuckDBPyConnection", rollup: Rollup) -> None:
@@ -142,4 +151,8 @@ def _parts_at_once(connection: "DuckDBPyConnection", rollup: Rollup, parts: int)
         [names],
     ).fetchall()
     rows = sizes[0][0] or 0
-    return max(1, _ROWS_AT_ONCE * parts // max(rows, 1)) if rows > _ROWS_AT_ONCE else max(parts, 1)
+    # Those that hang on each other read the same rows.
+    least = _TOGETHER if rollup.spreads else 1
+    if rows <= _ROWS_AT_ONCE:
+        return max(parts, 1)
+    return max(least, _ROWS_AT_ONCE * parts // rows)

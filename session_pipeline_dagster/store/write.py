@@ -111,6 +111,7 @@ def declaration_digest(processor: Processor) -> str:
             *((r.reach, [kept.of for kept in r.keeps]) if r.reach or r.keeps else ()),
             # They hold what `hash` says, which is another number in another DuckDB.
             *([duckdb.__version__] if r.keeps else ()),
+            *([r.spreads] if r.spreads else ()),
         )
         for r in more.rollups
     ]

@@ -61,6 +61,12 @@ def test_upkeep_and_forget_say_what_became_of_the_files(cli: LakeCli) -> None:
     lines = cli("upkeep").stdout.splitlines()
     assert lines[0].startswith(f"{found['upkeep']['files_after']} files of ")
     assert "  deleted, left by a writer that was killed: 0" in lines
+    cli.sql("UPDATE session_pipeline_upkeep SET ended_at = ended_at - INTERVAL '3 days'")
+    health = cli("health", "--sessions", root, "--json")
+    assert health.returncode == 1
+    service = json.loads(health.stdout)["services"]["session_pipeline"]
+    assert service["lake"]["lake_tidied"]["untidied_seconds"] > 3 * 86400
+    assert "the lake has not been tidied for 3 d" in service["detail"]
     for name in "ab":
         (root / f"alice/{name}.jsonl").unlink()
     said = cli("forget", "--sessions", root, "--user", "alice", "--yes")

@@ -26,6 +26,7 @@ from session_pipeline_dagster.sources.keys import ENDINGS
 from sshd import SshServer, sshd
 
 __all__ = ["sshd"]
+pytestmark = pytest.mark.slow(seconds=8)
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
@@ -177,7 +178,6 @@ def test_without_rsync_it_says_which_package_has_it(
         place.leave("x", b"")
 
 
-@pytest.mark.slow(seconds=8)
 def test_kills_leave_no_half_file_and_the_next_run_completes(
     sshd: SshServer, tmp_path: Path, there: Path
 ) -> None:

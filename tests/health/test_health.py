@@ -18,6 +18,7 @@ from helpers import append, set_mtime
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
+from session_pipeline_dagster.health.rules import lake_tidied
 from session_pipeline_dagster.health.wording import percent
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.testing.pipeline import Placing
@@ -395,6 +396,17 @@ def test_odd_lines_of_files_that_are_gone_do_not_count(location: HealthLocation)
 )
 def test_a_share_is_said_as_a_person_would(count: int, whole: int, said: str) -> None:
     assert percent(count, whole) == said
+
+
+# --- the lake ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "status"), [(2.0, Status.OK), (2.001, Status.WARNING)])
+def test_a_lake_that_nobody_has_tidied_for_two_days_is_a_warning(days: float, status) -> None:
+    found = lake_tidied(timedelta(days=days), "the_job")
+    assert (found.check, found.status) == ("lake_tidied", status)
+    assert found.numbers == {"untidied_seconds": pytest.approx(86400 * days)}
+    assert ("`the_job`" in found.detail) == (status is Status.WARNING)
 
 
 # --- unknown -----------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ moment, and at its end in JSON: what it was told, and after how many seconds.
 """
 
 import json
+import os
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import duckdb
 
 from session_pipeline_dagster.errors import StoreError
 from session_pipeline_dagster.setting_places import Lake
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.settings import read_settings
 from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.place import Place
 from tallies import Tallies, batch
@@ -50,7 +52,9 @@ class Stopping:
 
 def main() -> None:
     catalog, data, work, patience, moment, number, *keys = sys.argv[1:]
-    settings = Settings(
+    settings = replace(
+        # How a bucket is reached.
+        read_settings({name: os.environ[name] for name in os.environ if name[:4] == "AWS_"}),
         database=Lake(catalog),
         lake_data=data,
         work_dir=Path(work),

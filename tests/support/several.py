@@ -1,7 +1,8 @@
 """Several workers over one lake and one place of sessions, killed as it comes, Postgres with them.
 
 What they leave is compared with a run that nobody disturbed, over a DuckDB file. As a script it
-takes longer and says what it took: `python tests/support/several.py --help`.
+takes longer and says what it took: `python tests/support/several.py --help`. With `--shards` each
+worker has its shard, nobody is killed, and it is the time that counts.
 """
 
 import argparse
@@ -10,10 +11,10 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -30,10 +31,10 @@ from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.opening import open_source
 from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.testing.pipeline import table_names
+from sharded import PROGRAM, passed
 from weed import REGION, S3Server, s3_server
 
 EXAMPLES = ROOT / "examples" / "sessions"
-PROGRAM = Path(sys.executable).with_name("session-pipeline")
 _LONGEST = 600.0
 _STEP = 0.05
 _PARTS = 3
@@ -248,6 +249,33 @@ def _work(team: _Team, at: Lakes, kills: int, crashes: int) -> None:
     outcome.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def in_shards(
+    folder: Path, at: Lakes, workers: Sequence[int], users: int, corpus: Path | None, s3: bool
+) -> None:
+    """Print what one pass takes: over a folder into a file, and of workers into a lake."""
+    if corpus is None:
+        local = Sessions(folder / "sessions", None, made_up(users))
+        for key in local.texts:
+            local.write(key, _PARTS)
+        corpus = local.folder
+    paths = [path for path in sorted(corpus.rglob("*")) if path.is_file()]
+    megabytes = sum(path.stat().st_size for path in paths) / 1e6
+    with s3_server() if s3 else nullcontext() as server:
+        root, env = str(corpus), {"SESSION_PIPELINE_WORK_DIR": str(folder / "work")}
+        file = {**env, "SESSION_PIPELINE_DATABASE": str(folder / "alone.duckdb")}
+        print(passed(file, root, 0, megabytes, at.server).said, flush=True)  # noqa: T201  a script
+        if server:
+            bucket = server.bucket()
+            for path in paths:
+                server.client(bucket).put(f"s/{path.relative_to(corpus)}", path.read_bytes())
+            root, env = f"s3://{bucket}/s", {**env, **server.env()}
+        for many in workers:
+            data = f"s3://{server.bucket()}/lake/" if server else str(folder / f"lake{many}")
+            env["SESSION_PIPELINE_LAKE_DATA"] = data
+            env["SESSION_PIPELINE_DATABASE"] = f"ducklake:postgres:{at.server.catalog()}"
+            print(passed(env, root, many, megabytes, at.server).said, flush=True)  # noqa: T201
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[4])
@@ -256,8 +284,13 @@ def main() -> None:
     parser.add_argument("--crashes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--s3", action="store_true", help="rows and sessions in buckets")
+    parser.add_argument("--shards", action="store_true", help="each its shard, nobody is killed")
+    parser.add_argument("--corpus", type=Path, help="with --shards: sessions in place of examples")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, lakes() as at:
+        if asked.shards:
+            in_shards(Path(folder), at, asked.workers, asked.users, asked.corpus, asked.s3)
+            return
         for workers in asked.workers:
             given = {"workers": workers, "users": asked.users, "kills": asked.kills}
             given |= {"crashes": asked.crashes, "seed": asked.seed}

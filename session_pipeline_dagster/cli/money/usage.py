@@ -1,12 +1,14 @@
 """`session-pipeline usage`: tokens and money by person, project, model, day and more."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from session_pipeline_dagster.cli.context import Context, common
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Usage
 from session_pipeline_dagster.processors.usage.money.currencies import (
@@ -60,15 +62,17 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     asked = Asked(
-        breakdown.parse_by(by),
+        breakdown.parse_by(by, context.settings.people),
         None if since is None else parse_day(since, "--since"),
         None if until is None else parse_day(until, "--until"),
         parse_zone(zone, "--timezone"),
         week_start,
         _currency(context, currency),
+        context.settings.people,
     )
     breakdown.check(asked)
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    bring_up(usage, store, context.settings)
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
@@ -102,4 +106,5 @@ def _answered(store: Store, asked: Asked) -> Usage:
     days: Any = store.query(breakdown.days(asked))[0][1]
     selects = breakdown.selects(asked, [day for (day,) in days])
     answers: Sequence[Any] = [rows for _, rows in store.query(*selects)]
-    return breakdown.answer(asked, answers)
+    found = breakdown.answer(asked, answers)
+    return replace(found, hidden=bool(days) and not found.rows)

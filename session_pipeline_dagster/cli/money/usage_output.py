@@ -35,7 +35,13 @@ def print_usage(found: Usage, shown: Sequence[Row]) -> None:
     console = new_console()
     if not found.rows:
         is_all = found.asked.since is None and found.asked.until is None
-        if is_all:
+        if found.hidden:
+            least = found.asked.people.smallest_group
+            console.print(
+                f"Nothing can be shown: fewer than {least} people used anything "
+                "(SESSION_PIPELINE_MIN_GROUP)"
+            )
+        elif is_all:
             console.print("No usage yet; `session-pipeline run` reads the sessions")
         else:
             console.print("No usage on these days")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from session_pipeline_dagster.contract.processor import Processor, derived_tables, extras
 from session_pipeline_dagster.passes.exports.folder import remember
+from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.processors.usage.people.shown import TABLES as SHOWN_TABLES
 from session_pipeline_dagster.settings import PeopleMode, Settings
@@ -30,6 +31,7 @@ def publish(store: Store, usage: Processor, settings: Settings, target: Path) ->
         StoreError, SettingsError, ContractError: as `published_copy.make`; there is the file of
             before, if any.
     """
+    bring_up(usage, store, settings)
     store.ready(usage)
 
     tables = [Shown(table.name, table.select, table.description) for table in published(settings)]

@@ -22,6 +22,7 @@ from session_pipeline_dagster.passes.exports.folder import (
 )
 from session_pipeline_dagster.passes.exports.tables import Counts, Days, export_table
 from session_pipeline_dagster.passes.exports.upkeep import copies
+from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
 from session_pipeline_dagster.processors.usage.people.published import Published, published
@@ -89,6 +90,7 @@ def export(
     wanted.check()
     if ExportFormat.CCUSAGE in wanted.formats:
         documents.refuse_nobody(settings)
+    bring_up(usage, store, settings)
     store.ready(usage)
     with store.exclusive("export"):
         remember(store, folder)

@@ -178,7 +178,7 @@ def _hours(figures: Figures, title: str) -> Chart:
     ]
     inner = alt.Scale(domain=[*range(24)], paddingInner=0.08)
     # Denser, not darker: so it reads alike on white and on black.
-    dense = alt.Scale(domain=[0, most], range=[0.08, 1])
+    dense = alt.Scale(domain=[0, most], range=[0.18, 1])
     chart = _chart(rows, alt.MarkDef("rect", fill=_BLUE)).encode(
         x=alt.X(
             "hour:O",

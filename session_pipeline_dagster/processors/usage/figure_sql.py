@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from session_pipeline_dagster.contract.report import Asked
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.costing import priced
+from session_pipeline_dagster.processors.usage.people.whose import (
+    LAST,
+    PERSON,
+    TEAM,
+    with_people,
+)
 from session_pipeline_dagster.settings import PeopleMode
 
 WEEK = 7
@@ -22,7 +29,6 @@ CALLED: Mapping[str, str] = {
     "command": "command_name",
 }
 """What is called -> the column of `usage_events_unique` that names it."""
-UNASSIGNED = "(unassigned)"
 
 _DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
 """Up to so many days a bar is a day, up to so many a week, else a month."""
@@ -32,7 +38,6 @@ _SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens):
 # Who it was is only counted, so a number will do.
 _CROWD = "list(DISTINCT hash(person))"
 _ATTRIBUTED = {"skill": "attribution_skill", "server": "attribution_mcp_server"}
-_FIRST_DAY, _LAST_DAY = "DATE '0001-01-01'", "DATE '9999-12-31'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def mine(user: str) -> str:
     """SELECT of the person whose folder this is: the one that a directory says, else itself."""
     text = quoted(user)
     # A folder that has changed hands is that of who has it now.
-    return f"""SELECT coalesce((SELECT arg_max(person, coalesce(valid_to, {_LAST_DAY}))
+    return f"""SELECT coalesce((SELECT arg_max(person, {LAST})
             FROM people WHERE folder = {text}), {text})"""
 
 
@@ -108,15 +113,16 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base}, estimated AS ({_with_people("usage_daily_estimated", scope)})
         SELECT coalesce(sum(output_estimate), 0)::BIGINT FROM estimated""",
         "SELECT NULL WHERE false" if scope.person else _budgets(budgets),
-        "SELECT person FROM people_shown UNION SELECT email FROM people WHERE email IS NOT NULL"
-        if scope.hides
-        else "SELECT NULL WHERE false",
+        _NAMES if scope.hides else "SELECT NULL WHERE false",
         _who(scope),
     ]
 
 
 _EVENTS = """(SELECT *, make_timestamp(epoch_us(occurred_at))::DATE AS day
     FROM usage_events_unique)"""
+# Not those of `people_shown`: a pass makes it, and none may have been since this was set.
+_NAMES = """SELECT username FROM usage_daily UNION SELECT folder FROM people
+    UNION SELECT person FROM people UNION SELECT email FROM people WHERE email IS NOT NULL"""
 _BILLS = "(FROM usage_reconciled WHERE status IN ('ok', 'unlogged'))"
 
 
@@ -148,7 +154,8 @@ _SPAN = f"""CASE WHEN day > last - {WEEK} THEN 2 WHEN day > last - {2 * WEEK} TH
 def _daily(scope: Scope) -> str:
     project, joined = "days.project", ""
     if scope.hides:
-        project = "projects_shown.shown"
+        project = f"""CASE WHEN days.project IS NOT NULL
+            THEN coalesce(projects_shown.shown, '{HIDDEN}') END"""
         joined = "LEFT JOIN projects_shown ON projects_shown.project = days.project"
     own = f"AND person IN ({scope.person})" if scope.person else ""
     return f"""daily AS MATERIALIZED (
@@ -192,15 +199,12 @@ def _attributed() -> str:
 
 def _with_people(table: str, scope: Scope) -> str:
     """SELECT of the rows that may be shown, with who it was and when; the folder says who it is."""
-    own = f"AND coalesce(people.person, rows.username) IN ({scope.person})" if scope.person else ""
-    return f"""SELECT rows.*, coalesce(people.person, rows.username) AS person, {_SPAN} AS span
-            FROM (SELECT *, day AS day_of FROM {table}) AS rows
-            LEFT JOIN people ON people.folder = rows.username
-                AND day_of >= coalesce(people.valid_from, {_FIRST_DAY})
-                AND day_of <= coalesce(people.valid_to, {_LAST_DAY})
+    own = f"AND {PERSON} IN ({scope.person})" if scope.person else ""
+    return f"""SELECT used.*, {PERSON} AS person, {_SPAN} AS span
+            FROM {with_people(f"{table} AS used")}
             JOIN (SELECT day AS cell_day, team AS cell_team FROM cells) AS shown
-                ON cell_day = day_of AND cell_team = coalesce(people.team, '{UNASSIGNED}'), period
-            WHERE day_of BETWEEN first AND last {own}"""
+                ON cell_day = day AND cell_team = {TEAM}, period
+            WHERE day BETWEEN first AND last {own}"""
 
 
 def _named(kind: str) -> str:

@@ -9,6 +9,7 @@ from session_pipeline_dagster.processors.usage.money.costing import USAGE_COSTS,
 from session_pipeline_dagster.processors.usage.money.seat_sql import USAGE_SEATS
 from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES
+from session_pipeline_dagster.processors.usage.windows import USAGE_SKILL_WINDOW, USAGE_TOOL_DAILY
 
 _DAYS = "SELECT part::DATE FROM parts"
 AT_LEAST = 0.05
@@ -114,12 +115,17 @@ FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
         FROM usage_daily, (SELECT max(day) AS last FROM usage_daily)""",
 )
 
-_CALLS = ("username", "project", "occurred_at", "event_type", "tool_name", "command_name")
+_CALLED_AS = ("skill_name", "subagent_type", "mcp_server")
+_CALLS = (
+    *("username", "project", "occurred_at", "event_type", "tool_name", "command_name"),
+    *_CALLED_AS,
+)
 
 USAGE_CALLS = Rollup(
     name="usage_calls",
     columns="""day DATE, username VARCHAR, project VARCHAR, session_id VARCHAR, event_type VARCHAR,
-        tool_name VARCHAR, command_name VARCHAR, calls BIGINT, errors BIGINT, rejections BIGINT""",
+        tool_name VARCHAR, command_name VARCHAR, calls BIGINT, errors BIGINT, rejections BIGINT,
+        skill_name VARCHAR, subagent_type VARCHAR, mcp_server VARCHAR""",
     part="day",
     changed=f"""SELECT DISTINCT day::VARCHAR FROM ({EVENTS.touched()} UNION ALL {
         EVENTS.touched(
@@ -131,7 +137,8 @@ USAGE_CALLS = Rollup(
     reach=EVENTS.reach,
     refresh=f"""
         SELECT {EVENTS.day} AS day, username, project, origin, event_type, tool_name, command_name,
-            count(*), count(*) FILTER (outcome = 'error'), count(*) FILTER (outcome = 'rejected')
+            count(*), count(*) FILTER (outcome = 'error'), count(*) FILTER (outcome = 'rejected'),
+            {", ".join(_CALLED_AS)}
         FROM ({unique.events(_CALLS, _DAYS, reached=True)}) WHERE {EVENTS.day} IN ({_DAYS})
         GROUP BY ALL""",
     description="""Calls and prompts per UTC day, session, kind and name.
@@ -144,7 +151,7 @@ SELECT tool_name, sum(calls) AS calls, sum(errors) AS errors
 FROM usage_calls WHERE event_type = 'tool_use' GROUP BY ALL ORDER BY calls DESC
 ```""",
     deps=("usage_events",),
-    feeds=("usage_activity_daily",),
+    feeds=("usage_activity_daily", "usage_tool_daily", "usage_skill_window"),
 )
 
 USAGE_ACTIVITY_DAILY = Rollup(
@@ -201,7 +208,10 @@ FROM usage_activity_daily GROUP BY ALL ORDER BY hours DESC
     feeds=("shown",),
 )
 
-ROLLUPS = (USAGE_SLOTS, USAGE_DAILY, USAGE_CALLS, USAGE_ACTIVITY_DAILY)
+ROLLUPS = (
+    *(USAGE_SLOTS, USAGE_DAILY, USAGE_CALLS, USAGE_ACTIVITY_DAILY),
+    *(USAGE_TOOL_DAILY, USAGE_SKILL_WINDOW),
+)
 
 _RATE = """sum(output_tokens - partial_output_tokens) / nullif(sum(final_characters), 0)"""
 

@@ -115,6 +115,12 @@ class Catalog:
             ).fetchone()
         return bool(found and found[0])
 
+    def is_read_only(self) -> bool:
+        """Whether it takes no writes from anybody: a standby, or one that is set so."""
+        with self.session() as session:
+            found = session.execute("SELECT current_setting('transaction_read_only')").fetchone()
+        return found == ("on",)
+
     def snapshot(self) -> int:
         """The number of the newest snapshot; -1 where there is no lake yet."""
         with self.session() as session:

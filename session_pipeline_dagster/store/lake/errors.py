@@ -16,9 +16,13 @@ _REFUSED = (
     "no such file or directory, expected",
 )
 """What waiting does not help against."""
-_NO_BUCKET = ("NoSuchBucket", "HTTP 404", "(404)", "bucket does not exist")
+_NO_BUCKET = ("NoSuchBucket", "bucket does not exist")
+_GONE = ("NoSuchKey", "HTTP 404", "(404)", "Cannot open file : No such file")
 _NO_ACCESS = ("HTTP 403", "(403)", "AccessDenied", "Forbidden", "InvalidAccessKey", "Signature")
 _NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolve")
+_NOT_OURS = re.compile(
+    r"(?:Cannot open file|Failed to create directory) : (Read-only file system|Permission denied)"
+)
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
 _BROKEN = (
@@ -64,6 +68,7 @@ def of_postgres(label: str, text: str, commit: str | None = None) -> StoreError:
 
 def of_the_engine(label: str, data: str, text: str) -> StoreError:
     """What DuckDB said when the lake was opened, read or written, in words."""
+    text = _without_quoted(text)
     if "Out of Memory" in text:
         return StoreUnusable(
             f"{label} needs more memory than SESSION_PIPELINE_DATABASE_MEMORY_MB allows; "
@@ -75,14 +80,19 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
             "before stays, the rest is done by the next run"
         )
     if any(part in text for part in _NO_BUCKET):
-        return StoreUnusable(
-            f"there is no {data}, or not all of it; see SESSION_PIPELINE_LAKE_DATA"
+        return StoreUnusable(f"there is no {data}; see SESSION_PIPELINE_LAKE_DATA")
+    if any(part in text for part in _GONE):
+        return StoreInterrupted(
+            f"a file of {label} is not in {data}: `forget` or upkeep has just deleted it, or it is "
+            "not mounted, or not the place that SESSION_PIPELINE_LAKE_DATA should name"
         )
     if any(part in text for part in _NO_ACCESS):
         return StoreUnusable(
             f"{data} may not be used with these keys; see AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
+    if found := _NOT_OURS.search(text):
+        return StoreUnusable(f"{data} cannot be used as it is ({found[1]})")
     if "DuckLake catalog version" in text or "ducklake_version" in text:
         return StoreUnusable(
             f"{label} was made by another version of DuckLake; upgrade session-pipeline-dagster"
@@ -91,9 +101,14 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
         return of_postgres(label, text)
     if any(part in text for part in _NO_SERVER):
         return StoreInterrupted(f"{data} does not answer; see AWS_ENDPOINT_URL and the network")
-    # From the first quote on it is a statement, and values of rows stand in those.
-    said = _line(text.partition('"')[0])
-    return StoreInterrupted(f"{label} cannot be used at the moment ({said})")
+    return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
+
+
+def _without_quoted(text: str) -> str:
+    """The text without all that is between its first and its last quote: a statement, in which
+    values of rows stand, or a path. Neither is shown, nor taken for what went wrong."""
+    before, _, rest = text.partition('"')
+    return before + rest.rpartition('"')[2] if '"' in rest else before
 
 
 def _line(text: str) -> str:

@@ -140,8 +140,8 @@ class LakePlace:
                 connection.commit()
         except duckdb.Error as error:
             raise StoreInterrupted(
-                f"{self.label} did not take a commit; somebody else was faster, or the line to "
-                "its catalog broke",
+                f"{self.label} did not take a commit; somebody else was faster, the line to its "
+                "catalog broke, or Postgres could not write (its log says why)",
                 commit,
             ) from error
 
@@ -236,6 +236,12 @@ class LakePlace:
         if self._engines.writer is None:
             made = self.catalog.data_path()
             self._check_data(made)
+            if self.catalog.is_read_only():
+                raise StoreUnusable(
+                    f"the Postgres of {self.label} takes no writes: it is a standby, or set to "
+                    "read only; target_session_attrs=read-write beside several hosts finds the "
+                    "one that does"
+                )
             if made is None:
                 self._make()
             elif not self.catalog.may_write():

@@ -1,5 +1,10 @@
 """A lake whose Parquet is in a bucket, on a real S3 server: as exact as in a folder."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,20 +13,27 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import duckdb
 import obstore
+import psycopg
 import pytest
 
-from helpers import EchoProcessor, expected_rows, write_many
+from helpers import EchoProcessor, expected_rows, write_many, write_session
 from lakes import Lakes, database_of, named_files, over
+from places import SUPPORT
+from session_pipeline_dagster.cli.forget import delete
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import StoreError, StoreInterrupted, StoreUnusable
+from session_pipeline_dagster.passes.deletions import keys_of_user
 from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_batch
-from session_pipeline_dagster.setting_places import S3Settings
+from session_pipeline_dagster.setting_places import Lake, S3Settings
 from session_pipeline_dagster.settings import Root, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.lake import engine
+from session_pipeline_dagster.store.lake.place import LakePlace
+from session_pipeline_dagster.store.lake.upkeep import tidy
 from tallies import Tallies, batch, held, settled, wanted
 from weed import REGION, S3Server, s3
 from wire import Wire, wire_to
@@ -122,6 +134,112 @@ def test_a_pass_goes_on_where_the_bucket_is_away_for_a_while(
     hasty = open_store(replace(settings, lock_timeout=timedelta(seconds=1)))
     with pytest.raises(StoreInterrupted, match="does not answer; see AWS_ENDPOINT_URL"):
         hasty.query("FROM echo_rows")
+
+
+def objects(server: S3Server, bucket: str) -> dict[str, bytes]:
+    client = server.client(bucket)
+    there = [found["path"] for page in obstore.list(client) for found in page]
+    return {path: bytes(client.get(path).bytes()) for path in there}
+
+
+def unknown(server: S3Server, bucket: str, settings: Settings) -> list[str]:
+    """Rows that no snapshot knows of and none has known of."""
+    named = {f"deep/lake/{name}" for name in named_files(settings)}
+    with lakes_session(settings) as session:
+        rows = session.execute("SELECT path FROM ducklake_files_scheduled_for_deletion").fetchall()
+    gone = {str(path).rpartition("/")[2] for (path,) in rows}
+    there = [path for path in objects(server, bucket) if path.endswith(".parquet")]
+    return [path for path in there if path not in named and path.rpartition("/")[2] not in gone]
+
+
+def lakes_session(settings: Settings) -> "psycopg.Connection[tuple[object, ...]]":
+    assert isinstance(settings.database, Lake)
+    return psycopg.connect(settings.database.catalog)
+
+
+def killed_before_its_commit(s3: S3Server, settings: Settings) -> None:
+    """A writer whose files are there, and whose commit is not."""
+    assert isinstance(settings.database, Lake)
+    place = [settings.database.catalog, str(settings.lake_data), f"{settings.work_dir}-its"]
+    program = [sys.executable, SUPPORT / "far_worker.py", *place, "30", "before", "9", "a/1", "z/9"]
+    environment = {**os.environ, **s3.env()}
+    with subprocess.Popen(program, stdin=-1, stdout=-1, text=True, env=environment) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "here\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow(seconds=10)
+def test_upkeep_deletes_what_killed_writers_left_in_a_bucket_and_changes_no_row(
+    s3: S3Server, bucket: str, settings: Settings
+) -> None:
+    store = open_store(settings)
+    store.prepare(TALLIES)
+    store.commit(TALLIES, batch(1, "a/1"))
+    for _ in range(2):
+        killed_before_its_commit(s3, settings)
+    left = unknown(s3, bucket, settings)
+    assert len(left) > 4
+    # Its clock has seconds: what is of the same one is younger.
+    time.sleep(1.1)
+    store.commit(TALLIES, batch(2, "a/1", "b/2"))
+    settled(store)
+    before = held(store)
+    place = store.place
+    assert isinstance(place, LakePlace)
+    # A day has not passed: somebody may be at it still.
+    assert tidy(place, place.catalog, timedelta(days=7)).orphans == 0
+    assert unknown(s3, bucket, settings) == left
+    done = tidy(place, place.catalog, timedelta(days=7), running=timedelta(0))
+    assert done.orphans == len(left)
+    assert unknown(s3, bucket, settings) == []
+    assert missing(s3, bucket, settings) == []
+    assert held(open_store(settings)) == before
+    assert before == wanted({"a/1": 2, "b/2": 2}, [("a/1", 1), ("a/1", 2), ("b/2", 2)])
+
+
+def values_of(folder: Path, contents: dict[str, bytes]) -> str:
+    """All values of Parquet files, as text."""
+    path, found = folder / "one.parquet", []
+    for content in contents.values():
+        path.write_bytes(content)
+        with duckdb.connect() as connection:
+            rows = connection.execute("SELECT t::VARCHAR FROM read_parquet(?) t", [str(path)])
+            found += [str(row[0]) for row in rows.fetchall()]
+    return "\n".join(found)
+
+
+@pytest.mark.slow(seconds=10)
+def test_no_object_of_a_bucket_says_who_was_forgotten(
+    s3: S3Server, bucket: str, settings: Settings, tmp_path: Path
+) -> None:
+    root, user = tmp_path / "sessions", "zz-zelda"
+    settings = replace(settings, roots=(Root(root),))
+    for key in ("bob/1.jsonl", f"{user}/2.jsonl", f"{user}/3.jsonl"):
+        write_session(root, key, "hello")
+    store, echo = open_store(settings), EchoProcessor()
+    run_batch(echo, LocalSource(settings.roots), store, settings, Options())
+    rows = store.query("FROM echo_rows WHERE session_file LIKE 'bob/%' ORDER BY ALL")[0][1]
+    there = {p: found for p, found in objects(s3, bucket).items() if p.endswith(".parquet")}
+    its = {path: found for path, found in there.items() if user in values_of(tmp_path, {"": found})}
+    assert len(its) == 2
+    # What one left who was killed before a commit.
+    s3.client(bucket).put(
+        "deep/lake/main/echo_rows/ducklake-killed.parquet", next(iter(its.values()))
+    )
+    time.sleep(1.1)
+    shutil.rmtree(root / user)
+    deleted = delete(store, [echo], settings, keys_of_user(store, user))
+    assert deleted.tidied
+    assert deleted.tidied.orphans == 1
+    left = objects(s3, bucket)
+    assert not [path for path in left if path in its]
+    assert not [path for path, found in left.items() if user in path or user.encode() in found]
+    rest = {path: found for path, found in left.items() if path.endswith(".parquet")}
+    assert "bob/1.jsonl" in values_of(tmp_path, rest)
+    assert user not in values_of(tmp_path, rest)
+    assert store.query("FROM echo_rows ORDER BY ALL")[0][1] == rows
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from session_pipeline_dagster.processors.usage.money.zone_spans import (
     midnight,
     periods,
 )
+from session_pipeline_dagster.processors.usage.people import answered
 from session_pipeline_dagster.processors.usage.people.whose import (
     COST_CENTER,
     PERSON,
@@ -27,6 +28,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 
 COLUMNS: Final[Mapping[str, str]] = {
     "user": "username",
@@ -60,8 +62,8 @@ _COUNTERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked: keys in their order, days, which are inclusive and of the zone, and what costs
-    are shown in."""
+    """What is asked: keys in their order, days, which are inclusive and of the zone, what costs are
+    shown in, and what is shown of people."""
 
     by: tuple[str, ...] = ("user",)
     since: date | None = None
@@ -69,6 +71,14 @@ class Asked:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     week_start: WeekStart = "monday"
     currency: Currency = field(default_factory=Currency)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
+
+    @property
+    def merges(self) -> bool:
+        """Whether rows of few people are put together: those of teams are in the database, and
+        those of one person are one person's."""
+        apart = (*answered.TEAMS, *answered.PERSONS)
+        return self.people.smallest_group > 1 and not any(key in apart for key in self.by)
 
     @property
     def is_by_time(self) -> bool:
@@ -104,7 +114,7 @@ class Row:
 
     keys: tuple[str | None, ...]
     sums: Sums
-    beside: tuple[str | None, ...]
+    beside: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,8 @@ class Beyond:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The answer. `totals` are of all rows, also of those that are not shown."""
+    """The answer. `totals` are of all rows, also of those that are not shown; `hidden`: there is
+    usage, of too few people."""
 
     asked: Asked
     rows: Sequence[Row]
@@ -155,10 +166,12 @@ class Usage:
     unpriced: Sequence[Unpriced]
     in_force: Sequence[InForce]
     beyond: Beyond
+    hidden: bool = False
 
 
-def parse_by(given: Sequence[str]) -> tuple[str, ...]:
-    """Keys as they are given, several in one text with commas between them.
+def parse_by(given: Sequence[str], people: PeopleSettings | None = None) -> tuple[str, ...]:
+    """Keys as they are given, several in one text with commas between them; without one users, or
+    teams where nobody is shown.
 
     Raises:
         SettingsError: one is not known.
@@ -167,11 +180,13 @@ def parse_by(given: Sequence[str]) -> tuple[str, ...]:
     for key in named:
         if key not in KEYS:
             raise SettingsError(f"--by is {key[:_SHOWN]!r}; it takes {', '.join(KEYS)}")
-    return tuple(dict.fromkeys(named)) or ("user",)
+    nobody = people is not None and people.mode is PeopleMode.TEAM
+    return tuple(dict.fromkeys(named)) or ("team" if nobody else "user",)
 
 
 def check(asked: Asked) -> None:
-    """Raises SettingsError where the first day is after the last."""
+    """Raises SettingsError where the first day is after the last, or a key is not to be shown."""
+    answered.check_keys(asked.by, UNITS, asked.zone.key, asked.people)
     if asked.since and asked.until and asked.since > asked.until:
         raise SettingsError(f"--since {asked.since} is after --until {asked.until}")
 
@@ -186,15 +201,20 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     billed beyond the lines (by UTC days)."""
     units = {unit: periods(unit, utc_days, asked.zone, asked.week_start) for unit in UNITS}
     joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
-    keys = ", ".join(COLUMNS.get(key, f"in_{key}.label") for key in asked.by)
+    columns = {**COLUMNS, **answered.columns(asked.people)}
+    keys = ", ".join(columns.get(key, f"in_{key}.label") for key in asked.by)
     beside = ", ".join(f"string_agg(DISTINCT {name}, ', ' ORDER BY {name})" for name in _BESIDE)
-    slots = with_people("usage_slots") if _OF_PEOPLE & {*asked.by} else "usage_slots"
-    rows = f"""SELECT {keys}, in_rate.place, {_SUMS}
-            {f", {beside}" if "session" in asked.by else ""}
+    if "session" not in asked.by:
+        beside = f"list(DISTINCT {PERSON})" if asked.merges else ""
+    directory = asked.merges or _OF_PEOPLE & {*asked.by}
+    slots = with_people("usage_slots") if directory else "usage_slots"
+    slots += f" {answered.joins(asked.by, asked.people)}"
+    rows = f"""SELECT {keys}, in_rate.place, {_SUMS}{beside and f", {beside}"}
         FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
     unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
         WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
+        HAVING count(DISTINCT username) >= {asked.people.smallest_group}
         ORDER BY messages DESC, provider, model"""
     return rows, unpriced, IN_FORCE, _BEYOND + _on_days(asked)
 
@@ -207,6 +227,8 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
     """
     found, unpriced, in_force, (beyond,) = answers
     rows = _converted(asked, found)
+    if asked.merges:
+        rows = _merged(asked, rows)
     return Usage(
         asked,
         sorted(rows, key=_by_time if asked.is_by_time else _by_cost),
@@ -289,6 +311,37 @@ def _converted(asked: Asked, found: Sequence[Sequence[Any]]) -> list[Row]:
         same[0] if len(same) == 1 else replace(same[0], sums=_total([row.sums for row in same]))
         for same in rows.values()
     ]
+
+
+def _merged(asked: Asked, rows: Sequence[Row]) -> list[Row]:
+    """The rows, those of too few people put together: among those of their time, and what is still
+    too little over all times. What is too little even so is left out."""
+    times = [n for n, key in enumerate(asked.by) if key in UNITS]
+    if len(times) == len(asked.by):
+        times = []
+    least, few = asked.people.smallest_group, f"(fewer than {asked.people.smallest_group} people)"
+    cells = {
+        row.keys: answered.Cell(
+            tuple(row.keys[n] for n in times), frozenset(map(str, row.beside[0] or ()))
+        )
+        for row in rows
+    }
+    hidden = {*answered.too_small(cells, least)}
+    kept = [Row(row.keys, row.sums) for row in rows if row.keys not in hidden]
+    parts: dict[object, list[Row]] = {}
+    for row in rows:
+        if row.keys in hidden:
+            parts.setdefault(cells[row.keys].among, []).append(row)
+    left: list[Row] = []
+    for part in parts.values():
+        names = tuple(part[0].keys[n] if n in times else few for n in range(len(asked.by)))
+        if len(answered.together([row.keys for row in part], cells)) >= least:
+            kept.append(Row(names, _total([row.sums for row in part])))
+        else:
+            left += part
+    if len(answered.together([row.keys for row in left], cells)) >= least:
+        kept.append(Row((few,) * len(asked.by), _total([row.sums for row in left])))
+    return kept
 
 
 def _total(sums: Sequence[Sums]) -> Sums:

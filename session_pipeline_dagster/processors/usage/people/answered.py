@@ -2,70 +2,125 @@
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.people.projects import HIDDEN
+from session_pipeline_dagster.processors.usage.people.whose import PERSON, TEAM
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 
-_PERSON = ("user", "person")
-_NAMING = ("session", "branch")
-_TIME = ("day", "week", "month", "hour")
-_TEAM = ("team", "cost_center")
+PERSONS: Final = ("user", "person")
+TEAMS: Final = ("team", "cost_center")
+_PROJECTS: Final = ("project", "repository")
+_NAMING: Final = ("session", "branch")
 _T = TypeVar("_T", bound=Hashable)
 
 
-def check_keys(by: Sequence[str], people: PeopleSettings) -> None:
+def hides(people: PeopleSettings) -> bool:
+    """Whether anything is shown otherwise than it is."""
+    return people.mode is not PeopleMode.NAMED or people.smallest_group > 1
+
+
+def check_keys(
+    by: Sequence[str], times: Collection[str], zone: str, people: PeopleSettings
+) -> None:
     """Refuse keys whose values would show more than may be shown.
+
+    Args:
+        times: the keys that are days, weeks and so on. zone: whose days these are.
 
     Raises:
         SettingsError: says which, why, and what to ask instead.
     """
-    mode = people.mode
-    hidden = {
-        PeopleMode.NAMED: (),
-        PeopleMode.PSEUDONYM: _NAMING,
-        PeopleMode.TEAM: _PERSON + _NAMING,
-    }
+    mode, least = people.mode, people.smallest_group
+    hidden = (*PERSONS, *_NAMING) if mode is PeopleMode.TEAM else _NAMING
     for key in by:
-        if key in hidden:
+        if key in hidden and mode is not PeopleMode.NAMED:
             raise SettingsError(
                 f"--by {key} shows people or what names them, which SESSION_PIPELINE_PEOPLE="
                 f"{mode.value} hides; ask --by team, project, model or day"
             )
+    if least <= 1:
+        return
+    others = [key for key in by if key not in times and key not in TEAMS]
+    if len(others) > 1 or (others and any(key in TEAMS for key in by)):
+        raise SettingsError(
+            f"--by {','.join(by)} would tell groups of fewer than {least} people apart "
+            "(SESSION_PIPELINE_MIN_GROUP); ask by one of them, and by day, week or month"
+        )
+    if zone != "UTC":
+        raise SettingsError(
+            f"--timezone {zone} would cut days otherwise than those in which groups of fewer than "
+            f"{least} people are merged (SESSION_PIPELINE_MIN_GROUP); these are of UTC"
+        )
+
+
+def columns(people: PeopleSettings) -> Mapping[str, str]:
+    """Keys -> SQL of what is shown of them, where that is not what they are; see `joins`."""
+    found: dict[str, str] = {}
+    if people.mode is not PeopleMode.NAMED:
+        found |= {"user": "shown_user", "person": "shown_person"}
+        found |= dict.fromkeys(_PROJECTS, f"coalesce(shown_project, '{HIDDEN}')")
     if people.smallest_group > 1:
-        others = [key for key in by if key not in (*_TIME, *_TEAM)]
-        if len(others) > 1 or (others and any(key in _TEAM for key in by)):
-            raise SettingsError(
-                f"--by {','.join(by)} would tell small groups apart, which "
-                f"SESSION_PIPELINE_MIN_GROUP={people.smallest_group} hides; ask by one of them"
+        found |= {"team": "shown_team", "cost_center": "shown_center"}
+    return found
+
+
+def joins(by: Collection[str], people: PeopleSettings) -> str:
+    """What `columns` of these keys stand in, beside `whose.with_people`."""
+    found = []
+    if people.mode is not PeopleMode.NAMED:
+        for key, name in zip(PERSONS, ("username", PERSON), strict=True):
+            if key in by:
+                found.append(
+                    f"""JOIN (SELECT person AS of_{key}, shown AS shown_{key} FROM people_shown)
+                        ON of_{key} = {name}"""
+                )
+        if any(key in by for key in _PROJECTS):
+            found.append(
+                """LEFT JOIN (SELECT project AS of_folder, repository AS of_repository,
+                        name AS of_name FROM usage_projects)
+                    ON of_folder IS NOT DISTINCT FROM project
+                    AND of_repository IS NOT DISTINCT FROM repository
+                LEFT JOIN (SELECT project AS of_project, shown AS shown_project
+                    FROM projects_shown)
+                    ON of_project = coalesce(of_name, repository, project)"""
             )
+    if people.smallest_group > 1 and any(key in by for key in TEAMS):
+        found.append(
+            f"""JOIN (SELECT day AS of_day, team AS of_team, label AS shown_team,
+                        cost_center AS shown_center
+                    FROM cells_shown WHERE label IS NOT NULL)
+                ON of_day = day AND of_team = {TEAM}"""
+        )
+    return " ".join(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A row that may be too small to be shown: how it is named among others of its time, when it
-    was, and whose it is."""
+    """A row that may be too small to be shown: among which it stands, and whose it is."""
 
-    time: tuple[str | None, ...]
+    among: Hashable
     people: frozenset[str]
 
 
 def too_small(cells: Mapping[_T, Cell], least: int) -> Collection[_T]:
     """Which cells are shown together as one: those of fewer than `least` people, with the next
-    smallest of their time where they would be alone or are still too few."""
-    times: dict[tuple[str | None, ...], list[_T]] = {}
+    smallest of those they stand among where they would be alone or are still too few."""
+    found: dict[Hashable, list[_T]] = {}
     for name, cell in cells.items():
-        times.setdefault(cell.time, []).append(name)
+        found.setdefault(cell.among, []).append(name)
     hidden: set[_T] = set()
-    for names in times.values():
+    for names in found.values():
         order = sorted(names, key=lambda name: len(cells[name].people))
         few = [name for name in order if len(cells[name].people) < least]
         rest = order[len(few) :]
-        while few and rest and (len(few) == 1 or len(_together(few, cells)) < least):
+        while few and rest and (len(few) == 1 or len(together(few, cells)) < least):
             few.append(rest.pop(0))
         hidden.update(few)
     return hidden
 
 
-def _together(names: Sequence[_T], cells: Mapping[_T, Cell]) -> frozenset[str]:
+def together(names: Collection[_T], cells: Mapping[_T, Cell]) -> frozenset[str]:
+    """The people of several cells."""
     return frozenset().union(*(cells[name].people for name in names))

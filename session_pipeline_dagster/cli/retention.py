@@ -1,0 +1,104 @@
+"""`session-pipeline retention`: lets old detail go, or says what would."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+import click
+
+from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.output import standing_line
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.passes import retention
+from session_pipeline_dagster.store.database import Store, open_store
+from session_pipeline_dagster.store.retaining import Retired, Standing
+
+
+@click.command("retention")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@common
+def command(context: Context, dry_run: bool, as_json: bool) -> int:
+    """Let detail go that is older than SESSION_PIPELINE_RETENTION_DAYS says; roll-ups stay."""
+    settings, registry = context.settings, context.registry
+    if unknown := retention.unknown(registry.processors, settings):
+        raise SettingsError(unknown)
+    store = open_store(settings, looking=dry_run)
+    store.require()
+    found, stood = dict[str, list[Retired]](), dict[str, list[Standing]]()
+    for processor in registry.processors:
+        store.ready(processor)
+        done = _would(context, processor, store) if dry_run else _done(context, processor, store)
+        found[processor.name] = _sums(done)
+        stood[processor.name] = retention.standings(processor, store)
+    if as_json:
+        document = {
+            "dry_run": dry_run,
+            "processors": {
+                name: {
+                    "goes" if dry_run else "gone": [asdict(one) for one in found[name]],
+                    "so_far": [asdict(one) for one in stood[name]],
+                }
+                for name in found
+            },
+        }
+        click.echo(json.dumps(document, default=str, indent=1))
+        return 0
+    if not any(found.values()):
+        say(
+            "nothing is set to go; SESSION_PIPELINE_RETENTION_DAYS says for how long detail is kept"
+        )
+    for name in found:
+        for one in found[name]:
+            say(f"{name}: {_line(one, dry_run=dry_run)}")
+        for standing in stood[name]:
+            say(f"{name}: {standing_line(standing)}")
+    return 0
+
+
+def _would(context: Context, processor: Processor, store: Store) -> list[Retired]:
+    now = datetime.now(UTC)
+    found = retention.due(processor, store, context.settings, now)
+    if not any(one.moves for one in found):
+        return found
+    waits = retention.why_not(processor, context.source.scan(), store, context.settings, now)
+    return [replace(one, waits=one.waits or waits) for one in found]
+
+
+def _done(context: Context, processor: Processor, store: Store) -> Iterator[Retired]:
+    """One transaction after the other, as long as each finds something to do."""
+    scan = context.source.scan()
+    while True:
+        now = datetime.now(UTC)
+        done = retention.retire(processor, scan, store, context.settings, now)
+        yield from done
+        if not any(one.moves for one in done):
+            return
+
+
+def _sums(done: "Iterator[Retired] | list[Retired]") -> list[Retired]:
+    """What went of each kind in all transactions."""
+    found: dict[str, Retired] = {}
+    for one in done:
+        before = found.get(one.kind)
+        if before is None:
+            found[one.kind] = one
+            continue
+        rows = {t: before.rows.get(t, 0) + one.rows.get(t, 0) for t in {**before.rows, **one.rows}}
+        days, moves = before.days + one.days, before.moves or one.moves
+        found[one.kind] = replace(one, rows=rows, days=days, moves=moves)
+    return list(found.values())
+
+
+def _line(one: Retired, *, dry_run: bool) -> str:
+    rows = sum(one.rows.values())
+    total = rows + one.left if dry_run else rows
+    said = f"{one.kind}: {total:,} rows {'would go' if dry_run else 'are gone'}"
+    if one.rows:
+        each = ", ".join(f"{table} {count:,}" for table, count in sorted(one.rows.items()))
+        said += f" ({'first ' if dry_run and one.left else ''}{each})"
+    if not dry_run and one.left:
+        said += f"; {one.left:,} are still to go"
+    return f"{said}; waits: {one.waits}" if one.waits else said

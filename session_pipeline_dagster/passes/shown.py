@@ -1,0 +1,36 @@
+"""What is shown in place of people, made as things are set now, for whoever is about to show it."""
+
+from session_pipeline_dagster.contract.derivation import basis_of
+from session_pipeline_dagster.contract.processor import Processor
+from session_pipeline_dagster.errors import StoreError, StoreUnusable
+from session_pipeline_dagster.passes.runner import recompute
+from session_pipeline_dagster.processors.usage.people.answered import hides
+from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
+from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.store.database import Store, open_store
+
+_MADE = "SELECT basis FROM session_derivation_bases WHERE derivation = '{}'"
+
+
+def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
+    """Make sure that people and small groups can be shown as they may be: a pass since the last
+    change of settings has seen to it, else it is done now. The store must not be open.
+
+    Raises:
+        StoreUnusable: it is to be done, and the database cannot be written to.
+    """
+    if not hides(settings.people) or store.place.missing:
+        return
+    derivation = shown_derivation(settings)
+    made = [(basis_of(derivation),)]
+    if store.query(_MADE.format(derivation.name))[0][1] == made:
+        return
+    writing = open_store(settings)
+    try:
+        writing.prepare(usage)
+        recompute(usage, writing, settings)
+    except StoreError as error:
+        raise StoreUnusable(
+            f"{store.place.label} was last brought up to date when people were shown otherwise, "
+            f"and cannot be now ({error}); let `session-pipeline run` do it"
+        ) from None
