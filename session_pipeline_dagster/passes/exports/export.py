@@ -12,6 +12,7 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports import documents
 from session_pipeline_dagster.passes.exports.folder import (
     Notes,
+    copies,
     files,
     read_notes,
     remember,
@@ -21,7 +22,6 @@ from session_pipeline_dagster.passes.exports.folder import (
     write_notes,
 )
 from session_pipeline_dagster.passes.exports.tables import Counts, Days, export_table
-from session_pipeline_dagster.passes.exports.upkeep import copies
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
