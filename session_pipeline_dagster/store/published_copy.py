@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _VIEWS = """SELECT view_name, sql FROM duckdb_views() WHERE NOT (internal OR temporary)
     AND schema_name = 'main' AND database_name = current_database() ORDER BY view_name"""
+_ATTACH = "ATTACH {} AS made (STORAGE_VERSION 'v1.0.0')"
+"""The file is for others' tools, and their DuckDB is often one of before: Evidence's is 1.4."""
+_SOURCE = "published"
+"""Of the copy of the database: the end of its name."""
 _ABOUT = "published"
 """The table that says when it was made and how people are shown."""
 
@@ -86,7 +90,7 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
 def _make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
     started = time.monotonic()
     # Beside the database: it has everything, and others may look into the target's folder.
-    source = store.beside("published")
+    source = store.beside(_SOURCE)
     fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         _discard(source)
@@ -113,8 +117,18 @@ def _make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
 
 
 def _discard(path: Path) -> None:
-    for left in (path, path.with_name(f"{path.name}.wal"), path.with_name(f"{path.name}.part")):
+    for left in _with_its_own(path):
         left.unlink(missing_ok=True)
+
+
+def _with_its_own(path: Path) -> list[Path]:
+    names = (path.name, f"{path.name}.wal", f"{path.name}.part", f"{path.name}.wal.part")
+    return [path.with_name(name) for name in names]
+
+
+def sources(store: "Store") -> list[Path]:
+    """Copies of the database that processes that were killed have left."""
+    return [path for path in _with_its_own(store.beside(_SOURCE)) if path.is_file()]
 
 
 def begun(target: Path) -> list[Path]:
@@ -141,7 +155,7 @@ def _build(source: Path, fresh: Path, copy: Copy, memory_mb: int) -> dict[str, i
     """Make the file of a copy of the database; rows of each table."""
     with closing(_opened(source, source, memory_mb)) as connection:
         try:
-            connection.execute(f"ATTACH {_text(str(fresh))} AS made")
+            connection.execute(_ATTACH.format(_text(str(fresh))))
             rows = {t.name: _table(connection, t, f"({t.select})") for t in copy.tables}
             views = dict(connection.execute(_VIEWS).fetchall())
             connection.execute("USE made")
@@ -157,7 +171,7 @@ def _build_of_rows(read: Reading, fresh: Path, copy: Copy, memory_mb: int) -> di
     rows: dict[str, int] = {}
     with closing(_opened(None, fresh, memory_mb)) as connection:
         try:
-            connection.execute(f"ATTACH {_text(str(fresh))} AS made")
+            connection.execute(_ATTACH.format(_text(str(fresh))))
             for table in copy.tables:
                 connection.register("given", read.batches(table.select))
                 rows[table.name] = _table(connection, table, "given")

@@ -176,6 +176,8 @@ def test_whoever_is_forgotten_is_in_no_export_any_more(sessions: Path, tmp_path:
     assert cli.on(sessions, "export", by_hand, *EVERY).returncode == 0
     # What a process that was killed has left is somebody's, too.
     (by_hand / f".focus.csv.{'a' * 32}").write_text("zacharias")
+    left = cli.database.with_name(f"{cli.database.name}.published")
+    left.write_text("zacharias")
     for place in (kept, by_hand):
         assert b"zacharias" in bytes_of(place)
     assert b"zacharias" in copy.read_bytes()
@@ -190,6 +192,7 @@ def test_whoever_is_forgotten_is_in_no_export_any_more(sessions: Path, tmp_path:
     for place in (kept, by_hand):
         assert b"zacharias" not in bytes_of(place)
     assert not copy.exists()
+    assert not left.exists()
     assert [*by_hand.rglob("part.*")] == []
     assert [row[0] for row in rows(kept, "usage_person_daily", "person")] == ["bob"], "made again"
     assert len(table(kept / "focus.csv")) > 0

@@ -216,6 +216,8 @@ def test_numbers_for_prometheus_are_those_of_the_store(examples: Pipeline, tmp_p
     assert tokens["anthropic", "claude-sonnet-4-20250514", "cache_read"] == 99003
     assert sum(found["session_pipeline_cost_usd"].values()) == pytest.approx(1.1003623)
     assert found["session_pipeline_files"]["usage", "processed"] == 17
+    assert found["session_pipeline_files"]["usage", "given_up"] == 0
+    assert found["session_pipeline_recent_cost_usd"]["7",] == 0, "the examples are older"
     assert found["session_pipeline_sessions"] == {(): 12}
     assert {f.type for f in text_string_to_metric_families(text)} == {"gauge"}
     assert "alice" not in text

@@ -16,7 +16,9 @@ DOORS = {
     "database",
     "declare",
     "foreign",
+    "handing_out",
     "leases",
+    "published_copy",
     "states",
 }
 """Modules of the store that others import: `Store`, what it takes and gives, what a plugin says."""

@@ -20,9 +20,8 @@ from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.published_copy import Copy, Shown, make
 from session_pipeline_dagster.testing import Pipeline, SessionBuilder
 
-ONE = Copy(
-    [Shown("days", "SELECT day, sum(cost) AS cost FROM usage_daily GROUP BY day", "Per 'day'")]
-)
+DAYS = "SELECT day, sum(cost) AS cost FROM usage_daily GROUP BY day"
+ONE = Copy([Shown("days", DAYS, "Per 'day'")], people="named")
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +50,8 @@ def test_an_analyst_has_all_of_usage_and_nothing_else(examples: Pipeline, tmp_pa
     tables = {name for (name,) in asked(target, "SELECT table_name FROM duckdb_tables()")}
     assert tables == {*made.rows, "published"}
     others = {name for name in tables if not name.startswith("usage_")}
-    assert others == {
-        "seats",
-        "budget_status",
-        "model_prices",
-        "published",
-        "session_processor_state",
-    }
+    beside = {"seats", "budget_status", "model_prices", "people", "org_units"}
+    assert others == beside | {"published", "session_processor_state"}
     said = b"The exchange rates are loaded"
     assert said in Path(examples.settings.database).read_bytes(), "it is in the database"
     assert said not in target.read_bytes()
@@ -76,6 +70,15 @@ def test_what_was_deleted_in_the_database_is_in_no_block_of_the_copy(tmp_path: P
         "a mere copy would have it"
     )
     assert b"zacharias" not in target.read_bytes()
+
+
+def test_the_copy_can_be_read_by_tools_with_a_duckdb_of_before(
+    examples: Pipeline, tmp_path: Path
+) -> None:
+    make(examples.store, tmp_path / "c.duckdb", ONE, 128)
+    sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'c'"
+    ((version,),) = asked(tmp_path / "c.duckdb", sql)
+    assert version.startswith("v1.0.0"), "that of the database is v1.5.0"
 
 
 def test_a_table_says_what_it_is(examples: Pipeline, tmp_path: Path) -> None:
@@ -122,12 +125,10 @@ from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.database import open_store
 from session_pipeline_dagster.store.published_copy import Copy, Shown, make
 
-class Fatal(Path): pass
-
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(*{"copied": (published_copy, "_build", die), "built": (Path, "replace", die)}[sys.argv[3]])
+setattr(published_copy, {"copied": "_build", "built": "_finish"}[sys.argv[3]], die)
 settings = Settings(database=Path(sys.argv[1]), workers=1)
 make(open_store(settings), Path(sys.argv[2]), Copy([Shown("days", "FROM usage_daily")]), 128)
 """
@@ -143,9 +144,12 @@ def test_a_kill_leaves_the_copy_of_before_and_the_next_one_tidies_up(
     given = [sys.executable, "-c", PROGRAM, examples.settings.database, target, when]
     assert subprocess.run(given, check=False).returncode == -9
     assert asked(target, "SELECT count(*) FROM days") == [(6,)]
-    assert published_copy.begun(target)
+    beside = examples.store.beside("published")
+    assert beside.exists()
+    assert bool(published_copy.begun(target)) is (when == "built")
     make(examples.store, target, ONE, 128)
     assert [path.name for path in tmp_path.iterdir()] == ["c.duckdb"]
+    assert not beside.exists()
 
 
 def test_whoever_writes_waits_for_the_bytes_only(

@@ -12,6 +12,7 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports import documents
 from session_pipeline_dagster.passes.exports.folder import (
     Notes,
+    copies,
     files,
     read_notes,
     remember,
@@ -21,7 +22,6 @@ from session_pipeline_dagster.passes.exports.folder import (
     write_notes,
 )
 from session_pipeline_dagster.passes.exports.tables import Counts, Days, export_table
-from session_pipeline_dagster.passes.exports.upkeep import copies
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
@@ -29,6 +29,7 @@ from session_pipeline_dagster.processors.usage.people.published import Published
 from session_pipeline_dagster.settings import ExportFormat, Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.handing_out import Reading, reading
+from session_pipeline_dagster.store.published_copy import sources
 
 _UTC = ZoneInfo("UTC")
 
@@ -193,7 +194,8 @@ def places(store: Store, settings: Settings) -> list[Path]:
 
 def made(store: Store, settings: Settings) -> list[Path]:
     """All files of exports that are there."""
-    return [path for place in places(store, settings) for path in files(place)]
+    there = [path for place in places(store, settings) for path in files(place)]
+    return there + sources(store)
 
 
 def discard(store: Store, settings: Settings) -> list[Path]:
@@ -216,4 +218,6 @@ def discard(store: Store, settings: Settings) -> list[Path]:
                     f"exports in {folder} cannot be deleted ({error.strerror}); delete them"
                 ) from error
             found += there
+        for path in sources(store):
+            path.unlink(missing_ok=True)
     return found

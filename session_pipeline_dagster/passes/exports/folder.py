@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import begun
 
@@ -129,3 +130,9 @@ def remembered(store: Store) -> list[Path]:
             "the exports that you know of"
         ) from error
     return [Path(str(path)) for path in found]
+
+
+def copies(settings: Settings) -> list[Path]:
+    """Databases of what may be shown: the one that is set, and where people are hidden the shared
+    one."""
+    return [place for place in (settings.exports.copy, settings.shared) if place]

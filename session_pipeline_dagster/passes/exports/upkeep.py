@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from session_pipeline_dagster.passes.exports.folder import copies
 from session_pipeline_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,12 +32,6 @@ class HandedOn:
                 for target, made in self.copies.items()
             ),
         ]
-
-
-def copies(settings: Settings) -> list[Path]:
-    """Databases of what may be shown: the one that is set, and where people are hidden the shared
-    one."""
-    return [place for place in (settings.exports.copy, settings.shared) if place]
 
 
 def is_set(settings: Settings) -> bool:

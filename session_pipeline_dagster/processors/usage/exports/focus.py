@@ -141,7 +141,7 @@ def _responses(first: date, last: date, names: Names) -> str:
     days = f"""SELECT DISTINCT day FROM usage_slots
         WHERE day BETWEEN DATE '{first}' AND DATE '{last}'"""
     used = f"""(SELECT responses.* EXCLUDE (project),
-                coalesce(usage_projects.name, repository, responses.project) AS project
+                coalesce(usage_projects.name, places.repository, responses.project) AS project
             FROM ({priced(_ASKED, days)}) AS responses
             LEFT JOIN (SELECT session_file, any_value(repository) AS repository
                 FROM usage_sessions GROUP BY ALL) AS places

@@ -15,6 +15,7 @@ PREFIX: Final = "session_pipeline"
 MOST_MODELS: Final = 50
 """What is beyond them is one more, `(others)`."""
 OTHERS: Final = "(others)"
+_STATES: Final = ("processed", "gone", "waiting_to_be_tried_again", "given_up")
 _WINDOWS: Final = (1, 7, 30)
 _KINDS: Final = ("input", "output", "cache_creation", "cache_read")
 
@@ -87,12 +88,13 @@ def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -
         if newest is not None:
             when = "Begin of the quarter of an hour of the newest response, unix time."
             made.append(Gauge("newest_response_timestamp_seconds", when, [Sample(newest)]))
-    made += _of_windows([row for row in windows if row[4] >= least])
+    # That nobody was active says nothing of anybody.
+    made += _of_windows([row for row in windows if row[4] >= least or not row[4]])
     made += [
         Gauge(
             "files",
             "Session files by what became of them.",
-            [Sample(count, {"processor": name, "state": state}) for name, state, count in files],
+            _of_files(files),
         ),
         Gauge(
             "last_processed_timestamp_seconds",
@@ -122,6 +124,17 @@ def _of_models(rows: Sequence[Sequence[Any]], *, together: bool) -> list[Gauge]:
         Gauge("responses", "Responses, each counted once.", _column(labelled, 4)),
         Gauge("cost_usd", usd, _column(labelled, 5)),
         Gauge("unpriced_responses", "Responses that no cost has in it.", _column(labelled, 6)),
+    ]
+
+
+def _of_files(rows: Sequence[Sequence[Any]]) -> list[Sample]:
+    """Every state of every processor: what is not there is 0, so that a graph can begin at it."""
+    counts = {(name, state): count for name, state, count in rows}
+    names = sorted({name for name, *_ in rows})
+    return [
+        Sample(counts.get((name, state), 0), {"processor": name, "state": state})
+        for name in names
+        for state in _STATES
     ]
 
 
