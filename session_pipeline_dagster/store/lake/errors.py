@@ -19,6 +19,7 @@ _REFUSED = (
 _NO_BUCKET = ("NoSuchBucket", "HTTP 404", "(404)", "bucket does not exist")
 _NO_ACCESS = ("HTTP 403", "(403)", "AccessDenied", "Forbidden", "InvalidAccessKey", "Signature")
 _NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolve")
+_NO_CATALOG = (" from DuckLake: ", "Failed to prepare COPY", "server closed the connection")
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
 _BROKEN = (
@@ -93,6 +94,8 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
         return StoreInterrupted(f"{data} does not answer; see AWS_ENDPOINT_URL and the network")
     # From the first quote on it is a statement, and values of rows stand in those.
     said = _line(text.partition('"')[0])
+    if any(part in text for part in _NO_CATALOG):
+        return StoreInterrupted(f"the catalog of {label} does not answer ({said})")
     return StoreInterrupted(f"{label} cannot be used at the moment ({said})")
 
 
