@@ -23,6 +23,7 @@ _NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolv
 _NOT_OURS = re.compile(
     r"(?:Cannot open file|Failed to create directory) : (Read-only file system|Permission denied)"
 )
+_NO_CATALOG = (" from DuckLake: ", "Failed to prepare COPY", "server closed the connection")
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
 _BROKEN = (
@@ -101,6 +102,8 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
         return of_postgres(label, text)
     if any(part in text for part in _NO_SERVER):
         return StoreInterrupted(f"{data} does not answer; see AWS_ENDPOINT_URL and the network")
+    if any(part in text for part in _NO_CATALOG):
+        return StoreInterrupted(f"the catalog of {label} does not answer ({_line(text)})")
     return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
 
 
