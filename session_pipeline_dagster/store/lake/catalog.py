@@ -31,9 +31,13 @@ _LINE: dict[str, str | int | None] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": "session-pipeline",
-    # And by the server, which else keeps a lock two hours for a machine that is gone.
-    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
+_OPTIONS = (
+    # And by the server, which else keeps a lock two hours for a machine that is gone.
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+    # Whoever may make a function in `public` would have it run with the rights of who asks.
+    "-c search_path=pg_catalog"
+)
 _LOCKS = 7_206_001
 """The first half of this project's advisory locks; the second says which."""
 WRITING, REPORT, UPKEEP = 1, 2, 3
@@ -53,7 +57,9 @@ class Catalog:
     @property
     def conninfo(self) -> str:
         """How libpq finds it, with what is said of the line to it where nobody said otherwise."""
-        said: dict[str, str | int | None] = {**_LINE, **conninfo_to_dict(self.lake.catalog)}
+        given = conninfo_to_dict(self.lake.catalog)
+        said: dict[str, str | int | None] = {**_LINE, **given}
+        said["options"] = f"{_OPTIONS} {given.get('options', '')}".rstrip()
         return make_conninfo("", **said)
 
     @contextmanager
