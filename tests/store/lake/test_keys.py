@@ -66,6 +66,7 @@ def test_a_user_called_as_the_lake_calls_something_is_forgotten(
     assert (report.processed, report.errors) == (len(NAMED), len(NAMED))
     found = [key for user in NAMED for key in keys_of_user(store, user)]
     assert found == [f"{user}/{name}.jsonl" for user in NAMED for name in ("a", "broken")]
+    assert store.release("echo", found[1:2]) == found[1:2]
     store.forget([EchoProcessor()], found)
     assert [key for user in NAMED for key in keys_of_user(store, user)] == []
 
