@@ -8,8 +8,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -108,6 +108,11 @@ class Catalog:
         with self.session() as session:
             found = session.execute("SELECT current_setting('transaction_read_only')").fetchone()
         return found == ("on",)
+
+    def ago(self, age: timedelta) -> datetime:
+        """The time that it was so long ago, by the server's clock."""
+        with self.session() as session:
+            return cast("datetime", session.execute("SELECT now() - %s", [age]).fetchall()[0][0])
 
     def snapshot(self) -> int:
         """The number of the newest snapshot; -1 where there is no lake yet."""
