@@ -76,6 +76,7 @@ def read_only(lakes: Lakes, settings: Settings) -> Generator[None]:
         session.execute(setting.format("RESET"))
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_postgres_that_takes_no_writes_says_so_and_is_read(tmp_path: Path, lakes: Lakes) -> None:
     pipeline = made(tmp_path, lakes)
     append(next(pipeline.root.rglob("*.jsonl")), "more")

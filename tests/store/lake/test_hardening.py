@@ -156,6 +156,7 @@ def test_a_writer_that_is_killed_leaves_tables_as_before_or_after_and_the_next_i
     assert len(list((copy.work_dir / "open-lakes").iterdir())) == 2
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_function_that_somebody_else_made_does_not_run_with_the_rights_of_who_asks(
     lakes: Lakes, settings: Settings
 ) -> None:
