@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -294,8 +295,8 @@ def test_two_hundred_users_with_a_thousand_files_each_take_no_second() -> None:
     )
     at = NOW.timestamp()
     left = [Left(f"u{n}", f"u{n}/", "m", at, manifest) for n in range(200)]
-    began = datetime.now(UTC)
+    began = time.process_time()
     found = not_arrived(left, Scan([], []), at, SILENT)
     assert found.numbers["missing_files"] == 200_000
     assert len(found.detail) < 1000
-    assert datetime.now(UTC) - began < timedelta(seconds=1)
+    assert time.process_time() - began < 1
