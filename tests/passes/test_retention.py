@@ -174,7 +174,6 @@ def test_a_response_that_counts_on_a_later_day_goes_on_to_count_there(pipeline: 
         SessionBuilder("o", start=NOON - timedelta(days=2)),
         SessionBuilder("f", start=old),
     )
-    line = {"message_id": "m", "session": "o"}
     for made in (origin, fork):
         made.prompt("what is there?", uuid="u1", sessionId="o")
         made.response("that", uuid="u2", requestId="r", requestSessionId="o")
