@@ -36,7 +36,8 @@ FLOORS = (
     "people",
     "settings",
     "setting_places",
-    "setting_records setting_values plugins",
+    "setting_values",
+    "setting_records plugins",
     "guests",
     "errors names",
 )
