@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
     "health": ("health", "Whether what lands is processed."),
+    "import-agnes": ("import_agnes", "Take over knowledge from the web app Agnes."),
     "knowledge": (
         "knowledge.commands",
         "What people corrected, confirmed and defined: review it, hand it on.",

@@ -52,7 +52,13 @@ def commands(clone: Path) -> list[str]:
     """The commands in README's list of them, each with what it needs put in."""
     page = (clone / "README.md").read_text("utf-8")
     block = page.partition("## Command line")[2].partition("```sh\n")[2].partition("```")[0]
-    put_in = {"KEY": "--all-quarantined", "--open": "", "FROM TO": "--help", "--to DIR": "--help"}
+    put_in = {
+        "KEY": "--all-quarantined",
+        "--open": "",
+        "FROM TO": "--help",
+        "--to DIR": "--help",
+        "agnes FILE": "agnes --help",
+    }
     put_in["forget"] = "forget --user alice --dry-run"
     lines = [line.partition("#")[0].strip() for line in block.splitlines()]
     for word, instead in put_in.items():

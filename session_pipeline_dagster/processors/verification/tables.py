@@ -69,7 +69,7 @@ FROM llm_calls GROUP BY ALL
     "*.session_file": "the file's key: its path below its root",
     "verifications.session_id": "the session the line says it belongs to",
     "verifications.username": "who the file belongs to",
-    "verifications.line_number": "in the file, from 1",
+    "verifications.line_number": "in the file, from 1; NULL where it was taken over",
     "verifications.project": "project folder, as Claude Code names it",
     "verifications.detection_key": "names the detection: the same line, type and quote in any file",
     "verifications.detection_type": "correction, confirmation or unprompted_definition",
@@ -82,7 +82,7 @@ FROM llm_calls GROUP BY ALL
     "verifications.line_uuid": "uuid of the person's line, the same in every copy; a hash of "
     "its text and of the line before it where it has none",
     "verifications.detected_at": "when the person wrote it, UTC",
-    "verifications.extractor": "rules, anthropic or openai",
+    "verifications.extractor": "rules, anthropic or openai; agnes: taken over from there",
     "verifications.extractor_version": "the processor's version that found it",
     "verifications.model": "the model that found it; NULL for rules",
     "verifications.file_started_at": "the file's first time, UTC; NULL in older rows",

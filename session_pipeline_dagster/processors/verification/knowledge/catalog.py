@@ -199,7 +199,7 @@ WHERE decision <> 'skipped' GROUP BY detection_key
     "knowledge_items.domain": "as a detection says; NULL where none fits",
     "knowledge_items.entities": "names and terms in the content, lower case, sorted",
     "knowledge_items.source_user": "who said it first",
-    "knowledge_items.reviewed_by": "who approved or rejected it",
+    "knowledge_items.reviewed_by": "who approved or rejected it; agnes: it was decided there",
     "knowledge_items.status": "pending, approved or rejected",
     "knowledge_items.confidence": "0 to 1, by the strongest thing said and by how many people, "
     "as of the last merge; not aged",
@@ -218,6 +218,6 @@ WHERE decision <> 'skipped' GROUP BY detection_key
     "both_valid), justification, merged_content; NULL where none is suggested",
     "knowledge_contradictions.detected_at": "when a model found it; for rules, when the later of "
     "the two was said; UTC",
-    "knowledge_contradictions.found_by": "rules, or the model",
+    "knowledge_contradictions.found_by": "rules, or the model; agnes: taken over from there",
     "knowledge_contradictions.resolution": "what a person decided",
 }
