@@ -19,6 +19,7 @@ DOORS = {
     "handing_out",
     "leases",
     "published_copy",
+    "retaining",
     "states",
 }
 """Modules of the store that others import: `Store`, what it takes and gives, what a plugin says."""
