@@ -48,7 +48,7 @@ def print_usage(found: Usage, shown: Sequence[Row]) -> None:
         return
     places = places_for([*(row.sums.cost for row in found.rows), found.totals.cost])
     numbers = (*_NUMBERS, f"Cost ({found.asked.currency.code})")
-    names = (*map(str.capitalize, found.asked.by), *numbers)
+    names = (*(key.replace("_", " ").capitalize() for key in found.asked.by), *numbers)
     rows = [(*_keys(row, found.asked), *_numbers(row.sums, places)) for row in shown]
     blank = ("",) * (len(found.asked.by) - 1)
     rows.append(("Total", *blank, *_numbers(found.totals, places)))
