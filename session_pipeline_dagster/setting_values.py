@@ -106,17 +106,16 @@ def whole(
 def detail_days(env: Mapping[str, str], name: str, most: int) -> DetailDays:
     """`kind=days` for each kind, or one number for all of them."""
     given = (text(env, name) or "").split()
-    one = not any("=" in pair for pair in given)
-    pairs = [pair.partition("=")[::2] if "=" in pair else ("", pair) for pair in given]
-    kinds = {kind: int(days) for kind, days in pairs if days.isascii() and days.isdigit()}
+    alone = len(given) == 1 and "=" not in given[0]
+    pairs = [("", given[0])] if alone else [pair.partition("=")[::2] for pair in given]
+    kinds = {kind: int(days) for kind, days in pairs if re.fullmatch("[0-9]{1,6}", days)}
     fits = all(_FEWEST_DAYS <= days <= most for days in kinds.values())
-    if len(kinds) < len(pairs) or not fits or ("" in kinds and not (one and len(given) == 1)):
+    if len(kinds) < len(pairs) or not fits or ("" in kinds and not alone):
         raise SettingsError(
             f"{name} is {env[name]!r}; it takes a number of days from {_FEWEST_DAYS} to {most}, or "
             "one for each kind, like events=400 messages=800 evidence=800"
         )
-    others = kinds.pop("", None)
-    return DetailDays(kinds, others)
+    return DetailDays(kinds, kinds.pop("", None))
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

@@ -13,6 +13,7 @@ from places import ROOT
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_places import Lake, parse_roots
+from session_pipeline_dagster.setting_records import DetailDays
 from session_pipeline_dagster.settings import (
     AlertLevel,
     CostMode,
@@ -74,6 +75,12 @@ SET = [
     ),
     ("SESSION_PIPELINE_BATCH_MB", "3", lambda s: s.batch_bytes, 3 << 20),
     ("SESSION_PIPELINE_ON_DELETE", "purge", lambda s: s.on_delete, OnDelete.PURGE),
+    (
+        "SESSION_PIPELINE_RETENTION_DAYS",
+        "events=400 messages=800",
+        lambda s: s.detail_days,
+        DetailDays({"events": 400, "messages": 800}),
+    ),
     ("SESSION_PIPELINE_PURGE_AFTER_DAYS", "3", lambda s: s.purge_after, timedelta(days=3)),
     ("SESSION_PIPELINE_NOT_ARRIVED_DAYS", "3", lambda s: s.not_arrived, timedelta(days=3)),
     ("SESSION_PIPELINE_LINE_MB", "4", lambda s: s.limits.line, 4 << 20),
@@ -476,3 +483,19 @@ def test_settings_can_be_made_where_there_is_no_folder_to_be_in(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert Settings(database=Path("/x/y.duckdb")).database == Path("/x/y.duckdb")
+
+
+def test_one_number_of_days_is_for_every_kind_of_detail() -> None:
+    days = read_settings({"SESSION_PIPELINE_RETENTION_DAYS": " 90 "}).detail_days
+    assert (days.of("messages"), days.of("anything")) == (90, 90)
+    assert DetailDays({"events": 40}).of("messages") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["29", "0", "-40", "x", "90 90", "90 events=90", "events=", "events=29", "events=40000",
+     "events 90", "=90", "events=90,messages=90", "²00", "events=90 events=91"],
+)  # fmt: skip
+def test_days_of_detail_that_cannot_be_used_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"RETENTION_DAYS is .* events=400"):
+        read_settings({"SESSION_PIPELINE_RETENTION_DAYS": text})

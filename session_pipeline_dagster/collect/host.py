@@ -27,15 +27,21 @@ _SENT = re.compile(rb"[<>c]f\S* (\d+)")
 _UNREADABLE = re.compile(
     r'(?:send_files failed to open|link_stat) "(.+)"(?: failed)?: (.+) \((\d+)\)'
 )
-"""What rsync says of a file that it cannot open or does not find; the rest is the place's fault."""
+"""What rsync says of a file that it cannot open or does not find here."""
+_NAMED = re.compile(r'^rsync: .*"(.+)"|^could not make way for .*: (.+)')
+"""What it says of one that it cannot put there; other lines may be a server's greeting."""
+_LONGEST = 300
 _GONE = 24
 _PARTIAL = 23
 _NO_SSH = 14
+_NO_FILE = 11
 _SAID = (
     ("Host key verification failed", "its host key is not known, or another one: run `ssh {host}` "
      "once and compare the fingerprint"),
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", "its host key is another one than before: ask who "
      "runs it, then `ssh-keygen -R {host}`"),
+    ("mkdir", "its folder does not exist, or may not be made: have it made first"),
+    ("Permission denied (13)", "its folder may not be written to by you"),
     ("Permission denied (", "it takes none of your keys: have your public key put into its "
      "authorized_keys, or name the key: --ssh 'ssh -i KEY'"),
     ("Could not resolve hostname", "no machine has that name here"),
@@ -48,8 +54,6 @@ _SAID = (
      "goes on where it was"),
     ("Disk quota exceeded", "no room is left there for you; start it again when there is some"),
     ("Read-only file system", "its folder cannot be written to"),
-    ("mkdir", "its folder does not exist, or may not be made: have it made first"),
-    ("Permission denied", "its folder may not be written to by you"),
     ("rsync: command not found", "rsync is not installed there"),
     ("rsync: not found", "rsync is not installed there"),
     ("Could not chdir", "its folder does not exist"),
@@ -76,8 +80,8 @@ class HostPlace:
         # Without names: a line of it is one of ours, whatever a file is called.
         said = ["--out-format=%i %l", *(["--dry-run"] if dry_run else [])]
         code, out, err = self._asked([*options, *said], f"{inventory.top}/", names)
-        failed = _unreadable(err, f"{inventory.top}/") if code == _PARTIAL else []
-        if failed is None or code not in (0, _GONE, _PARTIAL):
+        failed = _failures(err, f"{inventory.top}/") if code == _PARTIAL else []
+        if code not in (0, _GONE, _PARTIAL):
             raise TargetUnavailable(self._in_words(code, err))
         sizes = [int(found[1]) for line in out.splitlines() if (found := _SENT.match(line))]
         return Sent(len(sizes), sum(sizes), failed)
@@ -122,22 +126,35 @@ class HostPlace:
         meaning = next((text for mark, text in _SAID if mark in said), None)
         if meaning is not None:
             return f"{self.folder}: {meaning.format(host=host)}"
+        if code == _NO_FILE:
+            # Its own words may be lost when the other side ends first.
+            return (
+                f"{self.folder}: its folder does not exist, or cannot be written to: have it made "
+                "first, or see whether it is full"
+            )
         # What a server greets with is no reason.
         lines = [line for line in said.splitlines() if line.startswith(("rsync", "ssh", "kex"))]
-        reason = (lines or said.splitlines() or ["it says nothing"])[0][:300]
+        reason = (lines or said.splitlines() or ["it says nothing"])[0][:_LONGEST]
         return f"{self.folder}: rsync ended with {code}: {reason}"
 
 
-def _unreadable(said: str, top: str) -> list[Failed] | None:
-    """The files that cannot be read here; None where anything else is wrong as well."""
+def _failures(said: str, top: str) -> list[Failed]:
+    """The files that did not come while others did: not readable here, or not to be put there.
+
+    Where nothing can be put there, the manifest cannot either, which ends it.
+    """
     found: dict[str, str] = {}
+    gone = False
     for line in said.splitlines():
-        if not line.startswith("rsync:"):
-            continue
-        match = _UNREADABLE.search(line)
-        if match is None:
-            return None
-        # One that is gone was deleted since it was listed.
-        if int(match[3]) != errno.ENOENT:
-            found[key_of(match[1].removeprefix(top))] = f"cannot be read: {match[2]}"
+        match, named = _UNREADABLE.search(line), _NAMED.search(line)
+        if match is not None:
+            # One that is gone was deleted since it was listed.
+            gone = int(match[3]) == errno.ENOENT
+            if not gone:
+                found[key_of(match[1].removeprefix(top))] = f"cannot be read: {match[2]}"
+        elif named is not None:
+            key = key_of(named[1] or named[2])
+            found[key] = line.removeprefix("rsync: ")[:_LONGEST]
+    if not found and not gone:
+        found["?"] = "rsync says no more than that some files were not transferred"
     return [Failed(key, reason) for key, reason in found.items()]

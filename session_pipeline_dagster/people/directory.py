@@ -265,22 +265,14 @@ def _clash(
     entries: Sequence[_Entry], kind_of: Callable[[_Entry], object]
 ) -> tuple[_Entry, _Entry] | None:
     """Two of another kind that share a day, in their order; None where there are none."""
-    if len(entries) == 1:
-        return None
-    # Of all before, the one that lasts longest, and of those of another kind, the one that does.
+    # All of another kind that began before have ended, or they would have been the answer.
     longest: _Entry | None = None
-    other: _Entry | None = None
     for entry in sorted(entries, key=_begins):
-        for before in (longest, other):
-            if before and kind_of(before) != kind_of(entry) and _begins(entry) <= _ends(before):
-                earlier, later = sorted((before, entry), key=lambda one: one.place)
-                return earlier, later
+        if longest and kind_of(longest) != kind_of(entry) and _begins(entry) <= _ends(longest):
+            earlier, later = sorted((longest, entry), key=lambda one: one.place)
+            return earlier, later
         if longest is None or _ends(entry) > _ends(longest):
-            if longest is not None and kind_of(longest) != kind_of(entry):
-                other = longest
             longest = entry
-        elif kind_of(entry) != kind_of(longest) and (other is None or _ends(entry) > _ends(other)):
-            other = entry
     return None
 
 

@@ -327,4 +327,5 @@ def release(
     rows = connection.execute(f"SELECT session_file {failed}", [processor]).fetchall()
     if rows:
         connection.execute(f"DELETE {failed}", [processor])
-    return sorted(row[0] for row in rows)
+    lake = is_lake(connection)
+    return sorted(as_given(row[0]) if lake else row[0] for row in rows)

@@ -37,6 +37,7 @@ def test_ok_is_exit_0_and_a_line_for_every_check(cli: Cli) -> None:
     )
     each = [f"{processor}/{check}:" for processor in ("usage", "verification") for check in checks]
     money = "unlogged_usage unpriced_models prices_file budgets_file seats_file".split()
+    money += ["directory_file", "projects_file", "unassigned_people"]
     each[len(checks) : len(checks)] = [f"usage/{check}:" for check in money]
     more = ["verification/knowledge_precision:", "processors_loaded:", "not_arrived:"]
     assert [line.split()[1] for line in lines] == [*each, *more]

@@ -17,7 +17,7 @@ import pytest
 from helpers import append, set_mtime, write_session
 from places import ROOT
 from session_pipeline_dagster.collect.collecting import Collected, collect
-from session_pipeline_dagster.collect.host import HostPlace, _unreadable
+from session_pipeline_dagster.collect.host import HostPlace, _failures
 from session_pipeline_dagster.collect.inventory import take
 from session_pipeline_dagster.collect.manifest import decoded
 from session_pipeline_dagster.collect.place import Failed, Host
@@ -80,8 +80,21 @@ def test_over_ssh_what_is_new_or_changed_comes_with_its_time_and_nothing_goes(
     manifest = alice / "collected.m1.json"
     left = decoded(manifest.read_bytes(), "m1")
     assert (left.files, left.collected_at) == (2, NOW)
-    # Of the clock of who keeps it: a laptop's may be wrong.
-    assert abs(manifest.stat().st_mtime - time.time()) < 60
+
+
+def test_the_manifests_time_is_of_who_keeps_it_whatever_the_laptops_clock_says(
+    sshd: SshServer, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def years_ago(path: Path, content: bytes) -> int:
+        written = write(path, content)
+        set_mtime(path, datetime(2020, 1, 1, tzinfo=UTC))
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", years_ago)
+    HostPlace(Host(sshd.host, str(there)), sshd.ssh()).leave("collected.m1.json", b"{}\n")
+    assert abs((there / "collected.m1.json").stat().st_mtime - time.time()) < 60
 
 
 def test_odd_names_come_as_they_are_and_links_do_not(
@@ -107,10 +120,24 @@ def test_a_file_that_cannot_be_read_costs_itself_and_one_that_is_gone_nothing() 
         'rsync: [sender] send_files failed to open "/home/a/p/-p/b "x.jsonl": Permission denied'
         " (13)\nrsync error: some files/attrs were not transferred (see previous errors)\n"
     )
-    found = _unreadable(said, "/home/a/p/")
+    found = _failures(said, "/home/a/p/")
     assert found == [Failed('-p/b "x.jsonl', "cannot be read: Permission denied")]
-    theirs = 'rsync: [generator] recv_generator: mkdir "/s/-p" failed: Permission denied (13)\n'
-    assert _unreadable(said + theirs, "/home/a/p/") is None
+
+
+def test_one_that_cannot_be_put_there_costs_itself_and_a_place_that_cannot_be_written_to_is_said(
+    sshd: SshServer, source: Path, there: Path
+) -> None:
+    (there / "alice" / "-home-alice-app" / "two.jsonl" / "x").mkdir(parents=True)
+    done = send(source, there / "alice", sshd)
+    assert done.sent.copied >= 2
+    (failed,) = done.sent.failed
+    assert failed.key == "-home-alice-app/two.jsonl"
+    assert (there / "alice" / "collected.m1.json").exists()
+    (unknown,) = _failures("Welcome to this server\nrsync error: some files\n", "/home/a/p/")
+    assert unknown.key == "?"
+    theirs = 'rsync: [receiver] mkstemp "/s/.x.gAfs" failed: Permission denied (13)\n'
+    said = HostPlace(Host("h", "/s"))._in_words(23, theirs)
+    assert said == "h:/s: its folder may not be written to by you"
 
 
 def test_a_key_of_rrsync_writes_to_ones_own_folder_alone(

@@ -99,10 +99,11 @@ class Team(DagsterDev):
     def let_time_pass(self) -> None:
         """As if nobody had been heard of for a minute who is dead, and every retry were due."""
         with psycopg.connect(self.catalog, autocommit=True) as session:
-            found = session.execute("SELECT pid FROM session_pipeline_leases").fetchall()
+            found = session.execute("SELECT pid FROM public.session_pipeline_leases").fetchall()
             dead = [pid for (pid,) in found if not is_alive(pid)]
             session.execute(
-                "UPDATE session_pipeline_leases SET beat_at = beat_at - interval '61 seconds' "
+                "UPDATE public.session_pipeline_leases "
+                "SET beat_at = beat_at - interval '61 seconds' "
                 "WHERE pid = ANY(%s)",
                 [dead],
             )

@@ -17,7 +17,9 @@ from helpers import echo_report
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.orchestration.alerts import alert_sensor
-from session_pipeline_dagster.settings import AlertLevel, Settings
+from session_pipeline_dagster.orchestration.checks import marked
+from session_pipeline_dagster.people.veil import veil_of
+from session_pipeline_dagster.settings import AlertLevel, PeopleMode, PeopleSettings, Settings
 from webhook import Webhook
 
 pytestmark = pytest.mark.slow
@@ -59,6 +61,7 @@ class Alarm:
         detail: str = "3 files wait",
         check: str = "freshness",
         occasions: object = None,
+        shown_as: str = "",
     ) -> None:
         """As health_sensor would."""
         evaluation = dg.AssetCheckEvaluation(
@@ -67,7 +70,9 @@ class Alarm:
             passed=status in ("ok", "info"),
             severity=dg.AssetCheckSeverity.WARN,
             description=f"info: {detail}" if status == "info" else detail,
-            metadata={"status": status} | ({} if occasions is None else {"occasions": occasions}),
+            metadata={"status": status}
+            | marked(shown_as)
+            | ({} if occasions is None else {"occasions": occasions}),
         )
         self.instance.report_runless_asset_event(evaluation)
 
@@ -123,6 +128,32 @@ def test_a_warning_is_told_once_and_once_more_when_it_is_resolved(alarm, webhook
     assert len(webhook.taken) == 2
     assert webhook.taken[1]["title"] == "resolved: verification freshness"
     assert webhook.taken[1]["type"] == "success"
+
+
+def test_what_was_evaluated_while_people_were_named_is_not_told_once_they_are_hidden(
+    alarm, webhook
+) -> None:
+    alarm.set(people=PeopleSettings(mode=PeopleMode.PSEUDONYM))
+    mark = veil_of(alarm.settings).mark
+    alarm.say("warning", "zorblax/x.jsonl waits")
+    alarm.tick()
+    assert webhook.taken == []
+    alarm.say("warning", "f-abcdefghijklmn waits", shown_as=mark)
+    alarm.tick()
+    (message,) = webhook.taken
+    assert message["message"].endswith("f-abcdefghijklmn waits")
+
+
+def test_what_no_sink_took_while_people_were_named_is_told_without_details(alarm, webhook) -> None:
+    webhook.takes = 0
+    alarm.say("warning", "zorblax/x.jsonl waits")
+    alarm.tick()
+    assert "zorblax" in alarm.cursor
+    webhook.takes = None
+    alarm.set(people=PeopleSettings(mode=PeopleMode.TEAM)).tick()
+    (message,) = webhook.taken
+    assert message["title"] == "warning: verification freshness"
+    assert "zorblax" not in message["message"] + alarm.cursor
 
 
 def test_an_occasion_is_told_once_and_the_next_one_too_though_the_status_stays(

@@ -17,7 +17,8 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.orchestration import health_sensor as module
 from session_pipeline_dagster.orchestration.checks import health_asset
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.people.pseudonyms import key_file, rotate
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
 
 
 class Sensor:
@@ -66,6 +67,21 @@ def test_every_check_is_said_once_and_then_only_what_changes(sensor: Sensor) -> 
     assert sensor.tick() == {}
     sensor.location.pipeline.run(sensor.location.processors[0])
     assert sensor.tick() == {"freshness": "ok"}
+
+
+def test_once_people_are_hidden_everything_is_said_anew_and_names_nobody(sensor: Sensor) -> None:
+    location = sensor.location
+    location.processed("zorblax/fresh.jsonl", age=60)
+    location.file("zorblax/stuck.jsonl", age=5 * HOUR)
+    assert len(sensor.tick()) == 7
+    assert "zorblax" in sensor.cursor
+    people = PeopleSettings(mode=PeopleMode.TEAM)
+    location.pipeline = location.pipeline.having(people=people)
+    assert len(sensor.tick()) == 7
+    assert "zorblax" not in sensor.cursor
+    assert sensor.tick() == {}
+    rotate(key_file(location.pipeline.settings))
+    assert len(sensor.tick()) == 7
 
 
 def test_another_stuck_file_is_news(sensor: Sensor) -> None:

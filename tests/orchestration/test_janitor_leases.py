@@ -66,7 +66,8 @@ class Janitor:
     def let_a_minute_pass(self) -> None:
         with self.leases.catalog.session() as session:
             session.execute(
-                "UPDATE session_pipeline_leases SET beat_at = beat_at - interval '61 seconds'"
+                "UPDATE public.session_pipeline_leases "
+                "SET beat_at = beat_at - interval '61 seconds'"
             )
 
     def status(self, run_id: str) -> str:
@@ -165,7 +166,7 @@ def test_a_run_has_its_lease_for_as_long_as_it_lasts_and_says_its_shard(
 
     def look(_: object) -> None:
         with leases.catalog.session() as session:
-            select = "SELECT run_id, shard, working_on FROM session_pipeline_leases"
+            select = "SELECT run_id, shard, working_on FROM public.session_pipeline_leases"
             seen.extend(session.execute(select).fetchall())
 
     job = build_definitions([EchoProcessor(look)], settings).resolve_job_def("echo_job")

@@ -23,7 +23,7 @@ from session_pipeline_dagster.orchestration.names import PLAIN
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.settings import MoneySettings, OnDelete, Settings
+from session_pipeline_dagster.settings import MoneySettings, OnDelete, PeopleSettings, Settings
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.store.database import Store
 
@@ -154,12 +154,13 @@ def test_a_deleted_file_that_is_to_be_purged_is_looked_at_each_time(
         assert len(reads) == expected
 
 
-def test_another_file_of_prices_is_noticed_where_a_tick_found_nothing(
+def test_another_file_of_prices_or_people_is_noticed_where_a_tick_found_nothing(
     room: Room, tmp_path: Path
 ) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text('[[discount]]\nprovider = "anthropic"\npercent = 10\n')
-    settings = replace(room.settings, money=MoneySettings(prices=prices))
+    people = PeopleSettings(tmp_path / "people.csv", tmp_path / "projects.toml")
+    settings = replace(room.settings, money=MoneySettings(prices=prices), people=people)
     processor = UsageProcessor().under(settings)
     write_session(room.pipeline.root, "x/1.jsonl", "hello")
     room.pipeline.run(processor)
@@ -178,6 +179,14 @@ def test_another_file_of_prices_is_noticed_where_a_tick_found_nothing(
     prices.write_text('[[discount]]\nprovider = "anthropic"\npercent = 20\n')
     (request,) = room.tick(sensor, found.cursor).run_requests or []
     assert dg.AssetKey("model_prices") in (request.asset_selection or [])
+    recompute(processor, room.pipeline.store, settings)
+    (tmp_path / "people.csv").write_text("folder,team\nx,web\n")
+    (request,) = room.tick(sensor, found.cursor).run_requests or []
+    assert dg.AssetKey("people") in (request.asset_selection or [])
+    recompute(processor, room.pipeline.store, settings)
+    (tmp_path / "projects.toml").write_text('[[project]]\nname = "a"\nfolders = ["*"]\n')
+    (request,) = room.tick(sensor, found.cursor).run_requests or []
+    assert dg.AssetKey("usage_projects") in (request.asset_selection or [])
 
 
 def test_a_database_that_was_just_written_to_is_read_again(room: Room, reads: list[str]) -> None:

@@ -34,6 +34,7 @@ TRUE = {"alice": Decimal("0.53868205"), "bob": Decimal("0.56168025")}
 DERIVED = [
     *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
     *("usage_own_billed", "seats", "budget_status"),
+    *("people", "org_units", "usage_projects"),
 ]
 DISCOUNT = "[[discount]]\nprovider = 'anthropic'\npercent = 50\n"
 WARN = dg.AssetCheckSeverity.WARN
@@ -102,6 +103,8 @@ def test_what_the_checks_of_that_run_say_is_of_that_run(location) -> None:
     assert {name: (check.passed, check.severity) for name, check in found.items()} == {
         **dict.fromkeys(("budget_list", "budget_billed", "budget_seat"), (False, WARN)),
         **dict.fromkeys(("prices_file", "budgets_file", "seats_file"), (True, WARN)),
+        **dict.fromkeys(("directory_file", "projects_file"), (True, WARN)),
+        "unassigned_people": (True, WARN),
         **dict.fromkeys(("unpriced_models", "unlogged_usage", "spend_spike"), (True, WARN)),
         "claimed_by_several": (True, WARN),
     }

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from conversations import FACT, conversation, write
-from helpers import EchoProcessor, Pipeline, make_pipeline
+from helpers import OLD, EchoProcessor, Pipeline, make_pipeline, set_mtime
 from session_pipeline_dagster.orchestration.sensors import processor_sensor
 from session_pipeline_dagster.passes.consent import private
 from session_pipeline_dagster.passes.options import BatchReport, Options
@@ -88,7 +88,8 @@ def pipeline(tmp_path: Path) -> Pipeline:
     made = make_pipeline(tmp_path)
     for key in (APP, SECRET, BOB):
         fact = FACT.replace("invoice", key[:3] + key[7:11].strip("-/"))
-        write(made, key, conversation("Hello", "The rate is that of today.", fact))
+        path = write(made, key, conversation("Hello", "The rate is that of today.", fact))
+        set_mtime(path, OLD)
     return made
 
 
@@ -132,9 +133,10 @@ def test_a_private_session_is_never_read_and_what_was_found_before_goes_at_the_n
     everyone.unlink()
     assert look(pipeline)[1] == [SECRET, BOB]
     assert left(pipeline) == {APP, SECRET, BOB}
-    named = replace(pipeline.settings, people=PeopleSettings(opt_out=("alice",)))
-    report, opened = look(Pipeline(pipeline.root, named))
-    assert (report.purged, opened, left(pipeline)) == (2, [], {BOB})
+    for words, purged, stays in ((("alice",), 2, {BOB}), (("*",), 1, set())):
+        named = replace(pipeline.settings, people=PeopleSettings(opt_out=words))
+        report, opened = look(Pipeline(pipeline.root, named))
+        assert (report.purged, opened, left(pipeline)) == (purged, [], stays)
 
 
 def test_what_needs_no_consent_counts_private_sessions_as_any_other(pipeline: Pipeline) -> None:

@@ -52,7 +52,8 @@ class Team:
         """As if nobody had been heard of for a minute, and every retry were due."""
         with self.leases.catalog.session() as session:
             session.execute(
-                "UPDATE session_pipeline_leases SET beat_at = beat_at - interval '61 seconds'"
+                "UPDATE public.session_pipeline_leases "
+                "SET beat_at = beat_at - interval '61 seconds'"
             )
         with self.store.transaction() as connection:
             connection.execute(

@@ -234,6 +234,13 @@ def refused(rows: list[Row]) -> bool:
     return False
 
 
+def test_a_line_is_counted_over_values_of_several_lines(tmp_path) -> None:
+    text = 'folder,from,note\nann,,"two\nlines"\n\nbob,May,\n'
+    with pytest.raises(DirectoryError) as error:
+        csv(tmp_path, text)
+    assert (error.value.line, error.value.column) == (5, "from")
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_overlaps_are_found_wherever_they_are(seed: int) -> None:
     """Against every pair, in an order that says nothing."""
@@ -246,10 +253,11 @@ def test_overlaps_are_found_wherever_they_are(seed: int) -> None:
             last = rng.choice([None, begin])
             values = {"folder": rng.choice("ab"), "from": first, "to": last}
             given = {name: str(value) for name, value in values.items() if value}
-            rows.append(Row("f", line, given))
-            days.append((given["folder"], first or date.min, last or date.max))
+            mail = rng.choice(["a@x", "b@x"])
+            rows.append(Row("f", line, {**given, "person": "P", "email": mail}))
+            days.append((given["folder"], first or date.min, last or date.max, mail))
         clash = any(
-            one[0] == other[0] and one[1] <= other[2] and other[1] <= one[2]
+            (one[0] == other[0] or one[3] != other[3]) and one[1] <= other[2] and other[1] <= one[2]
             for place, one in enumerate(days)
             for other in days[:place]
         )

@@ -60,7 +60,8 @@ USERS = ["ali.ce", "a+b*(c)[d]$", "o'brien", "Жук", "a%3Ab", "al", 'q"uote', 
 @pytest.mark.parametrize("user", USERS)
 def test_a_text_keeps_no_spelling_of_a_name(user: str) -> None:
     key = f"{user}/-p-q/s e.jsonl"
-    for spelled in (key, repr(key), json.dumps(key), f"/srv/{key}", f"({user})", f"by {user}."):
+    spellings = (key, repr(key), json.dumps(key), f"/srv/{key}", f"({user})", f"by {user}.")
+    for spelled in (*spellings, "session 's e' of -p-q"):
         said = HIDDEN.said(f"line 3: {spelled} is odd", [key])
         assert "line 3: " in said
         assert " odd" in said

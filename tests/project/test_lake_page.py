@@ -65,7 +65,8 @@ def test_a_lake_is_set_up_read_dumped_and_restored_as_the_page_says(
     shell, dump, restore = blocks("sh")
     as_admin(server, "postgres", set_up)
     exports = dict(re.findall(r"^export (\w+)='?(.*?)'?$", at(server, shell), re.MULTILINE))
-    assert set(exports) == {f"SESSION_PIPELINE_{n}" for n in ("DATABASE", "LAKE_DATA", "WORK_DIR")}
+    named = {f"SESSION_PIPELINE_{n}" for n in ("DATABASE", "LAKE_DATA", "WORK_DIR")}
+    assert set(exports) == {*named, "SESSION_DATA_DIR"}
     exports["SESSION_PIPELINE_LAKE_DATA"] = str(tmp_path / "data")
     exports["SESSION_PIPELINE_WORK_DIR"] = str(tmp_path / "work")
     exports |= {"SESSION_DATA_DIR": str(EXAMPLES), "PATH": "/usr/bin:/bin"}

@@ -90,6 +90,7 @@ def echoed(folder: Path, lakes: Lakes) -> tuple[Pipeline, Pipeline]:
     return file, lake
 
 
+@pytest.mark.slow(seconds=5)
 def test_names_that_a_lake_takes_for_its_own_go_into_it_and_back(
     tmp_path: Path, lakes: Lakes
 ) -> None:

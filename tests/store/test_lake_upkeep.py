@@ -19,6 +19,7 @@ from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Root, Settings
+from session_pipeline_dagster.store.lake.catalog import Catalog
 from session_pipeline_dagster.store.lake.place import LakePlace
 from session_pipeline_dagster.store.lake.upkeep import tidy
 from wire import Wire, wire_to
@@ -40,6 +41,7 @@ def catalog(pipeline: Pipeline, sql: str) -> list[tuple[object, ...]]:
     place = pipeline.store.place
     assert isinstance(place, LakePlace)
     with place.catalog.session() as session:
+        session.execute("SET search_path = public")
         answer = session.execute(sql)
         return answer.fetchall() if answer.description else []
 
@@ -165,6 +167,23 @@ def test_upkeep_makes_few_files_of_many_and_changes_no_row(tmp_path: Path, lakes
     assert last.deleted > 12
     assert len(files(lake)) == last.files_after == first.files_after
     assert (lake.rows(), lake.states(EchoProcessor())) == (rows, states)
+
+
+@pytest.mark.slow(seconds=5)
+def test_how_long_nobody_needs_a_file_is_told_by_the_clock_that_noted_it(
+    tmp_path: Path, lakes: Lakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine whose clock is a day ahead would delete at once what somebody reads."""
+    lake = lake_of(tmp_path, lakes)
+    many_commits(lake, 2)
+    tidied = lake.store.tidy(WEEK)
+    assert tidied
+    assert (tidied.compacted > 0, tidied.deleted) == (True, 0)
+    ago = Catalog.ago
+    monkeypatch.setattr(Catalog, "ago", lambda catalog, age: ago(catalog, age) + 2 * age)
+    tidied = lake.store.tidy(WEEK)
+    assert tidied
+    assert tidied.deleted > 0
 
 
 def test_what_a_killed_writer_left_goes_once_nobody_can_be_at_it(

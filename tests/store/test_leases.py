@@ -45,14 +45,15 @@ def leases(catalog: str) -> Leases:
 
 def rows(leases: Leases, columns: str = "shard, run_id, working_on") -> list[tuple[object, ...]]:
     with leases.catalog.session() as session:
-        return session.execute(f"SELECT {columns} FROM session_pipeline_leases").fetchall()
+        return session.execute(f"SELECT {columns} FROM public.session_pipeline_leases").fetchall()
 
 
 def age(leases: Leases, seconds: float) -> None:
     """As if the last sign of life were so much older."""
     with leases.catalog.session() as session:
         session.execute(
-            "UPDATE session_pipeline_leases SET beat_at = beat_at - make_interval(secs => %s), "
+            "UPDATE public.session_pipeline_leases "
+            "SET beat_at = beat_at - make_interval(secs => %s), "
             "lost_at = lost_at - make_interval(secs => %s)",
             [seconds, seconds],
         )
@@ -181,7 +182,7 @@ def test_many_first_starts_at_once_make_one_table(leases: Leases) -> None:
                 make(session)
                 together.wait()
                 if number == 0:
-                    session.execute("DROP TABLE session_pipeline_leases")
+                    session.execute("DROP TABLE public.session_pipeline_leases")
 
     with ThreadPoolExecutor(starts) as several:
         list(several.map(start, range(starts)))
@@ -191,7 +192,7 @@ def test_a_catalog_without_leases_has_nobody_lost_and_is_left_as_it_is(leases: L
     assert leases.lost() == []
     leases.forget(lambda _: True)
     with leases.catalog.session() as session:
-        found = session.execute("SELECT to_regclass('session_pipeline_leases')").fetchone()
+        found = session.execute("SELECT to_regclass('public.session_pipeline_leases')").fetchone()
     assert found == (None,)
 
 

@@ -34,11 +34,8 @@ class Member:
 
 
 def crew() -> list[Member]:
-    """Six of one team, five of another, two of a third.
-
-    All work on weekdays, eight on Sundays, where weeks end, and two on a Saturday. The first has a
-    repository alone, and one of their name.
-    """
+    """Six of one team, five of another, two of a third. All work on weekdays, eight on Sundays,
+    where weeks end, two on a Saturday. The first has a repository alone, and one of their name."""
     found = []
     weekdays = [day for n in range(21) if (day := BEGINS + timedelta(n)).weekday() < 5]
     saturday = LAST - timedelta(days=1)

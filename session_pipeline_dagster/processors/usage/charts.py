@@ -29,7 +29,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BILLIONS = "replace(format(datum.value, '~s'), 'G', 'B')"
 _AXIS = alt.Axis(labelExpr=_BILLIONS, tickCount=5, tickMinStep=1)
 _MONEY_AXIS = alt.Axis(format=",~f", tickCount=5)
-_MOST_LABELS = 6
+_MOST_LABELS, _SHORT = 6, 14
 _COLUMNS, _GAP = 3, 24
 _REST = "others"
 
@@ -147,8 +147,14 @@ def _stacked(
         {"when": labels[start], "who": who, "rank": rank, "much": much}
         for start, who, rank, much in values
     ]
+    # Long names beside each other would be cut where they begin to differ.
+    long = max(map(len, colours), default=0) > _SHORT
     legend = alt.Legend(
-        orient="bottom", columns=columns, labelLimit=100, title=None, symbolType="square"
+        orient="bottom",
+        columns=2 if long else columns,
+        labelLimit=165 if long else 100,
+        title=None,
+        symbolType="square",
     )
     chart = _chart(rows, alt.MarkDef("bar", size=_thickness(len(labels))))
     return _svg(

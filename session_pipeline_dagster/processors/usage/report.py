@@ -26,7 +26,10 @@ def usage_report(settings: Settings) -> Report:
     """The page of everybody, with people shown as things are set."""
     return Report(
         name="usage_report",
-        deps=("usage_daily", "usage_own_billed", "usage_events", "usage_messages"),
+        deps=(
+            *("usage_daily", "usage_own_billed", "usage_events", "usage_messages"),
+            *("people", "budget_status"),
+        ),
         trigger="usage_daily",
         selects=partial(_selects, settings),
         render=partial(_render, settings),

@@ -34,9 +34,9 @@ RETENTION: Sequence[Retention] = (
         at="coalesce(detected_at, file_started_at)",
         empties=("user_quote",),
         # By these words a decision is found again when another version reads the line.
-        unless="""EXISTS (FROM knowledge_labels AS decided
-            WHERE decided.detection_key = {table}.detection_key
-            OR split_part(decided.line_key, '@', 1) = split_part({table}.line_key, '@', 1))""",
+        unless="""{table}.detection_key IN (SELECT detection_key FROM knowledge_labels)
+            OR split_part({table}.line_key, '@', 1) IN (
+                SELECT split_part(line_key, '@', 1) FROM knowledge_labels)""",
     ),
 )
 

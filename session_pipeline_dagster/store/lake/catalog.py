@@ -8,8 +8,8 @@ import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -32,9 +32,13 @@ _LINE: dict[str, str | int | None] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": "session-pipeline",
-    # And by the server, which else keeps a lock two hours for a machine that is gone.
-    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
+_OPTIONS = (
+    # And by the server, which else keeps a lock two hours for a machine that is gone.
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+    # Whoever may make a function in `public` would have it run with the rights of who asks.
+    "-c search_path=pg_catalog"
+)
 _LOCKS = 7_206_001
 """The first half of this project's advisory locks; the second says which."""
 WRITING, REPORT, UPKEEP = 1, 2, 3
@@ -59,7 +63,9 @@ class Catalog:
     @property
     def conninfo(self) -> str:
         """How libpq finds it, with what is said of the line to it where nobody said otherwise."""
-        said: dict[str, str | int | None] = {**_LINE, **conninfo_to_dict(self.lake.catalog)}
+        given = conninfo_to_dict(self.lake.catalog)
+        said: dict[str, str | int | None] = {**_LINE, **given}
+        said["options"] = f"{_OPTIONS} {given.get('options', '')}".rstrip()
         return make_conninfo("", **said)
 
     @contextmanager
@@ -120,6 +126,11 @@ class Catalog:
         with self.session() as session:
             found = session.execute("SELECT current_setting('transaction_read_only')").fetchone()
         return found == ("on",)
+
+    def ago(self, age: timedelta) -> datetime:
+        """The time that it was so long ago, by the server's clock."""
+        with self.session() as session:
+            return cast("datetime", session.execute("SELECT now() - %s", [age]).fetchall()[0][0])
 
     def snapshot(self) -> int:
         """The number of the newest snapshot; -1 where there is no lake yet."""

@@ -23,6 +23,7 @@ _NO_SERVER = ("error for HTTP", "Could not connect to server", "Could not resolv
 _NOT_OURS = re.compile(
     r"(?:Cannot open file|Failed to create directory) : (Read-only file system|Permission denied)"
 )
+_NO_CATALOG = (" from DuckLake: ", "Failed to prepare COPY", "server closed the connection")
 _FULL = ("No space left", "Disk quota exceeded")
 _LONGEST = 200
 _BROKEN = (
@@ -79,6 +80,21 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
             f"{label} cannot be written, there is no space left; make room. What was committed "
             "before stays, the rest is done by the next run"
         )
+    if found := _of_the_files(label, data, text):
+        return found
+    if "DuckLake catalog version" in text or "ducklake_version" in text:
+        return StoreUnusable(
+            f"{label} was made by another version of DuckLake; upgrade session-pipeline-dagster"
+        )
+    if any(part in text for part in _REFUSED):
+        return of_postgres(label, text)
+    if any(part in text for part in _NO_CATALOG):
+        return StoreInterrupted(f"the catalog of {label} does not answer ({_line(text)})")
+    return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
+
+
+def _of_the_files(label: str, data: str, text: str) -> StoreError | None:
+    """What is wrong with the place of the files, if it is that."""
     if any(part in text for part in _NO_BUCKET):
         return StoreUnusable(f"there is no {data}; see SESSION_PIPELINE_LAKE_DATA")
     if any(part in text for part in _GONE):
@@ -93,15 +109,9 @@ def of_the_engine(label: str, data: str, text: str) -> StoreError:
         )
     if found := _NOT_OURS.search(text):
         return StoreUnusable(f"{data} cannot be used as it is ({found[1]})")
-    if "DuckLake catalog version" in text or "ducklake_version" in text:
-        return StoreUnusable(
-            f"{label} was made by another version of DuckLake; upgrade session-pipeline-dagster"
-        )
-    if any(part in text for part in _REFUSED):
-        return of_postgres(label, text)
     if any(part in text for part in _NO_SERVER):
         return StoreInterrupted(f"{data} does not answer; see AWS_ENDPOINT_URL and the network")
-    return StoreInterrupted(f"{label} cannot be used at the moment ({_line(text)})")
+    return None
 
 
 def _without_quoted(text: str) -> str:

@@ -179,8 +179,9 @@ class _Upkeep:
         Args:
             age: since when nobody needs them; None = all.
         """
-        which = "cleanup_all => true" if age is None else "older_than => now() - ?::INTERVAL"
-        given = [] if age is None else [age]
+        which = "cleanup_all => true" if age is None else "older_than => ?"
+        # The server has noted when it was; a clock of this machine may be days ahead.
+        given = [] if age is None else [self.catalog.ago(age)]
         return len(self._step(f"CALL ducklake_cleanup_old_files('{NAME}', {which})", *given))
 
     def delete_orphans(self, age: timedelta) -> int:

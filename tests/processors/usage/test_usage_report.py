@@ -1,5 +1,6 @@
 """The usage report: its numbers are those of the tables, and no name in it can do harm."""
 
+import csv
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from session_pipeline_dagster.contract.registry import check_contract, load_proc
 from session_pipeline_dagster.contract.report import Asked, Rendered
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration import reports
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.runner import recompute
@@ -202,8 +204,9 @@ def test_the_teams_of_the_examples_cost_what_their_responses_cost(page: Page) ->
 
 def test_branches_are_those_of_the_lines(page: Page, examples: Pipeline) -> None:
     found = examples.select(
-        """SELECT coalesce(git_branch, '(none)') AS name, sum(cost) FROM usage_slots
-        GROUP BY ALL ORDER BY lower(name), name"""
+        """FROM (SELECT coalesce(git_branch, '(none)') AS name, sum(cost) FROM usage_slots
+            GROUP BY ALL)
+        ORDER BY lower(name), name"""
     )
     rows = [(row[0], row[4]) for row in page.tables["Branches"][1:-1]]
     assert rows == [(name, cost(much)) for name, much in found]
@@ -361,6 +364,7 @@ def test_200_users_and_400_days_stay_readable(pipeline: Pipeline) -> None:
     made = make(pipeline, days=400)
     page = Page(made.paths[0])
     assert len(page.source) < 500_000
+    assert made.bytes < 2_000_000
     assert len(page.tables["Each week"]) == 1 + 58 + 1
     *people, total = page.tables["People"][1:]
     assert [row[0] for row in people] == sorted(f"user{number}" for number in range(200))
@@ -414,7 +418,10 @@ NAMES = (
     "a&amp;b",
     "名前",
     "datum.value",
+    "\u202egnp.exe",
+    "\u05d0\u05d1\u05d2",
 )
+TEAMS = ("<script>1</script>", "'\"><b onclick=x>")
 TOOLS = (
     "</svg></script><script>alert(1)</script>",
     "]]><svg onload=x>",
@@ -425,7 +432,15 @@ TOOLS = (
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    pipeline = make_pipeline(tmp_path_factory.mktemp("hostile"))
+    plain = make_pipeline(tmp_path_factory.mktemp("hostile"))
+    directory = plain.root.parent / "directory.csv"
+    with directory.open("w", newline="") as opened:
+        # What does not show is refused there; such a folder is of no team.
+        rows = [
+            (name, name, TEAMS[n % 2]) for n, name in enumerate(NAMES) if name == printable(name)
+        ]
+        csv.writer(opened).writerows([("folder", "person", "team"), *rows])
+    pipeline = plain.having(people=PeopleSettings(directory=directory))
     for number, name in enumerate(NAMES):
         calls = [tool(text, f"toolu_{number}{i}") for i, text in enumerate(TOOLS)]
         line = assistant(f"msg_{number}", usage(1, 2), content=calls, model=TOOLS[0])
@@ -447,10 +462,16 @@ def test_a_page_holds_nothing_that_acts_or_loads(hostile: Page, page: Page) -> N
         assert "default-src 'none'" in found.source
 
 
-def test_odd_names_are_shown_as_they_are(hostile: Page) -> None:
-    assert sorted(name for name, *_ in hostile.costs("People")[:-1]) == sorted(NAMES)
+def test_odd_names_are_shown_as_they_are_and_turn_nothing_around(hostile: Page) -> None:
+    people = [name for name, *_ in hostile.costs("People")[:-1]]
+    assert sorted(people) == sorted(map(printable, NAMES))
+    teams = [name for name, *_ in hostile.costs("Teams")[:-1]]
+    assert sorted(teams) == sorted([*TEAMS, "(unassigned)"])
     shown = [row[0] for row in hostile.tables["Tools"][1:]]
     assert sorted(shown) == sorted(name.replace("\x01", "\ufffd") for name in TOOLS)
+    # What turns text around is replaced; a name that reads from right to left turns only itself.
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", hostile.source)
+    assert "<bdi>\u05d0\u05d1\u05d2</bdi>" in hostile.source
 
 
 def test_names_that_look_alike_stay_apart() -> None:

@@ -363,6 +363,7 @@ def test_what_was_decided_here_is_not_decided_again(newest: Company) -> None:
         (None, AT, "states_signed"),
         (None, datetime(2025, 1, 1, tzinfo=UTC), "states_to_be_read"),
         ("0" * 32, AT, "states_to_be_read"),
+        ("its own", datetime(2025, 1, 1, tzinfo=UTC), "states_signed"),
         ("sha256:of-another-version", AT, "states_signed"),
     ],
 )
@@ -371,8 +372,10 @@ def test_a_file_counts_as_read_if_its_bytes_say_so_else_its_time(
 ) -> None:
     company = Company(tmp_path, SCHEMAS[-1])
     company.agnes.write("DELETE FROM session_processor_state")
-    company.agnes.state("alice/one.jsonl", None, at=at)
-    company.agnes.write("UPDATE session_processor_state SET file_hash = ?", hash_there)
+    own = company.pipeline.root / "alice/one.jsonl" if hash_there == "its own" else None
+    company.agnes.state("alice/one.jsonl", own, at=at)
+    if own is None:
+        company.agnes.write("UPDATE session_processor_state SET file_hash = ?", hash_there)
     assert company.take().counts[counted] == 1
 
 

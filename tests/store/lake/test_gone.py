@@ -1,7 +1,7 @@
 """What a lake's parts refuse to do: a file that has just gone is read again, what waiting does not
 help against is said at once and in words, and no words are those of a row."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ def made(folder: Path, lakes: Lakes) -> Pipeline:
 
 
 @contextmanager
-def read_only(lakes: Lakes, settings: Settings) -> Iterator[None]:
+def read_only(lakes: Lakes, settings: Settings) -> Generator[None]:
     setting = f'ALTER DATABASE "{database_of(settings)}" {{}} default_transaction_read_only'
     with lakes.server.connect("postgres") as session:
         session.execute(f"{setting.format('SET')} = on")
@@ -76,6 +76,7 @@ def read_only(lakes: Lakes, settings: Settings) -> Iterator[None]:
         session.execute(setting.format("RESET"))
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_postgres_that_takes_no_writes_says_so_and_is_read(tmp_path: Path, lakes: Lakes) -> None:
     pipeline = made(tmp_path, lakes)
     append(next(pipeline.root.rglob("*.jsonl")), "more")

@@ -4,19 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from lakes import Lakes, missing_files
+from lakes import Lakes, database_of, missing_files
 from places import SUPPORT
+from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store, open_store
 from session_pipeline_dagster.store.lake.scratch import scratch
 from tallies import Tallies, batch, held, settled, wanted
 
 TALLIES = Tallies()
+PREFIX = "ducklake:postgres:"
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +154,24 @@ def test_a_writer_that_is_killed_leaves_tables_as_before_or_after_and_the_next_i
     assert not missing_files(copy)
     # One that reads and one that writes; what was left by the killed one is gone.
     assert len(list((copy.work_dir / "open-lakes").iterdir())) == 2
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_function_that_somebody_else_made_does_not_run_with_the_rights_of_who_asks(
+    lakes: Lakes, settings: Settings
+) -> None:
+    """Postgres takes one in `public` whose types fit better than those of its own."""
+    with lakes.server.connect(database_of(settings)) as session:
+        for kinds in ("int4, int2", "int4, int4"):
+            session.execute(
+                f"CREATE FUNCTION public.pg_try_advisory_lock({kinds}) RETURNS bool LANGUAGE sql "
+                "AS 'CREATE TABLE public.taken (); SELECT true'"
+            )
+    # What is said in the setting is heard all the same.
+    database = Lake(f"{settings.database} options=-cwork_mem=1MB".removeprefix(PREFIX))
+    with open_store(replace(settings, database=database)).transaction() as connection:
+        told = "FROM postgres_query('__ducklake_metadata_store', $1)"
+        asked = ["SELECT current_setting('work_mem')"]
+        assert connection.execute(told, asked).fetchall() == [("1MB",)]
+    with lakes.server.connect(database_of(settings)) as session:
+        assert session.execute("SELECT to_regclass('public.taken')").fetchone() == (None,)

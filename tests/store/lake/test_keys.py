@@ -49,6 +49,7 @@ NAMED = ("{DATA_PATH}", "{TABLE_ID}", "{SNAPSHOT_ID}")
 """Users who are called as DuckLake calls something."""
 
 
+@pytest.mark.slow(seconds=5)
 def test_a_user_called_as_the_lake_calls_something_is_forgotten(
     tmp_path: Path, lakes: Lakes
 ) -> None:
@@ -66,10 +67,12 @@ def test_a_user_called_as_the_lake_calls_something_is_forgotten(
     assert (report.processed, report.errors) == (len(NAMED), len(NAMED))
     found = [key for user in NAMED for key in keys_of_user(store, user)]
     assert found == [f"{user}/{name}.jsonl" for user in NAMED for name in ("a", "broken")]
+    assert store.release("echo", found[1:2]) == found[1:2]
     store.forget([EchoProcessor()], found)
     assert [key for user in NAMED for key in keys_of_user(store, user)] == []
 
 
+@pytest.mark.slow(seconds=5)
 def test_many_files_are_compared_whatever_their_names_begin_and_end_with(
     tmp_path: Path, lakes: Lakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 
 COLUMNS: Final[Mapping[str, str]] = {
@@ -316,32 +317,31 @@ def _converted(asked: Asked, found: Sequence[Sequence[Any]]) -> list[Row]:
 def _merged(asked: Asked, rows: Sequence[Row]) -> list[Row]:
     """The rows, those of too few people put together: among those of their time, and what is still
     too little over all times. What is too little even so is left out."""
-    times = [n for n, key in enumerate(asked.by) if key in UNITS]
-    if len(times) == len(asked.by):
-        times = []
     least, few = asked.people.smallest_group, f"(fewer than {asked.people.smallest_group} people)"
-    cells = {
-        row.keys: answered.Cell(
-            tuple(row.keys[n] for n in times), frozenset(map(str, row.beside[0] or ()))
-        )
-        for row in rows
-    }
-    hidden = {*answered.too_small(cells, least)}
-    kept = [Row(row.keys, row.sums) for row in rows if row.keys not in hidden]
-    parts: dict[object, list[Row]] = {}
+    times = {n for n, key in enumerate(asked.by) if key in UNITS}
+    if len(times) == len(asked.by):
+        times = set()
+    parts: dict[tuple[str | None, ...], list[Row]] = {}
     for row in rows:
-        if row.keys in hidden:
-            parts.setdefault(cells[row.keys].among, []).append(row)
+        parts.setdefault(tuple(row.keys[n] for n in sorted(times)), []).append(row)
+    kept: list[Row] = []
     left: list[Row] = []
     for part in parts.values():
-        names = tuple(part[0].keys[n] if n in times else few for n in range(len(asked.by)))
-        if len(answered.together([row.keys for row in part], cells)) >= least:
-            kept.append(Row(names, _total([row.sums for row in part])))
+        shown, small = apart(part, _crowds, least)
+        kept += shown
+        if small and enough(small, _crowds, least):
+            names = (name if n in times else few for n, name in enumerate(small[0].keys))
+            kept.append(Row(tuple(names), _total([row.sums for row in small])))
         else:
-            left += part
-    if len(answered.together([row.keys for row in left], cells)) >= least:
+            left += small
+    if left and enough(left, _crowds, least):
         kept.append(Row((few,) * len(asked.by), _total([row.sums for row in left])))
-    return kept
+    return [replace(row, beside=()) for row in kept]
+
+
+def _crowds(row: Row) -> Crowds:
+    (people,) = row.beside
+    return [frozenset(map(hash, people or ()))]
 
 
 def _total(sums: Sequence[Sums]) -> Sums:

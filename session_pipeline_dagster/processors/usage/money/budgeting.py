@@ -97,7 +97,7 @@ def budget_derivation(money: MoneySettings) -> Derivation:
         compute=partial(_stands, found),
         # A forecast is another one every day.
         basis=lambda: f"{content_of(money.budgets)} {_now().date()}",
-        deps=("usage_slots", "model_prices", "usage_own_billed", SEATS),
+        deps=("usage_slots", "model_prices", "usage_own_billed", SEATS, "people"),
         quick=True,
     )
 

@@ -1,8 +1,7 @@
 """What `usage` may be asked and answers where people, or small groups of them, are hidden."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.projects import HIDDEN
@@ -13,7 +12,6 @@ PERSONS: Final = ("user", "person")
 TEAMS: Final = ("team", "cost_center")
 _PROJECTS: Final = ("project", "repository")
 _NAMING: Final = ("session", "branch")
-_T = TypeVar("_T", bound=Hashable)
 
 
 def hides(people: PeopleSettings) -> bool:
@@ -94,33 +92,3 @@ def joins(by: Collection[str], people: PeopleSettings) -> str:
                 ON of_day = day AND of_team = {TEAM}"""
         )
     return " ".join(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A row that may be too small to be shown: among which it stands, and whose it is."""
-
-    among: Hashable
-    people: frozenset[str]
-
-
-def too_small(cells: Mapping[_T, Cell], least: int) -> Collection[_T]:
-    """Which cells are shown together as one: those of fewer than `least` people, with the next
-    smallest of those they stand among where they would be alone or are still too few."""
-    found: dict[Hashable, list[_T]] = {}
-    for name, cell in cells.items():
-        found.setdefault(cell.among, []).append(name)
-    hidden: set[_T] = set()
-    for names in found.values():
-        order = sorted(names, key=lambda name: len(cells[name].people))
-        few = [name for name in order if len(cells[name].people) < least]
-        rest = order[len(few) :]
-        while few and rest and (len(few) == 1 or len(together(few, cells)) < least):
-            few.append(rest.pop(0))
-        hidden.update(few)
-    return hidden
-
-
-def together(names: Collection[_T], cells: Mapping[_T, Cell]) -> frozenset[str]:
-    """The people of several cells."""
-    return frozenset().union(*(cells[name].people for name in names))

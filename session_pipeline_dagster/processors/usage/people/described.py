@@ -20,11 +20,13 @@ GROUP BY ALL ORDER BY ALL
 ```sql
 SELECT parent, list(team ORDER BY team) FROM org_units GROUP BY ALL ORDER BY parent
 ```""",
-    "usage_projects": """What each project folder and repository is called: `projects.toml` may put
-several together.
+    "usage_projects": """What each project folder and repository that was seen is shown as.
+
+The group of projects.toml (`SESSION_PIPELINE_PROJECTS`) that it belongs to, else the repository,
+else the folder.
 
 ```sql
-SELECT name, count(*) AS places FROM usage_projects GROUP BY ALL ORDER BY places DESC LIMIT 20
+SELECT name, list(DISTINCT repository) FROM usage_projects GROUP BY ALL ORDER BY name
 ```""",
     "people_shown": """What is shown in place of each person and folder, where people are hidden.
 

@@ -125,11 +125,11 @@ def _merged_months(least: int) -> str:
                 seat_cost
             FROM (SELECT month, cost_center, team, seat_cost, (month, team) IN (
                     SELECT (month, team) FROM shown) AS there
-                FROM chargeback_monthly WHERE seat_cost IS NOT NULL)),
+                FROM chargeback_monthly WHERE seat_cost > 0)),
         tables AS (SELECT month, any_value(price_table) AS price_table FROM chargeback_monthly
             GROUP BY month)
         SELECT month, cost_center, team, sum(cost) AS cost, sum(unlogged_cost) AS unlogged_cost,
-            sum(seat_cost) AS seat_cost, any_value(price_table) AS price_table
+            coalesce(sum(seat_cost), 0) AS seat_cost, any_value(price_table) AS price_table
         FROM costs LEFT JOIN tables USING (month) GROUP BY month, cost_center, team"""
 
 

@@ -100,7 +100,10 @@ def waiting(
     for each in sorted(open_, key=lambda d: d.order):
         o = each.observation
         words = words_of(o.line_key)
-        found.setdefault((words, folded(o.user_quote)) if words else each.key, each)
+        # Quotes that are old are emptied.
+        found.setdefault(
+            (words, folded(o.user_quote)) if words and o.user_quote else each.key, each
+        )
     skipped = settled.skipped
     return sorted(found.values(), key=lambda d: (skipped.get(d.key, 0), d.order))
 

@@ -1,0 +1,188 @@
+"""What may leave: no cell of few people follows from all published tables together."""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from company_people import START, Used, database, fill
+from session_pipeline_dagster.contract.derivation import Inputs
+from session_pipeline_dagster.people.directory import Directory, directory_of
+from session_pipeline_dagster.people.rows import Row
+from session_pipeline_dagster.processors.usage.people.published import published
+from session_pipeline_dagster.processors.usage.people.shown import TABLES, shown_derivation
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
+from session_pipeline_dagster.store.write import insert_rows
+
+LEAST = 5
+Published = Mapping[str, Sequence[tuple[object, ...]]]
+
+
+def company(rng: random.Random) -> tuple[Directory, list[Used]]:
+    """30 teams of 1 to 12 people in some groups, over two months; who is new is in no team."""
+    groups = [f"g{n}" for n in range(rng.randint(1, 5))]
+    rows, people = [], ["new1", "new2"]
+    for team in range(30):
+        parent = rng.choice([*groups, ""])
+        for member in range(rng.randint(1, 12)):
+            people.append(f"t{team}m{member}")
+            given = {"folder": people[-1], "person": people[-1], "team": f"t{team}"}
+            rows.append(Row("f", len(rows) + 2, given | ({"parent": parent} if parent else {})))
+    days = [START + timedelta(n) for n in (0, 1, 12, 30)]
+    used = [
+        Used(day, who, "-p", "shop", f"s{n}", 1, Decimal(rng.randint(1, 10**9)).scaleb(-6))
+        for n, (day, who) in enumerate((day, who) for day in days for who in people)
+        if rng.random() < (0.04 if day == days[-1] else 0.6)
+    ]
+    return directory_of(rows), used
+
+
+def shown(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Published:
+    """All that is published, with what is derived for it."""
+    days = "SELECT DISTINCT day, username, project FROM usage_slots"
+    connection.execute(f"INSERT INTO usage_daily BY NAME {days}")
+    derivation = shown_derivation(settings)
+    rows = {name: connection.execute(sql).fetchall() for name, sql in derivation.reads.items()}
+    changes = derivation.compute(Inputs(frozenset(), rows, None))
+    for table in TABLES:
+        insert_rows(connection, table, changes.added[table])
+    return {one.name: connection.execute(one.select).fetchall() for one in published(settings)}
+
+
+def settings(folder: Path, mode: PeopleMode, least: int | None = None) -> Settings:
+    people = PeopleSettings(mode=mode, min_group=least)
+    return Settings(database=folder / "x.duckdb", people=people)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("mode", [PeopleMode.TEAM, PeopleMode.PSEUDONYM])
+def test_no_cell_of_few_people_follows_from_all_tables(
+    tmp_path: Path, seed: int, mode: PeopleMode
+) -> None:
+    rng = random.Random(seed)  # noqa: S311  made-up people
+    directory, used = company(rng)
+    connection = database()
+    fill(connection, directory, used)
+    found = shown(connection, settings(tmp_path, mode, LEAST))
+    active: dict[tuple[object, str], set[str]] = defaultdict(set)
+    cost: dict[tuple[object, str], Decimal] = defaultdict(Decimal)
+    teams = {m.folder: m.team or "" for m in directory.memberships}
+    for one in used:
+        cell = (one.day, teams.get(one.folder, "(unassigned)"))
+        active[cell].add(one.folder)
+        cost[cell] += one.cost or Decimal(0)
+    small = [cell for cell, people in active.items() if len(people) < LEAST]
+    assert small
+    assert all(row[4] >= LEAST for row in found["usage_team_daily"])
+    # Every shown sum, and every sum and difference of two of them.
+    sums = [Fraction(row[-2]) for row in found["usage_team_daily"]]
+    sums += [Fraction(row[3]) for row in found["chargeback_monthly"] if row[3]]
+    known = {*sums}
+    known |= {abs(a - b) for a in sums for b in sums}
+    known |= {a + b for a in sums for b in sums}
+    for first, last in pairwise(sorted(sums)):
+        known.add(last - first)
+    assert not {Fraction(cost[cell]) for cell in small} & known
+    if mode is PeopleMode.PSEUDONYM:
+        assert {row[2] for row in found["usage_person_daily"]} == {None}
+
+
+def test_what_is_shown_nowhere_on_a_day_is_the_organisations_in_the_month(tmp_path: Path) -> None:
+    """If it is of enough people over the month; else it is nobody's."""
+    connection = database()
+    used = [
+        Used(START + timedelta(day), f"u{day}{n}", None, None, "s", 1, Decimal(1))
+        for day in (0, 1, 2)
+        for n in range(2)
+    ]
+    used += [Used(START + timedelta(30), "u99", None, None, "s", 1, Decimal(7))]
+    fill(connection, Directory(), used)
+    found = shown(connection, settings(tmp_path, PeopleMode.TEAM))
+    assert found["usage_team_daily"] == []
+    assert [row[:4] for row in found["chargeback_monthly"]] == [
+        (START.replace(day=1), None, "(org)", Decimal(6))
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", PeopleMode)
+def test_all_that_is_published_adds_up_to_what_there_is(tmp_path: Path, mode: PeopleMode) -> None:
+    rng = random.Random(4)  # noqa: S311  made-up people
+    directory, used = company(rng)
+    connection = database()
+    fill(connection, directory, used)
+    found = shown(connection, settings(tmp_path, mode, 1))
+    whole = sum((one.cost or Decimal(0) for one in used), Decimal(0))
+    for name, column in {"usage_team_daily": -2, "chargeback_monthly": 3}.items():
+        assert sum(row[column] for row in found[name]) == whole, name
+    if mode is PeopleMode.TEAM:
+        assert "usage_person_daily" not in found
+    else:
+        assert sum(row[-1] for row in found["usage_person_daily"]) == whole
+
+
+def test_pseudonyms_are_the_same_in_every_table_and_name_nobody(tmp_path: Path) -> None:
+    connection = database()
+    directory = directory_of([Row("f", 2, {"folder": "alice", "person": "Alice", "team": "data"})])
+    used = [
+        Used(START, "alice", "-home-alice-x", name, "s", 1, Decimal(1))
+        for name in ("shop", "alice", "alice-notes", None)
+    ]
+    fill(connection, directory, used)
+    connection.execute(
+        "INSERT INTO usage_activity_daily SELECT day, username, project, 1, 1, 1, 0, 0, 1.0 "
+        "FROM usage_slots"
+    )
+    found = shown(connection, settings(tmp_path, PeopleMode.PSEUDONYM))
+    (person,) = {row[1] for row in found["usage_person_daily"]}
+    assert {row[1] for row in found["usage_activity_daily"]} == {person}
+    assert person.startswith("p-")
+    projects = sorted(row[4] for row in found["usage_person_daily"])
+    assert projects == ["(not shown)", "shop"]
+    assert "alice" not in repr(found).lower()
+
+
+def test_budgets_of_people_and_of_small_teams_are_not_handed_on(tmp_path: Path) -> None:
+    connection = database()
+    people = [("big", n) for n in range(6)] + [("small", n) for n in range(2)]
+    directory = directory_of(
+        [
+            Row("f", line, {"folder": f"{team}{n}", "person": f"{team}{n}", "team": team})
+            for line, (team, n) in enumerate(people, 2)
+        ]
+    )
+    used = [Used(START, f"{team}{n}", None, None, "s", 1, Decimal(1)) for team, n in people]
+    fill(connection, directory, used)
+    names = {"all": "org", "hers": "person:big1", "b": "team:big", "s": "team:small"}
+    text = "".join(
+        f'[[budget]]\nname = "{name}"\nscope = "{scope}"\nperiod = "month"\namount = 1\n'
+        for name, scope in names.items()
+    )
+    (tmp_path / "budgets.toml").write_text(text)
+    for name in names:
+        connection.execute(
+            "INSERT INTO budget_status BY NAME SELECT ?::DATE AS period_start, ? AS budget",
+            [START.replace(day=1), name],
+        )
+    for mode, least, expected in (
+        (PeopleMode.NAMED, None, {*names}),
+        (PeopleMode.TEAM, 1, {"all", "b", "s"}),
+        (PeopleMode.TEAM, 2, {"all", "b", "s"}),
+        (PeopleMode.TEAM, 3, {"all"}),
+    ):
+        given = settings(tmp_path, mode, least)
+        money = type(given.money)(budgets=tmp_path / "budgets.toml")
+        for table in TABLES:
+            connection.execute(f"DELETE FROM {table}")
+        found = shown(
+            connection, Settings(database=given.database, people=given.people, money=money)
+        )
+        assert {row[1] for row in found["budget_status"]} == expected, (mode, least)
