@@ -210,7 +210,7 @@ def test_names_of_attackers_are_no_formula_and_lead_nowhere(tmp_path: Path) -> N
 def test_random_histories_are_exported_as_they_are_summed(tmp_path: Path) -> None:
     random = Random(7)  # noqa: S311  nothing secret
     pipeline, into = Pipeline(tmp_path / "data"), tmp_path / "out"
-    for step in range(int(os.environ.get("EXPORT_HISTORIES", "4"))):
+    for step in range(int(os.environ.get("EXPORT_HISTORIES", "3"))):
         for _ in range(random.randrange(1, 5)):
             user, number = random.choice("abc"), random.randrange(6)
             day = date(2026, 3, 1) + timedelta(days=random.randrange(40))
@@ -294,7 +294,7 @@ def test_a_kill_at_any_step_leaves_each_file_old_or_new(pipeline: Pipeline, tmp_
     new = contents(fresh)
     done = killed_at(pipeline, tmp_path / "counted", -1)
     steps = int(done.stdout)
-    many = int(os.environ.get("EXPORT_KILLS", "5"))
+    many = int(os.environ.get("EXPORT_KILLS", "4"))
     killed = 0
     for step in sorted(Random(3).sample(range(1, steps), many)):  # noqa: S311  as above
         answer = killed_at(pipeline, into, step)
