@@ -15,6 +15,7 @@ from session_pipeline_dagster.processors.usage.figures import Called, Figures, P
 from session_pipeline_dagster.processors.usage.summing import calls_together, parts_together
 from session_pipeline_dagster.processors.usage.wording import (
     change,
+    counted,
     label,
     many,
     money,
@@ -97,6 +98,7 @@ def _page(found: Figures, drawn: Sequence[charts.Chart], title: str) -> bytes:
         beyond=_beyond(found) or "unknown",
         label=label,
         change=change,
+        counted=counted,
         many=many,
         money=money,
         output=output,

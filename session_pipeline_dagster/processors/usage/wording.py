@@ -8,6 +8,7 @@ from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.processors.usage.figures import Sums
 
 _CENTS, _MUCH = Decimal("0.01"), Decimal(10)
+_BILLION = 1_000_000_000
 _MOST_TIMES = 10
 """From so many times as much on, it is said as times, not as percent."""
 
@@ -34,6 +35,11 @@ def label(start: date, unit: str) -> str:
 def many(number: int, what: str, several: str = "") -> str:
     """`1 message`, `2 messages`."""
     return f"{number:,} {what if number == 1 else several or what + 's'}"
+
+
+def counted(number: int) -> str:
+    """`1,234,567`; from a billion on `1.23 billion`, for where there is little room."""
+    return f"{number:,}" if number < _BILLION else f"{number / _BILLION:,.2f} billion"
 
 
 def output(sums: Sums, estimate: int | None = None, *, at_least: bool | None = None) -> str:
