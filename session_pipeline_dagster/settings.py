@@ -181,7 +181,7 @@ def read_settings(
         purge_after=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_PURGE_AFTER_DAYS", 7, _MOST_DAYS)
         ),
-        detail_days=values.detail_days(env, "SESSION_PIPELINE_RETENTION_DAYS", _MOST_DAYS),
+        detail_days=_detail_days(env),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
             values.whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
@@ -223,6 +223,11 @@ def read_settings(
         thresholds=_thresholds(env),
         money=_money(env),
     )
+
+
+def _detail_days(env: Mapping[str, str]) -> DetailDays:
+    given = values.detail_days(env, "SESSION_PIPELINE_RETENTION_DAYS", _MOST_DAYS)
+    return DetailDays({kind: days for kind, days in given.items() if kind}, given.get(""))
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:
