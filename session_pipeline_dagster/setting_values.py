@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.setting_records import DetailDays
 
 E = TypeVar("E", bound=Enum)
 
@@ -103,8 +102,8 @@ def whole(
     return int(value)
 
 
-def detail_days(env: Mapping[str, str], name: str, most: int) -> DetailDays:
-    """`kind=days` for each kind, or one number for all of them."""
+def detail_days(env: Mapping[str, str], name: str, most: int) -> dict[str, int]:
+    """`kind=days` for each kind, or one number for all of them, which is that of the kind ''."""
     given = (text(env, name) or "").split()
     alone = len(given) == 1 and "=" not in given[0]
     pairs = [("", given[0])] if alone else [pair.partition("=")[::2] for pair in given]
@@ -115,7 +114,7 @@ def detail_days(env: Mapping[str, str], name: str, most: int) -> DetailDays:
             f"{name} is {env[name]!r}; it takes a number of days from {_FEWEST_DAYS} to {most}, or "
             "one for each kind, like events=400 messages=800 evidence=800"
         )
-    return DetailDays(kinds, kinds.pop("", None))
+    return kinds
 
 
 def flag(env: Mapping[str, str], name: str) -> bool:

@@ -205,7 +205,7 @@ def read_settings(
         not_arrived=timedelta(
             days=values.whole(env, "SESSION_PIPELINE_NOT_ARRIVED_DAYS", 14, _MOST_DAYS)
         ),
-        detail_days=values.detail_days(env, "SESSION_PIPELINE_RETENTION_DAYS", _MOST_DAYS),
+        detail_days=_detail_days(env),
         limits=Limits(
             values.whole(env, "SESSION_PIPELINE_LINE_MB", default.limits.line >> 20) << 20,
             values.whole(env, "SESSION_PIPELINE_UNPACKED_MB", default.limits.unpacked >> 20) << 20,
@@ -254,6 +254,11 @@ def read_settings(
         people=_people(env),
         exports=_exports(env),
     )
+
+
+def _detail_days(env: Mapping[str, str]) -> DetailDays:
+    given = values.detail_days(env, "SESSION_PIPELINE_RETENTION_DAYS", _MOST_DAYS)
+    return DetailDays({kind: days for kind, days in given.items() if kind}, given.get(""))
 
 
 def _model(env: Mapping[str, str]) -> ModelSettings:

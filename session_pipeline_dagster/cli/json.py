@@ -21,8 +21,8 @@ from session_pipeline_dagster.processors.usage.money.amounts import exact
 from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.store.retaining import Standing as Detail
 from session_pipeline_dagster.store.states import Failure
+from session_pipeline_dagster.store.states import Standing as Detail
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from session_pipeline_dagster.processors.usage.money.amounts import places_for, 
 from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
-from session_pipeline_dagster.store.retaining import Standing as Detail
+from session_pipeline_dagster.store.states import Standing as Detail
 
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

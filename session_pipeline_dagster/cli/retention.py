@@ -13,7 +13,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes import retention
 from session_pipeline_dagster.store.database import Store, open_store
-from session_pipeline_dagster.store.retaining import Retired, Standing
+from session_pipeline_dagster.store.states import Retired, Standing
 
 
 @click.command("retention")
@@ -29,9 +29,11 @@ def command(context: Context, dry_run: bool, as_json: bool) -> int:
     store.require()
     found, stood = dict[str, list[Retired]](), dict[str, list[Standing]]()
     for processor in registry.processors:
-        store.ready(processor)
-        done = _would(context, processor, store) if dry_run else _done(context, processor, store)
-        found[processor.name] = _sums(done)
+        found[processor.name] = []
+        if retention.targets(processor, settings, datetime.now(UTC)):
+            store.ready(processor)
+            work = _would if dry_run else _done
+            found[processor.name] = _sums(work(context, processor, store))
         stood[processor.name] = retention.standings(processor, store)
     if as_json:
         document = {

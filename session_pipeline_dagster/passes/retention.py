@@ -14,7 +14,7 @@ from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store import retaining
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.retaining import Retired, Standing
+from session_pipeline_dagster.store.states import Retired, Standing
 
 ROWS_AT_ONCE = 250_000
 """Rows that go in one transaction; a day that has more goes alone."""

@@ -5,7 +5,6 @@ decided in `passes/retention.py`; what a processor declares is `contract/retenti
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.retention import Retention
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.store import derive, frozen, rolling, write
+from session_pipeline_dagster.store.states import Retired, Standing
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,46 +22,6 @@ if TYPE_CHECKING:
 _EPOCH = date(1970, 1, 1)
 _DAY = timedelta(days=1)
 STALE = "roll-ups of these days are not up to date"
-
-
-@dataclass(frozen=True, slots=True)
-class Retired:
-    """What went of one kind in one transaction, or would go.
-
-    Attributes:
-        frozen_before: the first UTC day that is not frozen, after it; None where no day is.
-        days: UTC days whose detail goes.
-        rows: table -> rows removed, or emptied.
-        moves: whether there is anything to do.
-        left: rows that are as old and wait for the next transaction.
-        waits: why they have to wait for something else; empty where they do not.
-    """
-
-    kind: str
-    frozen_before: date | None
-    days: int = 0
-    rows: Mapping[str, int] = field(default_factory=dict)
-    left: int = 0
-    waits: str = ""
-    moves: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What has become of a kind since it was first set.
-
-    Attributes:
-        removed, emptied: rows. turned_away: rows that came for frozen days, or were copies of what
-            these had counted; most were read once more.
-        late: things that came for a frozen day for the first time, and are in no roll-up.
-    """
-
-    kind: str
-    frozen_before: date | None
-    removed: int
-    emptied: int
-    turned_away: int
-    late: int
 
 
 def of_kind(processor: Processor, kind: str) -> list[Retention]:

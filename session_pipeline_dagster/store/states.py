@@ -205,3 +205,43 @@ class Tidied:
     deleted: int
     orphans: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What went of one kind in one transaction, or would go.
+
+    Attributes:
+        frozen_before: the first UTC day that is not frozen, after it; None where no day is.
+        days: UTC days whose detail goes.
+        rows: table -> rows removed, or emptied.
+        moves: whether there is anything to do.
+        left: rows that are as old and wait for the next transaction.
+        waits: why they have to wait for something else; empty where they do not.
+    """
+
+    kind: str
+    frozen_before: date | None
+    days: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    left: int = 0
+    waits: str = ""
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has become of a kind since it was first set.
+
+    Attributes:
+        removed, emptied: rows. turned_away: rows that came for frozen days, or were copies of what
+            these had counted; most were read once more.
+        late: things that came for a frozen day for the first time, and are in no roll-up.
+    """
+
+    kind: str
+    frozen_before: date | None
+    removed: int
+    emptied: int
+    turned_away: int
+    late: int

@@ -36,8 +36,7 @@ FLOORS = (
     "people",
     "settings",
     "setting_places",
-    "setting_values",
-    "setting_records plugins",
+    "setting_records setting_values plugins",
     "guests",
     "errors names",
 )
