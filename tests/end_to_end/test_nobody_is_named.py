@@ -1,8 +1,4 @@
-"""Everything people look at, in each mode, searched byte by byte for the names of people.
-
-Left to the tests of who makes them: the pages of reports, exports, `usage`, `budget` and the
-summaries of `run`.
-"""
+"""Everything people look at, in each mode, searched byte by byte for the names of people."""
 
 import json
 import logging
@@ -14,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +18,8 @@ from session_pipeline_dagster.cli import context, main
 from session_pipeline_dagster.cli.ending import ended
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.people.pseudonyms import key_file
-from session_pipeline_dagster.settings import read_settings
+from session_pipeline_dagster.processors.usage.money.breakdown import KEYS
+from session_pipeline_dagster.settings import ExportFormat, read_settings
 from strangers import EMAIL, LOST, USER, WORDS, WRONG, Tree, found_in, registry
 from webhook import Webhook
 
@@ -48,14 +46,8 @@ class Walk:
         """What a command prints on both streams."""
         result = CliRunner().invoke(main, words, input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), words
-        text = result.stdout
-        if words[:2] == ("run", "--json"):
-            # Its summaries are not of this test.
-            document = json.loads(text)
-            del document["summaries"]
-            text = json.dumps(document)
         self.show(f"cli {' '.join(words[:2])}", result.stderr)
-        return self.show(f"cli {' '.join(words[:2])}", text)
+        return self.show(f"cli {' '.join(words[:2])}", result.stdout)
 
     def job(self, defs: dg.Definitions, name: str, config: dict[str, Any] | None = None) -> bool:
         """Run a job as it is run: what it leaves is in the instance."""
@@ -130,6 +122,7 @@ def _walk(walk: Walk, tree: Tree) -> None:
     shutil.rmtree(tree.root / LOST)
     walk.cli("run", "--processor", "nosy", "--debug")
     stuck = _look(walk, tree)
+    _numbers(walk, tree.folder.parent / "handed-on")
     _knowledge(walk)
     _dagster(walk, stuck)
     _endings(walk, tree)
@@ -153,6 +146,30 @@ def _look(walk: Walk, tree: Tree) -> str:
     walk.cli("prices", "explain", "claude-opus-4-5")
     walk.cli("status", "--sessions", str(tree.folder / WRONG))
     return stuck
+
+
+def _numbers(walk: Walk, folder: Path) -> None:
+    """What is added up, printed and written for others."""
+    walk.cli("run", "--processor", "usage")
+    for key in KEYS:
+        walk.cli("usage", "--by", key, "--json")
+    for words in (["usage"], ["usage", "--csv"], ["budget"], ["budget", "--json"]):
+        walk.cli(*words)
+    walk.cli("report", "--output", str(folder))
+    walk.cli("report", "--digest")
+    for kind in ExportFormat:
+        walk.cli("export", str(folder), "--format", kind.value)
+    for path in [*folder.rglob("*"), *folder.parent.parent.glob("*_shared.duckdb")]:
+        if path.is_file():
+            walk.show(f"file {path.suffix}", path.read_bytes())
+        # What is packed is not found as bytes.
+        if path.suffix == ".parquet":
+            walk.show("file .parquet", str(duckdb.sql(f"FROM '{path}'").fetchall()))
+        if path.suffix == ".duckdb":
+            with duckdb.connect(str(path), read_only=True) as connection:
+                for (table,) in connection.execute("SHOW TABLES").fetchall():
+                    rows = connection.execute(f"FROM {table}").fetchall()
+                    walk.show("file .duckdb", f"{table} {rows}")
 
 
 def _knowledge(walk: Walk) -> None:
@@ -214,6 +231,13 @@ class _Ended:
 @pytest.mark.parametrize("walk", ["named"], indirect=True)
 def test_where_people_are_named_their_names_stand_everywhere(walk: Walk) -> None:
     places = {where for where, content in walk.search().items() if found_in(content)}
+    assert places >= {
+        "file .html",
+        "file .parquet",
+        "file .csv",
+        "cli usage --by",
+        "cli run --json",
+    }
     assert places >= {"webhook", "ending", "cli health", "cli status --json", "cli knowledge show"}
     assert any(where.startswith("dagster") for where in places)
     everything = b"\n".join(walk.search().values())
@@ -227,4 +251,5 @@ def test_where_people_are_hidden_no_name_stands_anywhere(walk: Walk) -> None:
     assert {where: words for where, words in found.items() if words} == {}
     shown = b"\n".join(walk.search().values())
     assert FILE.search(shown.decode("utf-8", "replace"))
+    assert {"file .html", "file .duckdb", "file .parquet"} <= {*found}
     assert bool(PSEUDONYM.search(shown.replace(b"p-abcdefghij", b""))) == (walk.mode != "team")
