@@ -273,7 +273,7 @@ def test_a_session_is_whole_with_who_had_it(examples: Usage, columns: int) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--by", "user,colour"), ("'colour'", "user, person, project")),
+        (("--by", "user,colour"), ("'colour'", "user, person, team, cost_center, project")),
         (("--since", "2026-05-05", "--until", "2026-05-04"), ("--since", "after", "--until")),
         (("--since", "yesterday"), ("--since", "2026-10-31")),
         (("--timezone", "Mars/Base"), ("--timezone", "time zone")),
