@@ -189,6 +189,9 @@ def test_a_response_that_counts_on_a_later_day_goes_on_to_count_there(pipeline: 
     for again in (False, True):
         pipeline.run(usage, full_refresh=again)
         assert pipeline.query(counted) == before
+        rows = pipeline.query("SELECT session_file, count(*) FROM usage_messages GROUP BY ALL")
+        assert dict(rows)["alice/p/o.jsonl"] == 2
+        assert "alice/p/f.jsonl" not in dict(rows)
 
 
 def test_forget_reaches_frozen_days_whatever_files_are_left(pipeline: Pipeline) -> None:
