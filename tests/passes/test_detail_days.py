@@ -178,14 +178,20 @@ def test_a_response_that_counts_on_a_later_day_goes_on_to_count_there(pipeline: 
         made.prompt("what is there?", uuid="u1", sessionId="o")
         made.response("that", uuid="u2", requestId="r", requestSessionId="o")
     moved = fork.content.replace(b"msg_f", b"msg_o").replace(b'"sessionId":"o"', b'"sessionId":"f"')
+    # So that its day is made again.
+    origin.response("more")
     pipeline.write("alice/p/o.jsonl", origin)
     pipeline.write("alice/p/f.jsonl", moved)
     pipeline.run(usage)
-    counted = "SELECT day FROM usage_slots WHERE session_id = 'o'"
+    counted = "SELECT day, sum(messages)::INT FROM usage_slots WHERE session_id = 'o' GROUP BY day"
     before = pipeline.query(counted)
+    assert before == [((NOON - timedelta(days=2)).date(), 2)]
     for again in (False, True):
         pipeline.run(usage, full_refresh=again)
         assert pipeline.query(counted) == before
+        rows = pipeline.query("SELECT session_file, count(*) FROM usage_messages GROUP BY ALL")
+        assert dict(rows)["alice/p/o.jsonl"] == 2
+        assert "alice/p/f.jsonl" not in dict(rows)
 
 
 def test_forget_reaches_frozen_days_whatever_files_are_left(pipeline: Pipeline) -> None:
