@@ -152,6 +152,8 @@ def _stacked(
     legend = alt.Legend(
         orient="bottom",
         columns=2 if long else columns,
+        columnPadding=20 if long else 10,
+        labelFontSize=10 if long else 11,
         labelLimit=165 if long else 100,
         title=None,
         symbolType="square",
