@@ -159,7 +159,7 @@ def _numbers(walk: Walk, folder: Path) -> None:
     walk.cli("report", "--digest")
     for kind in ExportFormat:
         walk.cli("export", str(folder), "--format", kind.value)
-    for path in [*folder.rglob("*"), *folder.parent.parent.glob("*_shared.duckdb")]:
+    for path in [*folder.rglob("*"), *folder.parent.glob("*_shared.duckdb")]:
         if path.is_file():
             walk.show(f"file {path.suffix}", path.read_bytes())
         # What is packed is not found as bytes.

@@ -21,7 +21,11 @@ USER, PART, ODD, FAR = "zorblaxia", "zorb", "Qw.+(flim)*$[snark]", "Жукови
 LOST, REVIEWER, INSTALLER = "vanishlonia", "approvulus", "installopod"
 PROJECT, ELSEWHERE = "-home-zorblaxia-Fnordprojekt", "-srv-wibblestone"
 SESSION, TWIN = "gnarfle17", "plonkwood4"
-CWD, BRANCH, EMAIL = "/home/quibbler/Grumwick Two", "drumbolt/hidden-fix", "mxy@snarkle.example"
+CWD, BRANCH, EMAIL = (
+    "/home/quibbler/Grumwick Two/shop",
+    "drumbolt/hidden-fix",
+    "mxy@snarkle.example",
+)
 BUDGET = f"{USER} monthly"
 WORDS = (
     *(USER, PART, ODD, FAR, LOST, REVIEWER, INSTALLER),

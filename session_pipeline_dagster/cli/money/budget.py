@@ -1,6 +1,7 @@
 """`session-pipeline budget`: how every budget stands, now and in the periods before."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of, judged
+from session_pipeline_dagster.passes.shown import bring_up
+from session_pipeline_dagster.processors.usage.money.budgeting import Select, budgets_of, judged
+from session_pipeline_dagster.processors.usage.people.answered import hides
 from session_pipeline_dagster.store.database import open_store
 
 if TYPE_CHECKING:
@@ -25,9 +28,10 @@ _FEW = 6
 @common
 def command(context: Context, as_json: bool) -> int:
     """Compute it from the sums that are kept, by the file as it is now; nothing is written."""
-    budgets = budgets_of(context.settings.money)
-    store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
-    now = datetime.now(UTC)
+    settings, now = context.settings, datetime.now(UTC)
+    budgets = budgets_of(settings.money)
+    store, usage = open_store(settings, looking=True), context.registry.get("usage")
+    bring_up(usage, store, settings)
 
     def select(sql: str) -> Sequence[Sequence[object]]:
         return store.query(sql)[0][1]
@@ -35,12 +39,14 @@ def command(context: Context, as_json: bool) -> int:
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
-        found = [(budget, *judged(budget, select, now)) for budget in budgets]
+        budgets = _shown(budgets, context, select)
+        found = [(shown, *judged(budget, select, now)) for budget, shown in budgets]
     if as_json:
         click.echo(document({"budgets": [_values(*one) for one in found]}))
         return 0
     if not budgets:
-        say("No budgets: SESSION_PIPELINE_BUDGETS names no file, or it has none")
+        hidden = " that may be shown as people are" if hides(settings.people) else ""
+        say(f"No budgets{hidden}: SESSION_PIPELINE_BUDGETS names no file, or it has none")
         return 0
     from session_pipeline_dagster.cli.tables import new_console, show_table  # noqa: PLC0415  what draws costs a quarter of a small pass
 
@@ -56,6 +62,27 @@ def command(context: Context, as_json: bool) -> int:
     names = ("budget", "from", "spent, USD", "of it", "level")
     show_table(console, "Periods", names, rows, right=("spent, USD", "of it"))
     return 0
+
+
+def _shown(
+    budgets: "Sequence[Budget]", context: Context, select: Select
+) -> "list[tuple[Budget, Budget]]":
+    """The budgets that may be shown, each with its name and scope as these may be."""
+    if not hides(context.settings.people):
+        return [(budget, budget) for budget in budgets]
+    from session_pipeline_dagster.processors.usage.people.published import published  # noqa: PLC0415  only where something is hidden
+
+    (sql,) = (one.select for one in published(context.settings) if one.name == "budget_status")
+    names = {name for (name,) in select(f"SELECT DISTINCT budget FROM ({sql})")}
+    found = []
+    for budget in budgets:
+        shown = budget
+        if budget.scope.kind == "person":
+            scope = replace(budget.scope, name=context.veil.person(budget.scope.name))
+            shown = replace(budget, name=context.veil.person(budget.name), scope=scope)
+        if shown.name in names:
+            found.append((budget, shown))
+    return found
 
 
 def _values(

@@ -172,7 +172,7 @@ def _budget(budget: Budget, people: PeopleSettings, veil: Veil) -> str | None:
     if scope.kind == "person":
         if people.mode is PeopleMode.TEAM:
             return None
-        return f"SELECT * REPLACE ({quoted(veil.person(scope.name))} AS budget) {rows}"
+        return f"SELECT * REPLACE ({quoted(veil.person(budget.name))} AS budget) {rows}"
     if people.smallest_group <= 1 or scope.kind == "org":
         return rows
     if scope.kind != "team":
