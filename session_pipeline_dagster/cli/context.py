@@ -13,7 +13,6 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
-from session_pipeline_dagster.passes.veiled import plugins_shown
 from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import (
     AnyRoot,
@@ -23,6 +22,7 @@ from session_pipeline_dagster.setting_places import (
     parse_root,
 )
 from session_pipeline_dagster.settings import (
+    PeopleMode,
     Settings,
     parse_layout,
     read_settings,
@@ -99,6 +99,10 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
         found = parse_database(database, "--database")
         settings = replace(settings, database=found, create_database_folder=False)
     registry = load_processors().under(settings)
+    if settings.people.mode is PeopleMode.NAMED:
+        return Context(settings, registry)
+    from session_pipeline_dagster.passes.veiled import plugins_shown  # noqa: PLC0415  DuckDB, and what collects needs none
+
     return Context(settings, plugins_shown(Veil(settings.people.mode), registry))
 
 

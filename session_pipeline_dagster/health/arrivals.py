@@ -42,7 +42,7 @@ def looked_for(
     manifests: Manifests,
     now: datetime,
     silent: timedelta,
-    veil: Veil,
+    veil: Veil | None = None,
 ) -> Finding:
     """Read what machines say that they have, and compare it with what is here.
 

@@ -73,15 +73,15 @@ def test_once_people_are_hidden_everything_is_said_anew_and_names_nobody(sensor:
     location = sensor.location
     location.processed("zorblax/fresh.jsonl", age=60)
     location.file("zorblax/stuck.jsonl", age=5 * HOUR)
-    assert len(sensor.tick()) == 7
+    assert len(sensor.tick()) == 8
     assert "zorblax" in sensor.cursor
     people = PeopleSettings(mode=PeopleMode.TEAM)
     location.pipeline = location.pipeline.having(people=people)
-    assert len(sensor.tick()) == 7
+    assert len(sensor.tick()) == 8
     assert "zorblax" not in sensor.cursor
     assert sensor.tick() == {}
     rotate(key_file(location.pipeline.settings))
-    assert len(sensor.tick()) == 7
+    assert len(sensor.tick()) == 8
 
 
 def test_another_stuck_file_is_news(sensor: Sensor) -> None:

@@ -213,7 +213,8 @@ def test_a_stale_rollup_is_asked_for_alone(tick, settings, usage) -> None:
     (request,) = tick().run_requests
     assert {key.path[-1] for key in request.asset_selection} == {
         *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
-        *("usage_own_billed", "seats", "budget_status"),
+        *("usage_own_billed", "seats", "budget_status", "usage_tool_daily", "usage_skill_window"),
+        *("people", "org_units", "usage_projects", "people_shown"),
     }
     process(settings, usage)
     assert not tick().run_requests

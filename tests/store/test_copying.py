@@ -152,12 +152,12 @@ from session_pipeline_dagster.store.copying import copy
 from session_pipeline_dagster.store.database import open_store
 import session_pipeline_dagster.store.copying as copying
 file, catalog, data, work = sys.argv[1:]
-made = copying._make_views
+made = copying.make_views
 def slowly(*given):
     made(*given)
     print("copied, not committed", flush=True)
     sys.stdin.read()
-copying._make_views = slowly
+copying.make_views = slowly
 copy(open_store(Settings(database=Path(file)), looking=True),
      open_store(Settings(database=Lake(catalog), lake_data=data, work_dir=Path(work))))
 """

@@ -131,7 +131,8 @@ class UsagePipeline:
         self, money: MoneySettings | None = None, people: PeopleSettings | None = None
     ) -> BatchReport:
         source = LocalSource((Root(self.root),), self.layout)
-        processor = UsageProcessor(money, people)
+        given = Settings(money=money or MoneySettings(), people=people or PeopleSettings())
+        processor = UsageProcessor(settings=given)
         report = run_all(processor, source, self.store, self.settings, Options())
         assert report.errors_detail == []
         return report

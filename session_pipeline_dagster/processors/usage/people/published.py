@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.groups import ROOT
-from session_pipeline_dagster.people.veil import Veil, veil_of
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of
 from session_pipeline_dagster.processors.usage.money.budgets import Budget
 from session_pipeline_dagster.processors.usage.money.periods import Period
 from session_pipeline_dagster.processors.usage.people import whose
-from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
+from session_pipeline_dagster.settings import PeopleMode, Settings
 
 _TOKENS = (
     "messages input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
@@ -161,18 +161,19 @@ def _budgets(settings: Settings) -> str:
     except SettingsError:
         # Whose they are is not known; the check of the file says what is wrong with it.
         budgets = ()
-    veil = veil_of(settings)
-    shown = [part for budget in budgets if (part := _budget(budget, people, veil))]
+    shown = [part for budget in budgets if (part := _budget(budget, settings))]
     return " UNION ALL ".join(shown) or "FROM budget_status WHERE false"
 
 
-def _budget(budget: Budget, people: PeopleSettings, veil: Veil) -> str | None:
-    scope, name = budget.scope, quoted(budget.name)
+def _budget(budget: Budget, settings: Settings) -> str | None:
+    people, scope, name = settings.people, budget.scope, quoted(budget.name)
     rows = f"FROM budget_status WHERE budget = {name}"
     if scope.kind == "person":
         if people.mode is PeopleMode.TEAM:
             return None
-        return f"SELECT * REPLACE ({quoted(veil.person(budget.name))} AS budget) {rows}"
+        return (
+            f"SELECT * REPLACE ({quoted(veil_of(settings).person(budget.name))} AS budget) {rows}"
+        )
     if people.smallest_group <= 1 or scope.kind == "org":
         return rows
     if scope.kind != "team":
