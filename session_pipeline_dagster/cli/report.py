@@ -15,6 +15,7 @@ from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.passes.publish import Published, publish
+from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day
 from session_pipeline_dagster.processors.usage.report import digest_text, own_report
 from session_pipeline_dagster.settings import Settings
@@ -64,6 +65,8 @@ def command(
         settings = replace(settings, report_dir=Path(output).expanduser())
     wanted = _wanted(context, settings, person)
     store, asked = open_store(settings, looking=True), Asked(datetime.now(UTC).date(), days)
+    for usage in (p for p, _ in wanted if p.name == "usage"):
+        bring_up(usage, store, settings)
     made = []
     with showing("report", hidden=as_json) as shown:
         for p, report in wanted:
@@ -99,6 +102,7 @@ def _digest(context: Context, week: str | None, *, as_json: bool) -> int:
         day = parse_day(week, "--week")
     monday = day - timedelta(days=day.weekday())
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    bring_up(usage, store, context.settings)
     with store.held():
         store.ready(usage)
         text = digest_text(context.settings, monday + timedelta(days=7), store.query)

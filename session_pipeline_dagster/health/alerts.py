@@ -83,7 +83,8 @@ class Alert:
     def text(self) -> str:
         """Processor, checks, was → now, detail and link."""
         where = f"{self.processor} {', '.join(self.checks)}"
-        lines = [f"{where}: {', '.join(self.was)} → {self.now}", *self.detail.split("\n")]
+        change = f"{', '.join(self.was)} → {self.now}" if self.was else self.now.value
+        lines = [f"{where}: {change}", *self.detail.split("\n")]
         # The address is ours.
         link = [printable(self.link)] if self.link else []
         return "\n".join([*(quiet(line) for line in lines if line), *link])

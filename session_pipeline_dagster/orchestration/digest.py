@@ -55,6 +55,6 @@ def tell_digest(
         return [], told
     weeks = (*before.occasions, monday.isoformat())[-_KEPT:]
     link = f"{settings.report_url}/usage.html" if settings.report_url else None
-    alert = Alert(usage.name, (SUBJECT,), (Status.OK,), Status.INFO, text, link)
+    alert = Alert(usage.name, (SUBJECT,), (), Status.INFO, text, link)
     context.log.info(printable(alert.text))
     return [alert], {**told, SUBJECT: replace(before, occasions=weeks)}
