@@ -20,7 +20,7 @@ from session_pipeline_dagster.passes.exports.export import made as exports_made
 from session_pipeline_dagster.passes.exports.upkeep import hand_on, is_set
 from session_pipeline_dagster.passes.publish import discard, made
 from session_pipeline_dagster.passes.runner import recompute
-from session_pipeline_dagster.passes.veiled import files_meant, users_meant
+from session_pipeline_dagster.passes.veiled import files_meant, folders_of, users_meant
 from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import SessionSource
@@ -203,6 +203,17 @@ def print_deleted(deleted: Deleted) -> None:
         print_tidied(deleted.tidied)
 
 
+def _folder(user: str, store: Store, veil: Veil) -> str:
+    """The user's folder, also of somebody whom only the directory calls so."""
+    found = folders_of(user, store)
+    if not found or user in found:
+        return user
+    if len(found) > 1:
+        named = ", ".join(map(veil.person, found))
+        raise SettingsError(f"{veil.person(user)} has several folders: {named}; forget each")
+    return found[0]
+
+
 def print_tidied(tidied: Tidied) -> None:
     """What of a lake's past is gone, and what is out of reach."""
     say(
@@ -236,6 +247,7 @@ def command(
     sessions = files_meant(veil, session, store, context.source)
     if user:
         (user,) = users_meant(veil, [user], store, context.source)
+        user = _folder(user, store, veil)
     keys, on_disk = find(store, installed, context.source, user, sessions)
     whose = short(user) if user else None
     there = store.rows_of(keys, installed, whose)

@@ -3,6 +3,7 @@
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import StoreError, StoreUnusable
+from session_pipeline_dagster.passes.exports.folder import take_back
 from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage.people.answered import hides
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
@@ -14,7 +15,8 @@ _MADE = "SELECT basis FROM session_derivation_bases WHERE derivation = '{}'"
 
 def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
     """Make sure that people and small groups can be shown as they may be: a pass since the last
-    change of settings has seen to it, else it is done now. The store must not be open.
+    change of settings has seen to it, else it is done now, and what was handed on as things were
+    set before is deleted. The store must not be open.
 
     Raises:
         StoreUnusable: it is to be done, and the database cannot be written to.
@@ -27,6 +29,8 @@ def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
         return
     writing = open_store(settings)
     try:
+        # The next run makes it again: who only looks may not know that it stands.
+        take_back(settings)
         writing.prepare(usage)
         recompute(usage, writing, settings)
     except StoreError as error:

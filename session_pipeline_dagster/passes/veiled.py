@@ -135,6 +135,15 @@ def users_meant(veil: Veil, words: Sequence[str], store: Store, source: SessionS
     return meant(veil, Kind.PERSON, words, lambda: names_known(store, source).persons)
 
 
+def folders_of(person: str, store: Store) -> list[str]:
+    """The folders that the directory says are the person's.
+
+    Raises:
+        StoreError: the database could not be used.
+    """
+    return sorted({str(row[0]) for row in _rows(store)[_PEOPLE] if row[1] == person})
+
+
 def files_meant(veil: Veil, words: Sequence[str], store: Store, source: SessionSource) -> list[str]:
     """The session files that are meant, each called by its key or as it was shown; as
     `users_meant`."""

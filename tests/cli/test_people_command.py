@@ -117,3 +117,18 @@ def test_a_run_takes_words_of_people_and_of_files_that_failed(
         assert run() == []
         assert run(retry=[veil.file(BOB)]) == [BOB]
         assert run(retry=[ALICE]) == [ALICE]
+
+
+def test_forget_takes_a_person_of_the_directory_and_what_stands_in_their_place(
+    cli: Cli, pipeline: Pipeline, veil: Veil
+) -> None:
+    with pipeline.store.connect() as connection:
+        connection.execute("CREATE TABLE people (folder VARCHAR, person VARCHAR, email VARCHAR)")
+        connection.execute("INSERT INTO people VALUES ('alice', 'Alice A', NULL)")
+        connection.execute("INSERT INTO people VALUES ('x', 'Bo', NULL), ('y', 'Bo', NULL)")
+    plain = cli("forget", "--user", "alice", "--dry-run")
+    for word in ("Alice A", veil.person("Alice A")):
+        assert cli("forget", "--user", word, "--dry-run").output == plain.output
+    several = cli("forget", "--user", "Bo", "--dry-run")
+    assert several.exit_code == 2
+    assert f"{veil.person('x')}, {veil.person('y')}" in several.output

@@ -29,7 +29,7 @@ _FEW = 6
 def command(context: Context, as_json: bool) -> int:
     """Compute it from the sums that are kept, by the file as it is now; nothing is written."""
     settings, now = context.settings, datetime.now(UTC)
-    budgets = budgets_of(settings.money)
+    given = budgets_of(settings.money)
     store, usage = open_store(settings, looking=True), context.registry.get("usage")
     bring_up(usage, store, settings)
 
@@ -39,14 +39,19 @@ def command(context: Context, as_json: bool) -> int:
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
-        budgets = _shown(budgets, context, select)
+        budgets = _shown(given, context, select)
         found = [(shown, *judged(budget, select, now)) for budget, shown in budgets]
     if as_json:
         click.echo(document({"budgets": [_values(*one) for one in found]}))
         return 0
     if not budgets:
-        hidden = " that may be shown as people are" if hides(settings.people) else ""
-        say(f"No budgets{hidden}: SESSION_PIPELINE_BUDGETS names no file, or it has none")
+        if given:
+            say(
+                f"None of {len(given)} budgets may be shown: see SESSION_PIPELINE_PEOPLE and "
+                "SESSION_PIPELINE_MIN_GROUP"
+            )
+        else:
+            say("No budgets: SESSION_PIPELINE_BUDGETS names no file, or it has none")
         return 0
     from session_pipeline_dagster.cli.tables import new_console, show_table  # noqa: PLC0415  what draws costs a quarter of a small pass
 

@@ -132,6 +132,26 @@ def remembered(store: Store) -> list[Path]:
     return [Path(str(path)) for path in found]
 
 
+def take_back(settings: Settings) -> None:
+    """Delete what is set to be handed on: it shows people as they are not to be shown any more.
+
+    Raises:
+        SettingsError: a file cannot be deleted.
+    """
+    try:
+        for target in copies(settings):
+            target.unlink(missing_ok=True)
+        if settings.exports.folder:
+            remove(settings.exports.folder, files(settings.exports.folder))
+            with suppress(OSError):
+                settings.exports.folder.rmdir()
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename} shows people otherwise than they may be shown now, and cannot be "
+            f"deleted ({error.strerror}); delete it"
+        ) from error
+
+
 def copies(settings: Settings) -> list[Path]:
     """Databases of what may be shown: the one that is set, and where people are hidden the shared
     one."""

@@ -28,10 +28,14 @@ class HandedOn:
         return [
             *(self.exported.lines() if self.exported else ()),
             *(
-                f"copy for dashboards: {made.bytes / 1e6:.1f} MB in {target}"
+                f"{_what(target)}: {made.bytes / 1e6:.1f} MB in {target}"
                 for target, made in self.copies.items()
             ),
         ]
+
+
+def _what(target: Path) -> str:
+    return "shared database" if target.stem.endswith("_shared") else "copy for dashboards"
 
 
 def is_set(settings: Settings) -> bool:

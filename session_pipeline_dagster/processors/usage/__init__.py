@@ -92,7 +92,11 @@ class UsageProcessor:
     def quality(self) -> Sequence[Quality]:
         """Its rules: of the rows, of budgets, and of the files about money and people."""
         veil = partial(veil_of, self._settings)
-        return (*QUALITY, *money_rules(self._money, veil), *people_rules(self._people))
+        return (
+            *QUALITY,
+            *money_rules(self._money, veil, self._settings),
+            *people_rules(self._people),
+        )
 
     @property
     def summaries(self) -> Sequence[Summary]:

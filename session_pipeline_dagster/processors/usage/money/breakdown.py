@@ -217,7 +217,10 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
         WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
         HAVING count(DISTINCT username) >= {asked.people.smallest_group}
         ORDER BY messages DESC, provider, model"""
-    return rows, unpriced, IN_FORCE, _BEYOND + _on_days(asked)
+    beyond = _BEYOND + _on_days(asked)
+    if asked.people.smallest_group > 1:
+        beyond += f" HAVING count(DISTINCT username) >= {asked.people.smallest_group}"
+    return rows, unpriced, IN_FORCE, beyond
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
@@ -226,7 +229,7 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
     Raises:
         SettingsError: there is no rate for a day.
     """
-    found, unpriced, in_force, (beyond,) = answers
+    found, unpriced, in_force, beyond = answers
     rows = _converted(asked, found)
     if asked.merges:
         rows = _merged(asked, rows)
@@ -236,7 +239,7 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
         _total([row.sums for row in rows]),
         [Unpriced(*one) for one in unpriced],
         [InForce(*one) for one in in_force],
-        Beyond(*beyond),
+        Beyond(*beyond[0]) if beyond else Beyond(0, Decimal(0), Decimal(0), 0, Decimal(0)),
     )
 
 

@@ -24,7 +24,7 @@ from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.usage.money import seat_sql
 from session_pipeline_dagster.processors.usage.money import seats as seating
 from session_pipeline_dagster.processors.usage.money.pricing import content_of
-from session_pipeline_dagster.settings import MoneySettings, PeopleMode
+from session_pipeline_dagster.settings import MoneySettings, PeopleMode, Settings
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.processors.usage.money.budget_status import BudgetStatus
@@ -136,11 +136,14 @@ def judged(
 # --- checks --------------------------------------------------------------------------------------
 
 
-def money_rules(money: MoneySettings, veil: Callable[[], Veil] = Veil) -> Sequence[Quality]:
+def money_rules(
+    money: MoneySettings, veil: Callable[[], Veil] = Veil, settings: Settings | None = None
+) -> Sequence[Quality]:
     """The checks of the files, of each budget, and of spikes.
 
     Args:
         veil: how people are shown; asked for only where a budget is of one.
+        settings: which groups are too small to be shown; None: none is.
     """
     try:
         budgets = budgets_of(money)
@@ -161,7 +164,7 @@ def money_rules(money: MoneySettings, veil: Callable[[], Veil] = Veil) -> Sequen
             "SESSION_PIPELINE_SEATS",
             lambda: seating.read_seats(money.seats) if money.seats else (),
         ),
-        *_budget_rules(money, budgets, veil),
+        *_budget_rules(money, budgets, veil, settings),
         Quality(
             "spend_spike",
             "usage_daily",
@@ -213,7 +216,10 @@ def _file_is_good(read: Callable[[], Sequence[object]], _: Data) -> Measured:
 
 
 def _budget_rules(
-    money: MoneySettings, budgets: "Sequence[Budget]", veil: Callable[[], Veil]
+    money: MoneySettings,
+    budgets: "Sequence[Budget]",
+    veil: Callable[[], Veil],
+    settings: Settings | None,
 ) -> list[Quality]:
     """A check for each budget. One of a person is called by their pseudonym, and there is none
     where nothing below a team is shown."""
@@ -230,18 +236,20 @@ def _budget_rules(
             # By the budget's own name, for a person may have several.
             check = f"budget_{shown.person(budget.name).replace('-', '_')}"
             name = f"of {shown.person(budget.scope.name)}"
-        found.append(_budget_rule(money, budget, check, name))
+        found.append(_budget_rule(money, budget, check, name, settings))
     return found
 
 
-def _budget_rule(money: MoneySettings, budget: "Budget", check: str, name: str) -> Quality:
+def _budget_rule(
+    money: MoneySettings, budget: "Budget", check: str, name: str, settings: Settings | None
+) -> Quality:
     return Quality(
         check,
         "usage_daily",
         f"The budget {name} is kept: warns at {_percents(budget.warn)} of "
         f"{budget.amount} USD a {budget.period}, once each. Unknown while something in it has no "
         "price.",
-        partial(_budget, money, budget.name),
+        partial(_budget, money, budget.name, settings),
     )
 
 
@@ -249,13 +257,29 @@ def _percents(warn: Sequence[int]) -> str:
     return " and ".join(f"{percent} %" for percent in warn)
 
 
-def _budget(money: MoneySettings, name: str, data: Data) -> Measured:
+def _budget(money: MoneySettings, name: str, settings: Settings | None, data: Data) -> Measured:
     # As the file says now; it may have changed since the location was loaded.
     for budget in budgets_of(money):
         if budget.name == name:
+            if not _is_shown(budget, settings, data):
+                return Measured(0, said="not shown: it is of fewer people than may be shown")
             said, _ = judged(budget, data.select, _now())
             return _measured(said)
     return Measured(0, said=f"the file has no budget {name!r} any more; reload the code location")
+
+
+def _is_shown(budget: "Budget", settings: Settings | None, data: Data) -> bool:
+    """Whether its newest period may be shown."""
+    if settings is None or settings.people.smallest_group <= 1:
+        return True
+    from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget  # noqa: PLC0415  as above
+
+    newest = "SELECT max(period_start) FROM"
+    rows, name = shown_budget(budget, settings), budget.name.replace("'", "''")
+    if rows is None:
+        return False
+    everything = f"{newest} budget_status WHERE budget = '{name}'"
+    return data.select(f"{newest} ({rows})") == data.select(everything)
 
 
 def _spikes(money: MoneySettings, data: Data) -> Measured:

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.groups import ROOT
-from session_pipeline_dagster.people.veil import veil_of
-from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of
-from session_pipeline_dagster.processors.usage.money.budgets import Budget
-from session_pipeline_dagster.processors.usage.money.periods import Period
 from session_pipeline_dagster.processors.usage.people import whose
+from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget
 from session_pipeline_dagster.settings import PeopleMode, Settings
 
 _TOKENS = (
@@ -23,8 +20,6 @@ _TOKENS = (
 _PERSON = (*_TOKENS, "partial_messages", "unpriced_messages")
 _TEAM = (*_TOKENS, "unpriced_messages")
 _ACTIVITY = ("sessions", "prompts", "tool_calls", "tool_errors", "tool_rejections")
-_DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
-"""How far the days of a period reach beyond its first one, in any time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +146,7 @@ def _activity(settings: Settings) -> str:
 
 
 def _budgets(settings: Settings) -> str:
-    """Budgets as they stand. Where people are hidden, none of a person is shown under its name;
-    where small groups are, none of a part of the organisation that holds a merged cell."""
+    """Budgets as they stand, and as they may be shown."""
     people = settings.people
     if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
         return "FROM budget_status"
@@ -161,23 +155,5 @@ def _budgets(settings: Settings) -> str:
     except SettingsError:
         # Whose they are is not known; the check of the file says what is wrong with it.
         budgets = ()
-    shown = [part for budget in budgets if (part := _budget(budget, settings))]
+    shown = [part for budget in budgets if (part := shown_budget(budget, settings))]
     return " UNION ALL ".join(shown) or "FROM budget_status WHERE false"
-
-
-def _budget(budget: Budget, settings: Settings) -> str | None:
-    people, scope, name = settings.people, budget.scope, quoted(budget.name)
-    rows = f"FROM budget_status WHERE budget = {name}"
-    if scope.kind == "person":
-        if people.mode is PeopleMode.TEAM:
-            return None
-        return (
-            f"SELECT * REPLACE ({quoted(veil_of(settings).person(budget.name))} AS budget) {rows}"
-        )
-    if people.smallest_group <= 1 or scope.kind == "org":
-        return rows
-    if scope.kind != "team":
-        return None
-    return f"""{rows} AND NOT EXISTS (SELECT 1 FROM cells_shown WHERE team = {quoted(scope.name)}
-        AND label IS DISTINCT FROM team AND day >= period_start - 1
-        AND day <= period_start + {_DAYS[budget.period]})"""

@@ -14,11 +14,13 @@ import pytest
 
 from company_people import START, Used, database, fill
 from session_pipeline_dagster.contract.derivation import Inputs
+from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.people.directory import Directory, directory_of
 from session_pipeline_dagster.people.rows import Row
+from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.processors.usage.people.shown import TABLES, shown_derivation
-from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
+from session_pipeline_dagster.settings import MoneySettings, PeopleMode, PeopleSettings, Settings
 from session_pipeline_dagster.store.write import insert_rows
 
 LEAST = 5
@@ -179,10 +181,30 @@ def test_budgets_of_people_and_of_small_teams_are_not_handed_on(tmp_path: Path) 
         (PeopleMode.TEAM, 3, {"all"}),
     ):
         given = settings(tmp_path, mode, least)
-        money = type(given.money)(budgets=tmp_path / "budgets.toml")
+        money = MoneySettings(budgets=tmp_path / "budgets.toml")
         for table in TABLES:
             connection.execute(f"DELETE FROM {table}")
         found = shown(
             connection, Settings(database=given.database, people=given.people, money=money)
         )
         assert {row[1] for row in found["budget_status"]} == expected, (mode, least)
+
+
+def test_the_check_of_a_small_teams_budget_says_nothing_of_it(tmp_path: Path) -> None:
+    connection = database()
+    directory = directory_of([Row("f", 2, {"folder": "a", "person": "a", "team": "small"})])
+    fill(connection, directory, [Used(START, "a", None, None, "s", 1, Decimal(3))])
+    text = '[[budget]]\nname = "s"\nscope = "team:small"\nperiod = "month"\namount = 1\n'
+    (tmp_path / "budgets.toml").write_text(text)
+    connection.execute(
+        "INSERT INTO budget_status BY NAME SELECT ?::DATE AS period_start, 's' AS budget",
+        [START.replace(day=1)],
+    )
+    money = MoneySettings(budgets=tmp_path / "budgets.toml")
+    for mode, seen in ((PeopleMode.NAMED, True), (PeopleMode.TEAM, False)):
+        given = Settings(database=tmp_path / "x", money=money, people=PeopleSettings(mode=mode))
+        shown(connection, given)
+        (rule,) = (r for r in UsageProcessor(settings=given).quality if r.name == "budget_s")
+        found = rule.measure(Data(lambda sql: connection.execute(sql).fetchall(), lambda _: None))
+        assert bool(found.numbers) == seen, mode
+        assert ("not shown" in found.said) != seen
