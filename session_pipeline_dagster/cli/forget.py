@@ -166,6 +166,8 @@ def delete(
         # One that was made meanwhile may have been read from what was not up to date.
         gone += discard(reports, store, settings.reports)
         exported += discard_exports(store, settings)
+    # Before anything is made again, which may fail.
+    tidied = _tidied(store)
     usage = [processor for processor in processors if processor.name == "usage"]
     if usage and is_set(settings):
         hand_on(store, usage[0], settings)
@@ -173,7 +175,7 @@ def delete(
     lost = {table: count - after.get(table, 0) for table, count in before.items()}
     lost = {table: count for table, count in lost.items() if count}
     found = [list(dict.fromkeys(paths)) for paths in (gone, exported)]
-    return Deleted(lost, *found, _tidied(store))
+    return Deleted(lost, *found, tidied)
 
 
 def _tidied(store: Store) -> Tidied | None:

@@ -85,13 +85,13 @@ def _hand_on(
     context: Context, reports: Sequence[BatchReport], broken: dict[str, str], *, hidden: bool
 ) -> HandedOn | None:
     """Write what is exported by itself, if anything is; `broken` says why it could not be."""
-    if not is_due(context.settings, reports):
+    store = open_store(context.settings)
+    if not is_due(store, context.settings, reports):
         return None
     with showing("exports", hidden=hidden) as shown:
         shown.phase("exports")
         try:
-            usage, store = context.registry.get("usage"), open_store(context.settings)
-            return hand_on(store, usage, context.settings)
+            return hand_on(store, context.registry.get("usage"), context.settings)
         except (SettingsError, StoreError, ContractError) as error:
             broken["exports"] = str(error)
             return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from session_pipeline_dagster.passes.exports.folder import copies
-from session_pipeline_dagster.settings import Settings
+from session_pipeline_dagster.settings import ExportFormat, PeopleMode, Settings
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.contract.processor import Processor
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from session_pipeline_dagster.passes.options import BatchReport
     from session_pipeline_dagster.store.database import Store
     from session_pipeline_dagster.store.published_copy import Made
+
+
+_BEGUN = "handing-on"
+"""The file that stands beside the database until all is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,9 @@ def is_set(settings: Settings) -> bool:
     return bool(settings.exports.folder or copies(settings))
 
 
-def is_due(settings: Settings, reports: "Iterable[BatchReport]") -> bool:
-    """Whether a pass has changed something of usage, or what is set is not there yet."""
+def is_due(store: "Store", settings: Settings, reports: "Iterable[BatchReport]") -> bool:
+    """Whether a pass has changed something of usage, what is set is not there yet, or the last time
+    did not come to its end."""
     places = [settings.exports.folder, *copies(settings)]
     missing = [place for place in places if place and not place.exists()]
     changed = any(
@@ -58,7 +63,8 @@ def is_due(settings: Settings, reports: "Iterable[BatchReport]") -> bool:
         )
         for report in reports
     )
-    return bool(missing) or (changed and is_set(settings))
+    begun = is_set(settings) and store.beside(_BEGUN).exists()
+    return bool(missing) or begun or (changed and is_set(settings))
 
 
 def hand_on(store: "Store", usage: "Processor", settings: Settings) -> HandedOn:
@@ -72,7 +78,14 @@ def hand_on(store: "Store", usage: "Processor", settings: Settings) -> HandedOn:
     from session_pipeline_dagster.passes.exports.export import Wanted, export  # noqa: PLC0415
 
     folder, exported = settings.exports.folder, None
-    if folder:
-        exported = export(store, usage, settings, folder, Wanted(settings.exports.formats))
+    begun = store.beside(_BEGUN)
+    begun.touch()
     made = {target: publish(store, usage, settings, target) for target in copies(settings)}
+    formats = settings.exports.formats
+    if settings.people.mode is PeopleMode.TEAM:
+        # It is by person; who asks for it by a command is told so.
+        formats -= {ExportFormat.CCUSAGE}
+    if folder:
+        exported = export(store, usage, settings, folder, Wanted(formats))
+    begun.unlink(missing_ok=True)
     return HandedOn(exported, made)

@@ -18,7 +18,8 @@ def summaries(settings: Settings) -> Sequence[Summary]:
         budgets = selects["budget_status"]
         if people.mode is PeopleMode.TEAM:
             usage = _by_team(selects["usage_team_daily"])
-    return (usage, *_PRICES, _budgets(budgets), _tools(people.smallest_group))
+    least = people.smallest_group
+    return (usage, _unpriced(least), _OWN_PRICES, _budgets(budgets), _tools(least))
 
 
 def _by_team(teams: str) -> Summary:
@@ -29,6 +30,19 @@ def _by_team(teams: str) -> Summary:
             sum(cache_creation_tokens)::BIGINT AS "cache write",
             sum(cache_read_tokens)::BIGINT AS "cache read", sum(cost) AS "cost, USD"
         FROM {teams} GROUP BY team ORDER BY team""",
+    )
+
+
+def _unpriced(least: int) -> Summary:
+    # Lines, and only where there is something to say.
+    return Summary(
+        "Without a price, so in no cost",
+        f"""SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
+            SELECT sum(unpriced_messages) AS messages, format('{{}} ({{}} messages)',
+                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
+            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model
+            HAVING count(DISTINCT username) >= {least})
+        HAVING count(*) > 0""",
     )
 
 
@@ -68,18 +82,7 @@ _BY_USER = Summary(
         ) AS had USING (username)
         GROUP BY username ORDER BY output DESC, user""",
 )
-_PRICES = (
-    # Lines, and only where there is something to say.
-    Summary(
-        "Without a price, so in no cost",
-        """SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
-            SELECT sum(unpriced_messages) AS messages, format('{} ({} messages)',
-                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
-            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model)
-        HAVING count(*) > 0""",
-    ),
-    Summary(
-        "Own prices are not in use",
-        "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
-    ),
+_OWN_PRICES = Summary(
+    "Own prices are not in use",
+    "SELECT any_value(problem) AS problem FROM usage_pricing HAVING count(problem) > 0",
 )

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from session_pipeline_dagster.processors.usage.money.amounts import exact
+from session_pipeline_dagster.processors.usage.people.whose import PERSON, with_people
 
 PREFIX: Final = "session_pipeline"
 MOST_MODELS: Final = 50
@@ -38,20 +39,21 @@ class Gauge:
 
 
 SELECTS: Final = {
-    "models": """SELECT coalesce(provider, ''), coalesce(model, ''), sum(input_tokens),
+    "models": f"""SELECT coalesce(provider, ''), coalesce(model, ''), sum(input_tokens),
             sum(output_tokens), sum(cache_creation_tokens), sum(cache_read_tokens), sum(messages),
-            coalesce(sum(cost), 0), sum(unpriced_messages), count(DISTINCT username)
-        FROM usage_daily GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
+            coalesce(sum(cost), 0), sum(unpriced_messages), count(DISTINCT {PERSON})
+        FROM {with_people("usage_daily")} GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
     "windows": " UNION ALL ".join(
         f"""SELECT {days}, coalesce(sum(cost), 0), coalesce(sum(messages), 0)::BIGINT,
-            coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT username),
+            coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT {PERSON}),
             coalesce(sum(input_tokens + output_tokens + cache_creation_tokens
                 + cache_read_tokens), 0)::BIGINT
-        FROM usage_daily WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
+        FROM {with_people("usage_daily")} WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
         for days in _WINDOWS
     ),
-    "sessions": """SELECT count(DISTINCT session_id), epoch(max(slot) FILTER (day <= {today})),
-            count(DISTINCT username) FROM usage_slots""",
+    "sessions": f"""SELECT count(DISTINCT session_id),
+            epoch(max(slot) FILTER (day <= {{today}})), count(DISTINCT {PERSON})
+        FROM {with_people("usage_slots")}""",
     "files": """
         SELECT processor_name, 'processed', count(*) FILTER (gone_at IS NULL)
             FROM session_processor_state GROUP BY 1

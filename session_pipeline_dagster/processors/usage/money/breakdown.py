@@ -78,7 +78,7 @@ class Asked:
     def merges(self) -> bool:
         """Whether rows of few people are put together: those of teams are in the database, and
         those of one person are one person's."""
-        apart = (*answered.TEAMS, *answered.PERSONS)
+        apart = (*answered.TEAMS, *answered.PERSONS, "session", "branch")
         return self.people.smallest_group > 1 and not any(key in apart for key in self.by)
 
     @property

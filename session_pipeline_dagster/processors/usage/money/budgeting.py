@@ -265,21 +265,20 @@ def _budget(money: MoneySettings, name: str, settings: Settings | None, data: Da
                 return Measured(0, said="not shown: it is of fewer people than may be shown")
             said, _ = judged(budget, data.select, _now())
             return _measured(said)
-    return Measured(0, said=f"the file has no budget {name!r} any more; reload the code location")
+    return Measured(0, said="the file has no such budget any more; reload the code location")
 
 
 def _is_shown(budget: "Budget", settings: Settings | None, data: Data) -> bool:
-    """Whether its newest period may be shown."""
+    """Whether each of its periods may be shown; of one that is not, occasions would tell."""
     if settings is None or settings.people.smallest_group <= 1:
         return True
     from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget  # noqa: PLC0415  as above
 
-    newest = "SELECT max(period_start) FROM"
     rows, name = shown_budget(budget, settings), budget.name.replace("'", "''")
     if rows is None:
         return False
-    everything = f"{newest} budget_status WHERE budget = '{name}'"
-    return data.select(f"{newest} ({rows})") == data.select(everything)
+    everything = f"SELECT count(*) FROM budget_status WHERE budget = '{name}'"
+    return data.select(f"SELECT count(*) FROM ({rows})") == data.select(everything)
 
 
 def _spikes(money: MoneySettings, data: Data) -> Measured:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.groups import ROOT
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of
 from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget
@@ -70,25 +71,29 @@ def _persons(settings: Settings) -> str:
         return "FROM usage_person_daily"
     # A person beside a team would tell which small team a merged cell holds.
     team = "team, cost_center" if people.smallest_group <= 1 else _NO_TEAM
-    person, project, joined = "person", "project", ""
+    person, project, model, joined = "person", "project", "model", ""
     if people.mode is not PeopleMode.NAMED:
         person, project = "people_shown.shown", "projects_shown.shown"
+        model = f"if(days.model IS NULL, NULL, coalesce(models.shown, '{HIDDEN}'))"
         joined = """JOIN people_shown USING (person)
-            LEFT JOIN projects_shown ON projects_shown.project = days.project"""
-    return f"""SELECT day, {person} AS person, {team}, {project} AS project, model, agent, provider,
+            LEFT JOIN projects_shown ON projects_shown.project = days.project
+            LEFT JOIN projects_shown AS models ON models.project = days.model"""
+    return f"""SELECT day, {person} AS person, {team}, {project} AS project,
+            {model} AS model, agent, provider,
             {_sums(_PERSON)}, sum(cost) AS cost
         FROM usage_person_daily AS days {joined} GROUP BY ALL"""
 
 
+_NO_BILLS = "NULL::DECIMAL(38, 12) AS unlogged_cost"
+"""Where small groups are merged: few people have bills, also in a large team."""
 _NO_TEAM = "NULL::VARCHAR AS team, NULL::VARCHAR AS cost_center"
 
 
 def _merged_teams() -> str:
     return f"""SELECT day, label AS team, any_value(cells_shown.cost_center) AS cost_center,
             sum(days.people)::BIGINT AS people, sum(cells_shown.active)::BIGINT AS active_people,
-            {_sums(_TEAM)}, sum(cost) AS cost, sum(unlogged_cost) AS unlogged_cost
-        FROM (SELECT day, team, sum(people) AS people, {_sums(_TEAM)}, sum(cost) AS cost,
-                sum(unlogged_cost) AS unlogged_cost
+            {_sums(_TEAM)}, sum(cost) AS cost, {_NO_BILLS}
+        FROM (SELECT day, team, sum(people) AS people, {_sums(_TEAM)}, sum(cost) AS cost
             FROM usage_team_daily GROUP BY day, team) AS days
         JOIN cells_shown USING (day, team)
         WHERE label IS NOT NULL GROUP BY day, label"""
@@ -101,8 +106,7 @@ def _merged_months(least: int) -> str:
             SELECT date_trunc('month', day)::DATE AS month, cost_center, team, cost, unlogged_cost
             FROM ({_merged_teams()})),
         rest AS (
-            SELECT date_trunc('month', day)::DATE AS month, sum(cost) AS cost,
-                sum(unlogged_cost) AS unlogged_cost
+            SELECT date_trunc('month', day)::DATE AS month, sum(cost) AS cost, {_NO_BILLS}
             FROM usage_team_daily JOIN cells_shown USING (day, team)
             WHERE label IS NULL GROUP BY ALL),
         crowds AS (

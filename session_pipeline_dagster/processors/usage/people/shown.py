@@ -25,7 +25,8 @@ TABLES = {
 _NAMES = """SELECT username AS name FROM usage_activity_daily UNION SELECT username FROM usage_daily
     UNION SELECT person FROM people UNION SELECT folder FROM people"""
 _EMAILS = "SELECT DISTINCT email FROM people WHERE email IS NOT NULL"
-_SHOWN = """SELECT DISTINCT project FROM usage_person_daily WHERE project IS NOT NULL"""
+_SHOWN = """SELECT project FROM usage_person_daily WHERE project IS NOT NULL
+    UNION SELECT model FROM usage_daily WHERE model IS NOT NULL"""
 _FOLDERS = """SELECT DISTINCT project FROM usage_daily WHERE project IS NOT NULL"""
 _ACTIVE = """WITH active AS (
         SELECT DISTINCT day, team, cost_center, person FROM usage_person_daily),
@@ -76,12 +77,13 @@ def _shown(settings: Settings, inputs: Inputs) -> Changes:
     rows: Any = inputs.rows
     found: dict[str, Iterable[tuple[object, ...]]] = {}
     if "names" in rows:
-        from session_pipeline_dagster.people.projects import NamesOfPeople, shown_project  # noqa: PLC0415  as above
+        from session_pipeline_dagster.people.projects import NamesOfPeople, homes, shown_project  # noqa: PLC0415  as above
         from session_pipeline_dagster.people.veil import veil_of  # noqa: PLC0415  as above
 
         veil, names = veil_of(settings), [name for (name,) in rows["names"] if name is not None]
-        called = NamesOfPeople.of([*names, *(email for (email,) in rows["emails"])])
         folders = frozenset(name for (name,) in rows["folders"])
+        emails = (email for (email,) in rows["emails"])
+        called = NamesOfPeople.of([*names, *emails, *homes(folders)])
         found[PEOPLE] = ((name, str(veil.person(name))) for name in names)
         found[PROJECTS] = (
             (name, shown_project(name, folders, called)) for (name,) in rows["projects"]
