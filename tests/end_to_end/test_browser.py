@@ -137,10 +137,23 @@ def test_the_run_of_a_bad_file_says_so_in_the_list_and_shows_why(page: Page) -> 
     picture(page, "run")
 
 
+def scroll_to(page: Page, asset: str) -> Locator:
+    """The asset in the list, of which only what is on the screen is there."""
+    expect(page.locator("a[href^='/assets/']").first).to_be_visible()
+    page.mouse.move(800, 500)
+    found = link(page, asset)
+    for _ in range(40):
+        if found.count():
+            return found
+        page.mouse.wheel(0, 200)
+        page.wait_for_timeout(100)
+    return found
+
+
 def test_four_clicks_lead_to_why_a_file_failed(page: Page) -> None:
     page.goto("/")
     navigate(page, "/assets")
-    link(page, "usage_messages").click()
+    scroll_to(page, "usage_messages").click()
     page.get_by_role("tab", name="Checks").click()
     page.get_by_text("quarantine", exact=True).first.click()
     expect(page.get_by_text("1 session file was given up").first).to_be_visible()
