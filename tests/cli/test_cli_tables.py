@@ -125,12 +125,11 @@ def test_what_is_derived_is_named_while_it_goes_on_and_its_time_is_said(cli: Cli
     assert len(re.findall(r"\+ derived +\d+\.\d+", shown)) == 2
     cli.on(cli.folder / "sessions", "run", "--full-refresh")
     document = cli.json(cli.folder / "sessions", "run", "--full-refresh")["processors"]
+    names = "usage_slots, usage_daily, usage_calls, usage_activity_daily"
     assert [*document["usage"]["derived_seconds"]] == [
-        "model_prices",
-        "usage_slots, usage_daily, usage_calls, usage_activity_daily",
-        "usage_own_billed",
-        "seats",
-        "budget_status",
+        *("people", "usage_projects", "model_prices"),
+        f"{names}, usage_tool_daily, usage_skill_window",
+        *("usage_own_billed", "seats", "budget_status", "shown"),
     ]
     assert document["verification"]["derived_seconds"]["knowledge"] > 0
     assert "usage: usage_daily" not in cli.on(cli.folder / "sessions", "run").stderr
