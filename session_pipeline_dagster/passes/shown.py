@@ -3,8 +3,6 @@
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import StoreError, StoreUnusable
-from session_pipeline_dagster.passes.exports.folder import take_back
-from session_pipeline_dagster.passes.runner import recompute
 from session_pipeline_dagster.processors.usage.people.answered import hides
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.settings import Settings
@@ -27,6 +25,9 @@ def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
     made = [(basis_of(derivation),)]
     if store.query(_MADE.format(derivation.name))[0][1] == made:
         return
+    from session_pipeline_dagster.passes.exports.folder import take_back  # noqa: PLC0415  who looks, as a rule, works on nothing
+    from session_pipeline_dagster.passes.runner import recompute  # noqa: PLC0415  as above
+
     writing = open_store(settings)
     try:
         # The next run makes it again: who only looks may not know that it stands.
