@@ -28,8 +28,11 @@ def command(context: Context, as_json: bool) -> int:
     # Opening the database costs more than reading a small one.
     with store.held():
         now = datetime.now(UTC)
-        read = [(one, see(one, scan, store, settings, now)) for one in registry.processors]
-    for processor, seen in read:
+        read = [
+            (one, see(one, scan, store, settings, now), retention.standings(one, store))
+            for one in registry.processors
+        ]
+    for processor, seen, detail in read:
         known, now = seen.known, datetime.now(UTC)
         states, failures, version = known.states, known.failures, processor.version
         outlook = look(seen.files, states, failures, version, now, known.rest)
@@ -38,7 +41,7 @@ def command(context: Context, as_json: bool) -> int:
         more |= {state.session_file: str(state.left_out) for state in unread}
         _, purge = to_purge(known.gone(), settings)
         failed = failures_shown(veil, known.failures.values())
-        private, detail = len(seen.scan.withheld), retention.standings(processor, store)
+        private = len(seen.scan.withheld)
         found.append(Standing(processor.name, outlook, failed, gone, purge, private, detail))
     if more:
         unread_by_anyone = [LeftOut(key, why) for key, why in sorted(more.items())]
