@@ -34,7 +34,8 @@ TRUE = {"alice": Decimal("0.53868205"), "bob": Decimal("0.56168025")}
 DERIVED = [
     *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
     *("usage_own_billed", "seats", "budget_status"),
-    *("people", "org_units", "usage_projects"),
+    *("people", "org_units", "usage_projects", "people_shown", "usage_tool_daily"),
+    "usage_skill_window",
 ]
 DISCOUNT = "[[discount]]\nprovider = 'anthropic'\npercent = 50\n"
 WARN = dg.AssetCheckSeverity.WARN

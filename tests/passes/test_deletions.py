@@ -605,7 +605,7 @@ def test_forget_says_so_where_nothing_is_known_and_exits_with_2(
     pipeline: Pipeline, option: str, way: str
 ) -> None:
     word = option.removeprefix("--")
-    said = f"nothing is known of such a {word} in the database, and there is no report\n"
+    said = f"nothing is known of such a {word} in the database, and there is no report or export\n"
     code, output = forget(pipeline, option, "nobody", way)
     assert (code, "there is no database" in output) == (2, True)
     assert not pipeline.settings.database.exists()

@@ -376,8 +376,8 @@ def test_no_query_of_the_catalog_counts_a_fork_again(pipeline) -> None:
     pipeline.write("a/p/1.jsonl", *lines)
     pipeline.run()
     answers = [pipeline.select(query) for query in queries()]
-    # Pull requests, bills, budgets and seats are of other lines.
-    assert (len(answers), sum(map(bool, answers))) == (16, 9)
+    # Pull requests, bills, budgets, seats, people and skills are of other lines.
+    assert (len(answers), sum(map(bool, answers))) == (24, 14)
     pipeline.write("a/p/2.jsonl", *(line | {"sessionId": "fork"} for line in lines))
     pipeline.write("b/p/3.jsonl", *lines)
     pipeline.run()
