@@ -109,7 +109,7 @@ def test_the_summary_of_tools_knows_as_many_users_as_the_view(pipeline) -> None:
     view = """SELECT count(*), count(DISTINCT username) FROM usage_events_unique
         WHERE event_type = 'tool_use'"""
     assert pipeline.select(view) == [(2, 1)]
-    (summary,) = [found.sql for found in UsageProcessor.summaries if found.title == "Tools"]
+    (summary,) = [found.sql for found in UsageProcessor().summaries if found.title == "Tools"]
     assert pipeline.select(f"SELECT tool, calls, users FROM ({summary})") == [("Bash", 2, 1)]
 
 
