@@ -208,6 +208,11 @@ class PeopleSettings:
     opt_out: tuple[str, ...] = ()  # SESSION_PIPELINE_KNOWLEDGE_OPT_OUT
 
     @property
+    def hides(self) -> bool:
+        """Whether anything is shown otherwise than it is."""
+        return self.mode is not PeopleMode.NAMED or self.smallest_group > 1
+
+    @property
     def smallest_group(self) -> int:
         """How many active people a shown cell has at least; 1 = any."""
         if self.min_group is not None:

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -144,15 +144,17 @@ class FolderPlace:
             # Of one that was killed.
             os.unlink(self._temporary, dir_fd=top)
         descriptor = os.open(self._temporary, _NEW, _FILE, dir_fd=top)
-        try:
+        with ExitStack() as begun:
+            begun.callback(self._discard, top)
             with os.fdopen(descriptor, "wb") as handle:
                 yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(self._temporary, dir_fd=top)
-            raise
+            begun.pop_all()
+
+    def _discard(self, top: int) -> None:
+        with suppress(OSError):
+            os.unlink(self._temporary, dir_fd=top)
 
 
 def _blocks(handle: BinaryIO, size: int) -> Iterator[bytes]:

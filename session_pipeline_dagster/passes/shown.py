@@ -3,7 +3,6 @@
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import StoreError, StoreUnusable
-from session_pipeline_dagster.processors.usage.people.answered import hides
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store, open_store
@@ -19,7 +18,7 @@ def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
     Raises:
         StoreUnusable: it is to be done, and the database cannot be written to.
     """
-    if not hides(settings.people) or store.place.missing:
+    if not settings.people.hides or store.place.missing:
         return
     derivation = shown_derivation(settings)
     made = [(basis_of(derivation),)]

@@ -12,7 +12,6 @@ from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.money.budgeting import Select, budgets_of, judged
-from session_pipeline_dagster.processors.usage.people.answered import hides
 from session_pipeline_dagster.store.database import open_store
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def _shown(
     budgets: "Sequence[Budget]", context: Context, select: Select
 ) -> "list[tuple[Budget, Budget]]":
     """The budgets that may be shown, each with its name and scope as these may be."""
-    if not hides(context.settings.people):
+    if not context.settings.people.hides:
         return [(budget, budget) for budget in budgets]
     from session_pipeline_dagster.processors.usage.people.published import published  # noqa: PLC0415  only where something is hidden
 

@@ -9,7 +9,7 @@ from session_pipeline_dagster.passes.exports.folder import remember
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.processors.usage.people.shown import TABLES as SHOWN_TABLES
-from session_pipeline_dagster.settings import PeopleMode, Settings
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import Copy, Made, Shown
@@ -37,7 +37,7 @@ def publish(store: Store, usage: Processor, settings: Settings, target: Path) ->
     tables = [Shown(table.name, table.select, table.description) for table in published(settings)]
     views: Sequence[str] = ()
     people = settings.people
-    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+    if not people.hides:
         tables, views = _everything(usage, tables)
     # The shared file has what is published, and nothing else.
     said = "" if target == settings.shared else people.mode.value

@@ -11,7 +11,7 @@ def summaries(settings: Settings) -> Sequence[Summary]:
     """What is printed after every pass. A column that is called `user` is shown as people are."""
     people = settings.people
     usage, budgets = _BY_USER, "budget_status"
-    if people.mode is not PeopleMode.NAMED or people.smallest_group > 1:
+    if people.hides:
         from session_pipeline_dagster.processors.usage.people.published import published  # noqa: PLC0415  only where something is hidden
 
         selects = {one.name: f"({one.select})" for one in published(settings)}

@@ -14,11 +14,6 @@ _PROJECTS: Final = ("project", "repository")
 _NAMING: Final = ("session", "branch")
 
 
-def hides(people: PeopleSettings) -> bool:
-    """Whether anything is shown otherwise than it is."""
-    return people.mode is not PeopleMode.NAMED or people.smallest_group > 1
-
-
 def check_keys(
     by: Sequence[str], times: Collection[str], zone: str, people: PeopleSettings
 ) -> None:

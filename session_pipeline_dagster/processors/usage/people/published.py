@@ -56,18 +56,9 @@ def published(settings: Settings) -> tuple[Published, ...]:
     )
 
 
-def shares(settings: Settings) -> bool:
-    """Whether there is a shared file: where people are hidden, and the database is not for all."""
-    return settings.people.mode is not PeopleMode.NAMED
-
-
-def _sums(names: tuple[str, ...], table: str = "") -> str:
-    return ", ".join(f"sum({table}{name})::BIGINT AS {name}" for name in names)
-
-
 def _persons(settings: Settings) -> str:
     people = settings.people
-    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+    if not people.hides:
         return "FROM usage_person_daily"
     # A person beside a team would tell which small team a merged cell holds.
     team = "team, cost_center" if people.smallest_group <= 1 else _NO_TEAM
@@ -80,7 +71,7 @@ def _persons(settings: Settings) -> str:
             LEFT JOIN projects_shown AS models ON models.project = days.model"""
     return f"""SELECT day, {person} AS person, {team}, {project} AS project,
             {model} AS model, agent, provider,
-            {_sums(_PERSON)}, sum(cost) AS cost
+            {whose.sums(_PERSON)}, sum(cost) AS cost
         FROM usage_person_daily AS days {joined} GROUP BY ALL"""
 
 
@@ -92,8 +83,8 @@ _NO_TEAM = "NULL::VARCHAR AS team, NULL::VARCHAR AS cost_center"
 def _merged_teams() -> str:
     return f"""SELECT day, label AS team, any_value(cells_shown.cost_center) AS cost_center,
             sum(days.people)::BIGINT AS people, sum(cells_shown.active)::BIGINT AS active_people,
-            {_sums(_TEAM)}, sum(cost) AS cost, {_NO_BILLS}
-        FROM (SELECT day, team, sum(people) AS people, {_sums(_TEAM)}, sum(cost) AS cost
+            {whose.sums(_TEAM)}, sum(cost) AS cost, {_NO_BILLS}
+        FROM (SELECT day, team, sum(people) AS people, {whose.sums(_TEAM)}, sum(cost) AS cost
             FROM usage_team_daily GROUP BY day, team) AS days
         JOIN cells_shown USING (day, team)
         WHERE label IS NOT NULL GROUP BY day, label"""
@@ -137,7 +128,7 @@ def _activity(settings: Settings) -> str:
     own = f"""SELECT day, {whose.PERSON} AS person, {whose.TEAM} AS team, {", ".join(_ACTIVITY)},
             active_seconds
         FROM {whose.with_people("usage_activity_daily")}"""
-    sums = f"{_sums(_ACTIVITY)}, sum(active_seconds) AS active_seconds"
+    sums = f"{whose.sums(_ACTIVITY)}, sum(active_seconds) AS active_seconds"
     if people.mode is PeopleMode.TEAM:
         if people.smallest_group <= 1:
             return f"SELECT day, team, {sums} FROM ({own}) GROUP BY ALL"
@@ -152,7 +143,7 @@ def _activity(settings: Settings) -> str:
 def _budgets(settings: Settings) -> str:
     """Budgets as they stand, and as they may be shown."""
     people = settings.people
-    if people.mode is PeopleMode.NAMED and people.smallest_group <= 1:
+    if not people.hides:
         return "FROM budget_status"
     try:
         budgets = budgets_of(settings.money)

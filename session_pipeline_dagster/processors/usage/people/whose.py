@@ -33,7 +33,8 @@ _OF_A_PERSON = ("messages", *_TOKENS, "partial_messages", "unpriced_messages")
 _OF_A_TEAM = ("messages", *_TOKENS, "unpriced_messages")
 
 
-def _sums(names: tuple[str, ...]) -> str:
+def sums(names: tuple[str, ...]) -> str:
+    """SQL that adds up columns under their names."""
     return ", ".join(f"sum({name})::BIGINT AS {name}" for name in names)
 
 
@@ -41,12 +42,12 @@ def _sums(names: tuple[str, ...]) -> str:
 USAGE_PERSON_DAILY: Final = f"""
     SELECT used.day, {PERSON} AS person, {TEAM} AS team, {COST_CENTER},
         coalesce(usage_projects.name, used.repository, used.project) AS project,
-        model, agent, provider, {_sums(_OF_A_PERSON)}, sum(cost)::DECIMAL(38,12) AS cost
+        model, agent, provider, {sums(_OF_A_PERSON)}, sum(cost)::DECIMAL(38,12) AS cost
     FROM {
     with_people(
         f'''(
         SELECT day, username, project, repository, model, agent, provider,
-            {_sums(_OF_A_PERSON)}, sum(cost) AS cost
+            {sums(_OF_A_PERSON)}, sum(cost) AS cost
         FROM usage_slots GROUP BY ALL) AS used'''
     )
 }
@@ -61,7 +62,7 @@ _BILLED = """(FROM usage_slots SEMI JOIN (
 
 _NOTHING = ", ".join(f"0 AS {name}" for name in _OF_A_TEAM)
 _SPENT = f"""(
-        SELECT day, username, {_sums(_OF_A_TEAM)}, sum(cost) AS cost,
+        SELECT day, username, {sums(_OF_A_TEAM)}, sum(cost) AS cost,
             NULL::DECIMAL(38,12) AS unlogged_cost
         FROM usage_slots GROUP BY day, username
         UNION ALL
@@ -77,7 +78,7 @@ USAGE_TEAM_DAILY: Final = f"""
     WITH teams AS (
         SELECT day, {TEAM} AS team, {COST_CENTER},
             count(DISTINCT {PERSON}) FILTER (messages > 0) AS active_people,
-            {_sums(_OF_A_TEAM)}, {_COST} AS cost,
+            {sums(_OF_A_TEAM)}, {_COST} AS cost,
             sum(unlogged_cost)::DECIMAL(38,12) AS unlogged_cost
         FROM {with_people(_SPENT)} GROUP BY ALL),
     members AS (

@@ -12,7 +12,7 @@ from session_pipeline_dagster.settings import PeopleSettings
 SHOP = """[[project]]
 name = "shop"
 repositories = ["shop", "shop-*"]
-paths = ["/home/*/work/shop/*", "C:\\\\work\\\\shop"]
+paths = ["/home/*/src/shop/*", "C:\\\\src\\\\shop"]
 
 [[project]]
 name = "everything of ops"
@@ -33,8 +33,8 @@ def namer(tmp_path: Path, text: str) -> Namer:
         ("-x", "shop", "shop"),
         ("-x", "shop-worktree-3", "shop"),
         ("-x", "Shop", "everything of ops"),
-        ("-home-ann-work-shop-web", "web", "shop"),
-        ("C--work-shop", None, "shop"),
+        ("-home-ann-src-shop-web", "web", "shop"),
+        ("C--src-shop", None, "shop"),
         ("-srv-ops1-x", None, "everything of ops"),
         ("-srv-ops-x", None, "-srv-ops-x"),
         (None, None, None),
