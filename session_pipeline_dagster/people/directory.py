@@ -13,10 +13,9 @@ from datetime import date
 from pathlib import Path
 
 from session_pipeline_dagster.names import LONGEST, printable, short
+from session_pipeline_dagster.people.groups import ROOT
 from session_pipeline_dagster.people.rows import Row, read_rows, shown
 
-ORG = "(org)"
-"""What stands above every team that has no parent."""
 UNASSIGNED = "(unassigned)"
 """The team of what nobody's row names."""
 COLUMNS = ("folder", "person", "email", "team", "cost_center", "from", "to", "parent")
@@ -25,7 +24,7 @@ COLUMNS = ("folder", "person", "email", "team", "cost_center", "from", "to", "pa
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 """What an address looks like, at least."""
 
-_RESERVED = (ORG, UNASSIGNED)
+_RESERVED = (ROOT, UNASSIGNED)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -58,7 +57,7 @@ class Unit:
     """A team, what is above it, and who pays."""
 
     team: str
-    parent: str = ORG
+    parent: str = ROOT
     cost_center: str | None = None
 
 
@@ -95,10 +94,10 @@ def directory_of(rows: Sequence[Row]) -> Directory:
     units = [
         Unit(
             team,
-            parents[team][0] if team in parents else ORG,
+            parents[team][0] if team in parents else ROOT,
             centers[team][0] if team in centers else None,
         )
-        for team in sorted(teams - {ORG})
+        for team in sorted(teams - {ROOT})
     ]
     paid = {unit.team: unit.cost_center for unit in units}
     members = (replace(e.one, cost_center=paid.get(e.one.team or "")) for e in entries)

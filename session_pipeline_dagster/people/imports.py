@@ -17,7 +17,8 @@ from unicodedata import normalize
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import plain, short
-from session_pipeline_dagster.people.directory import COLUMNS, EMAIL, ORG, UNASSIGNED, directory_of
+from session_pipeline_dagster.people.directory import COLUMNS, EMAIL, UNASSIGNED, directory_of
+from session_pipeline_dagster.people.groups import ROOT
 from session_pipeline_dagster.people.ldif import Entry, entries
 from session_pipeline_dagster.people.rows import Row, shown
 
@@ -203,7 +204,7 @@ def _settled(path: Path, given: Sequence[Person], notes: Sequence[str] = ()) -> 
 
 
 def _tidy(one: Person) -> Person:
-    teams = tuple(t for t in map(_label, one.teams) if t and t not in (ORG, UNASSIGNED))
+    teams = tuple(t for t in map(_label, one.teams) if t and t not in (ROOT, UNASSIGNED))
     parent = _label(one.parent) if teams and _label(one.parent) != teams[0] else ""
     return Person(
         one.folder,

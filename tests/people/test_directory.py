@@ -9,13 +9,13 @@ import pytest
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.directory import (
-    ORG,
     Directory,
     Membership,
     Unit,
     directory_of,
     read_directory,
 )
+from session_pipeline_dagster.people.groups import ROOT
 from session_pipeline_dagster.people.rows import DirectoryError, Row
 
 HEAD = "folder,person,email,team,cost_center,from,to,parent\n"
@@ -42,7 +42,7 @@ def test_folders_are_a_persons_on_their_days_and_a_team_has_its_cost_center(tmp_
         ("alice", "Alice", "alice@example.org", "platform", "CC2", date(2026, 5, 11), None, 3),
         ("ci-alice", "Alice", None, "platform", "CC2", None, None, 4),
     ]
-    assert found.units == (Unit("data", ORG, "CC1"), Unit("platform", ORG, "CC2"))
+    assert found.units == (Unit("data", ROOT, "CC1"), Unit("platform", ROOT, "CC2"))
 
 
 @pytest.mark.parametrize("spelt", ["people.yaml", "people.YML"])
@@ -222,7 +222,7 @@ def test_a_person_may_change_address_but_not_have_two_at_once(tmp_path) -> None:
 def test_a_team_without_members_is_known_as_a_parent(tmp_path) -> None:
     found = csv(tmp_path, HEAD + "a,,,web,,,,eng\nb,,,eng,C0,,,(org)\nc,,,ops,,,,board")
     assert found.units == (
-        Unit("board"), Unit("eng", ORG, "C0"), Unit("ops", "board"), Unit("web", "eng")
+        Unit("board"), Unit("eng", ROOT, "C0"), Unit("ops", "board"), Unit("web", "eng")
     )  # fmt: skip
 
 
