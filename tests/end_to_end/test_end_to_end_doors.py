@@ -62,7 +62,7 @@ def test_no_door_runs_a_processor_twice_at_once(slow: DagsterDev) -> None:
         dev.launch("__ASSET_JOB", only_a, ["slow_a_rows"], a_range),
         dev.launch("slow_b_job", {"ops": {"slow_b": refresh}}),
     ]
-    runs = dev.wait(lambda: dev.ended(launched, at_least=8), "end of all runs", 180)
+    runs = dev.wait(lambda: dev.ended(launched, at_least=8), "end of all runs")
     assert {run["status"] for run in runs} == {"SUCCESS"}
 
     spans: dict[str, dict[int, tuple[float, float]]] = {"slow_a": {}, "slow_b": {}}

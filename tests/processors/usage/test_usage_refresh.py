@@ -1,6 +1,7 @@
 """A refresh that reads a few days makes what one over everything makes."""
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -116,7 +117,7 @@ ALL_DAYS = """SELECT DISTINCT make_timestamp(epoch_us(moment))::DATE::VARCHAR AS
 
 def naive_refresh(rollup: Rollup) -> str:
     """The same rows of every day, from whole tables."""
-    sql = rollup.refresh.replace("SELECT part::DATE FROM parts", "SELECT part::DATE FROM all_days")
+    sql = re.sub(r"\bFROM parts\b", "FROM all_days", rollup.refresh)
     for thing in _THINGS:
         sql = sql.replace(thing.rows(reached=True), thing.table)
     assert "reach" not in sql
