@@ -1,6 +1,5 @@
 """Every knob, its default, unit and environment variable. The only reader of the environment."""
 
-import getpass
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -157,11 +156,19 @@ def read_settings(
 
     Raises:
         SettingsError: a value cannot be used; the message names the variable and what it takes.
+            Or a variable is called nearly like one of these.
     """
-    env = os.environ if environ is None else environ
-    if environ is None and made and not any(name in env for name in PLACES):
+    given = os.environ if environ is None else environ
+    if environ is None and made and not any(name in given for name in PLACES):
         found = values.remembered(made)
-        env = {**env, **{name: found[name] for name in PLACES if name in found}}
+        given = {**given, **{name: found[name] for name in PLACES if name in found}}
+    env = values.Asked(given)
+    settings = _read(env)
+    env.check_names()
+    return settings
+
+
+def _read(env: Mapping[str, str]) -> Settings:
     usage = values.seconds(env, "SCHEDULER_USAGE_PROCESSOR_INTERVAL")
     verification = values.seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
     given = {"usage": usage, "verification": verification}
@@ -171,7 +178,7 @@ def read_settings(
         roots=places.parse_roots(_roots_text(env)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
-        user=values.text(env, "SESSION_USER") or _os_user(env),
+        user=values.text(env, "SESSION_USER") or values.os_user(env),
         database=places.parse_database(
             values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database)
         ),
@@ -391,10 +398,3 @@ def _roots_text(env: Mapping[str, str]) -> str:
         return explicit
     data_dir = values.text(env, "DATA_DIR")
     return str(Path(data_dir) / "user_sessions") if data_dir else "var/user_sessions"
-
-
-def _os_user(env: Mapping[str, str]) -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return env.get("USER", "me")
