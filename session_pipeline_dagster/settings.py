@@ -126,8 +126,11 @@ class Settings:
     @property
     def shared(self) -> Path | None:
         """The database that may be handed to everybody; None where the whole one may."""
-        if self.people.mode is PeopleMode.NAMED:
-            return None
+        return None if self.people.mode is PeopleMode.NAMED else self.shared_file
+
+    @property
+    def shared_file(self) -> Path:
+        """Where that is, or was while people were hidden."""
         stem = self.database.stem if isinstance(self.database, Path) else "session_pipeline"
         return self.folder / f"{stem}_shared.duckdb"
 
@@ -184,7 +187,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         ),
         lake_data=places.lake_data(values.text(env, "SESSION_PIPELINE_LAKE_DATA")),
         work_dir=_place(env, "SESSION_PIPELINE_WORK_DIR") or default.work_dir,
-        s3=_s3(env),
+        s3=read_s3(env),
         shards=values.whole(env, "SESSION_PIPELINE_SHARDS", default.shards, _MOST_SHARDS),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
@@ -289,12 +292,8 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
-def read_s3(environ: Mapping[str, str] | None = None) -> S3Settings:
+def read_s3(env: Mapping[str, str] = os.environ) -> S3Settings:
     """How an S3 service is reached, from the environment: keys are in no resource's config."""
-    return _s3(os.environ if environ is None else environ)
-
-
-def _s3(env: Mapping[str, str]) -> S3Settings:
     return S3Settings(
         access_key_id=values.shared(env, "AWS_ACCESS_KEY_ID"),
         secret_access_key=values.shared(env, "AWS_SECRET_ACCESS_KEY"),
@@ -346,6 +345,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
         opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
+        is_said="SESSION_PIPELINE_PEOPLE" in env,
     )
 
 
