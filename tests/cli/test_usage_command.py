@@ -311,3 +311,14 @@ def test_looking_never_loads_the_price_library(examples: Usage, words: str) -> N
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False
     )
     assert ran.stderr.splitlines()[-1] == "0 False"
+
+
+def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> None:
+    hides = {"SESSION_PIPELINE_PEOPLE": "team"}
+    ran = cli.on(EXAMPLES, "run", **hides).stdout
+    assert "Not shown: usage, for on no day at least 5 people used anything" in ran
+    found = cli.asked(**hides)
+    assert (found["rows"], found["hidden"]) == ([], True)
+    assert "fewer than 5 people" in cli.on(EXAMPLES, "usage", **hides).stdout
+    other = cli.on(EXAMPLES, "report", "--person", "alice", **hides)
+    assert_one_clear_line(other, 2, "`session-pipeline report --person me` is one's own page")
