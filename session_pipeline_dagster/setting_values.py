@@ -247,11 +247,11 @@ def seconds(env: Mapping[str, str], name: str) -> timedelta | None:
     return duration
 
 
-def day(env: Mapping[str, str], name: str, default: date) -> date:
-    """A day that is not in the future."""
+def day(env: Mapping[str, str], name: str) -> date | None:
+    """A day that is not in the future; None where it is not set."""
     value = text(env, name)
     if value is None:
-        return default
+        return None
     try:
         day = date.fromisoformat(value)
     except ValueError:

@@ -69,7 +69,7 @@ class Settings:
     # SESSION_PIPELINE_REPORT_DIR; None = `reports` beside the database
     report_dir: Path | None = None
     report_url: str | None = None  # SESSION_PIPELINE_REPORT_URL
-    start_date: date = date(2025, 2, 1)  # SESSION_PIPELINE_START_DATE
+    start_date: date | None = None  # SESSION_PIPELINE_START_DATE; None = the oldest session's
     cadences: Mapping[str, timedelta] = field(default_factory=dict)  # SCHEDULER_*_INTERVAL
     max_files: Mapping[str, int] = field(default_factory=dict)  # SESSION_PROCESSOR_MAX_PER_RUN
     max_files_per_run: int = 2000  # SESSION_PIPELINE_MAX_FILES_PER_RUN
@@ -192,7 +192,7 @@ def _read(env: Mapping[str, str]) -> Settings:
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
         report_url=values.web_address(env, "SESSION_PIPELINE_REPORT_URL"),
-        start_date=values.day(env, "SESSION_PIPELINE_START_DATE", default.start_date),
+        start_date=values.day(env, "SESSION_PIPELINE_START_DATE"),
         cadences={name: value for name, value in given.items() if value is not None},
         max_files={"verification": own_cap},
         max_files_per_run=values.whole(

@@ -239,7 +239,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     database = Path("var/session_pipeline.duckdb").absolute()
     assert (found.layout, found.database) == (Layout.USERS, database)
     assert (found.cap("usage"), found.cap("verification"), found.cap("mine")) == (2000, 50, 2000)
-    assert (found.time_budget, found.start_date) == (timedelta(seconds=150), date(2025, 2, 1))
+    assert (found.time_budget, found.start_date) == (timedelta(seconds=150), None)
     assert found.cadence("usage", timedelta(seconds=600)) == timedelta(seconds=600)
     assert found.user
 

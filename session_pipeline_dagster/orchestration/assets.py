@@ -23,12 +23,14 @@ from session_pipeline_dagster.orchestration.metadata import Metadata, report_met
 from session_pipeline_dagster.orchestration.names import (
     BY_SENSOR,
     FAILED_TAG,
+    FIRST_DAY_TAG,
     GIVEN_UP_TAG,
     SESSION_FILES,
     Names,
     shard_of,
 )
 from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
+from session_pipeline_dagster.passes.beginning import EARLIEST, first_day
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.passes.plan import clamp_day
 from session_pipeline_dagster.passes.runner import run_batch
@@ -41,7 +43,7 @@ from session_pipeline_dagster.store.database import Store
 
 def partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition per session day, today included."""
-    return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
+    return dg.DailyPartitionsDefinition(start_date=first_day(settings).isoformat(), end_offset=1)
 
 
 _FEW = 10
@@ -117,6 +119,9 @@ def _run(
     store: Store,
     settings: Settings,
 ) -> BatchReport:
+    if asked_first := context.run.tags.get(FIRST_DAY_TAG):
+        # This process may know of older sessions than the sensor did that asked for their day.
+        settings = replace(settings, start_date=date.fromisoformat(asked_first))
     with failing_in_words(settings):
         veil = veil_of(settings)
         options = config.options(days, context.run.run_id, shard_of(context.run.tags))
@@ -214,22 +219,26 @@ def _log_days(
     asked: frozenset[date] | None,
 ) -> None:
     """Per-day numbers on the partitions that were worked on."""
-    today = datetime.now(UTC).date()
+    start, today = first_day(settings), datetime.now(UTC).date()
     days: dict[date, list[int]] = {}
     for raw, numbers in report.days.items():
-        sums = days.setdefault(clamp_day(raw, settings.start_date, today), [0, 0, 0])
+        sums = days.setdefault(clamp_day(raw, start, today), [0, 0, 0])
         for index, number in enumerate((numbers.processed, numbers.items, numbers.lines)):
             sums[index] += number
     for key in context.selected_asset_keys:
         for day, (files, items, lines) in sorted(days.items()):
             metadata = {"day_files": files, "day_items": items, "day_lines": lines}
-            if asked is None:
-                # Without a partition of its own, the run says itself which days it filled.
+            if asked is None or day not in asked:
+                # Without a partition of its own, the run says itself which days it filled; and of
+                # days that were in the first one of who asked.
                 context.log_event(
                     dg.AssetMaterialization(key, partition=day.isoformat(), metadata=metadata)
                 )
-            elif day in asked:
+            else:
                 context.add_asset_metadata(metadata, asset_key=key, partition_key=day.isoformat())
+        # In the first one here as well, and on their own once the location is loaded again.
+        for day in sorted(day for day in report.days if EARLIEST <= day < start):
+            context.log_event(dg.AssetMaterialization(key, partition=day.isoformat()))
 
 
 def _sentence(report: BatchReport) -> str:

@@ -87,7 +87,8 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
     )
     start_date: str | None = Field(
         default=None,
-        description="The first daily partition. Older sessions are in it, none is lost.",
+        description="The first daily partition; default: the oldest session's day. Older sessions "
+        "are in it, none is lost.",
         examples=["2025-02-01"],
     )
     processors: list[str] | None = Field(
@@ -148,7 +149,8 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
             settings = _kept_in(settings, parse_database(database, "database"), project)
         if folder := values.text(said, "report_dir"):
             settings = replace(settings, report_dir=project / values.path(folder, "report_dir"))
-        return replace(settings, start_date=values.day(said, "start_date", settings.start_date))
+        start = values.day(said, "start_date") or settings.start_date
+        return replace(settings, start_date=start)
 
 
 def _kept_in(settings: Settings, database: Path | Lake, project: Path) -> Settings:

@@ -34,6 +34,7 @@ from session_pipeline_dagster.orchestration.quality_checks import quality_checks
 from session_pipeline_dagster.orchestration.reports import report_asset, report_sensors
 from session_pipeline_dagster.orchestration.resources import resources
 from session_pipeline_dagster.orchestration.sensors import processor_sensor, session_files_sensor
+from session_pipeline_dagster.passes.beginning import beginning
 from session_pipeline_dagster.passes.shards import every
 from session_pipeline_dagster.passes.veiled import plugins_shown
 from session_pipeline_dagster.people.veil import Veil
@@ -55,7 +56,7 @@ def build_processor_definitions(
         settings: default: the environment's.
         looks: what its sensors share with others.
     """
-    settings = settings or read_settings()
+    settings = beginning(settings or read_settings())
     looks = looks or Looks(settings, cadences=[settings.cadence(processor.name, processor.cadence)])
     columns, more = declared_columns(processor), extras(processor)
     tables = table_assets(processor, columns, settings, names)
@@ -105,6 +106,7 @@ def build_processor_definitions(
 def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -> dg.Definitions:
     """One instance of the pipeline. Sets nothing that the location it stands in may want to set."""
     each: list[dg.Definitions] = []
+    settings = beginning(settings)
     registry = registry.under(settings)
     cadences = [settings.cadence(p.name, p.cadence) for p in registry.processors]
     looks = Looks(settings, cadences=cadences)

@@ -19,8 +19,14 @@ from session_pipeline_dagster.orchestration.exports import export_keys
 from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Stamp
 from session_pipeline_dagster.orchestration.metadata import Metadata
-from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, Names
+from session_pipeline_dagster.orchestration.names import (
+    FIRST_DAY_TAG,
+    PLAIN,
+    SESSION_FILES,
+    Names,
+)
 from session_pipeline_dagster.orchestration.runs import in_flight, is_new
+from session_pipeline_dagster.passes.beginning import beginning, first_day
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
@@ -61,7 +67,9 @@ def processor_sensor(
     looks, cadence = looks or Looks(settings), settings.cadence(processor.name, processor.cadence)
     source, store, held = looks.source, open_store(settings), looks.held
     name, quiet = names.sensor(processor.name, shard), _Quiet()
-    tags = names.tags(processor.name, shard)
+    settings = beginning(settings)
+    start = first_day(settings)
+    tags = {**names.tags(processor.name, shard), FIRST_DAY_TAG: start.isoformat()}
     # As the location has them: which rules there are may depend on a file, and that changes.
     checks = [dg.AssetCheckKey(names.key(r.table), r.name) for r in extras(processor).quality]
 
@@ -122,7 +130,7 @@ def processor_sensor(
             requests = [dg.RunRequest(asset_selection=assets, asset_check_keys=checks, tags=tags)]
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         if decision.settle:
-            day = clamp_day(now.date(), settings.start_date, now.date())
+            day = clamp_day(now.date(), start, now.date())
             request = _range_request(day, day, tags)
             return dg.SensorResult(run_requests=[request], cursor=cursor)
         there = [file for file in files if file.key in known.states]
@@ -178,10 +186,10 @@ def _ranges(
     settings: Settings,
 ) -> list[tuple[date, date]]:
     """The ranges of days to ask for, one request each."""
-    today = datetime.now(UTC).date()
+    start, today = first_day(settings), datetime.now(UTC).date()
 
     def partitions(days: Iterable[date | None]) -> set[date]:
-        return {clamp_day(day, settings.start_date, today) for day in {*days} if day}
+        return {clamp_day(day, start, today) for day in {*days} if day}
 
     def days_of(files: Iterable[SessionFile]) -> set[date]:
         return partitions(file_days([*files], known.states, source))

@@ -18,6 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes import retention
+from session_pipeline_dagster.passes.beginning import first_day, note_first_day
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
@@ -116,6 +117,9 @@ def run_batch(
         stop += time.monotonic() - waited
         _work_through(replace(work, schemas=schemas, stop=stop), pool, safe, risky, writer, take)
         writer.finish(held)
+    known = seen.known
+    had = (*known.rest.days, *(state.session_day for state in known.states.values()))
+    note_first_day(store, (*report.days, *had))
     report.counts |= retention.numbers(processor, scan, store, settings, now)
     left = {task.file.key for task in tasks} - writer.fates.keys()
     due = seen.outlook.due
@@ -368,12 +372,12 @@ def _of_days(
     """The files whose partition was asked for. Heads are read only of files that may be due."""
     if options.days is None:
         return files
-    today = datetime.now(UTC).date()
+    start, today = first_day(settings), datetime.now(UTC).date()
     days = file_days(files, states, source)
     return [
         file
         for file, day in zip(files, days, strict=True)
-        if clamp_day(day, settings.start_date, today) in options.days
+        if clamp_day(day, start, today) in options.days
     ]
 
 
