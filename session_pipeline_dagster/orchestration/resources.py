@@ -46,7 +46,7 @@ class SessionsResource(dg.ConfigurableResource):
     user: str = Field("me", description="Whose sessions they are in the projects layout.")
     force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")
-    unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
+    unpacked_bytes: int = Field(Limits().unpacked, description="The most a packed file may hold.")
 
     def source(self) -> SessionSource:
         """The session files."""

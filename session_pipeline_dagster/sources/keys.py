@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
 from session_pipeline_dagster.sources.files import LeftOut, SessionFile
-from session_pipeline_dagster.sources.snapshot import COMPRESSED
+from session_pipeline_dagster.sources.packed import COMPRESSED
 
-ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
+ENDINGS = (".jsonl", *(f".jsonl{ending}" for ending in COMPRESSED))
 FLAT = "not inside a folder of"
 """How the reason of a file begins that lies in the root itself."""
 MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")

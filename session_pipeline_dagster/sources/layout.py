@@ -23,6 +23,7 @@ from session_pipeline_dagster.sources.files import (
 )
 from session_pipeline_dagster.sources.keys import FLAT, prefix_of
 from session_pipeline_dagster.sources.local import LocalSource
+from session_pipeline_dagster.sources.packed import plain_name
 from session_pipeline_dagster.transcripts.reader import Readers
 
 _PROJECT = re.compile(r"-|[A-Za-z]--")
@@ -134,7 +135,7 @@ def _above(root: AnyRoot) -> str | None:
 
 def _is_of(keys: Sequence[str], flat: Sequence[str]) -> bool:
     """Whether there is nothing below but what belongs to the files: subagents of sessions."""
-    sessions = {PurePosixPath(key.removesuffix(".gz")).stem for key in flat}
+    sessions = {PurePosixPath(plain_name(key)).stem for key in flat}
     return all(key.split("/")[0] in sessions for key in keys)
 
 
