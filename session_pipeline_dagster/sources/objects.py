@@ -38,6 +38,7 @@ from session_pipeline_dagster.sources.keys import (
     Owner,
     first_key,
     flat,
+    is_entered,
     is_hidden,
     is_plain,
     key_of,
@@ -182,6 +183,8 @@ class _Names:
 
     def _looked_at(self, folder: str) -> tuple[str, Owner] | None:
         parts = folder.split("/")
+        if not is_entered(parts[0], self.source.layout):
+            return None
         for number, part in enumerate(parts):
             reason = "folder" if part.endswith(ENDINGS) else HIDDEN if is_hidden(part) else None
             if reason is not None:

@@ -87,6 +87,7 @@ def test_a_copied_turn_is_of_the_thread_that_made_it(tmp_path) -> None:
     found = pipeline.select(by_thread)
     assert [row[0] for row in found] == threads
     assert [row[1:4] for row in found] == [(2, 3, 3), (1, 2, 2), (1, 1, 1)]
+    assert {row[4] for row in found} == {"-home-alice-shop"}, "where the thread worked"
 
 
 @pytest.mark.slow
