@@ -28,8 +28,8 @@ from session_pipeline_dagster.transcripts.codex_tools import (
     own_words,
     raw,
 )
-from session_pipeline_dagster.transcripts.head import BOM
-from session_pipeline_dagster.transcripts.looks import CODEX, CODEX_EXEC, foreign
+from session_pipeline_dagster.transcripts.head import BOM, lines_of, top_level
+from session_pipeline_dagster.transcripts.looks import CODEX, CODEX_EXEC, foreign, foreign_object
 from session_pipeline_dagster.transcripts.records import (
     UNIQUE_CALL,
     Block,
@@ -54,7 +54,7 @@ class CodexReader:
 
     def parse(self, content: bytes) -> Transcript:
         """See `TranscriptReader.parse`."""
-        if foreign(content) == CODEX_EXEC:
+        if _is_of_exec(content):
             return codex_exec.parse(content)
         found, view = _Found(len(content)), memoryview(content)
         at = len(BOM) if content.startswith(BOM) else 0
@@ -65,6 +65,12 @@ class CodexReader:
             found.more(lines, is_odd=is_odd)
             at = end + 1
         return found.transcript()
+
+
+def _is_of_exec(content: bytes) -> bool:
+    """Whether a claimed file is the output of `codex exec`: its first line of Codex says it."""
+    looks = (foreign_object(found) for line in lines_of(content) if (found := top_level(line)))
+    return next((look for look in looks if look in (CODEX, CODEX_EXEC)), None) == CODEX_EXEC
 
 
 class _Found:
