@@ -58,6 +58,7 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         tool_cancellations=outcomes.count(CANCELLED),
         repository=repository_of(transcript),
         title=title_of(transcript),
+        agent=transcript.agent,
     )
 
 

@@ -103,6 +103,8 @@ def test_a_subagent_is_part_of_the_session_that_sent_it_off(tmp_path) -> None:
     assert pipeline.select("SELECT count(DISTINCT session_id) FROM usage_slots") == [(1,)]
     subagents = "SELECT is_subagent, count(*) FROM usage_sessions GROUP BY ALL ORDER BY ALL"
     assert pipeline.select(subagents) == [(False, 1), (True, 1)]
+    for table in ("usage_sessions", "usage_events_unique"):
+        assert pipeline.select(f"SELECT DISTINCT agent FROM {table}") == [("codex",)]
 
 
 @pytest.mark.slow
