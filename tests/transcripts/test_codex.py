@@ -69,6 +69,8 @@ def test_the_tokens_of_every_case_are_exact_over_its_files(name: str) -> None:
         whole = path.read_bytes()
         found |= used(CodexReader().parse(whole[: whole.rfind(b"\n") + 1]).records)
     total = tuple(map(sum, zip(*found.values(), strict=True)))
+    # One that broke off has no count.
+    assert len(found) == EXPECTED[name]["messages"] - (name == "truncated_tail")
     tokens = EXPECTED[name]["tokens"]
     assert total == tuple(tokens[k] for k in ("input", "output", "cache_creation", "cache_read"))
 
@@ -108,6 +110,20 @@ def test_what_a_response_says_and_calls_is_one_response_with_its_count() -> None
     (call,) = [call for record in said for call in record.tool_calls()]
     assert (call.id, call.decoded_input()) == ("turn:t1/c1", {"cmd": "ls"})
     assert [turn.text for turn in read_turns(transcript)] == ["I look."]
+
+
+def test_a_count_that_is_repeated_ends_nothing() -> None:
+    later = {**COUNTS, "total_tokens": 20}
+    transcript = read(counted(), event("agent_message", message="Next."), counted(), counted(later))
+    said = {record.uuid for record in transcript.records if [*record.texts()]}
+    assert said == {"t1:20"}
+
+
+def test_without_names_of_turns_a_fork_of_a_fork_has_the_keys_of_the_first_thread() -> None:
+    metas = [{**META, "id": name} for name in ("third", "second", "first")]
+    metas[0]["forked_from_id"], metas[1]["forked_from_id"] = "second", "first"
+    lines = (*(line("session_meta", meta) for meta in metas), counted())
+    assert [*used(CodexReader().parse(b"".join(lines)).records)] == ["first:13"]
 
 
 def test_what_came_of_a_tool_call_stands_in_its_output() -> None:
