@@ -200,6 +200,7 @@ class PeopleSettings:
         key: the file with the key of pseudonyms; None = beside the database.
         opt_out: whose sessions are counted and not read for knowledge: users, and globs of users,
             project folders and session files.
+        is_said: the mode was set, and is not just the default.
     """
 
     directory: Path | None = None  # SESSION_PIPELINE_DIRECTORY
@@ -208,6 +209,7 @@ class PeopleSettings:
     min_group: int | None = None  # SESSION_PIPELINE_MIN_GROUP
     key: Path | None = None  # SESSION_PIPELINE_PEOPLE_KEY
     opt_out: tuple[str, ...] = ()  # SESSION_PIPELINE_KNOWLEDGE_OPT_OUT
+    is_said: bool = False
 
     @property
     def hides(self) -> bool:

@@ -1,9 +1,11 @@
 """One variable -> its value, or a SettingsError that names it and says what it takes."""
 
+import getpass
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +20,40 @@ _FEWEST_DAYS = 30
 """What is read later than that many days after it was said is in no sum."""
 _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
+
+_OURS = ("SESSION_PIPELINE_", "SESSION_PROCESSOR_", "SCHEDULER_")
+
+
+class Asked(Mapping[str, str]):
+    """Variables that know which of them were asked for, so that no list of all is kept."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env, self._asked = env, set[str]()
+
+    def __getitem__(self, name: str) -> str:
+        self._asked.add(name)
+        return self._env[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._env)
+
+    def __len__(self) -> int:
+        return len(self._env)
+
+    def check_names(self) -> None:
+        """Once all settings were asked for: a name that is nearly one of theirs is a mistake, and
+        left alone it would be one in silence. What is called otherwise may be a plugin's.
+
+        Raises:
+            SettingsError: there is one.
+        """
+        for prefix in _OURS:
+            known = {name.removeprefix(prefix) for name in self._asked if name.startswith(prefix)}
+            others = {name for name in self._env if name.startswith(prefix)} - self._asked
+            for name in sorted(others):
+                if near := get_close_matches(name.removeprefix(prefix), known, 1):
+                    said = f"{name} is no setting; {prefix}{near[0]} is."
+                    raise SettingsError(f"{said} docs/operations.md lists all")
 
 
 def path(text: str, name: str) -> Path:
@@ -223,3 +259,11 @@ def day(env: Mapping[str, str], name: str, default: date) -> date:
     if day > datetime.now(UTC).date():
         raise SettingsError(f"{name} is {value!r}; it takes a date that is not in the future")
     return day
+
+
+def os_user(env: Mapping[str, str]) -> str:
+    """Who runs this, by the operating system."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return env.get("USER", "me")

@@ -1,6 +1,5 @@
 """Every knob, its default, unit and environment variable. The only reader of the environment."""
 
-import getpass
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -127,8 +126,11 @@ class Settings:
     @property
     def shared(self) -> Path | None:
         """The database that may be handed to everybody; None where the whole one may."""
-        if self.people.mode is PeopleMode.NAMED:
-            return None
+        return None if self.people.mode is PeopleMode.NAMED else self.shared_file
+
+    @property
+    def shared_file(self) -> Path:
+        """Where that is, or was while people were hidden."""
         stem = self.database.stem if isinstance(self.database, Path) else "session_pipeline"
         return self.folder / f"{stem}_shared.duckdb"
 
@@ -157,11 +159,19 @@ def read_settings(
 
     Raises:
         SettingsError: a value cannot be used; the message names the variable and what it takes.
+            Or a variable is called nearly like one of these.
     """
-    env = os.environ if environ is None else environ
-    if environ is None and made and not any(name in env for name in PLACES):
+    given = os.environ if environ is None else environ
+    if environ is None and made and not any(name in given for name in PLACES):
         found = values.remembered(made)
-        env = {**env, **{name: found[name] for name in PLACES if name in found}}
+        given = {**given, **{name: found[name] for name in PLACES if name in found}}
+    env = values.Asked(given)
+    settings = _read(env)
+    env.check_names()
+    return settings
+
+
+def _read(env: Mapping[str, str]) -> Settings:
     usage = values.seconds(env, "SCHEDULER_USAGE_PROCESSOR_INTERVAL")
     verification = values.seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
     given = {"usage": usage, "verification": verification}
@@ -171,13 +181,13 @@ def read_settings(
         roots=places.parse_roots(_roots_text(env)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
-        user=values.text(env, "SESSION_USER") or _os_user(env),
+        user=values.text(env, "SESSION_USER") or values.os_user(env),
         database=places.parse_database(
             values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database)
         ),
         lake_data=places.lake_data(values.text(env, "SESSION_PIPELINE_LAKE_DATA")),
         work_dir=_place(env, "SESSION_PIPELINE_WORK_DIR") or default.work_dir,
-        s3=_s3(env),
+        s3=read_s3(env),
         shards=values.whole(env, "SESSION_PIPELINE_SHARDS", default.shards, _MOST_SHARDS),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
         report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
@@ -282,12 +292,8 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
-def read_s3(environ: Mapping[str, str] | None = None) -> S3Settings:
+def read_s3(env: Mapping[str, str] = os.environ) -> S3Settings:
     """How an S3 service is reached, from the environment: keys are in no resource's config."""
-    return _s3(os.environ if environ is None else environ)
-
-
-def _s3(env: Mapping[str, str]) -> S3Settings:
     return S3Settings(
         access_key_id=values.shared(env, "AWS_ACCESS_KEY_ID"),
         secret_access_key=values.shared(env, "AWS_SECRET_ACCESS_KEY"),
@@ -339,6 +345,7 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
         min_group=given or None,
         key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
         opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
+        is_said="SESSION_PIPELINE_PEOPLE" in env,
     )
 
 
@@ -391,10 +398,3 @@ def _roots_text(env: Mapping[str, str]) -> str:
         return explicit
     data_dir = values.text(env, "DATA_DIR")
     return str(Path(data_dir) / "user_sessions") if data_dir else "var/user_sessions"
-
-
-def _os_user(env: Mapping[str, str]) -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return env.get("USER", "me")

@@ -499,3 +499,26 @@ def test_one_number_of_days_is_for_every_kind_of_detail() -> None:
 def test_days_of_detail_that_cannot_be_used_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"RETENTION_DAYS is .* events=400"):
         read_settings({"SESSION_PIPELINE_RETENTION_DAYS": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SESSION_PIPELINE_PEPOLE", "SESSION_PIPELINE_PEOPLE"),
+        ("SESSION_PIPELINE_MINGROUP", "SESSION_PIPELINE_MIN_GROUP"),
+        ("SESSION_PIPELINE_ALERT_URL", "SESSION_PIPELINE_ALERT_URLS"),
+        ("SCHEDULER_USAGE_INTERVAL", "SCHEDULER_USAGE_PROCESSOR_INTERVAL"),
+        ("SESSION_PROCESSOR_MAX_RUN", "SESSION_PROCESSOR_MAX_PER_RUN"),
+    ],
+)
+def test_a_name_that_is_nearly_a_setting_s_is_refused_and_the_setting_is_named(
+    name: str, meant: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings({name: "SECRET"})
+    assert str(error.value) == f"{name} is no setting; {meant} is. docs/operations.md lists all"
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    others = {"SESSION_PIPELINE_JIRA_TOKEN": "x", "SCHEDULER_X": "y", "SESSION_MANAGER": "z"}
+    assert read_settings(others) == read_settings({})

@@ -100,6 +100,8 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
         settings = replace(settings, database=found, create_database_folder=False)
     registry = load_processors().under(settings)
     if settings.people.mode is PeopleMode.NAMED:
+        # No command names anybody because a variable was lost.
+        veil_of(settings)
         return Context(settings, registry)
     from session_pipeline_dagster.passes.veiled import plugins_shown  # noqa: PLC0415  DuckDB, and what collects needs none
 

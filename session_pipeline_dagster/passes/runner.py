@@ -38,6 +38,7 @@ from session_pipeline_dagster.passes.seeing import Sight, see
 from session_pipeline_dagster.passes.shards import sight_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work
 from session_pipeline_dagster.passes.writer import Fate, Take, Writer, taking
+from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
 from session_pipeline_dagster.sources.several import lines_of
@@ -77,6 +78,9 @@ def run_batch(
     """
     begun = time.monotonic()
     options = options or Options()
+    if not veil_of(settings).hides:
+        # From when people were hidden; by it we know that they were.
+        settings.shared_file.unlink(missing_ok=True)
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
     now, scan = datetime.now(UTC), consented(processor, source.scan(), settings)

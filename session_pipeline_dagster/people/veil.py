@@ -190,9 +190,15 @@ def veil_of(settings: Settings) -> Veil:
     """How people are shown as things are set; the key is made on first use.
 
     Raises:
-        SettingsError: the key cannot be used.
+        SettingsError: the key cannot be used; or people were hidden until now, and nobody says that
+            they need not be any more.
     """
     mode = settings.people.mode
-    if mode is PeopleMode.NAMED:
-        return Veil()
-    return Veil(mode, read_key(key_file(settings)))
+    if mode is not PeopleMode.NAMED:
+        return Veil(mode, read_key(key_file(settings)))
+    if not settings.people.is_said and settings.shared_file.exists():
+        raise SettingsError(
+            "people were hidden here, and SESSION_PIPELINE_PEOPLE is not set now: set it to "
+            "pseudonym or team as before, or to named to show everybody"
+        )
+    return Veil()

@@ -132,3 +132,43 @@ def test_forget_takes_a_person_of_the_directory_and_what_stands_in_their_place(
     several = cli("forget", "--user", "Bo", "--dry-run")
     assert several.exit_code == 2
     assert f"{veil.person('x')}, {veil.person('y')}" in several.output
+
+
+@pytest.mark.slow
+def test_a_mode_that_is_forgotten_stops_everything_until_somebody_says_what_is_meant(
+    cli: Cli, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is named because a variable was lost."""
+    assert cli("run").exit_code == 0
+    shared = pipeline.settings.shared_file
+    assert shared.exists()
+    monkeypatch.delenv("SESSION_PIPELINE_PEOPLE")
+    for words in ("run", "usage", "status", "health", "report"):
+        said = cli(words)
+        assert said.exit_code == 2, words
+        assert "SESSION_PIPELINE_PEOPLE is not set now" in said.output, words
+        assert "alice" not in said.output, words
+    assert shared.exists()
+
+    monkeypatch.setenv("SESSION_PIPELINE_PEOPLE", "named")
+    assert cli("status").exit_code == 0
+    assert cli("run").exit_code == 0
+    assert not shared.exists()
+    monkeypatch.delenv("SESSION_PIPELINE_PEOPLE")
+    assert cli("status").exit_code == 0
+
+
+def test_a_sensor_and_a_run_of_dagster_name_nobody_because_a_variable_was_lost(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.settings.shared_file.touch()
+    named = pipeline.having(people=PeopleSettings())
+    processor = EchoProcessor()
+    definitions = build_definitions([processor], named.settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def("echo_job")
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert not done.success
+        messages = [str(event.event_specific_data) for event in done.all_events if event.is_failure]
+        assert any("SESSION_PIPELINE_PEOPLE is not set now" in said for said in messages)
+    assert pipeline.settings.shared_file.exists()

@@ -330,3 +330,14 @@ def test_the_usage_of_one_agent_is_asked_for_by_its_name(cli: Usage, tmp_path: P
     assert codex["totals"]["cost"] == Decimal("0.01236")
     nobody = exactly(cli.on(root, "usage", "--agent", "it's", "--json").stdout)
     assert nobody["rows"] == []
+
+
+def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> None:
+    hides = {"SESSION_PIPELINE_PEOPLE": "team"}
+    ran = cli.on(EXAMPLES, "run", **hides).stdout
+    assert "Not shown: usage, for on no day at least 5 people used anything" in ran
+    found = cli.asked(**hides)
+    assert (found["rows"], found["hidden"]) == ([], True)
+    assert "fewer than 5 people" in cli.on(EXAMPLES, "usage", **hides).stdout
+    other = cli.on(EXAMPLES, "report", "--person", "alice", **hides)
+    assert_one_clear_line(other, 2, "`session-pipeline report --person me` is one's own page")

@@ -18,7 +18,7 @@ from helpers import EXAMPLES
 from places import SUPPORT
 from session_pipeline_dagster.contract.registry import load_processors
 
-STEPS = int(os.environ.get("STEPS", "24"))
+STEPS = int(os.environ.get("STEPS", "12"))
 STATES = int(os.environ.get("STATES", "10"))
 KILLS = int(os.environ.get("KILLS", "10"))
 LAKE_KILLS = int(os.environ.get("LAKE_KILLS", "0"))

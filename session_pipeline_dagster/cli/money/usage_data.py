@@ -40,6 +40,7 @@ def usage_json(found: Usage, shown: Sequence[Row]) -> str:
             "unpriced_models": [asdict(one) for one in found.unpriced],
             "problem": problems[-1] if problems else None,
             "billed_beyond_lines": asdict(found.beyond),
+            "hidden": found.hidden,
         }
     )
 

@@ -45,7 +45,10 @@ def _lines(found: Figures) -> Iterator[str]:
     said = change(last, before)
     week = f"Week to {label(found.last, 'week')}" if found.last else "Week"
     if not found.total.whole.messages:
-        yield f"{week}: no usage to tell of, nor in the week before"
+        nothing = "no usage to tell of"
+        if found.scope.merges:
+            nothing = f"no day with usage of at least {found.scope.least} people"
+        yield f"{week}: {nothing}, nor in the week before"
         return
     yield (
         f"{week}: {_usd(found.total.last)} ({_usd(before)} the week before"

@@ -49,8 +49,8 @@ def own_report(settings: Settings, person: str) -> Report:
     """
     if person != ME and settings.people.mode is PeopleMode.TEAM:
         raise SettingsError(
-            "SESSION_PIPELINE_PEOPLE is team: nobody is shown below teams; `report --person me` is "
-            "one's own page, and there is no other"
+            "SESSION_PIPELINE_PEOPLE is team: nobody is shown below teams; "
+            "`session-pipeline report --person me` is one's own page, and there is no other"
         )
     return replace(
         usage_report(settings),

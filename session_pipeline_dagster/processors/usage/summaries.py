@@ -10,7 +10,7 @@ from session_pipeline_dagster.settings import PeopleMode, Settings
 def summaries(settings: Settings) -> Sequence[Summary]:
     """What is printed after every pass. A column that is called `user` is shown as people are."""
     people = settings.people
-    usage, budgets = _BY_USER, "budget_status"
+    usage, budgets, few = _BY_USER, "budget_status", ()
     if people.hides:
         from session_pipeline_dagster.processors.usage.people.published import published  # noqa: PLC0415  only where something is hidden
 
@@ -18,8 +18,19 @@ def summaries(settings: Settings) -> Sequence[Summary]:
         budgets = selects["budget_status"]
         if people.mode is PeopleMode.TEAM:
             usage = _by_team(selects["usage_team_daily"])
+            few = (_few(selects["usage_team_daily"], people.smallest_group),)
     least = people.smallest_group
-    return (usage, _unpriced(least), _OWN_PRICES, _budgets(budgets), _tools(least))
+    return (*few, usage, _unpriced(least), _OWN_PRICES, _budgets(budgets), _tools(least))
+
+
+def _few(teams: str, least: int) -> Summary:
+    # An empty table would say that nobody did anything.
+    return Summary(
+        "Not shown",
+        f"""SELECT 'usage, for on no day at least {least} people used anything '
+                '(SESSION_PIPELINE_MIN_GROUP)' AS said
+            WHERE EXISTS (FROM usage_daily) AND NOT EXISTS (FROM {teams})""",
+    )
 
 
 def _by_team(teams: str) -> Summary:

@@ -243,6 +243,9 @@ def test_where_too_few_are_there_at_all_nothing_is_shown(people: Crew, folder: P
     made = place.publish()
     assert set(made.numbers.values()) == {0}
     assert "on no day were at least 14 people active" in made.paths[0].read_text("utf-8")
+    assert place.digest().endswith(
+        "no day with usage of at least 14 people, nor in the week before"
+    )
 
 
 def test_a_mode_that_no_pass_knows_yet_shows_nothing(people: Crew, named: Place) -> None:
