@@ -15,10 +15,12 @@ class Layout(Enum):
     """What the first folder below a root says.
 
     USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
+    CODEX: nothing; the root is the home folder of Codex, `~/.codex`.
     """
 
     USERS = "users"
     PROJECTS = "projects"
+    CODEX = "codex"
 
 
 class AlertLevel(Enum):

@@ -18,7 +18,8 @@ from session_pipeline_dagster.settings import Layout, Root
 from session_pipeline_dagster.sources.files import LeftOut
 from session_pipeline_dagster.sources.keys import FLAT, key_of
 from session_pipeline_dagster.sources.local import LocalSource
-from session_pipeline_dagster.sources.snapshot import COMPRESSED, open_regular
+from session_pipeline_dagster.sources.packed import COMPRESSED
+from session_pipeline_dagster.sources.snapshot import open_regular
 
 _TAIL = 256 << 10
 _LONGEST_VERSION = 40

@@ -21,6 +21,7 @@ from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.guests import hosting
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Content, SessionFile, session_day
+from session_pipeline_dagster.sources.packed import plain_name
 from session_pipeline_dagster.transcripts.records import Transcript
 
 AUTOMATIC, ON_REQUEST, UNPAID = "automatic", "on_request", "unpaid"
@@ -90,7 +91,7 @@ class Session:
     @property
     def stem(self) -> str:
         """The file's name without its ending; for a main session file, the session's id."""
-        name = self.key.removesuffix(".gz").rpartition("/")[2]
+        name = plain_name(self.key).rpartition("/")[2]
         stem, _, ending = name.rpartition(".")
         return stem if stem and ending else name
 

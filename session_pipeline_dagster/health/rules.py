@@ -287,7 +287,7 @@ def _share(
         named = f": {_most(odd, 1)}" if odd else ""
         return Finding(check, Status.OK, detail + named, numbers, files=odd[:_WORST])
     detail += (
-        f": {_most(odd, _WORST)}. Stage: reading. Claude Code may write a newer format: upgrade "
+        f": {_most(odd, _WORST)}. Stage: reading. Their agent may write a newer format: upgrade "
         "session-pipeline-dagster"
     )
     return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST])

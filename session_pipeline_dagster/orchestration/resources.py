@@ -42,11 +42,11 @@ class SessionsResource(dg.ConfigurableResource):
     roots: dict[str, str] = Field(
         description="Name -> folder or URL; the unnamed root's name is empty."
     )
-    layout: str = Field("users", description="users or projects: what the first folder says.")
-    user: str = Field("me", description="Whose sessions they are in the projects layout.")
+    layout: str = Field("users", description="users, projects or codex: what the folders say.")
+    user: str = Field("me", description="Whose sessions they are where no folder says it.")
     force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")
-    unpacked_bytes: int = Field(Limits().unpacked, description="The most a .jsonl.gz may hold.")
+    unpacked_bytes: int = Field(Limits().unpacked, description="The most a packed file may hold.")
 
     def source(self) -> SessionSource:
         """The session files."""

@@ -16,6 +16,7 @@ from session_pipeline_dagster.people.pseudonyms import Kind
 from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.people.words import meant
 from session_pipeline_dagster.sources.files import LeftOut, Scan, SessionSource
+from session_pipeline_dagster.sources.packed import plain_name
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.states import Failure
 
@@ -94,7 +95,7 @@ class Known:
     def sessions(self) -> frozenset[str]:
         """Files, and the ids of their sessions, after which they are called."""
         return self.files.union(
-            key.rpartition("/")[2].removesuffix(".gz").removesuffix(".jsonl") for key in self.files
+            plain_name(key.rpartition("/")[2]).removesuffix(".jsonl") for key in self.files
         )
 
 

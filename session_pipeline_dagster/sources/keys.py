@@ -10,17 +10,21 @@ from collections.abc import Iterable
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
 from session_pipeline_dagster.sources.files import LeftOut, SessionFile
-from session_pipeline_dagster.sources.snapshot import COMPRESSED
+from session_pipeline_dagster.sources.packed import COMPRESSED
 
-ENDINGS = (".jsonl", f".jsonl{COMPRESSED}")
+ENDINGS = (".jsonl", *(f".jsonl{ending}" for ending in COMPRESSED))
 FLAT = "not inside a folder of"
 """How the reason of a file begins that lies in the root itself."""
 MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
 """What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
-_UPLOADED = ".claude"
-"""The one folder with a dot that is walked: it may be part of what somebody has copied."""
+_UPLOADED = (".claude", ".codex")
+"""The folders with a dot that are walked: they may be part of what somebody has copied."""
+_OF_CODEX = ("sessions", "archived_sessions")
+"""Where Codex keeps sessions in its home folder, in folders by day and without; beside them are
+others that may hold anything."""
+_DAYS = re.compile(r"(?:/|^)(?:sessions/\d{4}|archived_sessions)/")
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 
@@ -70,7 +74,7 @@ def prefix_of(root: str | None) -> str:
 
 def is_hidden(folder: str) -> bool:
     """Whether a tool keeps things of its own there: old versions, snapshots, what was deleted."""
-    return folder.startswith(".") and folder != _UPLOADED
+    return folder.startswith(".") and folder not in _UPLOADED
 
 
 def may_be_manifest(key: str, layout: Layout) -> bool:
@@ -79,9 +83,20 @@ def may_be_manifest(key: str, layout: Layout) -> bool:
     return layout is Layout.USERS and bool(user) and MANIFEST.fullmatch(name) is not None
 
 
+def is_entered(first: str, layout: Layout) -> bool:
+    """Whether there are sessions in a folder of the root."""
+    return layout is not Layout.CODEX or first in _OF_CODEX
+
+
 def flat(layout: Layout) -> str:
     """Why a session file in the root itself is none."""
-    return f"{FLAT} {'a user' if layout is Layout.USERS else 'a project'}"
+    kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project", Layout.CODEX: "sessions"}
+    return f"{FLAT} {kinds[layout]}"
+
+
+def is_codex_home(keys: Iterable[str]) -> bool:
+    """Whether the keys below a root are those of the home folder of Codex."""
+    return all(_DAYS.match(key) for key in keys)
 
 
 def is_plain(path: str) -> bool:
@@ -115,12 +130,17 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
     Names as they are stored: as the folders are called, but no longer than `names.LONGEST`.
 
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
-    Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project.
+    Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project; Codex
+    keeps sessions by their days, whichever project they are of.
     """
+    if layout is Layout.CODEX:
+        return short(user), None
     first, *folders = key.split("/")[:-1]
     first = _first_name(first)
     if layout is Layout.PROJECTS:
         return short(user), short(first)
+    if "sessions/" in key and _DAYS.search(key, len(first)):
+        return short(first), None
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
     return short(first), short(folders[0]) if folders else None

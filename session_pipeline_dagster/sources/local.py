@@ -27,6 +27,7 @@ from session_pipeline_dagster.sources.keys import (
     Owner,
     first_key,
     flat,
+    is_entered,
     is_hidden,
     key_of,
     may_be_manifest,
@@ -144,7 +145,7 @@ class _Walk:
             ) from error
         for entry in entries:
             key = first_key(key_of(entry.name))
-            if self._take(entry, key, None):
+            if self._take(entry, key, None) and is_entered(key, self.layout):
                 self._folder(entry.path, f"{key}/")
 
     def _folder(self, path: str, key: str) -> None:

@@ -5,7 +5,6 @@ is asked alike: another size or time is due, another etag alone is hashed again.
 different, never "newer": an upload that ends late carries an early time.
 """
 
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,6 +38,7 @@ from session_pipeline_dagster.sources.keys import (
     Owner,
     first_key,
     flat,
+    is_entered,
     is_hidden,
     is_plain,
     key_of,
@@ -47,8 +47,9 @@ from session_pipeline_dagster.sources.keys import (
     owner_of,
     prefix_of,
 )
+from session_pipeline_dagster.sources.packed import COMPRESSED, head_of, packed_size
 from session_pipeline_dagster.sources.pages import listed
-from session_pipeline_dagster.sources.snapshot import COMPRESSED, fingerprint_of, snapshot_of
+from session_pipeline_dagster.sources.snapshot import fingerprint_of, snapshot_of
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 _ODD = "its key cannot be asked for; store it under another one"
@@ -112,13 +113,9 @@ class ObjectSource:
         if not file.signature.size:
             # There is no range of nothing.
             return b""
-        head = self._client.head(file.path, size)
         if not file.path.endswith(COMPRESSED):
-            return head
-        try:
-            return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, size)
-        except zlib.error:
-            return b""
+            return self._client.head(file.path, size)
+        return head_of(self._client.head(file.path, packed_size(size)), size)
 
 
 def signature_of(found: Listed) -> Signature:
@@ -186,6 +183,8 @@ class _Names:
 
     def _looked_at(self, folder: str) -> tuple[str, Owner] | None:
         parts = folder.split("/")
+        if not is_entered(parts[0], self.source.layout):
+            return None
         for number, part in enumerate(parts):
             reason = "folder" if part.endswith(ENDINGS) else HIDDEN if is_hidden(part) else None
             if reason is not None:

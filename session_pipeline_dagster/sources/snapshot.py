@@ -1,28 +1,32 @@
 """One look at one file: opened once, read once, and the very bytes that are parsed are hashed.
 
-Bounded by the size that was seen at opening, by the longest line and by what a `.gz` may hold, so
-that no file costs more memory than is set. Which files there are is `local.py`.
+Bounded by the size that was seen at opening, by the longest line and by what a packed file may
+hold, so that no file costs more memory than is set. Which files there are is `local.py`.
 """
 
-import gzip
 import io
 import os
 import stat
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
 import xxhash
 
-from session_pipeline_dagster.errors import Permanent, Retryable
+from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.settings import Limits
 from session_pipeline_dagster.sources.files import Content, Fingerprint, Signature
+from session_pipeline_dagster.sources.packed import (
+    COMPRESSED,
+    head_of,
+    packed_size,
+    too_much,
+    unpacked,
+)
 from session_pipeline_dagster.transcripts.head import BOM, HEAD_BYTES
 from session_pipeline_dagster.transcripts.records import DECODE_ERRORS, read_json
 from session_pipeline_dagster.transcripts.room import is_dense
 
-COMPRESSED = ".gz"
 _BLOCK = 1 << 20
 _MOST_NS = 2**63 - 1
 _TOO_LONG = b"?"
@@ -37,8 +41,8 @@ def read_snapshot(path: str, limits: Limits, top: str | None = None) -> Content:
 
     Raises:
         OSError: gone (FileNotFoundError), not readable or not a regular file.
-        Permanent: it holds too much, or is a `.gz` that is damaged.
-        Retryable: a `.gz` that is not all there.
+        Permanent: it holds too much, or is packed and damaged.
+        Retryable: it is packed and not all there.
     """
     with open_regular(path, top) as handle:
         signature = signature_of(os.fstat(handle.fileno()))
@@ -53,15 +57,15 @@ def snapshot_of(
 
     Args:
         signature: of these very bytes.
-        packed: they are a `.gz`.
+        packed: they are packed.
 
     Raises:
         Permanent, Retryable: as `read_snapshot`, and what the blocks raise.
     """
     if signature.size > limits.unpacked:
-        raise Permanent(_too_much(limits.unpacked))
+        raise Permanent(too_much(limits.unpacked))
     if packed:
-        return _cut(_unpacked(blocks, limits.unpacked), signature, limits)
+        return _cut(unpacked(blocks, limits.unpacked), signature, limits)
     if signature.size > limits.line:
         return _cut(blocks, signature, limits)
     complete = complete_part(b"".join(blocks))
@@ -85,9 +89,9 @@ def fingerprint_of(
 ) -> Fingerprint:
     """What `snapshot_of` says of these blocks; raises as it does."""
     if signature.size > limits.unpacked:
-        raise Permanent(_too_much(limits.unpacked))
+        raise Permanent(too_much(limits.unpacked))
     if packed:
-        blocks = _unpacked(blocks, limits.unpacked)
+        blocks = unpacked(blocks, limits.unpacked)
     elif signature.size <= min(_BLOCK, limits.line):
         complete = complete_part(b"".join(blocks))
         return Fingerprint(len(complete), content_hash(complete), signature)
@@ -99,7 +103,7 @@ def fingerprint_of(
 
 
 def read_head(path: str, size: int, top: str | None = None) -> bytes:
-    """The first bytes of what a file holds; fewer where a `.gz` is damaged.
+    """The first bytes of what a file holds; fewer where it is packed and damaged.
 
     Raises:
         OSError: as `read_snapshot`.
@@ -107,11 +111,7 @@ def read_head(path: str, size: int, top: str | None = None) -> bytes:
     with open_regular(path, top) as handle:
         if not path.endswith(COMPRESSED):
             return handle.read(size)
-        try:
-            with gzip.GzipFile(fileobj=handle) as unpacked:
-                return unpacked.read(size)
-        except (gzip.BadGzipFile, zlib.error, EOFError):
-            return b""
+        return head_of(handle.read(packed_size(size)), size)
 
 
 def signature_of(found: os.stat_result) -> Signature:
@@ -199,42 +199,6 @@ def _blocks(handle: BinaryIO, size: int, at_once: int) -> Iterator[bytes]:
     while size and (block := handle.read(min(size, most))):
         size -= len(block)
         yield block
-
-
-class _Reader:
-    """Blocks as a file to read from, for what unpacks them: one block of them in memory."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks, self._left = iter(blocks), memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """So many bytes; fewer at the end only, since a header is asked for once."""
-        found = bytes(self._left[:size])
-        self._left = self._left[size:]
-        while len(found) < size and (block := next(self._blocks, None)) is not None:
-            more = size - len(found)
-            found, self._left = found + block[:more], memoryview(block)[more:]
-        return found
-
-
-def _too_much(most: int) -> str:
-    return f"holds more than {most >> 20} MB; split it, or raise SESSION_PIPELINE_UNPACKED_MB"
-
-
-def _unpacked(packed: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """What gzip data hold, in blocks; stops with an error before it is more than `most`."""
-    limit = most
-    try:
-        with gzip.GzipFile(fileobj=cast(BinaryIO, _Reader(packed))) as unpacked:
-            while block := unpacked.read(_BLOCK):
-                most -= len(block)
-                if most < 0:
-                    raise Permanent(_too_much(limit))
-                yield block
-    except EOFError as error:
-        raise Retryable("gzip data ends early; read again when all of it is there") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise Permanent("not gzip data, or damaged; replace it, or unpack it") from error
 
 
 def _cut(blocks: Iterable[bytes], signature: Signature, limits: Limits) -> Content:

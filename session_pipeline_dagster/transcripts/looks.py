@@ -7,13 +7,10 @@ import re
 
 from session_pipeline_dagster.transcripts.head import TopLevel, lines_of, top_level
 
+CODEX, CODEX_EXEC = "a Codex session", "the output of `codex exec --json`"
 _BY_TYPE = {
-    **dict.fromkeys(
-        ("session_meta", "turn_context", "response_item", "event_msg"), "a Codex session"
-    ),
-    **dict.fromkeys(
-        ("thread.started", "turn.started", "turn.completed"), "the output of `codex exec --json`"
-    ),
+    **dict.fromkeys(("session_meta", "turn_context", "response_item", "event_msg"), CODEX),
+    **dict.fromkeys(("thread.started", "turn.started", "turn.completed"), CODEX_EXEC),
     **dict.fromkeys(
         ("session.start", "session.model_change", "user.message", "assistant.message"),
         "a GitHub Copilot CLI session",
@@ -40,7 +37,7 @@ def foreign_object(first: TopLevel) -> str | None:
     if first.type is not None:
         return _BY_TYPE.get(first.type)
     if first.names >= _CODEX_OLD:
-        return "a Codex session"
+        return "a Codex session of before its files had types"
     return "a Gemini CLI session" if first.names >= _GEMINI else None
 
 

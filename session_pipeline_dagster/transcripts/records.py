@@ -27,6 +27,9 @@ ASIDES = ("cost-state", "pr-link", "custom-title", "ai-title")
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)] | None
 """A token count of one API response; null is absent, a negative or larger number is no count."""
 
+UNIQUE_CALL = "turn:"
+"""How ids of tool calls begin that their reader has made unique over all files."""
+
 _NOTHING = msgspec.Raw(b"")
 
 
@@ -227,7 +230,8 @@ class Transcript:
     type and a time only, unless the file begins without them. Lines with nothing that is known of
     (`{}`) are no records, only counted: in `empty_lines`, and in `unknown_lines`. `agent` is who
     reads such files, as its reader is called. `asides` has the bytes of the lines of a few types
-    (`ASIDES`), by type: records hold little of them.
+    (`ASIDES`), by type: records hold little of them. `provider` is who served the responses, where
+    the file says it; `is_subagent` that it is the file of one.
     """
 
     records: Sequence[Record] = ()
@@ -237,6 +241,8 @@ class Transcript:
     empty_lines: int = 0
     agent: str = "claude-code"
     asides: Mapping[str, Sequence[Aside]] = field(default_factory=dict)
+    provider: str | None = None
+    is_subagent: bool = False
 
     @property
     def lines(self) -> int:

@@ -18,6 +18,7 @@ from session_pipeline_dagster.settings import Layout, Root, Settings
 from session_pipeline_dagster.sources.opening import open_checked
 
 PROJECTS = ("-home-me-app/a.jsonl", "-home-me-app/a/subagents/agent-1.jsonl", "-srv-b/c.jsonl.gz")
+CODEX = ("sessions/2026/11/20/rollout-a.jsonl", "archived_sessions/rollout-b.jsonl")
 WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     # layout, keys, the right layout, and the right root from there
     ("users", PROJECTS, "projects", "."),
@@ -27,6 +28,8 @@ WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     ("projects", ("a.jsonl", "a/subagents/agent-1.jsonl"), "projects", ".."),
     ("users", ("projects/-home-me-app/a.jsonl",), "projects", "projects"),
     ("projects", ("projects/-home-me-app/a.jsonl",), "projects", "projects"),
+    ("users", CODEX, "codex", "."),
+    ("projects", CODEX[:1], "codex", "."),
 ]
 RIGHT = [
     ("projects", PROJECTS),
@@ -36,6 +39,9 @@ RIGHT = [
     ("users", ("projects/mine/a.jsonl",)),
     ("projects", ("alice/a.jsonl",)),
     ("users", ()),
+    ("codex", (*CODEX, "history.jsonl", "worktrees/a/x.jsonl")),
+    ("codex", ("history.jsonl",)),
+    ("users", ("sessions/mine/a.jsonl", "alice/.codex/sessions/2026/11/20/rollout-a.jsonl")),
 ]
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -16,6 +17,7 @@ from test_cli import OURS, PROGRAM, Cli, assert_one_clear_line
 
 from helpers import EXAMPLES
 from lines import assistant, encode, usage
+from places import DATA
 from session_pipeline_dagster.processors.usage.money.breakdown import KEYS
 
 pytestmark = pytest.mark.slow
@@ -311,6 +313,23 @@ def test_looking_never_loads_the_price_library(examples: Usage, words: str) -> N
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False
     )
     assert ran.stderr.splitlines()[-1] == "0 False"
+
+
+def test_the_usage_of_one_agent_is_asked_for_by_its_name(cli: Usage, tmp_path: Path) -> None:
+    root = tmp_path / "mixed"
+    write(root, "alice", "s", response(1, "2026-11-20T09:00:00Z"))
+    shutil.copytree(DATA / "codex" / "fork", root / "bob")
+    assert cli.on(root, "run", "--json").returncode == 0
+    by_agent = exactly(cli.on(root, "usage", "--by", "agent,user", "--json").stdout)
+    assert {(row["agent"], row["user"]): row["messages"] for row in by_agent["rows"]} == {
+        ("codex", "bob"): 3,
+        ("claude-code", "alice"): 1,
+    }
+    codex = exactly(cli.on(root, "usage", "--agent", "codex", "--json").stdout)
+    assert [row["user"] for row in codex["rows"]] == ["bob"]
+    assert codex["totals"]["cost"] == Decimal("0.01236")
+    nobody = exactly(cli.on(root, "usage", "--agent", "it's", "--json").stdout)
+    assert nobody["rows"] == []
 
 
 def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> None:

@@ -18,7 +18,7 @@ from places import ROOT
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
 BROKEN = "carol/broken.jsonl.gz"
-REASON = "not gzip data, or damaged; replace it, or unpack it"
+REASON = "neither gzip nor zstd data, or damaged; replace it, or unpack it"
 WEEK = "[2026-05-04...2026-05-10]"
 TABLES = ["usage_messages", "usage_events", "usage_sessions", "usage_daily"]
 

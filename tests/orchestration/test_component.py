@@ -65,7 +65,10 @@ def test_importing_the_definitions_does_nothing_and_loading_them_says_what_is_wr
     )
     assert done.stdout == "imported\n"
     assert done.returncode == 1
-    assert "SettingsError: SESSION_LAYOUT is 'nonsense'; it takes users or projects" in done.stderr
+    assert (
+        "SettingsError: SESSION_LAYOUT is 'nonsense'; it takes users, projects or codex"
+        in done.stderr
+    )
 
 
 def test_our_own_location_is_the_component_with_every_name_as_it_was() -> None:
@@ -162,7 +165,7 @@ def test_a_home_is_resolved(project: DefsFolderSandbox, monkeypatch: pytest.Monk
     [
         ({"sessions": []}, "sessions is empty; write path or name=path"),
         ({"sessions": ["a", "b"]}, "sessions has two roots without a name; write name=path"),
-        ({"layout": "nonsense"}, "Input should be 'users' or 'projects'"),
+        ({"layout": "nonsense"}, "Input should be 'users', 'projects' or 'codex'"),
         ({"user": " "}, "user is empty"),
         ({"database": ""}, "database is empty"),
         ({"report_dir": ""}, "report_dir is empty"),

@@ -153,7 +153,7 @@ def test_of_the_log_only_what_is_ours_is_shown() -> None:
         "Data is in: http://h:1/assets   (usage: 3 files processed, 0 failed)"
     ]
     assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
-    warned = "usage_job - r - usage - alice/x.jsonl failed: not gzip data"
+    warned = "usage_job - r - usage - alice/x.jsonl failed: neither gzip nor zstd data"
     assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
     assert screened("plugin odd (odd:Odd) is left out: ValueError: no") == [
         "warning: plugin odd (odd:Odd) is left out: ValueError: no"

@@ -1,6 +1,8 @@
 """docs/readers.md: its reader works as written, and its list of what is recognised is whole."""
 
 import re
+import sys
+from types import ModuleType
 
 from helpers import EchoProcessor, make_pipeline
 from places import ROOT
@@ -14,10 +16,13 @@ from session_pipeline_dagster.transcripts.reader import ENTRY_POINT_GROUP, Reade
 PAGE = (ROOT / "docs" / "readers.md").read_text("utf-8")
 
 
-def test_the_reader_of_the_page_reads_what_it_says(tmp_path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    namespace: dict[str, object] = {}
-    exec(code, namespace)  # noqa: S102  the page's own code
+def test_the_reader_of_the_page_reads_what_it_says(tmp_path, monkeypatch) -> None:
+    # So that it can be sent to other processes, as of an installed module.
+    module = ModuleType("page_of_readers")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    namespace = module.__dict__
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(code, namespace)  # noqa: S102  the page's own code
     pipeline = make_pipeline(tmp_path)
     file = pipeline.root / "alice" / "x.jsonl"
     file.parent.mkdir()

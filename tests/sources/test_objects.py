@@ -193,7 +193,7 @@ def test_a_damaged_gz_has_a_day_and_no_content(faulty: Given) -> None:
     source = faulty.source()
     (file,) = source.scan().files
     source.day(file)
-    with pytest.raises(Permanent, match="not gzip data"):
+    with pytest.raises(Permanent, match="neither gzip nor zstd data"):
         source.read(file)
 
 

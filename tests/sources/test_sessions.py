@@ -14,6 +14,7 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.names import LONGEST, short
 from session_pipeline_dagster.settings import Layout, Root
 from session_pipeline_dagster.sources.files import session_day
+from session_pipeline_dagster.sources.keys import owner_of
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.snapshot import complete_part
 from session_pipeline_dagster.transcripts.head import HEAD_BYTES
@@ -502,7 +503,7 @@ def test_of_two_files_with_one_key_the_second_is_left_out(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("layout", [Layout.USERS, Layout.PROJECTS])
 def test_a_user_and_a_project_have_a_length(root: Path, layout: Layout) -> None:
     long = ["u" * 250, "u" * 249 + "v", "ü" * 100]
     for name in long:
@@ -515,3 +516,16 @@ def test_a_user_and_a_project_have_a_length(root: Path, layout: Layout) -> None:
     assert all(len(name) <= LONGEST for name in {*names, *(file.user for file in files)})
     assert all(file.user == short(file.user) for file in files)
     assert {file.key.partition("/")[0] for file in files} == set(long)
+
+
+def test_sessions_of_codex_have_no_project_in_their_folders() -> None:
+    """It keeps them by their days; the project is where a thread worked."""
+    wanted = {
+        "alice/sessions/2026/11/20/": ("alice", None),
+        "alice/.codex/sessions/2026/11/20/": ("alice", None),
+        "alice/laptop/archived_sessions/": ("alice", None),
+        "alice/-home-alice-sessions/": ("alice", "-home-alice-sessions"),
+        "sessions/-home-alice-app/": ("sessions", "-home-alice-app"),
+    }
+    assert {key: owner_of(key) for key in wanted} == wanted
+    assert owner_of("sessions/2026/11/20/", Layout.CODEX, "bob") == ("bob", None)

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,6 +183,36 @@ def test_a_compressed_session_is_read_like_any_other(pipeline: Pipeline) -> None
         assert [row[1:] for row in pipeline.rows() if row[0] == key] == wanted
     assert len({state.file_hash for state in pipeline.states(echo).values()}) == 1
     assert {file.user for file in pipeline.source.scan().files} == {"alice", "bob"}
+
+
+ZST = "alice/x.jsonl.zst"
+
+
+def zstd(content: bytes) -> bytes:
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
+def test_a_session_packed_by_zstd_is_read_like_any_other(pipeline: Pipeline) -> None:
+    lines = [session_line(f"{n}", "2025-04-05").encode() for n in range(3)]
+    put(pipeline, "bob/plain.jsonl", b"".join(lines))
+    put(pipeline, ZST, b"".join(map(zstd, lines)))
+    put(pipeline, "alice/half.jsonl.zst", zstd(b"".join(lines))[:-4])
+    put(pipeline, "alice/bad.jsonl.zst", b"\x28\xb5\x2f\xfdno frame at all")
+    put(pipeline, "alice/bomb.jsonl.zst", zstd(b"\0" * (8 << 20)))
+    small, echo = pipeline.having(limits=Limits(unpacked=2 << 20)), EchoProcessor()
+    small.run(echo)
+    states = small.states(echo)
+    assert states[ZST].file_hash == states["bob/plain.jsonl"].file_hash
+    failed = {key: failure.error for key, failure in small.failures(echo).items()}
+    assert "SESSION_PIPELINE_UNPACKED_MB" in failed["alice/bomb.jsonl.zst"]
+    assert "neither gzip nor zstd data, or damaged" in failed["alice/bad.jsonl.zst"]
+    assert "read again when all of it is there" in failed["alice/half.jsonl.zst"]
+    assert small.failures(echo)["alice/half.jsonl.zst"].attempts == 0
+    days = {
+        str(small.source.day(file)) for file in small.source.scan().files if "bad" not in file.key
+    }
+    assert days == {"2025-04-05", "2025-03-02"}, "a bomb has no time but its own"
+    assert {row[0] for row in small.rows()} == {ZST, "bob/plain.jsonl"}
 
 
 def test_the_day_of_a_compressed_session_is_the_same_for_sensor_and_runner(

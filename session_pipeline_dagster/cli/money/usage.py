@@ -31,6 +31,7 @@ from session_pipeline_dagster.store.database import Store, open_store
     metavar="KEY",
     help=f"{', '.join(breakdown.KEYS)}; repeatable, or with commas. Default: user.",
 )
+@click.option("--agent", metavar="AGENT", help="Of one coding agent: claude-code, codex.")
 @click.option("--since", metavar="DAY", help="From this day on, 2026-10-31.")
 @click.option("--until", metavar="DAY", help="Up to this day, and all of it.")
 @click.option(
@@ -49,6 +50,7 @@ from session_pipeline_dagster.store.database import Store, open_store
 def command(
     context: Context,
     by: tuple[str, ...],
+    agent: str | None,
     since: str | None,
     until: str | None,
     zone: str,
@@ -69,6 +71,7 @@ def command(
         week_start,
         _currency(context, currency),
         context.settings.people,
+        agent,
     )
     breakdown.check(asked)
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")

@@ -32,7 +32,12 @@ from session_pipeline_dagster.processors.usage.outcomes import (
     outcome_of_line,
     stronger,
 )
-from session_pipeline_dagster.processors.usage.responses import Responses, inputs_of, key_of
+from session_pipeline_dagster.processors.usage.responses import (
+    Responses,
+    call_key,
+    inputs_of,
+    key_of,
+)
 from session_pipeline_dagster.processors.usage.rows import Event, Response
 from session_pipeline_dagster.transcripts.claude_code import agent_progress
 from session_pipeline_dagster.transcripts.prompts import Prompt, prompts
@@ -47,9 +52,6 @@ from session_pipeline_dagster.transcripts.records import (
 )
 
 SYNTHETIC = "<synthetic>"
-
-_OF_THE_API = ("toolu_", "srvtoolu_")
-"""How the API's own ids of tool calls begin."""
 _COMMAND = re.compile(r"<command-name>/([A-Za-z][\w:-]*)</command-name>")
 
 
@@ -92,7 +94,8 @@ class Counted:
         # What stands before the first readable time has that one.
         self.first_us = self.started_us = started_us(self.times_us, session.day)
         stem = session.stem
-        self.file = Facts(session, stem, short(stem), self.project, provider, self.first_us)
+        served = cut(session.transcript.provider) or provider
+        self.file = Facts(session, stem, short(stem), self.project, served, self.first_us)
         self.messages: dict[str, Response] = {}
         self.events: dict[str, Event] = {}
         self.orphan_results: dict[str, str] = {}
@@ -218,11 +221,8 @@ class Counted:
         tool_id = cut(block.id)
         if not tool_id:
             key = f"{cut(record.uuid) or f'{self.session.key}#{line}'}:{index}"
-        elif tool_id.startswith(_OF_THE_API) and call.key == call.message_id:
-            key = tool_id
         else:
-            # Ids that are not the API's own can repeat from call to call.
-            key = f"{call.key}/{tool_id}"
+            key = call_key(call, tool_id)
         before = self.events.get(key)
         # As with calls: the main thread's line wins over a subagent's copy.
         if before is not None and (record.is_sidechain or not before.record.is_sidechain):
@@ -237,9 +237,10 @@ class Counted:
             given = block.decoded_input()
             event.skill_name = given_name(given, "skill") or given_name(given, "name")
             event.plugin = plugin_of(event.skill_name)
-        elif name in ("Task", "Agent"):
-            event.kind = "subagent"
-            event.subagent_type = given_name(block.decoded_input(), "subagent_type") or name
+        elif name in ("Task", "Agent", "spawn_agent"):
+            event.kind, given = "subagent", block.decoded_input()
+            asked = given_name(given, "subagent_type") or given_name(given, "agent_type")
+            event.subagent_type = asked or name
             event.plugin = plugin_of(event.subagent_type)
         elif name is not None and name.startswith("mcp__"):
             event.kind = "mcp_call"

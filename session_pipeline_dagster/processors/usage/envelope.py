@@ -98,7 +98,7 @@ def message_rows(file: Facts, responses: Collection[Response]) -> list[Row]:
 def event_rows(file: Facts, events: Collection[Event]) -> list[Row]:
     """The rows of `usage_events`."""
     session, own_id, project, first_us = file.session, file.session_id, file.project, file.first_us
-    key, user = session.key, session.user
+    key, user, agent = session.key, session.user, session.transcript.agent
     records = _as_stored([event.record for event in events], _OF_AN_EVENT)
     return [
         (
@@ -128,6 +128,7 @@ def event_rows(file: Facts, events: Collection[Event]) -> list[Row]:
             event.began_us,
             event.permission_decision,
             event.permission_source,
+            agent,
         )
         for event, line in zip(events, records, strict=True)
     ]

@@ -165,7 +165,7 @@ def _daily(scope: Scope) -> str:
 
 
 def _by_day(scope: Scope) -> list[str]:
-    kinds = {"team": "label", "project": "project", "model": "model"}
+    kinds = {"team": "label", "project": "project", "model": "model", "agent": "agent"}
     found = [_group(kind, column, "daily") for kind, column in kinds.items()]
     if scope.person or scope.mode is PeopleMode.TEAM:
         return found

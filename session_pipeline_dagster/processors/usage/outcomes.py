@@ -20,6 +20,9 @@ _REJECTED = (
     "Permission to use ",
     "Permission for this action has been denied",
     "Claude requested permissions to ",
+    "exec command rejected by user",
+    "patch rejected by user",
+    "rejected by user",
 )
 _CANCELLED = (
     "Sibling tool call errored",
@@ -28,6 +31,7 @@ _CANCELLED = (
     "Tool call cancelled",
     "Tool call canceled",
     "Streaming fallback - tool execution discarded",
+    "aborted",
 )
 
 

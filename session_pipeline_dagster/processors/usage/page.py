@@ -31,6 +31,7 @@ _KINDS = {
     "team": "Teams",
     "project": "Projects",
     "model": "Models",
+    "agent": "Agents",
     "person": "People",
     "branch": "Branches",
 }
@@ -231,8 +232,8 @@ def _tables(found: Figures) -> list[Table]:
         kept, rest = own[:most], own[most:]
         together = [parts_together(rest, f"{len(rest):,} more")] if rest else []
         rows = [*kept, *together, *(part for part in parts if part.few)]
-        # One team that is everybody says nothing that the tiles do not.
-        if not rows or (kind == "team" and len(rows) == 1):
+        # One team or agent that is everybody's says nothing that the tiles do not.
+        if not rows or (kind in ("team", "agent") and len(rows) == 1):
             continue
         highest = max((float(part.whole.cost) for part in kept), default=0.0)
         tables.append(Table(title, rows, found.total, highest, kind not in _FOLDED))

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.processors.usage.naming import cut
 from session_pipeline_dagster.processors.usage.rows import NO_INPUTS, Inputs, Response
-from session_pipeline_dagster.transcripts.records import Message, Record, Usage
+from session_pipeline_dagster.transcripts.records import UNIQUE_CALL, Message, Record, Usage
 
 _Name = str | tuple[str | None, bool, str | None]
 _STRONG = "msg_"
+_TOOLS_OF_THE_API = ("toolu_", "srvtoolu_")
+"""How the API's own ids of tool calls begin."""
 
 
 class Responses:
@@ -128,6 +130,14 @@ def key_of(message_id: str | None, uuid: str | None, file: str, line: int) -> st
     if message_id is not None and message_id.startswith(_STRONG):
         return message_id
     return short(uuid) if uuid else f"{file}#{line}"
+
+
+def call_key(response: Response, tool_id: str) -> str:
+    """What names a tool call of a response over all files."""
+    if tool_id.startswith(_TOOLS_OF_THE_API) and response.key == response.message_id:
+        return tool_id
+    # Ids that neither the API nor a reader has made unique can repeat from response to response.
+    return tool_id if tool_id.startswith(UNIQUE_CALL) else f"{response.key}/{tool_id}"
 
 
 def inputs_of(usage: Usage | None) -> Inputs:

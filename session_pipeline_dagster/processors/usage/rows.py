@@ -162,6 +162,7 @@ class SessionRow(msgspec.Struct, gc=False):
     tool_cancellations: int
     repository: str | None
     title: str | None
+    agent: str
 
 
 class PullRequestRow(msgspec.Struct, gc=False):

@@ -28,7 +28,7 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         session_id=short(_session_id(stem, transcript)),
         username=session.user,
         project=counted.project,
-        is_subagent="/subagents/" in session.key or stem.startswith("agent-"),
+        is_subagent=_is_subagent(session.key, stem, transcript),
         started_at=started,
         ended_at=ended,
         wall_seconds=None if started is None or ended is None else (ended - started) / 1e6,
@@ -58,7 +58,12 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         tool_cancellations=outcomes.count(CANCELLED),
         repository=repository_of(transcript),
         title=title_of(transcript),
+        agent=transcript.agent,
     )
+
+
+def _is_subagent(key: str, stem: str, transcript: Transcript) -> bool:
+    return transcript.is_subagent or "/subagents/" in key or stem.startswith("agent-")
 
 
 def _most_common(names: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ from session_pipeline_dagster.processors.usage.figures import (
 from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
 
 NAMELESS = "(none)"
-KINDS = ("team", "project", "model", "person", "branch")
+KINDS = ("team", "project", "model", "agent", "person", "branch")
 """What money is asked by. Persons and branches are in the order of their names."""
 _BY_NAME = frozenset({"person", "branch"})
 _SPANS = 3

@@ -30,7 +30,7 @@ TABLES: Mapping[str, str] = {
         is_error BOOLEAN, model VARCHAR, cwd VARCHAR, occurred_at TIMESTAMPTZ,
         message_key VARCHAR, line_number BIGINT, origin_session_id VARCHAR, is_sidechain BOOLEAN,
         file_started_at TIMESTAMPTZ, line_digest VARCHAR, outcome VARCHAR, began_at TIMESTAMPTZ,
-        permission_decision VARCHAR, permission_source VARCHAR""",
+        permission_decision VARCHAR, permission_source VARCHAR, agent VARCHAR""",
     "usage_sessions": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, project VARCHAR,
         is_subagent BOOLEAN, started_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, wall_seconds DOUBLE,
@@ -40,7 +40,8 @@ TABLES: Mapping[str, str] = {
         distinct_skills BIGINT, primary_model VARCHAR, input_tokens BIGINT, output_tokens BIGINT,
         cache_creation_tokens BIGINT, cache_read_tokens BIGINT, partial_messages BIGINT,
         lines BIGINT, unreadable_lines BIGINT, unknown_lines BIGINT, api_errors BIGINT,
-        tool_rejections BIGINT, tool_cancellations BIGINT, repository VARCHAR, title VARCHAR""",
+        tool_rejections BIGINT, tool_cancellations BIGINT, repository VARCHAR, title VARCHAR,
+        agent VARCHAR""",
     "usage_pull_requests": """
         session_file VARCHAR, session_id VARCHAR, username VARCHAR, url VARCHAR,
         repository VARCHAR, number BIGINT, linked_at TIMESTAMPTZ""",
@@ -207,6 +208,8 @@ FROM usage_pull_requests GROUP BY ALL ORDER BY sessions DESC
     "*.permission_decision": "whether the call was allowed, where the line says it",
     "*.permission_source": "who decided: a rule, a hook, a person",
     "*.repository": "last part of the working folder; of a pull request as the line says it",
+    "usage_sessions.agent": "as its reader is called; NULL in rows of before there were several",
+    "usage_events.agent": "the same",
     "usage_sessions.title": "as a person named it, else as the agent did; secrets taken out",
     "usage_pull_requests.linked_at": "UTC",
 }

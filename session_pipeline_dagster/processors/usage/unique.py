@@ -14,6 +14,7 @@ from session_pipeline_dagster.contract.rollup import Whereabouts
 from session_pipeline_dagster.processors.copies import rank
 from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.outcomes import ERROR, ORDER
+from session_pipeline_dagster.transcripts.reader import LAST
 
 COUNTERS = (
     "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
@@ -305,7 +306,7 @@ _MESSAGE = (
 _EVENT = (
     "session_file username project event_type tool_name skill_name subagent_type mcp_server "
     "command_name plugin model cwd occurred_at message_key line_number file_started_at "
-    "permission_decision permission_source"
+    "permission_decision permission_source agent"
 ).split()
 
 VIEWS = {
@@ -319,6 +320,7 @@ VIEWS = {
         origin AS origin_session_id, username, project, event_type, tool_name, skill_name,
         subagent_type, mcp_server, command_name, plugin,
         coalesce(outcome = '{ERROR}', false) AS is_error, model, cwd, occurred_at, message_key,
-        line_number, is_sidechain, copies, outcome, permission_decision, permission_source
+        line_number, is_sidechain, copies, outcome, permission_decision, permission_source,
+        coalesce(agent, '{LAST}') AS agent
         FROM ({events(_EVENT)})""",
 }

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
 from lines import assistant, encode, result, tool, usage, user
+from places import DATA
 from session_pipeline_dagster.cli import main
 from session_pipeline_dagster.contract.registry import check_contract, load_processors
 from session_pipeline_dagster.contract.report import Asked, Rendered
@@ -398,8 +399,18 @@ def test_one_response_is_a_report(pipeline: Pipeline) -> None:
     fill(pipeline)
     page = Page(make(pipeline).paths[0])
     assert page.numbers("Each day") == [("10 Mar", 1, 5, 3, 0, 0, 0), ("total", 1, 5, 3, 0, 0, 0)]
-    assert not page.tables.keys() & {"Tools", "Skills", "Teams", "Budgets"}
+    assert not page.tables.keys() & {"Tools", "Skills", "Teams", "Agents", "Budgets"}
     assert "Last 7 days" not in page.text
+
+
+def test_two_agents_have_a_table_of_their_own(pipeline: Pipeline) -> None:
+    shutil.copytree(DATA / "codex" / "fork", pipeline.root / "bob")
+    at = "2026-11-20T09:00:00Z"
+    write(pipeline, "alice/1.jsonl", assistant("msg_1", usage(3, 5), at=at))
+    fill(pipeline)
+    page = Page(make(pipeline, today=date(2026, 11, 21)).paths[0])
+    messages = {row[0]: int(row[-3]) for row in page.tables["Agents"][1:]}
+    assert messages == {"claude-code": 1, "codex": 3, "total": 4}
 
 
 def test_without_data_the_page_says_so(pipeline: Pipeline) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.currencies import Currency
 from session_pipeline_dagster.processors.usage.money.zone_spans import (
     Period,
@@ -30,6 +31,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
 from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
+from session_pipeline_dagster.transcripts.reader import LAST
 
 COLUMNS: Final[Mapping[str, str]] = {
     "user": "username",
@@ -64,7 +66,7 @@ _COUNTERS: Final = (
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked: keys in their order, days, which are inclusive and of the zone, what costs are
-    shown in, and what is shown of people."""
+    shown in, what is shown of people, and of which agent; None = of all."""
 
     by: tuple[str, ...] = ("user",)
     since: date | None = None
@@ -73,6 +75,7 @@ class Asked:
     week_start: WeekStart = "monday"
     currency: Currency = field(default_factory=Currency)
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    agent: str | None = None
 
     @property
     def merges(self) -> bool:
@@ -267,11 +270,12 @@ _BEYOND: Final = """SELECT count(DISTINCT session_id), coalesce(sum(billed_cost)
 def _on_days(asked: Asked) -> str:
     since = f" AND day >= DATE '{asked.since}'" if asked.since else ""
     until = f" AND day <= DATE '{asked.until}'" if asked.until else ""
-    return since + until
+    # A bill is in files of Claude Code alone.
+    return since + until + ("" if asked.agent in (None, LAST) else " AND false")
 
 
 def _within(asked: Asked) -> str:
-    ends = []
+    ends = [] if asked.agent is None else [f"agent = {quoted(asked.agent)}"]
     if asked.since is not None:
         ends.append(f"epoch_us(slot) >= {midnight(asked.since, asked.zone)}")
     if asked.until is not None and (end := after(asked.until, asked.zone)) is not None:
