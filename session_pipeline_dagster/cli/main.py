@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("money.budget", "How budgets stand: this period and the last ones."),
     "collect": ("collect", "Bring this machine's transcripts to where they are collected."),
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
+    "dev": ("dev", "Dagster for an installed program: its pages, its sensors, its history."),
     "directory": ("directory", "Who is in which team: check a directory, or make one."),
     "export": ("export", "Usage as files: Parquet, CSV, as ccusage, FOCUS, Prometheus."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
