@@ -91,7 +91,7 @@ def test_costs_are_numbers_with_all_their_digits(examples: Usage) -> None:
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_rows_of_every_key_add_up_to_the_total(examples: Usage, zone: str) -> None:
     whole = examples.asked()["totals"]
-    combined = ("day,model", "month,user,provider", "week,session")
+    combined = ("day,model", "month,user,provider", "week,session", "Cost-Center")
     for by in (*KEYS, *combined):
         found = examples.asked("--by", by, "--timezone", zone)
         assert found["totals"] == whole, by
