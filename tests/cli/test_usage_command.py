@@ -322,3 +322,14 @@ def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> Non
     assert "fewer than 5 people" in cli.on(EXAMPLES, "usage", **hides).stdout
     other = cli.on(EXAMPLES, "report", "--person", "alice", **hides)
     assert_one_clear_line(other, 2, "`session-pipeline report --person me` is one's own page")
+
+
+def test_a_directory_that_is_new_or_not_there_is_said(cli: Usage, tmp_path: Path) -> None:
+    filled(cli, EXAMPLES)
+    people = {"SESSION_PIPELINE_DIRECTORY": str(EXAMPLES.parent / "people.csv")}
+    asked = ("usage", "--by", "team")
+    assert "changed since the last run" in cli.on(EXAMPLES, *asked, **people).stderr
+    gone = {"SESSION_PIPELINE_DIRECTORY": str(tmp_path / "none.csv")}
+    assert "names a file that is not there" in cli.on(EXAMPLES, *asked, **gone).stderr
+    filled(cli, EXAMPLES, **people)
+    assert cli.on(EXAMPLES, *asked, **people).stderr == ""
