@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common, say
+from session_pipeline_dagster.cli.context import Context, common, say, say_absent
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.shown import bring_up
@@ -80,6 +80,7 @@ def command(
     with store.held():
         store.ready(usage)
         found, hint = _answered(store, asked), _directory_hint(store, asked.people)
+    say_absent(context.settings)
     if hint:
         say(f"session-pipeline: {hint}", err=True)
     shown = breakdown.dearest(found.rows, top)
@@ -100,7 +101,7 @@ def command(
 def _directory_hint(store: Store, people: PeopleSettings) -> str:
     """What to do where teams are not those of the directory as it is set now; empty: they are."""
     if people.directory is not None and not people.directory.is_file():
-        return "SESSION_PIPELINE_DIRECTORY names a file that is not there; see `health`"
+        return ""
     derivation = people_derivation(people)
     sql = f"SELECT basis FROM session_derivation_bases WHERE derivation = '{derivation.name}'"
     if store.query(sql)[0][1] == [(basis_of(derivation),)]:
