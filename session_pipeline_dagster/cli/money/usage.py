@@ -107,7 +107,8 @@ def _directory_hint(store: Store, people: PeopleSettings) -> str:
         return ""
     derivation = people_derivation(people)
     sql = f"SELECT basis FROM session_derivation_bases WHERE derivation = '{derivation.name}'"
-    if store.query(sql)[0][1] == [(basis_of(derivation),)]:
+    made = store.query(sql)[0][1]
+    if made == [(basis_of(derivation),)] or not (made or people.directory):
         return ""
     return "the directory has changed since the last run; `session-pipeline run` takes it"
 
