@@ -96,7 +96,7 @@ def test_the_catalog_shows_every_asset_its_group_and_what_it_is(page: Page) -> N
     for asset in ("knowledge_items", "session_files", *TABLES, "verifications"):
         expect(scroll_to(page, asset)).to_be_visible()
     expect(scroll_to(page, "usage_sessions")).to_be_visible()
-    expect(page.get_by_text("One row per session file: times, prompts")).to_be_visible()
+    expect(page.get_by_text("Look up a session, one row per session file")).to_be_visible()
     # What is below the screen is asked for only when it comes in sight.
     page.wait_for_function(LOADED, timeout=A_RUN)
     picture(page, "catalog")

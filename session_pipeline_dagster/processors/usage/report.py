@@ -139,7 +139,7 @@ _NOBODY = {
     **{(mode, True): _OWN for mode in PeopleMode},
 }
 
-_DESCRIPTION = """The page to look at in the morning, money first.
+_DESCRIPTION = """Open the page to look at in the morning, money first.
 
 Cost at API list price of the last seven days against the seven before, by team, project, model,
 skill and MCP server, and where people may be shown by person and branch; how budgets stand; tokens,
