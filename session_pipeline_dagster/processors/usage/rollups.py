@@ -56,7 +56,7 @@ USAGE_SLOTS = Rollup(
         LEFT JOIN (SELECT session_file, any_value(repository) AS repository FROM usage_sessions
             GROUP BY ALL) AS places USING (session_file)
         GROUP BY ALL""",
-    description="""Add up any period: cost and tokens per quarter of an hour, session, model, branch.
+    description="""Add up any period: cost, tokens per quarter of an hour, session, model, branch.
 
 What other sums are made from: every API response **once** over all files, with its cost at list
 price. `slot` is where the quarter of an hour begins, `day` its UTC day. Days of another time zone

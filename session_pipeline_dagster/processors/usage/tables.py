@@ -69,7 +69,7 @@ holds every response **once**. What matters most: the four token columns, `model
 SELECT username, model, sum(input_tokens), sum(output_tokens)
 FROM usage_messages_unique GROUP BY ALL
 ```""",
-    "usage_events": """Look up calls: a row per tool, subagent, MCP call, slash command or prompt, and file.
+    "usage_events": """Look up calls: a row per tool, subagent, MCP, command or prompt, and file.
 
 Copies repeat them, so count in the view `usage_events_unique`, which holds each **once**. What
 matters most: `event_type`, its name in `tool_name`, `skill_name`, `subagent_type`, `mcp_server` or

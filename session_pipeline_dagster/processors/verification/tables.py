@@ -61,7 +61,7 @@ SUMMARIES: Sequence[Summary] = (
 DESCRIPTION = """What people corrected, confirmed and defined, in their own words."""
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "verifications": """Read what was said: a row per correction, confirmation or definition, and file.
+    "verifications": """Read what was said: a row per correction, confirmation, definition and file.
 
 "Checks" says whether what lands is processed, and `quarantine` there which files failed and why.
 

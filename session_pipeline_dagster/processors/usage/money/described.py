@@ -44,7 +44,7 @@ contract (billed is not tokens times list price); conflict (lines say more than 
 SELECT status, count(DISTINCT session_id) AS sessions, sum(billed_cost), sum(unlogged_cost)
 FROM usage_reconciled GROUP BY ALL
 ```""",
-    "usage_own_billed": """See what was billed for a session itself, not for what it was forked from.
+    "usage_own_billed": """See what was billed for a session itself, not for what it is forked from.
 
 The view `usage_reconciled` sets it beside the lines. `unknown` says why nothing is known.
 

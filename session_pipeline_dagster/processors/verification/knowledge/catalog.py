@@ -121,7 +121,7 @@ on no run changes it. How sure it is today is in the view `knowledge_current`. W
 SELECT status, domain, title, current_confidence FROM knowledge_current
 ORDER BY current_confidence DESC
 ```""",
-    "verification_evidence": """See who said a fact and where: a row per fact and line that supports it.
+    "verification_evidence": """See who said a fact: a row per fact and line that supports it.
 
 Copies, forks and renamed files of a session add none.
 
