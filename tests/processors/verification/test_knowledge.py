@@ -285,9 +285,24 @@ def test_dagster_shows_the_derived_assets_and_their_checks(pipeline: Pipeline) -
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert checks["evidence_without_item"].passed
     assert checks["item_without_evidence"].passed
-    assert not checks["contradiction_backlog"].passed
+    assert checks["contradiction_backlog"].passed, "people have a week to decide it"
     assert checks["contradiction_backlog"].metadata["open_contradictions"].value == 1
     assert WEEKLY not in str(result.all_events)
+
+
+@pytest.mark.parametrize(("days", "late"), [(6, 0), (8, 1)])
+def test_a_contradiction_that_nobody_decides_for_a_week_is_a_backlog(
+    pipeline: Pipeline, days: int, late: int
+) -> None:
+    tell(pipeline.root, "ann/1.jsonl", ("confirmation", WEEKLY), ("correction", MONTHLY))
+    run(pipeline)
+    with pipeline.store.connect() as connection:
+        # What was said long ago is new to whoever reads it now.
+        connection.execute("UPDATE knowledge_contradictions SET detected_at = '2025-03-01'")
+        connection.execute(f"UPDATE knowledge_checks SET checked_at = now() - INTERVAL {days} DAY")
+    rule = next(q for q in extras(Teller()).quality if q.name == "contradiction_backlog")
+    measured = inspect(Teller(), rule, pipeline.source, pipeline.store)
+    assert (measured.violations, measured.numbers["open_contradictions"]) == (late, 1)
 
 
 @pytest.mark.parametrize(

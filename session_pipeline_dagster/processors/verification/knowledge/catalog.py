@@ -22,6 +22,8 @@ SUMMARIES: Sequence[Summary] = (
     ),
 )
 
+_TO_DECIDE = 7
+"""Days: a contradiction is for a person to decide, and not an alarm on its first."""
 _MENDED = (
     "If it fails, the tables were changed from outside: "
     "`session-pipeline run --processor verification --full-refresh` makes them right."
@@ -89,12 +91,17 @@ QUALITY: Sequence[Quality] = (
     Quality(
         "contradiction_backlog",
         "knowledge_contradictions",
-        "Every contradiction is decided, and every item compared with the others. Decide with "
-        "`session-pipeline knowledge resolve`; checks that got no answer are tried again by "
-        "themselves, those given up are not.",
+        f"Every contradiction is decided within {_TO_DECIDE} days, and every item compared with "
+        "the others. Decide with `session-pipeline knowledge resolve`; checks that got no answer "
+        "are tried again by themselves, those given up are not.",
         counted(
-            """SELECT open + waiting + given_up, open, waiting, given_up FROM
-                (SELECT count(*) AS open FROM knowledge_contradictions c
+            f"""SELECT late + waiting + given_up, open, waiting, given_up FROM
+                (SELECT count(*) AS open, count(*) FILTER (
+                        greatest(detected_at, one.checked_at, other.checked_at)
+                            < now() - INTERVAL {_TO_DECIDE} DAY) AS late
+                    FROM knowledge_contradictions c
+                    LEFT JOIN knowledge_checks one ON one.item_id = c.item_a_id
+                    LEFT JOIN knowledge_checks other ON other.item_id = c.item_b_id
                     JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
                     JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
                     WHERE NOT c.resolved),
