@@ -14,6 +14,7 @@ from dagster_dev import DagsterDev
 from helpers import session_line, set_mtime
 from locations import copy_examples, query, real_location
 from places import ROOT
+from session_pipeline_dagster.orchestration.pages import ReportServer
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
@@ -46,9 +47,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
         "SESSION_PIPELINE_HEALTH_INTERVAL_SECONDS": "5",
         "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS": "10",
     }
-    with real_location(folder, **settings) as running:
-        running.wait(lambda: running.ended(at_least=2), "the first run of each processor")
-        yield running
+    with ReportServer(folder / "reports", 0) as reports:
+        reports.begin()
+        settings["SESSION_PIPELINE_REPORT_URL"] = reports.address
+        with real_location(folder, **settings) as running:
+            running.wait(lambda: running.ended(at_least=2), "the first run of each processor")
+            yield running
+        reports.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_the_catalog_shows_every_asset_its_group_and_what_it_is(page: Page) -> N
     for asset in ("knowledge_items", "session_files", *TABLES, "verifications"):
         expect(scroll_to(page, asset)).to_be_visible()
     expect(scroll_to(page, "usage_sessions")).to_be_visible()
-    expect(page.get_by_text("One row per session file: times, prompts")).to_be_visible()
+    expect(page.get_by_text("Look up a session, one row per session file")).to_be_visible()
     # What is below the screen is asked for only when it comes in sight.
     page.wait_for_function(LOADED, timeout=A_RUN)
     picture(page, "catalog")
@@ -116,6 +121,25 @@ def scroll_to(page: Page, asset: str) -> Locator:
             page.mouse.wheel(0, way)
             page.wait_for_timeout(100)
     return found
+
+
+def test_money_and_people_are_drawn_and_a_click_opens_the_report(
+    dev: DagsterDev, page: Page
+) -> None:
+    dev.wait(lambda: (dev.folder / "reports" / "usage.png").exists(), "the report")
+    page.goto("/assets/usage_daily")
+    page.get_by_role("button", name="Plots").click()
+    for number in ("cost_usd", "cost_usd_last_7_days", "users", "messages"):
+        drawn = page.get_by_text(number, exact=True).locator("xpath=following::canvas[1]")
+        expect(drawn.first).to_be_attached()
+    picture(page, "plots", height=1500)
+
+    page.goto("/assets/usage_report")
+    with page.expect_popup() as opened:
+        page.locator("a[href$='/usage.html']").first.click()
+    report = opened.value
+    expect(report.get_by_role("heading", level=1)).to_contain_text("Usage of coding agents")
+    report.close()
 
 
 def left(node: Locator) -> float:

@@ -115,7 +115,10 @@ QUALITY: Sequence[Quality] = (
 )
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "knowledge_items": """One row per fact that people taught, whoever said it.
+    "knowledge_items": """Read what people taught: one row per fact, whoever said it.
+
+`session-pipeline knowledge review` decides about those that are pending; `knowledge_precision` in
+"Checks" says how often that was yes.
 
 Pending until a person reviews it with `session-pipeline knowledge approve` or `reject`; from then
 on no run changes it. How sure it is today is in the view `knowledge_current`. What matters most:
@@ -125,7 +128,7 @@ on no run changes it. How sure it is today is in the view `knowledge_current`. W
 SELECT status, domain, title, current_confidence FROM knowledge_current
 ORDER BY current_confidence DESC
 ```""",
-    "verification_evidence": """One row per fact and line of a person that supports it.
+    "verification_evidence": """See who said a fact: a row per fact and line that supports it.
 
 Copies, forks and renamed files of a session add none.
 
@@ -133,7 +136,7 @@ Copies, forks and renamed files of a session add none.
 SELECT i.title, e.source_user, e.user_quote
 FROM verification_evidence e JOIN knowledge_items i ON i.id = e.item_id
 ```""",
-    "knowledge_relations": """Pairs of facts that are likely the same, said twice.
+    "knowledge_relations": """Find facts that are likely the same, said twice, in pairs.
 
 In other words, so a person decides. Found by rare words and entities; numbers, days, negations,
 opposites and exchanged words keep a pair out.
@@ -142,7 +145,7 @@ opposites and exchanged words keep a pair out.
 SELECT a.title, b.title, score FROM knowledge_relations
 JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
 ```""",
-    "knowledge_contradictions": """Pairs of facts that cannot both be true.
+    "knowledge_contradictions": """Find facts that cannot both be true, in pairs: a person decides.
 
 Both stay; a person decides with `session-pipeline knowledge resolve`.
 
@@ -151,7 +154,7 @@ SELECT a.title, b.title, severity, explanation FROM knowledge_contradictions
 JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
 WHERE NOT resolved
 ```""",
-    "knowledge_labels": """One row per decision of a person and detection that it is about.
+    "knowledge_labels": """Train on what people decided: a row per decision and detection.
 
 The last one about a detection counts; `skipped` is none. With the turns they are about:
 `session-pipeline knowledge labels --export FILE`.
