@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from session_pipeline_dagster.health.findings import Status, at_least, worst
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.passes.pacing import Moment
 
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
@@ -96,7 +97,7 @@ class Told:
     was told, the oldest first."""
 
     status: Status = Status.OK
-    differs_since: float | None = None
+    differs_since: Moment | None = None
     occasions: tuple[str, ...] = ()
 
 
@@ -107,13 +108,12 @@ class Memory:
     Attributes:
         told: by subject.
         queues: sink -> alerts that it has not taken yet.
-        runs_seen: processor -> when the last run that was looked at ended, in seconds since the
-            epoch.
+        runs_seen: processor -> when the last run that was looked at ended.
     """
 
     told: Mapping[str, Told] = field(default_factory=dict)
     queues: Mapping[str, Sequence[Alert]] = field(default_factory=dict)
-    runs_seen: Mapping[str, float] = field(default_factory=dict)
+    runs_seen: Mapping[str, Moment] = field(default_factory=dict)
 
 
 def decide(
@@ -132,7 +132,7 @@ def decide(
         if not news and not _differs(seen, last, level):
             after[seen.subject] = replace(last, differs_since=None)
             continue
-        since = min(seen.at, now) if last.differs_since is None else last.differs_since
+        since = Moment(min(seen.at, now)) if last.differs_since is None else last.differs_since
         # A clock that was set back must not keep an alert for ever.
         if 0 <= now - since < seen.delay:
             after[seen.subject] = replace(last, differs_since=since)
@@ -152,7 +152,8 @@ def decide(
                 resolved=_heard(says, level) is Status.OK,
             )
         )
-    return _together(alerts), after
+    # Of most checks there is nothing to remember, and people look at the cursor.
+    return _together(alerts), {name: told for name, told in after.items() if told != Told()}
 
 
 def _news(seen: Sighting, last: Told, level: Status) -> Mapping[str, Status]:

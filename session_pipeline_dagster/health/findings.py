@@ -59,7 +59,8 @@ class Finding:
     @property
     def news(self) -> str:
         """Differs when there is something new to say."""
-        return f"{self.status} {self.stuck_file or ''} {len(self.failures)}"
+        parts = (self.status, self.stuck_file, len(self.failures))
+        return " ".join(str(part) for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)

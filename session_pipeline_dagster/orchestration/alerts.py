@@ -24,6 +24,7 @@ from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
+from session_pipeline_dagster.passes.pacing import Moment
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
@@ -80,10 +81,10 @@ def alert_sensor(
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
             # A clock that was ahead must not hide the runs until then.
-            since = seen[processor.name] = min(seen.get(processor.name, now), now)
+            since = seen[processor.name] = Moment(min(seen.get(processor.name, now), now))
             for run in _ended_runs(instance, processor, names, since):
                 sightings.append(_run_sighting(run, processor, names, settings))
-                seen[processor.name] = sightings[-1].at
+                seen[processor.name] = Moment(sightings[-1].at)
         level = Status(settings.alert_level.value)
         alerts, told = decide(memory.told, sightings, now, level)
         for alert in alerts:
