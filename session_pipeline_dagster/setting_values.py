@@ -21,6 +21,8 @@ _FEWEST_DAYS = 30
 _AMOUNT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]|[A-Za-z][A-Za-z0-9+.-]*:///")
 
+CLONE = Path(__file__).parents[1] / "pyproject.toml"
+"""There in a clone, and in no wheel."""
 _OURS = ("SESSION_PIPELINE_", "SESSION_PROCESSOR_", "SCHEDULER_")
 
 
@@ -62,6 +64,27 @@ def path(text: str, name: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise SettingsError(f"{name} is {text!r}, but there is no such user") from None
+
+
+def place(env: Mapping[str, str], name: str) -> Path | None:
+    """The path that a variable holds; None where it is not set."""
+    given = text(env, name)
+    return None if given is None else path(given, name)
+
+
+def in_clone() -> bool:
+    """Whether this is the source itself, not an installed copy of it."""
+    return CLONE.is_file()
+
+
+def home(env: Mapping[str, str], name: str, otherwise: str) -> Path:
+    """Where what is made lies: in a clone `var` of the working folder, so that all of it stays
+    there; of an installed program where its user keeps such things (XDG base directories)."""
+    if in_clone():
+        return Path("var")
+    # By the specification what is empty is not set, and a relative path is to be ignored.
+    given = Path(env.get(name) or "")
+    return (given if given.is_absolute() else path(f"~/{otherwise}", name)) / "session-pipeline"
 
 
 def absolute(given: Path) -> Path:

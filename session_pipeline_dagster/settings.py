@@ -176,21 +176,21 @@ def _read(env: Mapping[str, str]) -> Settings:
     verification = values.seconds(env, "SCHEDULER_VERIFICATION_DETECTOR_INTERVAL")
     given = {"usage": usage, "verification": verification}
     own_cap = values.whole(env, "SESSION_PROCESSOR_MAX_PER_RUN", 50)
-    default = Settings()
+    default, home = Settings(), values.home(env, "XDG_DATA_HOME", ".local/share")
     return Settings(
-        roots=places.parse_roots(_roots_text(env)),
+        roots=places.parse_roots(_roots_text(env, home)),
         layout=parse_layout(values.text(env, "SESSION_LAYOUT") or Layout.USERS.value),
         force_layout=values.flag(env, "SESSION_PIPELINE_FORCE_LAYOUT"),
         user=values.text(env, "SESSION_USER") or values.os_user(env),
         database=places.parse_database(
-            values.text(env, "SESSION_PIPELINE_DATABASE") or str(default.database)
+            values.text(env, "SESSION_PIPELINE_DATABASE") or str(home / "session_pipeline.duckdb")
         ),
         lake_data=places.lake_data(values.text(env, "SESSION_PIPELINE_LAKE_DATA")),
-        work_dir=_place(env, "SESSION_PIPELINE_WORK_DIR") or default.work_dir,
+        work_dir=values.place(env, "SESSION_PIPELINE_WORK_DIR") or home,
         s3=read_s3(env),
         shards=values.whole(env, "SESSION_PIPELINE_SHARDS", default.shards, _MOST_SHARDS),
         create_database_folder="SESSION_PIPELINE_DATABASE" not in env,
-        report_dir=_place(env, "SESSION_PIPELINE_REPORT_DIR"),
+        report_dir=values.place(env, "SESSION_PIPELINE_REPORT_DIR"),
         report_url=values.web_address(env, "SESSION_PIPELINE_REPORT_URL"),
         start_date=values.day(env, "SESSION_PIPELINE_START_DATE"),
         cadences={name: value for name, value in given.items() if value is not None},
@@ -292,6 +292,12 @@ def _model(env: Mapping[str, str]) -> ModelSettings:
     )
 
 
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where Dagster's history lies for who has installed the program: `session-pipeline dev`."""
+    env = os.environ if environ is None else environ
+    return values.home(env, "XDG_STATE_HOME", ".local/state")
+
+
 def read_s3(env: Mapping[str, str] = os.environ) -> S3Settings:
     """How an S3 service is reached, from the environment: keys are in no resource's config."""
     return S3Settings(
@@ -306,16 +312,16 @@ def read_s3(env: Mapping[str, str] = os.environ) -> S3Settings:
 def _money(env: Mapping[str, str]) -> MoneySettings:
     default = MoneySettings()
     return MoneySettings(
-        prices=_place(env, "SESSION_PIPELINE_PRICES"),
+        prices=values.place(env, "SESSION_PIPELINE_PRICES"),
         provider=values.word(env, "SESSION_PIPELINE_PROVIDER", default.provider),
         mode=values.one_of(
             CostMode,
             values.text(env, "SESSION_PIPELINE_COST_MODE") or default.mode.value,
             "SESSION_PIPELINE_COST_MODE",
         ),
-        budgets=_place(env, "SESSION_PIPELINE_BUDGETS"),
-        seats=_place(env, "SESSION_PIPELINE_SEATS"),
-        rates=_place(env, "SESSION_PIPELINE_CURRENCY_RATES"),
+        budgets=values.place(env, "SESSION_PIPELINE_BUDGETS"),
+        seats=values.place(env, "SESSION_PIPELINE_SEATS"),
+        rates=values.place(env, "SESSION_PIPELINE_CURRENCY_RATES"),
         spike=values.amount(env, "SESSION_PIPELINE_SPIKE_USD", default.spike),
     )
 
@@ -335,15 +341,15 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
     most = 1_000_000
     given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
     return PeopleSettings(
-        directory=_place(env, "SESSION_PIPELINE_DIRECTORY"),
-        projects=_place(env, "SESSION_PIPELINE_PROJECTS"),
+        directory=values.place(env, "SESSION_PIPELINE_DIRECTORY"),
+        projects=values.place(env, "SESSION_PIPELINE_PROJECTS"),
         mode=values.one_of(
             PeopleMode,
             values.text(env, "SESSION_PIPELINE_PEOPLE") or PeopleSettings().mode.value,
             "SESSION_PIPELINE_PEOPLE",
         ),
         min_group=given or None,
-        key=_place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
+        key=values.place(env, "SESSION_PIPELINE_PEOPLE_KEY"),
         opt_out=values.words(env, "SESSION_PIPELINE_KNOWLEDGE_OPT_OUT"),
         is_said="SESSION_PIPELINE_PEOPLE" in env,
     )
@@ -352,11 +358,11 @@ def _people(env: Mapping[str, str]) -> PeopleSettings:
 def _exports(env: Mapping[str, str]) -> ExportSettings:
     default = ExportSettings()
     return ExportSettings(
-        folder=_place(env, "SESSION_PIPELINE_EXPORT_DIR"),
+        folder=values.place(env, "SESSION_PIPELINE_EXPORT_DIR"),
         formats=values.some_of(
             ExportFormat, env, "SESSION_PIPELINE_EXPORT_FORMATS", default.formats
         ),
-        copy=_place(env, "SESSION_PIPELINE_PUBLISH"),
+        copy=values.place(env, "SESSION_PIPELINE_PUBLISH"),
     )
 
 
@@ -378,11 +384,6 @@ def parse_layout(text: str) -> Layout:
     return values.one_of(Layout, text, "SESSION_LAYOUT")
 
 
-def _place(env: Mapping[str, str], name: str) -> Path | None:
-    given = values.text(env, name)
-    return None if given is None else values.path(given, name)
-
-
 def _thresholds(env: Mapping[str, str]) -> Thresholds:
     review = values.share(env, "SESSION_PIPELINE_REVIEW_SCORE")
     accept = values.share(env, "SESSION_PIPELINE_ACCEPT_SCORE")
@@ -392,9 +393,8 @@ def _thresholds(env: Mapping[str, str]) -> Thresholds:
     return Thresholds(review, accept)
 
 
-def _roots_text(env: Mapping[str, str]) -> str:
+def _roots_text(env: Mapping[str, str], home: Path) -> str:
     explicit = values.text(env, "SESSION_DATA_DIR")
     if explicit is not None:
         return explicit
-    data_dir = values.text(env, "DATA_DIR")
-    return str(Path(data_dir) / "user_sessions") if data_dir else "var/user_sessions"
+    return str((values.place(env, "DATA_DIR") or home) / "user_sessions")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from places import ROOT
+from session_pipeline_dagster import setting_values
 from session_pipeline_dagster import settings as module
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_places import Lake, parse_roots
@@ -27,6 +28,7 @@ from session_pipeline_dagster.settings import (
     Root,
     Settings,
     read_settings,
+    state_home,
 )
 
 SET = [
@@ -171,6 +173,8 @@ SET = [
 ]
 SHARED = [name for name, *_ in SET if name.startswith(("ANTHROPIC_", "OPENAI_", "AWS_"))]
 NAMES = [name for name, *_ in SET]
+XDG = {"XDG_DATA_HOME", "XDG_STATE_HOME"}
+"""They say nothing in a clone."""
 WHOLE = [
     "SESSION_PROCESSOR_MAX_PER_RUN",
     "SESSION_PIPELINE_MAX_FILES_PER_RUN",
@@ -195,7 +199,7 @@ def names_in_the_source() -> set[str]:
 
 
 def test_the_table_names_every_variable_that_is_read() -> None:
-    assert set(NAMES) == names_in_the_source()
+    assert {*NAMES, *XDG} == names_in_the_source()
 
 
 @pytest.mark.parametrize(("name", "text", "read", "expected"), SET, ids=NAMES)
@@ -242,6 +246,34 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (found.time_budget, found.start_date) == (timedelta(seconds=150), None)
     assert found.cadence("usage", timedelta(seconds=600)) == timedelta(seconds=600)
     assert found.user
+
+
+@pytest.mark.parametrize(
+    ("data", "state", "expected"),
+    [
+        ({}, {}, ("/home/ann/.local/share", "/home/ann/.local/state")),
+        ({"XDG_DATA_HOME": "/d"}, {"XDG_STATE_HOME": "/s"}, ("/d", "/s")),
+        # By the specification both are as good as not set.
+        (
+            {"XDG_DATA_HOME": ""},
+            {"XDG_STATE_HOME": "./s"},
+            ("/home/ann/.local/share", "/home/ann/.local/state"),
+        ),
+    ],
+    ids=["not set", "set", "empty, relative"],
+)
+def test_an_installed_program_keeps_data_and_state_where_its_user_keeps_them(
+    data, state, expected, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setattr(setting_values, "CLONE", tmp_path / "pyproject.toml")
+    monkeypatch.setenv("HOME", "/home/ann")
+    found = read_settings(data)
+    below = Path(expected[0]) / "session-pipeline"
+    assert found.database == below / "session_pipeline.duckdb"
+    assert (found.folder, found.work_dir) == (below, below)
+    assert found.roots == (Root(below / "user_sessions"),)
+    assert found.create_database_folder
+    assert state_home(state) == Path(expected[1]) / "session-pipeline"
 
 
 def test_only_the_default_database_gets_its_folder_made() -> None:

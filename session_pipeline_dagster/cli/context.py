@@ -62,6 +62,24 @@ def say(text: object, *, err: bool = False) -> None:
     click.echo(printable(str(text)), err=err)
 
 
+def say_absent(settings: Settings) -> None:
+    """A line for each file that is set and not there; `health` says what is wrong with others."""
+    money, people = settings.money, settings.people
+    files = {
+        "DIRECTORY": people.directory,
+        "PROJECTS": people.projects,
+        "PRICES": money.prices,
+        "BUDGETS": money.budgets,
+        "SEATS": money.seats,
+    }
+    for name, file in files.items():
+        if file is not None and not file.is_file():
+            say(
+                f"session-pipeline: SESSION_PIPELINE_{name} names a file that is not there",
+                err=True,
+            )
+
+
 def common(command: Callable[..., int]) -> Callable[..., None]:
     """The options of every command; what it raises is said in `ending.py`."""
 

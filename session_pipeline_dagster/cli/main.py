@@ -6,6 +6,7 @@ Works without Dagster, on the same core and store.
 import gc
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "budget": ("money.budget", "How budgets stand: this period and the last ones."),
     "collect": ("collect", "Bring this machine's transcripts to where they are collected."),
     "copy-store": ("copy_store", "Copy a store: a file into a lake, or a lake into a file."),
+    "dev": ("dev", "Dagster for an installed program: its pages, its sensors, its history."),
     "directory": ("directory", "Who is in which team: check a directory, or make one."),
     "export": ("export", "Usage as files: Parquet, CSV, as ccusage, FOCUS, Prometheus."),
     "forget": ("forget", "Delete every row of a user or of sessions, for good."),
@@ -80,6 +82,15 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"{__package__}.{COMMANDS[cmd_name][0]}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            more = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{more}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         limit = formatter.width - 6 - max(map(len, COMMANDS))

@@ -100,7 +100,7 @@ def _print_passes(console: Console, reports: Sequence[BatchReport]) -> None:
 
 def _print_details(console: Console, report: BatchReport) -> None:
     """What a processor counted, which files failed."""
-    numbers = [f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(report.counts.items()) if n]
+    numbers = [_counted(n, name.split("_")) for name, n in sorted(report.counts.items()) if n]
     if numbers:
         console.print(f"{report.processor}: {', '.join(numbers)}")
     if report.deleted or report.purged or report.to_purge:
@@ -113,6 +113,16 @@ def _print_details(console: Console, report: BatchReport) -> None:
         _say(console, "failed", f"{report.processor}: {which}: {error}")
     if report.errors > len(report.errors_detail) or len(alike) > _MANY:
         _line(console, f"{report.processor}: {report.errors:,} files failed in all")
+
+
+def _counted(number: float, words: Sequence[str]) -> str:
+    """`5 models priced`, and of one the word that is counted without its plural."""
+    first, *others = words
+    if number == 1 and first.endswith("ies"):
+        first = f"{first[:-3]}y"
+    elif number == 1 and first.endswith("s"):
+        first = first[:-1]
+    return " ".join((f"{number:,}", first, *others))
 
 
 def _deletions(report: BatchReport) -> str:

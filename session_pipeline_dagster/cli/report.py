@@ -125,5 +125,5 @@ def _print(made: list[Published], *, as_json: bool) -> None:
     for found in made:
         for path in found.paths:
             say(path)
-        for name, number in found.numbers.items():
-            say(f"{number:>18,}  {name.replace('_', ' ')}")
+        for name, number in found.headline:
+            say(f"{number:>18}  {name}")

@@ -3,6 +3,8 @@
 import fcntl
 import hashlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
+from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.settings import Layout, Root
 from session_pipeline_dagster.sources.files import LeftOut
 from session_pipeline_dagster.sources.keys import FLAT, key_of
@@ -21,6 +24,8 @@ from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.packed import COMPRESSED
 from session_pipeline_dagster.sources.snapshot import open_regular
 
+_OF_USERS = re.compile(r"(?!-|[A-Za-z]--)[^/]+/(-|[A-Za-z]--)[^/]*/")
+"""A file of a user: Claude Code's names of projects begin so, those of users do not."""
 _TAIL = 256 << 10
 _LONGEST_VERSION = 40
 _IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
@@ -81,6 +86,13 @@ def take(folder: Path) -> Inventory:
         SettingsError: it is not a folder of projects.
     """
     top = Path(os.path.realpath(folder))
+    try:
+        os.scandir(top).close()
+    except OSError as error:
+        raise SourceUnavailable(
+            f"--from {folder} cannot be looked into ({error.strerror}); it takes the folder of "
+            "projects, ~/.claude/projects as a rule"
+        ) from None
     scan = LocalSource((Root(top),), Layout.PROJECTS, "").scan()
     files = [
         Own(path, key_of(path), file.signature.size, file.signature.mtime_ns)
@@ -98,6 +110,12 @@ def _check(folder: Path, files: Sequence[Own], left_out: Sequence[LeftOut]) -> N
         raise SettingsError(
             f"--from {folder} is the folder of Claude Code; its sessions are one deeper: "
             f"--from {folder / 'projects'}"
+        )
+    if files and all(_OF_USERS.match(file.path) for file in files):
+        user = printable(files[0].path.partition("/")[0])
+        raise SettingsError(
+            f"--from {folder} holds users, not projects; collect each of them: "
+            f"--from {shlex.quote(str(folder / user))} --user {shlex.quote(user)}"
         )
     if any(left.reason.startswith(FLAT) for left in left_out) and not files:
         raise SettingsError(

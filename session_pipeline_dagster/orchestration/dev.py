@@ -1,6 +1,6 @@
-"""What `make dev` shows of Dagster: a line when it is ready, one when data is in, and warnings.
+"""What `make dev` and `session-pipeline dev` show of Dagster: ready, data is in, and warnings.
 
-All that Dagster says is in var/dev.log. However this ends (Ctrl-C, TERM, KILL, a closed terminal),
+All that Dagster says is in dev.log. However this ends (Ctrl-C, TERM, KILL, a closed terminal),
 every process of Dagster ends too.
 """
 
@@ -37,8 +37,8 @@ _LEFT_OUT = re.compile(r"plugin .+ is left out: ")
 class Screen:
     """What of the log is for the person in front of it; a line at a time."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
+    def __init__(self, show: Callable[[str], None], log: Path = LOG) -> None:
+        self._show, self._log = show, log
         self._running: set[str] = set()
         self._counts: dict[str, str] = {}
         self._address = ""
@@ -50,7 +50,7 @@ class Screen:
         level = said["level"] if said else ""
         if found := _READY.search(line):
             self._address = found[1]
-            self._show(f"Ready: {found[1]}   (Ctrl-C ends it; all that Dagster says: {LOG})")
+            self._show(f"Ready: {found[1]}   (Ctrl-C ends it; all that Dagster says: {self._log})")
         elif found := _LAUNCHED.search(line):
             self._running.add(found[1])
         elif found := _COUNTED.search(line):
@@ -78,10 +78,10 @@ def shown(text: str) -> None:
         sys.stdout.flush()
 
 
-def follow(lines: Iterable[str], screen: Screen) -> list[str]:
+def follow(lines: Iterable[str], screen: Screen, path: Path) -> list[str]:
     """Write all of it to the log and what matters to the screen; the last lines."""
     last: list[str] = []
-    with LOG.open("w", encoding="utf-8", errors="backslashreplace") as log:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as log:
         for raw in lines:
             line = _COLOR.sub("", raw.rstrip("\n"))
             log.write(line + "\n")
@@ -91,8 +91,12 @@ def follow(lines: Iterable[str], screen: Screen) -> list[str]:
     return last
 
 
-def main(port: str) -> int:
-    """Run Dagster until it ends or is to end; the exit code."""
+def main(port: str, home: Path | None = None) -> int:
+    """Run Dagster until it ends or is to end; the exit code.
+
+    Args:
+        home: Dagster's folder of whoever has no clone, which the environment names too.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     asked = threading.Event()
@@ -104,8 +108,11 @@ def main(port: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     program = Path(sys.executable).with_name("dagster")
+    of_clone = ["-w", "workspace.yaml"]
+    location = ["-m", "session_pipeline_dagster.definitions"] if home else of_clone
+    log = home / "dev.log" if home else LOG
     dagster = subprocess.Popen(  # noqa: S603  our own program, no shell
-        [program, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", port],
+        [program, "dev", *location, "-h", "127.0.0.1", "-p", port],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,7 +126,8 @@ def main(port: str) -> int:
     )
     last: list[str] = []
     reader = threading.Thread(
-        target=lambda: last.extend(follow(dagster.stdout or (), Screen(shown))), daemon=True
+        target=lambda: last.extend(follow(dagster.stdout or (), Screen(shown, log), log)),
+        daemon=True,
     )
     reader.start()
     while dagster.poll() is None and not asked.wait(0.2):
@@ -160,4 +168,4 @@ def _signal(group: int, number: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], *map(Path, sys.argv[2:])))

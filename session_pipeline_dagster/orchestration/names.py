@@ -9,9 +9,9 @@ from session_pipeline_dagster.passes.shards import Shard, parse
 
 PROCESSOR_TAG = "session_pipeline/processor"
 SHARD_TAG = "session_pipeline/shard"
+"""Of runs that take a part of the people: processor and part, so that a queue can limit each."""
 FIRST_DAY_TAG = "session_pipeline/first_day"
 """The first partition of who asked for the run: older sessions are in it."""
-"""Of runs that take a part of the people: processor and part, so that a queue can limit each."""
 FAILED_TAG = "files_failed"
 """Short, so that the list of runs shows all of it."""
 GIVEN_UP_TAG = "files_given_up"

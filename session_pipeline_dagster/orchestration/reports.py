@@ -164,7 +164,7 @@ def _failed(instance: dg.DagsterInstance, key: dg.AssetKey, run: dg.DagsterRun) 
 
 
 def _metadata(made: Published, address: str | None) -> Metadata:
-    labels = [f"| {name.replace('_', ' ')} | {number:,} |" for name, number in made.numbers.items()]
+    labels = [f"| {name} | {number} |" for name, number in made.headline]
     # A path helps only who sits at this machine; a page that is served can be clicked.
     found: Metadata = {}
     if address:

@@ -30,6 +30,11 @@ class Published:
     bytes: int
     seconds: float
 
+    @property
+    def headline(self) -> Sequence[tuple[str, str]]:
+        """The numbers as people read them: `cost last 7 days, USD` and four digits of money."""
+        return [(_called(name), _said(number)) for name, number in self.numbers.items()]
+
 
 def publish(
     processor: Processor, report: Report, store: Store, folder: Path, asked: Asked
@@ -95,6 +100,16 @@ def discard(reports: Sequence[Report], store: Store, folder: Path) -> list[Path]
         for path in found:
             path.unlink(missing_ok=True)
     return found
+
+
+def _called(name: str) -> str:
+    words = name.split("_")
+    money = [word for word in words if word == "usd"]
+    return " ".join(word for word in words if word != "usd") + (", USD" if money else "")
+
+
+def _said(number: float) -> str:
+    return f"{number:,.4f}" if isinstance(number, float) else f"{number:,}"
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """What a packed file holds, in blocks, and never more than is asked for: gzip and zstd.
 
 Which one it is say its first bytes, whatever it is called. Zstd is unpacked by pyarrow, which is
-here anyway (docs/decisions/0052); it is imported when there is one.
+here anyway (docs/decisions/0050); it is imported when there is one.
 """
 
 import gzip

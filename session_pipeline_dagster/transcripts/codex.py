@@ -2,7 +2,7 @@
 
 Put here what lines mean; their fields are in `codex_lines.py`. A response has no line of its own:
 what it said and called stands before the count of its tokens, which is repeated and adds up over a
-thread. What names it is its turn and that sum, since a fork repeats both (docs/decisions/0051).
+thread. What names it is its turn and that sum, since a fork repeats both (docs/decisions/0049).
 """
 
 import hashlib

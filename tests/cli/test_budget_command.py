@@ -43,7 +43,9 @@ def test_a_budget_says_how_it_stands_and_what_its_periods_were(cli: Cli) -> None
 
 def test_run_says_in_a_line_which_budgets_are_not_kept(cli: Cli) -> None:
     set_budgets(cli, BOB)
-    assert "Budgets: bob 112.3 % (over, from 2026-05-01)" in cli.on(EXAMPLES, "run").stdout
+    said = cli.on(EXAMPLES, "run").stdout.splitlines()
+    assert "Budgets: bob 112.3 % (over, from 2026-05-01)" in said
+    assert any(line.startswith("usage: 1 budget, 3 families billed, 5 models") for line in said)
 
 
 def test_without_budgets_it_says_so_and_a_mistake_is_one_line(cli: Cli) -> None:

@@ -93,7 +93,7 @@ def test_costs_are_numbers_with_all_their_digits(examples: Usage) -> None:
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_rows_of_every_key_add_up_to_the_total(examples: Usage, zone: str) -> None:
     whole = examples.asked()["totals"]
-    combined = ("day,model", "month,user,provider", "week,session")
+    combined = ("day,model", "month,user,provider", "week,session", "Cost-Center")
     for by in (*KEYS, *combined):
         found = examples.asked("--by", by, "--timezone", zone)
         assert found["totals"] == whole, by
@@ -341,3 +341,16 @@ def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> Non
     assert "fewer than 5 people" in cli.on(EXAMPLES, "usage", **hides).stdout
     other = cli.on(EXAMPLES, "report", "--person", "alice", **hides)
     assert_one_clear_line(other, 2, "`session-pipeline report --person me` is one's own page")
+
+
+def test_a_directory_that_is_new_or_not_there_is_said(cli: Usage, tmp_path: Path) -> None:
+    filled(cli, EXAMPLES)
+    people = {"SESSION_PIPELINE_DIRECTORY": str(EXAMPLES.parent / "people.csv")}
+    asked = ("usage", "--by", "team")
+    assert "changed since the last run" in cli.on(EXAMPLES, *asked, **people).stderr
+    gone = {"SESSION_PIPELINE_DIRECTORY": str(tmp_path / "none.csv")}
+    for words in (asked, ("run",)):
+        said = cli.on(EXAMPLES, *words, **gone).stderr
+        assert "SESSION_PIPELINE_DIRECTORY names a file that is not there" in said
+    filled(cli, EXAMPLES, **people)
+    assert cli.on(EXAMPLES, *asked, **people).stderr == ""

@@ -255,7 +255,7 @@ def test_a_place_that_is_missing_or_in_the_source_is_refused(source: Path, tmp_p
 
 
 def test_a_source_that_is_none_says_which_is(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceUnavailable, match="does not exist"):
+    with pytest.raises(SourceUnavailable, match=r"--from .*/none .*No such .*~/\.claude"):
         take(tmp_path / "none")
     with pytest.raises(SettingsError, match="take the folder that it lies in"):
         take(source / "-home-alice-app" / "one" / "subagents")
@@ -263,6 +263,10 @@ def test_a_source_that_is_none_says_which_is(source: Path, tmp_path: Path) -> No
     shutil.copytree(source, above / "projects")
     with pytest.raises(SettingsError, match=r"one deeper: --from .*/claude/projects"):
         take(above)
+    users = tmp_path / "users"
+    shutil.copytree(source, users / "al ice")
+    with pytest.raises(SettingsError, match=r"each of them: --from '.*/al ice' --user 'al ice'"):
+        take(users)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import yaml
 
 from deployment import BIN, COMMON, DEPLOY, UNITS, assignments, directives, free_port
 from helpers import EchoProcessor, make_pipeline, write_session
+from postgres import placed
 from session_pipeline_dagster.settings import read_settings
 
 ROOT = DEPLOY.parent
@@ -131,8 +133,71 @@ def test_containers_have_no_rights_and_say_how_they_are() -> None:
     lines = DOCKERFILE.splitlines()
     assert lines[-1] == "USER 10001:10001"
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
-    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm", base) for base in bases)
-    assert "-c constraints.txt" in DOCKERFILE
+    assert set(bases) == {"${PYTHON_IMAGE}"}
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm", base)
+    assert base in COMPOSE["services"]["code"]["build"]["args"]["PYTHON_IMAGE"]
+
+
+def test_containers_are_given_so_much_memory_and_the_code_server_as_much_as_its_unit() -> None:
+    services = COMPOSE["services"]
+    for name, service in services.items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+    assert services["code"]["mem_limit"] == "${CODE_MEMORY:-3g}"
+    assert assignments(DEPLOY / "compose.env.example")["CODE_MEMORY"] == "3g"
+    assert directives(SERVICES["code"], "MemoryMax") == ["3G"]
+    assert {name for name, service in services.items() if "cap_add" in service} == {"proxy"}
+
+
+def test_postgres_takes_the_options_of_its_container_and_asks_for_a_password(
+    tmp_path: Path,
+) -> None:
+    """By the server's own program; it takes connections from nowhere."""
+    service = COMPOSE["services"]["postgres"]
+    assert "ports" not in service
+    assert service["environment"]["POSTGRES_HOST_AUTH_METHOD"] == "scram-sha-256"
+    options = service["environment"]["POSTGRES_INITDB_ARGS"].split()
+    with placed([*options, "-U", "dagster", "--no-sync"]) as made:
+        rules = (made.folder / "data" / "pg_hba.conf").read_text("utf-8")
+    hosts = [line.split() for line in rules.splitlines() if line.startswith("host")]
+    assert hosts
+    assert {words[-1] for words in hosts} == {"scram-sha-256"}
+
+
+PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+HASHED = sorted((DEPLOY / "requirements").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", HASHED, ids=lambda path: path.name)
+def test_what_production_installs_is_pinned_as_everywhere_and_has_hashes(path: Path) -> None:
+    """Made by deploy/hashes.py, which is run again when a pin changes."""
+    text = path.read_text("utf-8")
+    packages = re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==(\S+)(.*?)\n(?=[\w#]|\Z)", text, re.M | re.S)
+    assert len(packages) == len(re.findall(r"^\w", text, re.MULTILINE)) > 0
+    assert all("--hash=sha256:" in rest for _, _, rest in packages)
+    pins = {name.lower(): version for name, version in PINS.items()}
+    # What only other systems need is in no environment of ours.
+    elsewhere = re.compile(r"== '(win32|emscripten)'")
+    ours = {n.lower(): v for n, v, rest in packages if not elsewhere.search(rest)}
+    ours.pop("setuptools", None)
+    assert {n: v for n, v in ours.items() if pins.get(n, pins.get(n.replace("-", "_"))) != v} == {}
+    assert "://" not in text
+
+
+def test_every_extra_that_a_team_may_want_has_its_hashes() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = set(extras["optional-dependencies"]) - {"dev"}
+    assert {path.stem for path in HASHED} == wanted | {"run", "build"}
+    direct = {re.match(r"[\w.-]+", text)[0] for text in extras["dependencies"]}
+    run = (DEPLOY / "requirements" / "run.txt").read_text("utf-8")
+    assert {name for name in direct if not re.search(rf"^{name}(\[.*\])?==", run, re.M)} == set()
+    readme = (DEPLOY / "README.md").read_text("utf-8")
+    assert readme.count("--require-hashes") >= 1
+    assert "-r requirements/build.txt" in DOCKERFILE
 
 
 def test_everything_copied_into_the_image_exists_and_is_let_through() -> None:
@@ -176,7 +241,7 @@ def test_every_variable_named_is_read_by_someone() -> None:
         assert set(service["environment"]) <= OF_DAGSTER
     given = set(assignments(DEPLOY / "compose.env.example"))
     taken = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text("utf-8")))
-    assert taken - {"EXTRAS"} == given
+    assert taken - {"EXTRAS", "PYTHON_IMAGE", "POSTGRES_IMAGE", "CADDY_IMAGE"} == given
 
 
 def test_the_instance_is_that_of_the_clone_but_for_where_things_are_kept() -> None:

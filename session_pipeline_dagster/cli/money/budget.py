@@ -46,7 +46,7 @@ def command(context: Context, as_json: bool) -> int:
     if not budgets:
         if given:
             say(
-                f"None of {len(given)} budgets may be shown: see SESSION_PIPELINE_PEOPLE and "
+                "No budget of the file may be shown: see SESSION_PIPELINE_PEOPLE and "
                 "SESSION_PIPELINE_MIN_GROUP"
             )
         else:

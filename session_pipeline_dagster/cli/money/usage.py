@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common
+from session_pipeline_dagster.cli.context import Context, common, say, say_absent
+from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.money import breakdown
@@ -21,6 +22,8 @@ from session_pipeline_dagster.processors.usage.money.zone_spans import (
     parse_day,
     parse_zone,
 )
+from session_pipeline_dagster.processors.usage.people.deriving import people_derivation
+from session_pipeline_dagster.settings import PeopleSettings
 from session_pipeline_dagster.store.database import Store, open_store
 
 
@@ -79,7 +82,10 @@ def command(
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
-        found = _answered(store, asked)
+        found, hint = _answered(store, asked), _directory_hint(store, asked.people)
+    say_absent(context.settings)
+    if hint:
+        say(f"session-pipeline: {hint}", err=True)
     shown = breakdown.dearest(found.rows, top)
     if as_json or as_csv:
         from session_pipeline_dagster.cli.money import usage_data  # noqa: PLC0415  only one of these is needed
@@ -93,6 +99,18 @@ def command(
 
         print_usage(found, shown)
     return 0
+
+
+def _directory_hint(store: Store, people: PeopleSettings) -> str:
+    """What to do where teams are not those of the directory as it is set now; empty: they are."""
+    if people.directory is not None and not people.directory.is_file():
+        return ""
+    derivation = people_derivation(people)
+    sql = f"SELECT basis FROM session_derivation_bases WHERE derivation = '{derivation.name}'"
+    made = store.query(sql)[0][1]
+    if made == [(basis_of(derivation),)] or not (made or people.directory):
+        return ""
+    return "the directory has changed since the last run; `session-pipeline run` takes it"
 
 
 def _currency(context: Context, code: str | None) -> Currency:

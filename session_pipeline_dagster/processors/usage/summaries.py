@@ -60,8 +60,8 @@ def _unpriced(least: int) -> Summary:
 def _budgets(table: str) -> Summary:
     return Summary(
         "Budgets",
-        f"""SELECT 'Budgets: ' || string_agg(budget || ' ' || percent::DECIMAL(18, 1) || ' % (' ||
-                level || ', from ' || period_start || ')', '; ' ORDER BY budget) AS said
+        f"""SELECT string_agg(budget || ' ' || percent::DECIMAL(18, 1) || ' % (' || level ||
+                ', from ' || period_start || ')', '; ' ORDER BY budget) AS said
             FROM (FROM {table} QUALIFY row_number() OVER (
                 PARTITION BY budget ORDER BY period_start DESC) = 1)
             WHERE level <> 'ok' HAVING count(*) > 0""",

@@ -596,6 +596,7 @@ def test_the_asset_links_its_files_and_names_nobody(
     assert Page(Path(found["report"])).numbers("Each day")[-1][1] == found["messages"] == 8
     assert found["bytes"] == sum(Path(found[name]).stat().st_size for name in ("report", "png"))
     assert "| messages | 8 |" in found["totals"]
+    assert re.search(r"\| cost last 7 days, USD \| [\d,]+\.\d{4} \|", found["totals"])
     assert found["preview"].startswith("![](data:image/svg+xml;base64,")
     assert not re.search("alice|bob", str(found))
     assert "link" not in found

@@ -180,7 +180,8 @@ def parse_by(given: Sequence[str], people: PeopleSettings | None = None) -> tupl
     Raises:
         SettingsError: one is not known.
     """
-    named = [key.strip().lower() for text in given for key in text.split(",")]
+    # Options are written with a hyphen, columns without: both are meant.
+    named = [key.strip().lower().replace("-", "_") for text in given for key in text.split(",")]
     for key in named:
         if key not in KEYS:
             raise SettingsError(f"--by is {key[:_SHOWN]!r}; it takes {', '.join(KEYS)}")
