@@ -51,6 +51,42 @@ def knowledge_precision(data: Data) -> Measured:
     return Measured(wrong, numbers, said=said)
 
 
+_MANY = 20
+"""Contradictions that are a backlog."""
+
+
+def contradiction_backlog(data: Data) -> Measured:
+    """Contradictions are what people are there for; only many of them are amiss."""
+    ((undecided, waiting, given_up),) = data.select(
+        """SELECT undecided, waiting, given_up FROM
+        (SELECT count(*) AS undecided FROM knowledge_contradictions c
+            JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
+            JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
+            WHERE NOT c.resolved),
+        (SELECT count(*) FILTER (outcome = 'failed') AS waiting,
+            count(*) FILTER (outcome = 'given_up') AS given_up FROM knowledge_checks)"""
+    )
+    numbers = {
+        "open_contradictions": _number(undecided),
+        "checks_waiting": _number(waiting),
+        "checks_given_up": _number(given_up),
+    }
+    contradictions, *unanswered = numbers.values()
+    many = contradictions >= _MANY
+    said = "no contradiction waits for a decision"
+    if contradictions:
+        said = f"waiting for a decision (`session-pipeline knowledge list`): {contradictions}"
+    if any(unanswered):
+        said += f"; comparisons without an answer: {waiting}, given up: {given_up}"
+    mild = "info" if contradictions else "ok"
+    amiss = sum(unanswered) + contradictions * many
+    return Measured(amiss, numbers, said=said, status="warning" if amiss else mild)
+
+
+def _number(found: object) -> int:
+    return int(str(found))
+
+
 QUALITY: Sequence[Quality] = (
     Quality(
         "knowledge_precision",
@@ -89,21 +125,11 @@ QUALITY: Sequence[Quality] = (
     Quality(
         "contradiction_backlog",
         "knowledge_contradictions",
-        "Every contradiction is decided, and every item compared with the others. Decide with "
-        "`session-pipeline knowledge resolve`; checks that got no answer are tried again by "
-        "themselves, those given up are not.",
-        counted(
-            """SELECT open + waiting + given_up, open, waiting, given_up FROM
-                (SELECT count(*) AS open FROM knowledge_contradictions c
-                    JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
-                    JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
-                    WHERE NOT c.resolved),
-                (SELECT count(*) FILTER (outcome = 'failed') AS waiting,
-                    count(*) FILTER (outcome = 'given_up') AS given_up FROM knowledge_checks)""",
-            "open_contradictions",
-            "checks_waiting",
-            "checks_given_up",
-        ),
+        f"Fewer than {_MANY} contradictions wait for a decision, and every item was compared with "
+        "the others. A few that wait are information, for they are what people are there for. "
+        "Decide with `session-pipeline knowledge resolve`; checks that got no answer are tried "
+        "again by themselves, those given up are not.",
+        contradiction_backlog,
     ),
 )
 
