@@ -339,7 +339,7 @@ def session_files_asset(settings: Settings, names: Names) -> dg.AssetSpec:
     return dg.AssetSpec(
         names.key(SESSION_FILES),
         group_name=names.other("sessions"),
-        description=f"""Session transcripts of coding agents, as they lie on disk or in a bucket.
+        description=f"""See whether transcripts arrive: session files, on disk or in a bucket.
 
 Written by whatever collects them, not by Dagster. `{names.other("session_files_sensor")}` observes
 them: how many, how big, how new, and for each processor how many are pending and how old the oldest

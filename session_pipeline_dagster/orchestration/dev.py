@@ -17,10 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.orchestration.pages import ReportServer
+from session_pipeline_dagster.settings import read_settings
 
 LOG = Path("var/dev.log")
 _PATIENCE = 15.0
+_BESIDE = 1000
+"""How far the reports' port is from Dagster's: links that were made before go on working."""
 _GUARD = "cat > /dev/null; kill -TERM -$0 2>/dev/null && sleep 3; kill -KILL -$0 2>/dev/null"
 """Waits until this program is gone, however, and then ends what is left of a group."""
 _SHOWN_AT_DEATH = 25
@@ -107,12 +112,9 @@ def main(port: str, home: Path | None = None) -> int:
     # Set before it starts: what a script has started in the background would ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    program = Path(sys.executable).with_name("dagster")
-    of_clone = ["-w", "workspace.yaml"]
-    location = ["-m", "session_pipeline_dagster.definitions"] if home else of_clone
     log = home / "dev.log" if home else LOG
     dagster = subprocess.Popen(  # noqa: S603  our own program, no shell
-        [program, "dev", *location, "-h", "127.0.0.1", "-p", port],
+        [*serve_reports(int(port)), *_dagster(port, home)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -143,6 +145,36 @@ def main(port: str, home: Path | None = None) -> int:
         for line in last:
             shown(f"  {line}")
     return 0 if wanted else dagster.returncode or 1
+
+
+def serve_reports(port: int) -> list[str]:
+    """Serve this machine's reports beside Dagster, unless somebody else does.
+
+    Returns:
+        what makes a command know the address: an `env` in front of it, or nothing.
+    """
+    try:
+        settings = read_settings()
+    except SettingsError:
+        # The location says so itself, where it is looked for.
+        return []
+    if settings.report_url is not None:
+        return []
+    beside = port + _BESIDE if port + _BESIDE < 2**16 else port - _BESIDE
+    try:
+        server = ReportServer(settings.reports, beside)
+    except OSError as error:
+        shown(f"The report has no link in Dagster: port {beside} cannot be had ({error.strerror}).")
+        return []
+    server.begin()
+    return ["env", f"SESSION_PIPELINE_REPORT_URL={server.address}"]
+
+
+def _dagster(port: str, home: Path | None) -> list[str]:
+    of_clone = ["-w", "workspace.yaml"]
+    location = ["-m", "session_pipeline_dagster.definitions"] if home else of_clone
+    program = str(Path(sys.executable).with_name("dagster"))
+    return [program, "dev", *location, "-h", "127.0.0.1", "-p", port]
 
 
 def end_all(dagster: subprocess.Popen[str]) -> None:

@@ -76,10 +76,10 @@ def build_processor_definitions(
         names.job(processor.name),
         selection=selection,
         tags=names.tags(processor.name),
-        description=f"Processes session files with `{processor.name}`: those of the chosen days, "
-        "or everything pending if launched without a partition (Dagster asks whether you are sure)."
-        "\n\n"
-        "To process them again, whatever was done before, with the config\n\n"
+        description='Launch it to process what is pending now, or chosen days: "Materialize '
+        f'all…". It takes session files with `{processor.name}`; its sensor asks for it by itself. '
+        "Without a partition it takes everything pending (Dagster asks whether you are sure).\n\n"
+        "To process days again, whatever was done before, with the config\n\n"
         f"```yaml\nops: {{{names.step(processor.name)}: {{config: {{full_refresh: true}}}}}}\n```"
         "\n\n"
         "and in the same place `users: [alice]` for one person's files, `retry: [KEY]` for a file "
@@ -92,7 +92,7 @@ def build_processor_definitions(
     health_job = dg.define_asset_job(
         names.health_job(processor.name),
         selection=dg.AssetSelection.checks(health),
-        description=f"Evaluates the health checks of `{processor.name}`. "
+        description=f"Launch it to evaluate the health checks of `{processor.name}` now. "
         f"`{names.other('health_sensor')}` does the same by itself, without a run.",
         executor_def=dg.in_process_executor,
     )

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import quote
 
 import dagster as dg
@@ -165,19 +166,19 @@ def _failed(instance: dg.DagsterInstance, key: dg.AssetKey, run: dg.DagsterRun) 
 
 def _metadata(made: Published, address: str | None) -> Metadata:
     labels = [f"| {name} | {number} |" for name, number in made.headline]
-    # A path helps only who sits at this machine; a page that is served can be clicked.
-    found: Metadata = {}
-    if address:
-        found["link"] = dg.MetadataValue.url(f"{address}/{quote(made.paths[0].name)}")
-    found |= {
-        **made.numbers,
-        "report": dg.MetadataValue.path(str(made.paths[0])),
-        **{path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in made.paths[1:]},
+
+    def where(path: Path) -> dg.MetadataValue:
+        # A path helps only who sits at this machine; a page that is served can be clicked.
+        if address:
+            return dg.MetadataValue.url(f"{address}/{quote(path.name)}")
+        return dg.MetadataValue.path(str(path))
+
+    found: Metadata = {
+        "report": where(made.paths[0]),
+        **{path.suffix[1:]: where(path) for path in made.paths[1:]},
         "totals": dg.MetadataValue.md("\n".join(["| | |", "|---|---:|", *labels])),
-        "bytes": made.bytes,
-        "seconds": round(made.seconds, 3),
     }
     if made.preview:
         picture = base64.b64encode(made.preview.encode()).decode()
         found["preview"] = dg.MetadataValue.md(f"![](data:image/svg+xml;base64,{picture})")
-    return found
+    return found | {**made.numbers, "bytes": made.bytes, "seconds": round(made.seconds, 3)}

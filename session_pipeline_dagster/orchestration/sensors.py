@@ -38,6 +38,7 @@ from session_pipeline_dagster.passes.plan import (
     last_change,
     left_out,
     look,
+    until_today,
     with_quiet_days,
 )
 from session_pipeline_dagster.passes.seeing import see
@@ -199,7 +200,7 @@ def _ranges(
     if any(first not in had for first, _ in ranges):
         # A day whose files all failed is not a quiet one. Looked at only now: it reads their heads.
         had |= days_of([*outlook.backing_off, *outlook.quarantined])
-    return with_quiet_days(ranges, had)
+    return until_today(with_quiet_days(ranges, had), had, today)
 
 
 def _range_request(first: date, last: date, tags: Mapping[str, str]) -> dg.RunRequest:

@@ -139,7 +139,7 @@ def test_a_processor_runs_once_at_a_time_over_postgres_too(team: Deployment) -> 
     (team.folder / "plugins" / "seconds").write_text("0.8")
     config = {"ops": {"slow": {"config": {"full_refresh": True}}}}
     days = {
-        "dagster/asset_partition_range_start": "2026-05-01",
+        "dagster/asset_partition_range_start": "2026-05-04",
         "dagster/asset_partition_range_end": "2026-05-31",
     }
     launched = [

@@ -25,6 +25,7 @@ from session_pipeline_dagster.store.database import open_store
 
 pytestmark = pytest.mark.slow
 
+VERBS = "Add Charge Count Find Look Open Read See Train".split()
 NO_TABLES = {"session_files", "usage_report"}
 TABLES = ["usage_messages", "usage_events", "usage_sessions"]
 
@@ -118,6 +119,7 @@ def test_the_catalog_explains_every_asset(settings: Settings) -> None:
         node, name = graph.get(key), key.to_user_string()
         first, _, rest = (node.description or "").partition("\n\n")
         assert first.endswith("."), name
+        assert first.split()[0] in VERBS, f"{name}: what would one do there?"
         assert not set("*`\n") & set(first), f"{name}: the list of assets shows it as it is"
         assert rest, name
         assert node.owners, name

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class MoneyLocation:
         self.prices.write_text("")
         self.budgets.write_text(budget("bob", "person:bob", "0.50"))
         self.settings = Settings(
+            # Set, for this location is loaded before there is a session, and its sensor made after.
+            start_date=date(2025, 2, 1),
             roots=(Root(self.sessions),),
             database=folder / "usage.duckdb",
             workers=1,

@@ -284,7 +284,9 @@ def test_step_5_shows_in_dagster_what_the_page_lists(walk: Walk) -> None:
     listed = set(re.findall(r"`(\w+)`", first))
     assert listed <= checks | names["asset"] | names["job"] | names["sensor"]
     assert listed >= checks | {"file_edits", "edited_files_job", "edited_files_sensor"}
-    file = DuckDBFile(walk.clone / "var" / "session_pipeline.duckdb")
+    # The project is installed here as a wheel, so its data is not in the clone.
+    data = Path(walk.env.get("XDG_DATA_HOME", walk.home / ".local" / "share"))
+    file = DuckDBFile(data / "session-pipeline" / "session_pipeline.duckdb")
     rows = Store(file).query("FROM file_edits")[0][1]
     assert len(rows) > 10
 

@@ -139,13 +139,13 @@ _NOBODY = {
     **{(mode, True): _OWN for mode in PeopleMode},
 }
 
-_DESCRIPTION = """The page to look at in the morning, money first.
+_DESCRIPTION = """Open the page to look at in the morning, money first.
 
 Cost at API list price of the last seven days against the seven before, by team, project, model,
 skill and MCP server, and where people may be shown by person and branch; how budgets stand; tokens,
 hours, tools and how often they failed; how much is a lower bound or has no line.
 `SESSION_PIPELINE_PEOPLE` decides what it shows of people (`docs/report.md`).
-One HTML file that loads nothing, and a PNG for a chat; `report` in the metadata is its path.
+One HTML file that loads nothing, and a PNG for a chat; `report` in the metadata leads to it.
 
 Made again at the full hour when `usage_daily` changed, or at once with "Materialize" or
 `session-pipeline report --open`. Its numbers are those of `usage_person_daily`, `usage_slots` and

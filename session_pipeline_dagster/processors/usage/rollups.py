@@ -56,7 +56,7 @@ USAGE_SLOTS = Rollup(
         LEFT JOIN (SELECT session_file, any_value(repository) AS repository FROM usage_sessions
             GROUP BY ALL) AS places USING (session_file)
         GROUP BY ALL""",
-    description="""Tokens, messages and cost per quarter of an hour, session, model and branch.
+    description="""Add up any period: cost, tokens per quarter of an hour, session, model, branch.
 
 What other sums are made from: every API response **once** over all files, with its cost at list
 price. `slot` is where the quarter of an hour begins, `day` its UTC day. Days of another time zone
@@ -93,7 +93,10 @@ USAGE_DAILY = Rollup(
             sum(assumed_messages)::BIGINT
         FROM usage_slots WHERE day IN ({_DAYS})
         GROUP BY day, username, project, model, agent, provider, speed""",
-    description="""Tokens, messages and cost per UTC day, user, project and model.
+    description="""See what was spent: tokens, messages and cost per UTC day, user, project, model.
+
+"Plots" below, in Metadata, draws cost, messages and users over time; "Checks" has budgets, jumps of
+cost and what has no price. As a page for the morning it is `usage_report`.
 
 Every API response is counted **once** over all files: these are the numbers that are true.
 `partial_messages` had no final line when the session ended: their output is a lower bound. Where
@@ -141,7 +144,7 @@ USAGE_CALLS = Rollup(
             {", ".join(_CALLED_AS)}
         FROM ({unique.events(_CALLS, _DAYS, reached=True)}) WHERE {EVENTS.day} IN ({_DAYS})
         GROUP BY ALL""",
-    description="""Calls and prompts per UTC day, session, kind and name.
+    description="""Count calls and prompts per UTC day, session, kind and name.
 
 Every tool call, subagent, MCP call, slash command and prompt is counted **once** over all files.
 What matters most: `calls`, `errors`, and the name in `tool_name` or `command_name`.
@@ -193,7 +196,7 @@ USAGE_ACTIVITY_DAILY = Rollup(
         FROM counts FULL JOIN times ON counts.day = times.day
             AND counts.username = times.username
             AND counts.project IS NOT DISTINCT FROM times.project""",
-    description="""What people did per UTC day, user and project: sessions, prompts, tools, time.
+    description="""See what was done per UTC day, user and project: sessions, prompts, tools, time.
 
 Everything is counted **once** over all files. `active_seconds` is the time between lines without
 pauses over 10 minutes, and what several sessions share counts once; where two projects overlap, it

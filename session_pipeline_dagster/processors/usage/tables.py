@@ -57,7 +57,9 @@ TABLES: Mapping[str, str] = {
 DESCRIPTION = """What each session cost and did, counted by the rules in `docs/counting.md`."""
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "usage_messages": """One row per API response and file: tokens, model, time.
+    "usage_messages": """Look up API responses, one row for each and file: tokens, model, time.
+
+"Checks" says whether what lands is processed, and `quarantine` there which files failed and why.
 
 Forks, resumes and copies repeat responses, so sum over the view `usage_messages_unique`, which
 holds every response **once**. What matters most: the four token columns, `model`, `sent_at`, and
@@ -67,7 +69,7 @@ holds every response **once**. What matters most: the four token columns, `model
 SELECT username, model, sum(input_tokens), sum(output_tokens)
 FROM usage_messages_unique GROUP BY ALL
 ```""",
-    "usage_events": """One row per tool call, subagent, MCP call, slash command or prompt, and file.
+    "usage_events": """Look up calls: a row per tool, subagent, MCP, command or prompt, and file.
 
 Copies repeat them, so count in the view `usage_events_unique`, which holds each **once**. What
 matters most: `event_type`, its name in `tool_name`, `skill_name`, `subagent_type`, `mcp_server` or
@@ -77,7 +79,7 @@ matters most: `event_type`, its name in `tool_name`, `skill_name`, `subagent_typ
 SELECT tool_name, count(*) AS calls, avg(is_error::INT) AS error_rate
 FROM usage_events_unique WHERE tool_name IS NOT NULL GROUP BY ALL ORDER BY calls DESC
 ```""",
-    "usage_sessions": """One row per session file: times, prompts, tools, errors.
+    "usage_sessions": """Look up a session, one row per session file: times, prompts, tools, errors.
 
 Its numbers are those of the file alone: do **not** add them up over files, forks repeat their
 history. What adds up is in `usage_daily` and `usage_activity_daily`. What matters most:
@@ -91,7 +93,7 @@ FROM usage_sessions WHERE NOT is_subagent ORDER BY started_at DESC LIMIT 20
 `usage_events_unique` brings them together.""",
     "usage_activity": """Stretches of a file without a long pause; `usage_activity_daily` adds up
 what is counted of them.""",
-    "usage_pull_requests": """Pull requests that sessions were linked to.
+    "usage_pull_requests": """Find the pull requests that sessions were linked to.
 
 Forks repeat the lines of their history. What matters most: `repository` and `number`.
 

@@ -19,7 +19,7 @@ USAGE_TOOL_DAILY = Rollup(
             sum(errors)::BIGINT, sum(rejections)::BIGINT, count(DISTINCT username),
             count(DISTINCT session_id)
         FROM usage_calls WHERE day IN (SELECT part::DATE FROM parts) GROUP BY ALL""",
-    description="""Tools, commands and prompts per UTC day: calls, what came of them, by how many.
+    description="""See which tools fail: tools, commands and prompts per UTC day, what came of them.
 
 `users` and `sessions` are distinct within the day and name, so do **not** add them up.
 
@@ -77,7 +77,7 @@ USAGE_SKILL_WINDOW = Rollup(
         FROM ends ASOF JOIN running ON ends.days = running.days AND ends.kind = running.kind
             AND ends.name = running.name AND ends.day >= running.since
         WHERE users > 0""",
-    description="""Skills, MCP servers, subagents and commands over the 7 and 30 days up to a day.
+    description="""See which skills, MCP servers, subagents, commands were used in 7 and 30 days.
 
 A row for each day that has any call, and each name in the days up to it. `users` are **distinct
 people** over the whole window, which no sum of days can say.

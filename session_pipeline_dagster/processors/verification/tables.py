@@ -61,7 +61,9 @@ SUMMARIES: Sequence[Summary] = (
 DESCRIPTION = """What people corrected, confirmed and defined, in their own words."""
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "verifications": """One row per correction, confirmation or definition, and file.
+    "verifications": """Read what was said: a row per correction, confirmation, definition and file.
+
+"Checks" says whether what lands is processed, and `quarantine` there which files failed and why.
 
 A fork or a resume repeats lines of another file: `line_key` names the line in all of them, so
 count by it. What matters most: `detection_type`, `content` (the fact), `user_quote` (the person's
@@ -71,7 +73,7 @@ own words, redacted), `domain`.
 SELECT any_value(username), detection_type, any_value(content) FROM verifications
 GROUP BY line_key, detection_type
 ```""",
-    "llm_calls": """One row per call of a language model, also of those that failed.
+    "llm_calls": """See what asking a model took: one row per call, also of those that failed.
 
 Rows are only ever added. No text: `model`, `purpose`, tokens, `milliseconds`, `outcome`. Empty as
 long as `SESSION_PIPELINE_EXTRACTOR` is `rules`.

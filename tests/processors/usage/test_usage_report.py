@@ -599,12 +599,13 @@ def test_the_asset_links_its_files_and_names_nobody(
     assert re.search(r"\| cost last 7 days, USD \| [\d,]+\.\d{4} \|", found["totals"])
     assert found["preview"].startswith("![](data:image/svg+xml;base64,")
     assert not re.search("alice|bob", str(found))
-    assert "link" not in found
+    assert [*found][:2] == ["report", "png"]
 
     served = replace(examples.settings, report_url="https://example.org/reports")
     done = materialize(build_definitions(load_processors(), served), instance)
     (event,) = done.asset_materializations_for_node("usage_report")
-    assert event.metadata["link"] == dg.MetadataValue.url("https://example.org/reports/usage.html")
+    for name, file in (("report", "usage.html"), ("png", "usage.png")):
+        assert event.metadata[name] == dg.MetadataValue.url(f"https://example.org/reports/{file}")
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ from conversations import said, write
 from helpers import Pipeline, make_pipeline
 from knowledge_lines import FISCAL, MONTHLY, WEEKLY, id_of
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session, extras
-from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.contract.registry import Registry, check_contract
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.inspection import inspect
@@ -20,7 +19,6 @@ from session_pipeline_dagster.passes.options import Options
 from session_pipeline_dagster.passes.runner import run_all
 from session_pipeline_dagster.processors.verification import VerificationProcessor
 from session_pipeline_dagster.processors.verification.knowledge import review as review
-from session_pipeline_dagster.processors.verification.knowledge.catalog import contradiction_backlog
 from session_pipeline_dagster.processors.verification.knowledge.tables import RULES_VERSION
 from session_pipeline_dagster.store import rolling
 from session_pipeline_dagster.store import write as store_write
@@ -287,10 +285,24 @@ def test_dagster_shows_the_derived_assets_and_their_checks(pipeline: Pipeline) -
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert checks["evidence_without_item"].passed
     assert checks["item_without_evidence"].passed
-    assert checks["contradiction_backlog"].passed
-    assert str(checks["contradiction_backlog"].description).startswith("info: waiting")
+    assert checks["contradiction_backlog"].passed, "people have a week to decide it"
     assert checks["contradiction_backlog"].metadata["open_contradictions"].value == 1
     assert WEEKLY not in str(result.all_events)
+
+
+@pytest.mark.parametrize(("days", "late"), [(6, 0), (8, 1)])
+def test_a_contradiction_that_nobody_decides_for_a_week_is_a_backlog(
+    pipeline: Pipeline, days: int, late: int
+) -> None:
+    tell(pipeline.root, "ann/1.jsonl", ("confirmation", WEEKLY), ("correction", MONTHLY))
+    run(pipeline)
+    with pipeline.store.connect() as connection:
+        # What was said long ago is new to whoever reads it now.
+        connection.execute("UPDATE knowledge_contradictions SET detected_at = '2025-03-01'")
+        connection.execute(f"UPDATE knowledge_checks SET checked_at = now() - INTERVAL {days} DAY")
+    rule = next(q for q in extras(Teller()).quality if q.name == "contradiction_backlog")
+    measured = inspect(Teller(), rule, pipeline.source, pipeline.store)
+    assert (measured.violations, measured.numbers["open_contradictions"]) == (late, 1)
 
 
 @pytest.mark.parametrize(
@@ -312,19 +324,6 @@ def test_a_check_fails_when_its_subject_is_broken(
     with pipeline.store.connect() as connection:
         connection.execute(damage.format(FISCAL))
     assert inspect(Teller(), chosen, pipeline.source, pipeline.store).violations == violations
-
-
-@pytest.mark.parametrize(
-    ("many", "status"), [(0, "ok"), (1, "info"), (19, "info"), (20, "warning")]
-)
-def test_a_few_contradictions_are_information_and_many_are_a_backlog(
-    many: int, status: str
-) -> None:
-    def select(_sql: str) -> list[tuple[object, ...]]:
-        return [(many, 0, 0)]
-
-    found = contradiction_backlog(Data(select, lambda _key: None))
-    assert (found.stands, found.violations) == (status, many if many == 20 else 0)
 
 
 def test_two_processes_worth_of_runs_at_once_make_each_item_once(pipeline: Pipeline) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "model_prices": """What each model costs, by provider, variant, days and band: USD per token.
+    "model_prices": """Look up what a model costs, by provider, variant, days and band: USD a token.
 
 Of the models that were seen. `valid_from` and `valid_to` are inclusive, NULL is open; a band holds
 where `over_input` < input + cache write + cache read <= `upto_input`, for the whole request.
@@ -21,7 +21,7 @@ FROM model_prices ORDER BY model, variant, valid_from
 ```sql
 SELECT cost_basis, price_table, count(*), sum(cost) FROM usage_costs GROUP BY ALL
 ```""",
-    "usage_billed": """What Claude Code says was billed: a row for each cost-state line.
+    "usage_billed": """See what Claude Code says was billed: a row for each cost-state line.
 
 One is written when a process ends. It is the sum of the session so far, so do **not** add rows up;
 what is a session's own is in the view `usage_reconciled`.
@@ -29,7 +29,7 @@ what is a session's own is in the view `usage_reconciled`.
 ```sql
 SELECT session_id, max(total_cost) FROM usage_billed GROUP BY ALL ORDER BY 2 DESC LIMIT 20
 ```""",
-    "usage_billed_models": """The same for each model, with its tokens.
+    "usage_billed_models": """See what was billed for each model, with its tokens.
 
 ```sql
 SELECT model, max(cost) FROM usage_billed_models GROUP BY session_id, model ORDER BY 2 DESC
@@ -44,19 +44,19 @@ contract (billed is not tokens times list price); conflict (lines say more than 
 SELECT status, count(DISTINCT session_id) AS sessions, sum(billed_cost), sum(unlogged_cost)
 FROM usage_reconciled GROUP BY ALL
 ```""",
-    "usage_own_billed": """What was billed for a session itself, without what it was forked from.
+    "usage_own_billed": """See what was billed for a session itself, not for what it is forked from.
 
 The view `usage_reconciled` sets it beside the lines. `unknown` says why nothing is known.
 
 ```sql
 SELECT unknown, count(DISTINCT session_id), sum(cost) FROM usage_own_billed GROUP BY ALL
 ```""",
-    "seats": """The subscription seats of the file of seats (SESSION_PIPELINE_SEATS).
+    "seats": """Look up subscription seats, as the file of seats says (SESSION_PIPELINE_SEATS).
 
 ```sql
 SELECT * FROM seats ORDER BY person, valid_from
 ```""",
-    "budget_status": """How each budget stood in each of its periods.
+    "budget_status": """See how each budget stands, and stood in each of its periods.
 
 `level`: ok, warn, over, or unknown where something in its scope has no price. `forecast` begins
 with the third day of a period.

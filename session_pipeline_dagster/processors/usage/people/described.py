@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "people": """Whose each folder of sessions is, in which team and on which days.
+    "people": """Look up whose a folder of sessions is, in which team and on which days.
 
 The rows of the directory (`SESSION_PIPELINE_DIRECTORY`, `docs/people.md`). `valid_from` and
 `valid_to` are inclusive, NULL is open; periods of one folder do not overlap.
@@ -13,14 +13,14 @@ SELECT team, count(DISTINCT person) AS people FROM people
 WHERE current_date BETWEEN coalesce(valid_from, current_date) AND coalesce(valid_to, current_date)
 GROUP BY ALL ORDER BY ALL
 ```""",
-    "org_units": """The teams of the directory, what is above each, and who pays for it.
+    "org_units": """Look up the teams of the directory, what is above each, and who pays for it.
 
 `parent` is `(org)` where nothing is above it.
 
 ```sql
 SELECT parent, list(team ORDER BY team) FROM org_units GROUP BY ALL ORDER BY parent
 ```""",
-    "usage_projects": """What each project folder and repository that was seen is shown as.
+    "usage_projects": """Look up what a project folder or repository that was seen is shown as.
 
 The group of projects.toml (`SESSION_PIPELINE_PROJECTS`) that it belongs to, else the repository,
 else the folder.
@@ -28,12 +28,12 @@ else the folder.
 ```sql
 SELECT name, list(DISTINCT repository) FROM usage_projects GROUP BY ALL ORDER BY name
 ```""",
-    "people_shown": """What is shown in place of each person and folder, where people are hidden.
+    "people_shown": """Look up what is shown in place of people and folders, where they are hidden.
 
 Empty where `SESSION_PIPELINE_PEOPLE` is `named`. It leads back from pseudonyms, so it is in no file
 that is handed on.""",
     "people_shown.shown": "pseudonym, or (a person)",
-    "usage_person_daily": """Tokens, messages and cost per UTC day, person, project and model.
+    "usage_person_daily": """See what was spent per UTC day, person, project and model, with tokens.
 
 `person` is the folder where the directory does not name it on that day; `team` is then
 `(unassigned)`. `project` is the group of projects.toml, else the repository, else the folder.
@@ -42,7 +42,7 @@ that is handed on.""",
 SELECT project, count(DISTINCT person) AS people, sum(messages), sum(cost)
 FROM usage_person_daily GROUP BY ALL ORDER BY sum(cost) DESC NULLS LAST LIMIT 20
 ```""",
-    "usage_team_daily": """Tokens, messages and cost per UTC day and team.
+    "usage_team_daily": """See what was spent per UTC day and team: tokens, messages, cost.
 
 A row for each day on which something of the team was used or billed. A response counts for the team
 that its person was in on its UTC day. `unlogged_cost` stands on the last day that its session has
@@ -52,7 +52,7 @@ lines of, for its team of that day; NULL where no bill is known.
 SELECT day, team, active_people, people, cost, unlogged_cost
 FROM usage_team_daily ORDER BY day DESC, team LIMIT 20
 ```""",
-    "chargeback_monthly": """What each team used in a UTC month, and what its seats cost.
+    "chargeback_monthly": """Charge teams for a UTC month: what each used, and what its seats cost.
 
 `cost` is at API list price, **not an invoice**, and has what was used under a seat, too: charge
 one of the two. `price_table` names the table, or tables, that the month's prices are from.

@@ -22,6 +22,8 @@ SUMMARIES: Sequence[Summary] = (
     ),
 )
 
+_TO_DECIDE = 7
+"""Days: a contradiction is for a person to decide, and not an alarm on its first."""
 _MENDED = (
     "If it fails, the tables were changed from outside: "
     "`session-pipeline run --processor verification --full-refresh` makes them right."
@@ -49,42 +51,6 @@ def knowledge_precision(data: Data) -> Measured:
     said += f" (candidates: {found.right_candidates} of {found.candidates})"
     wrong = found.decisions - found.right if found.is_low else 0
     return Measured(wrong, numbers, said=said)
-
-
-_MANY = 20
-"""Contradictions that are a backlog."""
-
-
-def contradiction_backlog(data: Data) -> Measured:
-    """Contradictions are what people are there for; only many of them are amiss."""
-    ((undecided, waiting, given_up),) = data.select(
-        """SELECT undecided, waiting, given_up FROM
-        (SELECT count(*) AS undecided FROM knowledge_contradictions c
-            JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
-            JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
-            WHERE NOT c.resolved),
-        (SELECT count(*) FILTER (outcome = 'failed') AS waiting,
-            count(*) FILTER (outcome = 'given_up') AS given_up FROM knowledge_checks)"""
-    )
-    numbers = {
-        "open_contradictions": _number(undecided),
-        "checks_waiting": _number(waiting),
-        "checks_given_up": _number(given_up),
-    }
-    contradictions, *unanswered = numbers.values()
-    many = contradictions >= _MANY
-    said = "no contradiction waits for a decision"
-    if contradictions:
-        said = f"waiting for a decision (`session-pipeline knowledge list`): {contradictions}"
-    if any(unanswered):
-        said += f"; comparisons without an answer: {waiting}, given up: {given_up}"
-    mild = "info" if contradictions else "ok"
-    amiss = sum(unanswered) + contradictions * many
-    return Measured(amiss, numbers, said=said, status="warning" if amiss else mild)
-
-
-def _number(found: object) -> int:
-    return int(str(found))
 
 
 QUALITY: Sequence[Quality] = (
@@ -125,16 +91,34 @@ QUALITY: Sequence[Quality] = (
     Quality(
         "contradiction_backlog",
         "knowledge_contradictions",
-        f"Fewer than {_MANY} contradictions wait for a decision, and every item was compared with "
-        "the others. A few that wait are information, for they are what people are there for. "
-        "Decide with `session-pipeline knowledge resolve`; checks that got no answer are tried "
-        "again by themselves, those given up are not.",
-        contradiction_backlog,
+        f"Every contradiction is decided within {_TO_DECIDE} days, and every item compared with "
+        "the others. Decide with `session-pipeline knowledge resolve`; checks that got no answer "
+        "are tried again by themselves, those given up are not.",
+        counted(
+            f"""SELECT late + waiting + given_up, open, waiting, given_up FROM
+                (SELECT count(*) AS open, count(*) FILTER (
+                        greatest(detected_at, one.checked_at, other.checked_at)
+                            < now() - INTERVAL {_TO_DECIDE} DAY) AS late
+                    FROM knowledge_contradictions c
+                    LEFT JOIN knowledge_checks one ON one.item_id = c.item_a_id
+                    LEFT JOIN knowledge_checks other ON other.item_id = c.item_b_id
+                    JOIN knowledge_items a ON a.id = c.item_a_id AND a.status <> 'rejected'
+                    JOIN knowledge_items b ON b.id = c.item_b_id AND b.status <> 'rejected'
+                    WHERE NOT c.resolved),
+                (SELECT count(*) FILTER (outcome = 'failed') AS waiting,
+                    count(*) FILTER (outcome = 'given_up') AS given_up FROM knowledge_checks)""",
+            "open_contradictions",
+            "checks_waiting",
+            "checks_given_up",
+        ),
     ),
 )
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "knowledge_items": """One row per fact that people taught, whoever said it.
+    "knowledge_items": """Read what people taught: one row per fact, whoever said it.
+
+`session-pipeline knowledge review` decides about those that are pending; `knowledge_precision` in
+"Checks" says how often that was yes.
 
 Pending until a person reviews it with `session-pipeline knowledge approve` or `reject`; from then
 on no run changes it. How sure it is today is in the view `knowledge_current`. What matters most:
@@ -144,7 +128,7 @@ on no run changes it. How sure it is today is in the view `knowledge_current`. W
 SELECT status, domain, title, current_confidence FROM knowledge_current
 ORDER BY current_confidence DESC
 ```""",
-    "verification_evidence": """One row per fact and line of a person that supports it.
+    "verification_evidence": """See who said a fact: a row per fact and line that supports it.
 
 Copies, forks and renamed files of a session add none.
 
@@ -152,7 +136,7 @@ Copies, forks and renamed files of a session add none.
 SELECT i.title, e.source_user, e.user_quote
 FROM verification_evidence e JOIN knowledge_items i ON i.id = e.item_id
 ```""",
-    "knowledge_relations": """Pairs of facts that are likely the same, said twice.
+    "knowledge_relations": """Find facts that are likely the same, said twice, in pairs.
 
 In other words, so a person decides. Found by rare words and entities; numbers, days, negations,
 opposites and exchanged words keep a pair out.
@@ -161,7 +145,7 @@ opposites and exchanged words keep a pair out.
 SELECT a.title, b.title, score FROM knowledge_relations
 JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
 ```""",
-    "knowledge_contradictions": """Pairs of facts that cannot both be true.
+    "knowledge_contradictions": """Find facts that cannot both be true, in pairs: a person decides.
 
 Both stay; a person decides with `session-pipeline knowledge resolve`.
 
@@ -170,7 +154,7 @@ SELECT a.title, b.title, severity, explanation FROM knowledge_contradictions
 JOIN knowledge_items a ON a.id = item_a_id JOIN knowledge_items b ON b.id = item_b_id
 WHERE NOT resolved
 ```""",
-    "knowledge_labels": """One row per decision of a person and detection that it is about.
+    "knowledge_labels": """Train on what people decided: a row per decision and detection.
 
 The last one about a detection counts; `skipped` is none. With the turns they are about:
 `session-pipeline knowledge labels --export FILE`.
