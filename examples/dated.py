@@ -1,7 +1,8 @@
 """The example sessions as of these days: `python examples/dated.py FOLDER [DAY]`.
 
 Tests and the page beside this file know them by fixed days. Who looks at them sees the last two
-weeks filled: every day of theirs is moved by as many days as bring the last one to yesterday.
+weeks filled: every day of theirs is moved by as many days as bring the last one, which ends at
+13:04 UTC, to today, or in the morning to yesterday.
 Paths stay, so that a session that is moved again replaces its rows and adds none.
 """
 
@@ -12,11 +13,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LAST = date(2026, 5, 14)
+ENDS = timedelta(hours=14)
 KEPT = timedelta(days=3)
 """For so long they stay as they are: whoever comes back next day finds what was there."""
 _DAY = re.compile(rb"2026-05-\d\d")
 _MILLISECONDS = re.compile(rb"(?<!\d)177[789]\d{9}(?!\d)")
-_NOTE = "yesterday-was"
+_NOTE = "last-day"
 
 
 def dated(text: bytes, by: timedelta) -> bytes:
@@ -25,12 +27,15 @@ def dated(text: bytes, by: timedelta) -> bytes:
     return _MILLISECONDS.sub(lambda m: b"%d" % (int(m[0]) + by // timedelta(milliseconds=1)), text)
 
 
-def make(folder: Path, today: date) -> None:
-    """Make what is missing in the folder or is of days that are over."""
+def make(folder: Path, newest: date) -> None:
+    """Make what is missing in the folder or is of days that are over.
+
+    Args:
+        newest: the last day that sessions may be of.
+    """
     note = folder / _NOTE
-    yesterday = today - timedelta(days=1)
     noted = date.fromisoformat(note.read_text()) if note.exists() else date.min
-    last = noted if timedelta(0) <= yesterday - noted <= KEPT else yesterday
+    last = noted if timedelta(0) <= newest - noted <= KEPT else newest
     for template in (*(HERE / "sessions").rglob("*.json*"), HERE / "people.csv"):
         text, made = dated(template.read_bytes(), last - LAST), folder / template.relative_to(HERE)
         if not made.exists() or made.read_bytes() != text:
@@ -44,4 +49,4 @@ def make(folder: Path, today: date) -> None:
 
 if __name__ == "__main__":
     days = [date.fromisoformat(day) for day in sys.argv[2:]]
-    make(Path(sys.argv[1]), *(days or [datetime.now(UTC).date()]))
+    make(Path(sys.argv[1]), *(days or [(datetime.now(UTC) - ENDS).date()]))

@@ -348,7 +348,7 @@ what is left out.
 
 Everything to the right of it is made from them, the tables with rows per file in daily partitions:
 the UTC day on which a session **began**. Quiet days count as done with the next day that has a
-session; those before the first session, and pauses of over a week, stay "missing", and nothing is
+session, or until today with the newest; pauses of over a week stay "missing", and nothing is
 missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],

@@ -39,14 +39,15 @@ def days(folder: Path) -> set[date]:
     return found
 
 
-@pytest.mark.parametrize("today", [date(2026, 11, 30), date(2027, 1, 2), date(2028, 3, 1)])
+@pytest.mark.parametrize("newest", [date(2026, 11, 30), date(2027, 1, 2), date(2028, 3, 1)])
 def test_both_weeks_are_filled_for_days_and_nothing_is_in_the_future(
-    tmp_path: Path, make: Callable[[Path, date], None], today: date
+    tmp_path: Path, make: Callable[[Path, date], None], newest: date
 ) -> None:
-    make(tmp_path, today)
-    for late in range(4):
-        ago = {(today - day).days + late for day in days(tmp_path)}
-        assert min(ago) == 1 + late
+    make(tmp_path, newest)
+    # Yesterday in the morning, and for three days more.
+    for late in range(5):
+        ago = {(newest - day).days + late for day in days(tmp_path)}
+        assert min(ago) == late
         assert len({n for n in ago if n < 7}) >= 2
         assert len({n for n in ago if 7 <= n < 14}) >= 2
 
@@ -58,24 +59,24 @@ def test_they_stay_for_some_days_and_only_their_days_are_others(
         found = (path for path in tmp_path.rglob("*") if path.is_file())
         return {str(path.relative_to(tmp_path)): path.read_bytes() for path in found}
 
-    make(tmp_path, date(2026, 5, 15))
+    make(tmp_path, date(2026, 5, 14))
     first = files()
     there = (path for path in (ROOT / "examples" / "sessions").rglob("*.json*"))
     fixed = {str(path.relative_to(ROOT / "examples")): path.read_bytes() for path in there}
     assert {key: text for key, text in first.items() if key in fixed} == fixed
-    make(tmp_path, date(2026, 5, 18))
+    make(tmp_path, date(2026, 5, 17))
     assert files() == first
     # What went away comes back; a clock that was ahead is no reason to keep the future.
     next((tmp_path / "sessions").rglob("*.jsonl")).unlink()
-    make(tmp_path, date(2026, 5, 18))
+    make(tmp_path, date(2026, 5, 17))
     assert files() == first
-    make(tmp_path, date(2026, 5, 19))
-    assert (tmp_path / "yesterday-was").read_text() == "2026-05-18"
+    make(tmp_path, date(2026, 5, 18))
+    assert (tmp_path / "last-day").read_text() == "2026-05-18"
     assert {*files()} == {*first}
     assert {key: len(text) for key, text in files().items()} == {
         key: len(text) for key, text in first.items()
     }
-    make(tmp_path, date(2026, 5, 15))
+    make(tmp_path, date(2026, 5, 14))
     assert files() == first
 
 
@@ -85,8 +86,8 @@ def test_sessions_that_were_moved_replace_their_rows(
 ) -> None:
     settings = Settings(roots=(Root(tmp_path / "sessions"),), database=tmp_path / "u.duckdb")
 
-    def found(today: date) -> list[object]:
-        make(tmp_path, today)
+    def found(newest: date) -> list[object]:
+        make(tmp_path, newest)
         source, store = open_source(settings), open_store(settings)
         for processor in load_processors().processors:
             report = run_all(processor, source, store, settings, Options())
