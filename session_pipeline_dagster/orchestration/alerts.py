@@ -246,8 +246,8 @@ def _run_sighting(
 def _none_done(said: _Said, record: dg.RunRecord) -> bool:
     """Whether the check tells of a run, this one or one after it, that failed with its files."""
     done = said.evaluation.metadata.get(DONE)
-    # Dagster keeps the second of an evaluation.
-    later = said.at >= int(record.start_time or 0)
+    # The second in which it was planned, before the run starts.
+    later = said.at >= int(record.create_timestamp.timestamp())
     return later and not said.evaluation.passed and done is not None and done.value == 0
 
 
