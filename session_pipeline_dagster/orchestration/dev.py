@@ -166,7 +166,7 @@ def serve_reports(port: int) -> list[str]:
     except OSError as error:
         shown(f"The report has no link in Dagster: port {beside} cannot be had ({error.strerror}).")
         return []
-    server.begin()
+    server.start()
     return ["env", f"SESSION_PIPELINE_REPORT_URL={server.address}"]
 
 

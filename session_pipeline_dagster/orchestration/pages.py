@@ -50,7 +50,7 @@ class ReportServer(ThreadingHTTPServer):
         """Where it answers."""
         return f"http://{HOST}:{self.server_port}"
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Answer for as long as the process lives, or until `shutdown`."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

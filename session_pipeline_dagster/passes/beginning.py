@@ -4,6 +4,7 @@ It is kept in a small file beside the database, so that a location loads while o
 hangs on it: sessions of before are in the first partition until the location is loaded again.
 """
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -46,7 +47,8 @@ def note_first_day(store: Store, days: Iterable[date | None]) -> None:
         return
     found = max(EARLIEST, found)
     if noted is None or found < noted:
-        fresh = file.with_name(f"{file.name}.new")
+        # Two processors may end at once.
+        fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
         fresh.write_text(f"{found}\n", "utf-8")
         fresh.replace(file)
 

@@ -48,7 +48,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
         "SESSION_PIPELINE_STUCK_FILE_GRACE_SECONDS": "10",
     }
     with ReportServer(folder / "reports", 0) as reports:
-        reports.begin()
+        reports.start()
         settings["SESSION_PIPELINE_REPORT_URL"] = reports.address
         with real_location(folder, **settings) as running:
             running.wait(lambda: running.ended(at_least=2), "the first run of each processor")

@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[ReportServer]:
     (folder / "link.html").symlink_to(tmp_path / "other.html")
     os.mkfifo(folder / "pipe.html")
     with ReportServer(folder, 0) as made:
-        made.begin()
+        made.start()
         yield made
         made.shutdown()
 

@@ -79,6 +79,10 @@ def test_every_command_of_the_readme_exists() -> None:
     assert named == set(main.list_commands(None))
 
 
+def test_the_readme_can_be_read_at_once() -> None:
+    assert len(page("README.md").splitlines()) < 150
+
+
 def test_every_module_that_a_docstring_names_is_there() -> None:
     """By its name in the same folder, else by its path in the package."""
     package = ROOT / "session_pipeline_dagster"

@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("questions")
     (folder / "var").mkdir()
     copied = {"SESSION_PIPELINE_PUBLISH": str(folder / "usage.duckdb")}
-    command(folder, "session-pipeline run --processor usage", **copied)
+    command(folder, "session-pipeline run", **copied)
     return folder
 
 
@@ -68,6 +68,18 @@ def test_each_query_says_what_stands_below_it(place: Path, file: str) -> None:
             assert found.columns == columns, number
             rows = [["" if cell is None else str(cell) for cell in row] for row in found.fetchall()]
             assert rows == expected, number
+
+
+def test_every_table_of_the_page_is_in_the_database(place: Path) -> None:
+    section = PAGE.partition("## Which tables there are")[2]
+    rows = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 18
+    with duckdb.connect(str(place / "var/session_pipeline.duckdb"), read_only=True) as database:
+        there = {
+            name for (name,) in database.sql("SELECT table_name FROM duckdb_columns()").fetchall()
+        }
+    assert named <= there
 
 
 def test_the_commands_and_the_python_of_the_page_answer(place: Path) -> None:
