@@ -14,16 +14,19 @@ ADD = $(if $(UV),VIRTUAL_ENV=.venv $(UV) pip install,$(BIN)/pip install --disabl
 	--quiet --only-binary :all: -c constraints.txt
 
 # Which sessions `dev` and `run` show: those of your settings, else those of last time, else the
-# examples. It is written down, so that .venv/bin/session-pipeline finds the same.
+# examples, moved to the last two weeks. It is written down, so that .venv/bin/session-pipeline
+# finds the same.
+EXAMPLES := SESSION_DATA_DIR=var/examples/sessions
 PLACES = SESSION_DATA_DIR DATA_DIR SESSION_LAYOUT SESSION_USER SESSION_PIPELINE_DATABASE SESSION_PIPELINE_LAKE_DATA
 SHOW = mkdir -p var; given=$$(for name in $(PLACES); do \
 	eval "value=\$$$$name"; [ -z "$$value" ] || printf '%s=%s\n' "$$name" "$$value"; done); \
 	if [ -n "$$given" ]; then printf '%s\n' "$$given" > var/make.env; \
-	elif [ ! -s var/make.env ]; then echo SESSION_DATA_DIR=examples/sessions > var/make.env; \
-	elif ! grep -qx SESSION_DATA_DIR=examples/sessions var/make.env; then \
+	elif [ ! -s var/make.env ] || grep -qx SESSION_DATA_DIR=examples/sessions var/make.env; then \
+	echo $(EXAMPLES) > var/make.env; \
+	elif ! grep -qx $(EXAMPLES) var/make.env; then \
 	echo "Going on with what was shown last (var/make.env): $$(tr '\n' ' ' < var/make.env)"; fi; \
-	grep -qx SESSION_DATA_DIR=examples/sessions var/make.env && \
-	echo 'Showing the made-up sessions in examples/. For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'
+	if grep -qx $(EXAMPLES) var/make.env; then $(BIN)/python examples/dated.py var/examples || exit 1; \
+	echo 'Showing made-up sessions of the last two weeks (examples/). For your own: SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects make $@'; fi
 
 # Else Dagster's daemon would go on without its web server, beside the one that has the port.
 FREE = import socket, sys; s = socket.socket(); \

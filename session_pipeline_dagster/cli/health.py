@@ -14,7 +14,7 @@ from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for
 from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
-from session_pipeline_dagster.health.rules import database_held, processors_loaded
+from session_pipeline_dagster.health.surroundings import database_held, processors_loaded
 from session_pipeline_dagster.store.database import open_store
 
 _PLACES = {

@@ -4,14 +4,18 @@ Level-triggered: an alert is the difference between what a check says and what w
 once that has lasted for a while. A check may also name occasions (a threshold of a budget in this
 month, a session): each is told once for ever, whatever its status does between. Sending is
 `sinks.py`; gathering is `orchestration/alerts.py`.
+
+A check that speaks of what ails session files names it: the same of every check and processor is
+one thing, told once, again when it gets worse, and when no check speaks of it any more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from session_pipeline_dagster.health.findings import Status, at_least, worst
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.passes.pacing import Moment
 
 LONGEST_QUEUE = 1000
 """Alerts kept for a sink that fails; weeks of them. Then the oldest goes."""
@@ -29,6 +33,8 @@ def quiet(text: str) -> str:
 
 
 _MILD = (Status.OK, Status.INFO)
+_FILES = "session files "
+"""Before a cause, in the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Sighting:
         delay: how many seconds a change must last before it is told.
         occasions: what it is about, and how bad each is; None: the status alone is told, as it is
             of a check that names none though it is not ok.
+        causes: what ails session files, where that is all that it says.
     """
 
     subject: str
@@ -52,6 +59,7 @@ class Sighting:
     delay: float = 0.0
     link: str | None = None
     occasions: Mapping[str, Status] | None = None
+    causes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class Told:
     was told, the oldest first."""
 
     status: Status = Status.OK
-    differs_since: float | None = None
+    differs_since: Moment | None = None
     occasions: tuple[str, ...] = ()
 
 
@@ -107,17 +115,16 @@ class Memory:
     Attributes:
         told: by subject.
         queues: sink -> alerts that it has not taken yet.
-        runs_seen: processor -> when the last run that was looked at ended, in seconds since the
-            epoch.
+        runs_seen: processor -> when the last run that was looked at ended.
     """
 
     told: Mapping[str, Told] = field(default_factory=dict)
     queues: Mapping[str, Sequence[Alert]] = field(default_factory=dict)
-    runs_seen: Mapping[str, float] = field(default_factory=dict)
+    runs_seen: Mapping[str, Moment] = field(default_factory=dict)
 
 
 def decide(
-    told: Mapping[str, Told], sightings: Iterable[Sighting], now: float, level: Status
+    told: Mapping[str, Told], sightings: Sequence[Sighting], now: float, level: Status
 ) -> tuple[list[Alert], dict[str, Told]]:
     """The alerts that are due, and what has then been told.
 
@@ -126,13 +133,16 @@ def decide(
     """
     after = dict(told)
     alerts: list[Alert] = []
+    ailing = [s for s in sightings if s.causes and _heard(s.status, level) is not Status.OK]
     for seen in sightings:
+        if seen in ailing:
+            continue
         last = after.get(seen.subject, Told())
         news = _news(seen, last, level)
         if not news and not _differs(seen, last, level):
             after[seen.subject] = replace(last, differs_since=None)
             continue
-        since = min(seen.at, now) if last.differs_since is None else last.differs_since
+        since = Moment(min(seen.at, now)) if last.differs_since is None else last.differs_since
         # A clock that was set back must not keep an alert for ever.
         if 0 <= now - since < seen.delay:
             after[seen.subject] = replace(last, differs_since=since)
@@ -152,7 +162,55 @@ def decide(
                 resolved=_heard(says, level) is Status.OK,
             )
         )
-    return _together(alerts), after
+    slowest = max((seen.delay for seen in sightings), default=0.0)
+    alerts += _of_causes(ailing, after, now, slowest)
+    # Of most checks there is nothing to remember, and people look at the cursor.
+    return _together(alerts), {name: told for name, told in after.items() if told != Told()}
+
+
+def _of_causes(
+    ailing: Sequence[Sighting], told: dict[str, Told], now: float, slowest: float
+) -> Iterator[Alert]:
+    """Alerts of what ails session files; `told` is brought up to date.
+
+    Args:
+        slowest: how long nobody must have spoken of a cause for it to be over, in seconds.
+    """
+    found: dict[str, list[Sighting]] = {}
+    for seen in ailing:
+        for cause in seen.causes:
+            found.setdefault(cause, []).append(seen)
+    before = (name.removeprefix(_FILES) for name in told if name.startswith(_FILES))
+    for cause in dict.fromkeys([*found, *before]):
+        group, last = found.get(cause, ()), told.get(_FILES + cause, Told())
+        says = worst(seen.status for seen in group)
+        # What gets milder goes on.
+        if says is last.status or (group and at_least(last.status, says)):
+            told[_FILES + cause] = replace(last, differs_since=None)
+            continue
+        since = last.differs_since
+        if since is None:
+            since = Moment(min(now, *(seen.at for seen in group)) if group else now)
+        if 0 <= now - since < min((seen.delay for seen in group), default=slowest):
+            told[_FILES + cause] = replace(last, differs_since=since)
+            continue
+        told[_FILES + cause] = Told(says)
+        yield _of_cause(cause, group, last.status, says)
+
+
+def _of_cause(cause: str, group: Sequence[Sighting], was: Status, now: Status) -> Alert:
+    if not group:
+        detail = "no check speaks of it any more"
+        return Alert("session files", (cause,), (was,), now, detail, resolved=True)
+    # In a stable order, so that the same is told in the same words: of each processor the worst.
+    told: dict[str, Sighting] = {}
+    for seen in group:
+        known = told.get(seen.processor)
+        if known is None or not at_least(known.status, seen.status):
+            told[seen.processor] = seen
+    details = [f"{name}: {seen.detail}" for name, seen in told.items()]
+    first = next(seen for seen in told.values() if seen.status is now)
+    return Alert("session files", (cause,), (was,), now, "\n".join(details), first.link)
 
 
 def _news(seen: Sighting, last: Told, level: Status) -> Mapping[str, Status]:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, lake_tidied, partly, unknown
+from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.surroundings import lake_tidied
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings

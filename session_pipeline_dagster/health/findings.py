@@ -43,6 +43,8 @@ class Finding:
         reason: why it is stuck, in the processor's own words.
         failures: the files that failed, newest first, if the rule is about them.
         files: the worst files and how many of their lines it is, if the rule is about lines.
+        causes: what ails session files, where that is all that it says: the same in other checks
+            and of other processors is one thing, and people are told of it once.
 
     Files and people are named as they may be shown.
     """
@@ -55,11 +57,13 @@ class Finding:
     reason: str | None = None
     failures: Sequence[Failure] = ()
     files: Sequence[tuple[str, int]] = ()
+    causes: Sequence[str] = ()
 
     @property
     def news(self) -> str:
         """Differs when there is something new to say."""
-        return f"{self.status} {self.stuck_file or ''} {len(self.failures)}"
+        parts = (self.status, self.stuck_file, len(self.failures), *self.causes)
+        return " ".join(str(part) for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from session_pipeline_dagster.contract.registry import FailedPlugin, Registry
 from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, Status
 from session_pipeline_dagster.health.wording import clock, failed, percent, span, standing, unread
 from session_pipeline_dagster.names import printable
@@ -28,8 +27,7 @@ _FEWEST_LINES = 100
 _WORST = 10
 _MANY_VANISHED = 5
 _SEVERAL = 3
-_UNTIDIED = timedelta(days=2)
-"""It is done once a day."""
+_MANY_KINDS = 5
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -98,8 +96,8 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
         "oldest_pending_seconds": round(_oldest(s, o.waiting), 1),
     }
 
-    def say(status: Status, detail: str) -> Finding:
-        return Finding("freshness", status, detail, numbers)
+    def say(status: Status, detail: str, causes: Sequence[str] = ()) -> Finding:
+        return Finding("freshness", status, detail, numbers, causes=causes)
 
     if not o.files:
         return say(Status.OK, _no_files(s) + unread(o))
@@ -123,6 +121,7 @@ def freshness(s: Snapshot, limits: Limits) -> Finding:
             f"{s.veil.file(_oldest_key(missed))}, for {span(_oldest(s, missed))}); {last}. "
             f"Stage: processing. See whether `{s.sensor}` is on and what the last run of "
             f"`{s.job}` says, or launch `{s.job}`",
+            _causes(s, missed),
         )
     if o.newer:
         return say(
@@ -164,7 +163,7 @@ def backlog(s: Snapshot, limits: Limits) -> Finding:
         "Stage: processing. "
         f"Launch `{s.job}`, or see in `session-pipeline status` why they fail"
     )
-    return Finding("backlog", Status.WARNING, detail, numbers)
+    return Finding("backlog", Status.WARNING, detail, numbers, causes=_causes(s, late))
 
 
 def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
@@ -184,7 +183,8 @@ def fifo_stuck_file(s: Snapshot, limits: Limits) -> Finding:
         f"processed. Stage: processing. {_why(failure, name, s)}"
     )
     reason = s.veil.said(failure.error, [key]) if failure else None
-    return Finding("fifo_stuck_file", Status.INFO, detail, numbers, name, reason)
+    causes = _causes(s, skipped)
+    return Finding("fifo_stuck_file", Status.INFO, detail, numbers, name, reason, causes=causes)
 
 
 def _why(failure: Failure | None, name: Shown, s: Snapshot) -> str:
@@ -244,7 +244,8 @@ def quarantine(s: Snapshot) -> Finding:
         f"Stage: processing. {_release(name, s)}; "
         "`session-pipeline retry --all-quarantined` releases all"
     )
-    return Finding("quarantine", Status.INFO, detail, numbers, failures=listed)
+    causes = failing(failure.error_class for failure in given_up)
+    return Finding("quarantine", Status.INFO, detail, numbers, failures=listed, causes=causes)
 
 
 def _attempts(failure: Failure) -> str:
@@ -290,7 +291,8 @@ def _share(
         f": {_most(odd, _WORST)}. Stage: reading. Their agent may write a newer format: upgrade "
         "session-pipeline-dagster"
     )
-    return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST])
+    causes = (f"have lines that {what}",)
+    return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST], causes=causes)
 
 
 def _most(odd: Sequence[tuple[Shown, int]], many: int) -> str:
@@ -323,52 +325,18 @@ def vanished_files(s: Snapshot, limits: Limits) -> Finding:
     return Finding("vanished_files", Status.WARNING, detail, numbers)
 
 
-def database_held(holder: int) -> Finding:
-    """Says who has the database open, be it to read: nothing is processed meanwhile.
-
-    Args:
-        holder: the process; 0 = one that has no id here.
-    """
-    who = f"process {holder}" if holder else "another process"
-    detail = f"the database is held by {who}; runs wait until it is closed there"
-    return Finding("database_held", Status.INFO, detail, {"holder": holder})
-
-
-def lake_tidied(untidied: timedelta, job: str) -> Finding:
-    """Warns when nobody has tidied the lake for long.
-
-    Args:
-        job: what does so in Dagster.
-    """
-    seconds = untidied.total_seconds()
-    numbers = {"untidied_seconds": round(seconds, 1)}
-    if untidied <= _UNTIDIED:
-        detail = f"the lake's last upkeep, or its first commit, was {span(seconds)} ago"
-        return Finding("lake_tidied", Status.OK, detail, numbers)
-    detail = (
-        f"the lake has not been tidied for {span(seconds)}: little files get more, and what was "
-        f"purged is still in them. Stage: upkeep. See what the last run of `{job}` says and "
-        "whether its schedule is on, or run `session-pipeline upkeep`"
-    )
-    return Finding("lake_tidied", Status.WARNING, detail, numbers)
-
-
-def processors_loaded(registry: Registry) -> Finding:
-    """Warns when an installed plugin could not be loaded."""
-    failed = registry.failed
-    numbers = {"processors": len(registry.processors), "failed_plugins": len(failed)}
-    if not failed:
-        detail = f"{len(registry.processors)} processors loaded"
-        return Finding("processors_loaded", Status.OK, detail, numbers)
-    return Finding("processors_loaded", Status.WARNING, _not_loaded(failed), numbers)
-
-
-def _not_loaded(failed: Sequence[FailedPlugin]) -> str:
-    names = "; ".join(f"{f.name} ({f.target}): {f.error}" for f in failed)
-    return f"not loaded: {names}. Fix or uninstall the plugin, then reload the code location"
-
-
 # --- words and numbers -------------------------------------------------------------------------
+
+
+def failing(kinds: Iterable[str]) -> tuple[str, ...]:
+    """What files that fail have in common, as a cause: their kinds of error."""
+    return tuple(f"fail with {printable(kind)}" for kind in sorted({*kinds})[:_MANY_KINDS])
+
+
+def _causes(s: Snapshot, files: Sequence[SessionFile]) -> tuple[str, ...]:
+    """Why the files wait, if all of them have failed; else there is more to it."""
+    failures = [s.failures.get(file.key) for file in files]
+    return failing(f.error_class for f in failures if f) if all(failures) else ()
 
 
 def _older(s: Snapshot, files: Iterable[SessionFile], grace: timedelta) -> list[SessionFile]:

@@ -14,6 +14,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.health.alerts import Alert, Memory, Sighting, decide, enqueue
 from session_pipeline_dagster.health.findings import Status
+from session_pipeline_dagster.health.last_pass import DONE, FILES_GIVEN_UP
 from session_pipeline_dagster.health.sinks import deliver, sinks
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.checks import SHOWN_AS, health_asset
@@ -24,6 +25,7 @@ from session_pipeline_dagster.orchestration.health_sensor import SAY_AGAIN
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import belongs, reports_of
+from session_pipeline_dagster.passes.pacing import Moment
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
@@ -72,18 +74,19 @@ def alert_sensor(
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         memory, now = read_cursor(Memory, context.cursor), datetime.now(UTC).timestamp()
         groups, instance, mark = _groups(context, names), held.of(context), veil_of(settings).mark
+        heard = [*_evaluations(instance, list(groups))]
         sightings = [
             _sighting(said, groups[said.key], cadences, settings, now, said.key.asset_key in health)
-            for said in _evaluations(instance, list(groups))
+            for said in heard
             if _is_shown_so(said.evaluation, mark)
         ]
         seen = dict(memory.runs_seen)
         for processor in registry.processors:
             # A clock that was ahead must not hide the runs until then.
-            since = seen[processor.name] = min(seen.get(processor.name, now), now)
+            since = seen[processor.name] = Moment(min(seen.get(processor.name, now), now))
             for run in _ended_runs(instance, processor, names, since):
-                sightings.append(_run_sighting(run, processor, names, settings))
-                seen[processor.name] = sightings[-1].at
+                sightings.append(_run_sighting(run, processor, names, settings, heard))
+                seen[processor.name] = Moment(sightings[-1].at)
         level = Status(settings.alert_level.value)
         alerts, told = decide(memory.told, sightings, now, level)
         for alert in alerts:
@@ -142,6 +145,9 @@ def _sighting(
         2 * settings.health_interval,
     )
     status, detail, at = _status(said.evaluation), said.evaluation.description or "", said.at
+    if said.key.name == FILES_GIVEN_UP:
+        # The next run says something else.
+        hourly, delay = False, timedelta(0)
     if hourly and not lately(at, now + _LAG.total_seconds(), _SILENT + _LAG):
         when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
         status, detail = Status.UNKNOWN, f"not evaluated since {when}; is health_sensor on?"
@@ -157,6 +163,7 @@ def _sighting(
         delay.total_seconds(),
         _link(settings, link),
         _occasions(said.evaluation),
+        _causes(said.evaluation),
     )
 
 
@@ -185,6 +192,15 @@ def _occasions(evaluation: dg.AssetCheckEvaluation) -> dict[str, Status] | None:
     return {str(name): Status(status) for name, status in named.items()}
 
 
+def _causes(evaluation: dg.AssetCheckEvaluation) -> tuple[str, ...]:
+    """What ails session files, as a check of ours says; others may call anything so."""
+    said = evaluation.metadata.get("causes")
+    named = said.value if isinstance(said, dg.JsonMetadataValue) else None
+    if not isinstance(named, list) or not all(isinstance(cause, str) for cause in named):
+        return ()
+    return tuple(map(str, named))
+
+
 def _ended_runs(
     instance: dg.DagsterInstance, processor: Processor, names: Names, since: float
 ) -> list[dg.RunRecord]:
@@ -202,11 +218,18 @@ def _ended_at(record: dg.RunRecord) -> float:
 
 
 def _run_sighting(
-    record: dg.RunRecord, processor: Processor, names: Names, settings: Settings
+    record: dg.RunRecord,
+    processor: Processor,
+    names: Names,
+    settings: Settings,
+    heard: Sequence[_Said],
 ) -> Sighting:
     run, name = record.dagster_run, names.other(processor.name)
     failed = run.status is dg.DagsterRunStatus.FAILURE
     detail = f"run {run.run_id[:8]} {'failed; its page says why' if failed else 'succeeded'}"
+    check = dg.AssetCheckKey(health_asset(processor, names), FILES_GIVEN_UP)
+    if failed and any(s.key == check and _none_done(s, record) for s in heard):
+        failed, detail = False, f"run {run.run_id[:8]} ended, as its files failed"
     # Of its own: a run over session files that succeeds does not mend a report.
     reports = ", ".join(reports_of(run, processor, names))
     return Sighting(
@@ -218,6 +241,14 @@ def _run_sighting(
         _ended_at(record),
         link=_link(settings, f"runs/{run.run_id}"),
     )
+
+
+def _none_done(said: _Said, record: dg.RunRecord) -> bool:
+    """Whether the check tells of a run, this one or one after it, that failed with its files."""
+    done = said.evaluation.metadata.get(DONE)
+    # The second in which it was planned, before the run starts.
+    later = said.at >= int(record.create_timestamp.timestamp())
+    return later and not said.evaluation.passed and done is not None and done.value == 0
 
 
 def _link(settings: Settings, path: str) -> str | None:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, asset_tables, extras
 from session_pipeline_dagster.contract.rollup import Rollup
+from session_pipeline_dagster.health.last_pass import ABOUT, FILES_GIVEN_UP, given_up_now, said_of
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.catalog import (
     code_of,
@@ -17,6 +18,7 @@ from session_pipeline_dagster.orchestration.catalog import (
     table_description,
     table_metadata,
 )
+from session_pipeline_dagster.orchestration.checks import as_result, health_asset
 from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.orchestration.failing import failing_in_words
 from session_pipeline_dagster.orchestration.metadata import Metadata, report_metadata
@@ -58,6 +60,7 @@ def table_assets(
     """The processor's tables as one multi-asset: one run takes a whole batch of files."""
     more, name = extras(processor), processor.name
     tables_of = {names.key(table): table for table in asset_tables(processor)}
+    asset = health_asset(processor, names)
     specs = [
         dg.AssetSpec(
             key,
@@ -85,14 +88,26 @@ def table_assets(
         pool=names.pool(name),
         op_tags=names.tags(name),
         description=more.description or None,
+        check_specs=[dg.AssetCheckSpec(FILES_GIVEN_UP, asset=asset, description=ABOUT)],
         config_schema=config_schema(),
         required_resource_keys=keys(names),
     )
-    def tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def tables(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         config = ProcessorConfig(**context.op_execution_context.op_config)
         source, store = source_in(context, names), store_in(context, names)
+        mark, checked = veil_of(settings).mark, bool(context.selected_asset_check_keys)
+        if not context.selected_asset_keys:
+            # The button of the check alone.
+            failures = store.known(processor).failures
+            yield as_result(asset, given_up_now(failures.values()), mark)
+            return
         days = _days(context)
         report = _run(context, config, days, processor, source, store, settings)
+        if checked:
+            yield as_result(asset, said_of(report, by_hand=_by_hand(context)), mark)
+        _check_any_processed(report)
         context.log.info(printable(_sentence(report)))
         counts = store.row_counts(tables_of[key] for key in context.selected_asset_keys)
         _log_days(context, report, settings, days)
@@ -137,9 +152,16 @@ def _run(
         context.instance.add_run_tags(context.run.run_id, {FAILED_TAG: str(report.errors)})
     for line in report.missing:
         context.log.warning(printable(line))
-    by_hand = BY_SENSOR not in context.run.tags or context.run.parent_run_id
-    if report.quarantined and by_hand:
+    if report.quarantined and _by_hand(context):
         _name_given_up(context, report)
+    return report
+
+
+def _by_hand(context: dg.AssetExecutionContext) -> bool:
+    return BY_SENSOR not in context.run.tags or bool(context.run.parent_run_id)
+
+
+def _check_any_processed(report: BatchReport) -> None:
     if report.errors and not (report.processed or report.skipped):
         key, error = report.errors_detail[0]
         raise dg.Failure(
@@ -147,7 +169,6 @@ def _run(
             + printable(f"the first, {key}: {error}"),
             metadata=report_metadata(report, None),
         )
-    return report
 
 
 def _name_given_up(context: dg.AssetExecutionContext, report: BatchReport) -> None:
@@ -327,7 +348,7 @@ what is left out.
 
 Everything to the right of it is made from them, the tables with rows per file in daily partitions:
 the UTC day on which a session **began**. Quiet days count as done with the next day that has a
-session; those before the first session, and pauses of over a week, stay "missing", and nothing is
+session, or until today with the newest; pauses of over a week stay "missing", and nothing is
 missing.""",
         kinds={"file", "json"},
         owners=["team:session-pipeline"],

@@ -17,7 +17,8 @@ from session_pipeline_dagster.health import arrivals
 from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
-from session_pipeline_dagster.health.rules import about, processors_loaded
+from session_pipeline_dagster.health.rules import about
+from session_pipeline_dagster.health.surroundings import processors_loaded
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.metadata import Metadata, failures_table, files_table
 from session_pipeline_dagster.orchestration.names import (
@@ -162,4 +163,6 @@ def _metadata(finding: Finding) -> Metadata:
         found["files"] = files_table(finding.files)
     if finding.failures:
         found["failures"] = failures_table(finding.failures)
+    if finding.causes:
+        found["causes"] = dg.MetadataValue.json(list(finding.causes))
     return found

@@ -3,7 +3,7 @@
 It gathers and phrases; `health/checkup.py` looks and `health/rules.py` decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.looking import Looks, Seen, Stamp
 from session_pipeline_dagster.orchestration.names import PLAIN, SESSION_FILES, UPKEEP, Names
 from session_pipeline_dagster.orchestration.runs import last_materialized
+from session_pipeline_dagster.passes.pacing import Moment
 from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import Lake
 from session_pipeline_dagster.settings import Settings
@@ -36,26 +37,31 @@ _CALM = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What was last said of a check, and when, in seconds since the epoch."""
+    """What was last said of a processor.
 
-    news: str
-    at: float
+    Attributes:
+        at: when all of its checks were said.
+        checks: how many these are.
+        news: what was said of those that are not plainly ok.
+    """
+
+    at: Moment
+    checks: int
+    news: Mapping[str, str] = field(default_factory=dict)
+
+    def holds(self, checks: int, now: datetime, materialized: float) -> bool:
+        """Whether only news is to be said now."""
+        at = now.timestamp()
+        again = self.at < materialized <= at or not lately(self.at, at, SAY_AGAIN)
+        return checks == self.checks and not again
 
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """The cursor: by `processor/check` what was said, by processor since when its database is
-    busy."""
+    """The cursor: by processor what was said, and since when its database is busy."""
 
     said: Mapping[str, _Said] = field(default_factory=dict)
-    busy_since: Mapping[str, float] = field(default_factory=dict)
-
-    def is_news(self, name: str, finding: Finding, now: datetime, materialized: float) -> bool:
-        said = self.said.get(name)
-        if said is None or said.news != finding.news:
-            return True
-        at = now.timestamp()
-        return said.at < materialized <= at or not lately(said.at, at, SAY_AGAIN)
+    busy_since: Mapping[str, Moment] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -72,24 +78,33 @@ class _Tick:
         self,
         name: str,
         asset: dg.AssetKey,
-        finding: Finding,
+        findings: Sequence[Finding],
         materialized: float,
         *,
         keep: bool = False,
     ) -> None:
-        """Tell a finding if it is news.
+        """Tell findings that are news.
 
         Args:
-            name: of whom it is.
-            keep: what was last said of it holds.
+            name: of whom they are.
+            keep: what was last said of them holds.
         """
         # What was said while people were shown otherwise is said anew.
-        key = f"{self.mark}{name}/{finding.check}"
-        if not keep and self.memory.is_news(key, finding, self.now, materialized):
-            self.events.append(evaluation(asset, finding, self.mark))
-            self.said[key] = _Said(finding.news, self.now.timestamp())
-        elif key in self.memory.said:
-            self.said[key] = self.memory.said[key]
+        key = f"{self.mark}{name}"
+        said = self.memory.said.get(key)
+        if keep:
+            self.said |= {key: said} if said else {}
+            return
+        holds = said is not None and said.holds(len(findings), self.now, materialized)
+        last = said.news if said and holds else {}
+        self.events += [
+            evaluation(asset, finding, self.mark)
+            for finding in findings
+            if not holds or finding.news != last.get(finding.check, Status.OK.value)
+        ]
+        news = {f.check: f.news for f in findings if f.news != Status.OK.value}
+        at = said.at if said and holds else Moment(self.now.timestamp())
+        self.said[key] = _Said(at, len(findings), news)
 
 
 @dataclass(slots=True)
@@ -179,7 +194,7 @@ def health_sensor(
             found = calm.found(look.stamp, now) or examined(Seen(looks.source, look.scan))
             calm.keep(look.stamp, found, now)
         tick = _Tick(memory, now, veil.mark)
-        since = {name: memory.busy_since.get(name, now.timestamp()) for name in found.busy}
+        since = {name: memory.busy_since.get(name, Moment(now.timestamp())) for name in found.busy}
         waiting: list[str] = []
         for processor in processors:
             name = processor.name
@@ -191,15 +206,14 @@ def health_sensor(
             asset = health_asset(processor, names)
             # Dagster shows a check as "Not evaluated" until it is evaluated after that.
             materialized = last_materialized(looks.held.of(context), asset)
-            for finding in found.findings[name]:
-                tick.tell(name, asset, finding, materialized, keep=keep)
+            tick.tell(name, asset, found.findings[name], materialized, keep=keep)
         # Nobody materializes session files.
-        tick.tell("", session_files, arrived, 0.0)
+        tick.tell(SESSION_FILES, session_files, [arrived], 0.0)
         # Also where no run tidies it any more.
         if is_lake and (tidiness := lake_finding(store, names.upkeep_job)) is not None:
             asset = names.key(UPKEEP)
             materialized = last_materialized(looks.held.of(context), asset)
-            tick.tell(UPKEEP, asset, tidiness, materialized)
+            tick.tell(UPKEEP, asset, [tidiness], materialized)
         cursor = write_cursor(_Memory(tick.said, since))
         said = _sentence(len(tick.events), waiting)
         return skipping(said, cursor, asset_events=tick.events)

@@ -11,6 +11,7 @@ import dagster as dg
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.registry import Registry, tried
+from session_pipeline_dagster.health.last_pass import FILES_GIVEN_UP
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration.alerts import alert_sensor
 from session_pipeline_dagster.orchestration.assets import (
@@ -20,6 +21,7 @@ from session_pipeline_dagster.orchestration.assets import (
 )
 from session_pipeline_dagster.orchestration.checks import (
     arrivals_check,
+    health_asset,
     health_checks,
     plugins_check,
 )
@@ -66,6 +68,8 @@ def build_processor_definitions(
     exports = export_assets(processor, settings, names)
     quality = quality_checks(processor, settings, names)
     selection = dg.AssetSelection.assets(tables, *rollups, *derived, *exports).without_checks()
+    of_runs = dg.AssetCheckKey(health_asset(processor, names), FILES_GIVEN_UP)
+    selection |= dg.AssetSelection.checks(of_runs)
     if quality:
         selection |= dg.AssetSelection.checks(*quality)
     job = dg.define_asset_job(

@@ -21,6 +21,7 @@ from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import Names
 from session_pipeline_dagster.orchestration.resources import store_in
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, last_materialized
+from session_pipeline_dagster.passes.pacing import Moment
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.settings import Settings
 
@@ -69,10 +70,10 @@ def report_asset(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """When a report was asked for, and how new its rows were then, in seconds since the epoch."""
+    """When a report was asked for, and how new its rows were then."""
 
-    at: float
-    fed: float
+    at: Moment
+    fed: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,9 @@ def report_sensors(
                 last_materialized(instance, names.key(n)) for n in (report.trigger, report.name)
             )
             if made and report.name not in asked:
-                asked[report.name] = _Asked(made, min(fed, made))
+                asked[report.name] = _Asked(Moment(made), Moment(min(fed, made)))
             if _is_due(instance, report, names, asked.get(report.name), fed, now):
-                asked[report.name] = _Asked(now, fed)
+                asked[report.name] = _Asked(Moment(now), Moment(fed))
                 due.append(names.key(report.name))
         cursor = write_cursor(_Memory(asked))
         if not due:

@@ -30,7 +30,7 @@ from session_pipeline_dagster.passes.beginning import beginning, first_day
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
 from session_pipeline_dagster.passes.deletions import unsettled
-from session_pipeline_dagster.passes.pacing import Memory, decide, with_deletions
+from session_pipeline_dagster.passes.pacing import Memory, Moment, decide, with_deletions
 from session_pipeline_dagster.passes.plan import (
     Outlook,
     clamp_day,
@@ -38,6 +38,7 @@ from session_pipeline_dagster.passes.plan import (
     last_change,
     left_out,
     look,
+    until_today,
     with_quiet_days,
 )
 from session_pipeline_dagster.passes.seeing import see
@@ -199,7 +200,7 @@ def _ranges(
     if any(first not in had for first, _ in ranges):
         # A day whose files all failed is not a quiet one. Looked at only now: it reads their heads.
         had |= days_of([*outlook.backing_off, *outlook.quarantined])
-    return with_quiet_days(ranges, had)
+    return until_today(with_quiet_days(ranges, had), had, today)
 
 
 def _range_request(first: date, last: date, tags: Mapping[str, str]) -> dg.RunRequest:
@@ -225,12 +226,12 @@ def _of_rollups(
 
 @dataclass(frozen=True, slots=True)
 class _Observed:
-    """What was last observed and said, and when, in seconds since the epoch."""
+    """What was last observed and said, and when."""
 
     seen: str = ""
-    observed_at: float = 0.0
+    observed_at: Moment | None = None
     plugins: str = ""
-    said_at: float = 0.0
+    said_at: Moment | None = None
 
 
 def session_files_sensor(
@@ -242,7 +243,8 @@ def session_files_sensor(
     """Observes the session files; an event when something changed, and once an hour."""
     looks, store = looks or Looks(settings), open_store(settings)
     name, quiet = names.other("session_files_sensor"), _Quiet()
-    loaded = f"{len(registry.processors)} {[f.target for f in registry.failed]}"
+    failed = ", ".join(plugin.target for plugin in registry.failed)
+    loaded = f"{len(registry.processors)} processors{failed and f', not {failed}'}"
 
     @dg.sensor(
         name=name,
@@ -256,7 +258,7 @@ def session_files_sensor(
         look_at = looks.look(name)
         scan = look_at.scan
         memory, at = read_cursor(_Observed, context.cursor), now.timestamp()
-        said_lately = lately(memory.observed_at, at, _OBSERVE_AGAIN)
+        said_lately = lately(memory.observed_at or 0.0, at, _OBSERVE_AGAIN)
         if said_lately and quiet.holds(look_at.stamp) and quiet.reason == memory.seen:
             return skipping(_NOTHING, context.cursor)
         mark = veil_of(settings).mark
@@ -280,7 +282,8 @@ def session_files_sensor(
             ages[f"{processor.name}_oldest_pending_seconds"] = round(
                 outlook.oldest_pending_seconds(now), 1
             )
-        told = f"{sorted(counts.items())} {newest} {plugins}"
+        parts = [f"{number} {name}" for name, number in counts.items() if number]
+        told = "; ".join([*parts, *([f"newest {Moment(newest / 1e9)}"] if newest else []), plugins])
         # What waits is counted alike whether it may be tried yet or not: time changes nothing.
         quiet.stamp, quiet.reason = look_at.stamp, told
         if memory.seen == told and said_lately:
@@ -291,10 +294,10 @@ def session_files_sensor(
         events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
             dg.AssetObservation(names.key(SESSION_FILES), metadata=metadata)
         ]
-        heard = memory.plugins == plugins and lately(memory.said_at, at, _OBSERVE_AGAIN)
+        heard = memory.plugins == plugins and lately(memory.said_at or 0.0, at, _OBSERVE_AGAIN)
         if not heard:
             events.append(plugins_evaluation(registry, names, mark))
-        kept = _Observed(told, at, plugins, memory.said_at if heard else at)
+        kept = _Observed(told, Moment(at), plugins, memory.said_at if heard else Moment(at))
         said = f"observed {len(scan.files)} session files"
         return skipping(said, write_cursor(kept), asset_events=events)
 

@@ -61,14 +61,16 @@ class BatchReport:
         processed: files whose rows were written.
         skipped: files whose content had not changed after all.
         capped: due files left for the next pass.
-        errors: files that failed; `errors_detail` names the first 100: (session, error).
+        errors: files that failed; `errors_detail` names the first 100: (session, error), and
+            `failed_with` has their kinds of error. `gave_up`: how many of them are not tried again.
         shrunk: processed files that are smaller than last time: cut off or rewritten.
         gone: files that vanished while the pass ran.
         deleted, purged, returned: files found deleted since the last pass, marked; rows removed;
             files that had been deleted and are there again.
         to_purge, next_purge: deleted files whose rows are to be removed, and when the first are.
         backing_off, quarantined: failed earlier; waiting for their time, or given up.
-            `given_up` names the first 100 of the latter: (session, error).
+            `given_up` names the first 100 of the latter: (session, error), and `given_up_with` has
+            their kinds of error.
         commit_seconds: how long each commit held the database.
         oldest_pending_seconds: age of the oldest file that is still pending and not given up.
         derived_seconds: how long each roll-up and derivation took that was brought up to date.
@@ -87,6 +89,7 @@ class BatchReport:
     skipped: int = 0
     capped: int = 0
     errors: int = 0
+    gave_up: int = 0
     shrunk: int = 0
     gone: int = 0
     deleted: int = 0
@@ -106,6 +109,8 @@ class BatchReport:
     stale_rollups: list[str] = field(default_factory=list)
     errors_detail: list[tuple[str, str]] = field(default_factory=list)
     given_up: list[tuple[str, str]] = field(default_factory=list)
+    failed_with: set[str] = field(default_factory=set)
+    given_up_with: set[str] = field(default_factory=set)
     commit_seconds: list[float] = field(default_factory=list)
     days: dict[date, DayReport] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ The state table is the truth about files; this only paces the requests. No clock
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.passes.plan import Outlook
 from session_pipeline_dagster.sources.files import SessionFile
@@ -13,11 +13,33 @@ from session_pipeline_dagster.sources.files import SessionFile
 _LONGEST_BACKOFF = timedelta(hours=1)
 _SOON = timedelta(minutes=1)
 _MANY = 20
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class Moment(float):
+    """Seconds since the epoch that sensors remember. People see them in cursors: as text it is the
+    time in UTC."""
+
+    def __str__(self) -> str:
+        return f"{datetime.fromtimestamp(self, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+    @classmethod
+    def of(cls, written: object) -> "Moment":
+        """The moment that was written so, or as seconds.
+
+        Raises:
+            ValueError: it was not.
+        """
+        if isinstance(written, str):
+            return cls(datetime.fromisoformat(written).timestamp())
+        if isinstance(written, int | float) and 0 <= written <= _LAST.timestamp():
+            return cls(written)
+        raise ValueError("neither a time nor seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a sensor keeps between ticks (its cursor). Times are seconds since the epoch.
+    """What a sensor keeps between ticks (its cursor).
 
     Attributes:
         requested_at: when it last asked for a run over files.
@@ -26,10 +48,10 @@ class Memory:
         rollups_at, rollup_tries: when it last asked for stale roll-ups alone; how often in a row.
     """
 
-    requested_at: float | None = None
+    requested_at: Moment | None = None
     deferred: int = 0
     fruitless: int = 0
-    rollups_at: float | None = None
+    rollups_at: Moment | None = None
     rollup_tries: int = 0
 
 
@@ -83,7 +105,9 @@ def decide(
         reason = f"{len(wanted)} files are due; {what} in {wait - since:.0f} s"
         return Decision(reason, memory)
     deferred = len(outlook.due) - min(len(outlook.due), cap)
-    kept = replace(memory, requested_at=now.timestamp(), deferred=deferred, fruitless=fruitless)
+    kept = replace(
+        memory, requested_at=Moment(now.timestamp()), deferred=deferred, fruitless=fruitless
+    )
     return Decision(f"{len(wanted)} files are due", kept, wanted)
 
 
@@ -96,7 +120,7 @@ def with_deletions(decision: Decision, files: int, cadence: timedelta, now: date
     since = None if memory.requested_at is None else now.timestamp() - memory.requested_at
     if since is not None and 0 <= since < cadence.total_seconds():
         return decision
-    kept = replace(memory, requested_at=now.timestamp())
+    kept = replace(memory, requested_at=Moment(now.timestamp()))
     return Decision(f"{files} files were deleted, are back or have a reader now", kept, settle=True)
 
 
@@ -118,7 +142,7 @@ def _decide_rollups(
         reason = f"{', '.join(stale)} could not be refreshed; next try in {wait - since:.0f} s"
         return Decision(reason, memory)
     tries = memory.rollup_tries + 1
-    kept = replace(memory, rollups_at=now.timestamp(), rollup_tries=tries)
+    kept = replace(memory, rollups_at=Moment(now.timestamp()), rollup_tries=tries)
     return Decision("roll-ups are stale", kept, rollups=list(stale))
 
 

@@ -292,3 +292,15 @@ def with_quiet_days(
             first = before + timedelta(days=1)
         found.append((first, last))
     return found
+
+
+def until_today(
+    ranges: Sequence[tuple[date, date]], known: Collection[date], today: date
+) -> list[tuple[date, date]]:
+    """The ranges, the one with the newest session drawn on over the quiet days after it until
+    today: what has no session yet is as done as it can be. A gap over BRIDGED_GAP stays one."""
+    newest = max((*known, *(last for _, last in ranges)), default=today)
+    found = [*ranges]
+    if found and found[-1][1] == newest and today - newest <= BRIDGED_GAP:
+        found[-1] = (found[-1][0], max(newest, today))
+    return found

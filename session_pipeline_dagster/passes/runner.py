@@ -213,6 +213,7 @@ def _opened(processor: Processor, seen: _Seen, agents: str) -> BatchReport:
         backing_off=len(outlook.backing_off),
         quarantined=len(outlook.quarantined),
         given_up=[(f.key, known.failures[f.key].error) for f in outlook.quarantined[:_MANY_NAMED]],
+        given_up_with={known.failures[file.key].error_class for file in outlook.quarantined},
         # A changed declaration makes all roll-ups stale; `prepare` notes which parts.
         stale_rollups=list(known.stale_rollups) if known.prepared else derived_names(processor),
     )

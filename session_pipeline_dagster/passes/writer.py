@@ -127,7 +127,10 @@ class Writer:
             self._report.errors_detail.append((key, problem.error))
         earlier, now = self._known.failures.get(key), datetime.now(UTC)
         version, seen = self._processor.version, (failed.signature, failed.file_hash)
-        return next_failure(key, failed.root, problem, earlier, now, *seen, version)
+        failure = next_failure(key, failed.root, problem, earlier, now, *seen, version)
+        self._report.failed_with.add(failure.error_class)
+        self._report.gave_up += failure.quarantined_at is not None
+        return failure
 
     def _fullest(self, more: "Mapping[str, Packed]") -> int:
         """Rows of the fullest table, were these added."""

@@ -18,7 +18,7 @@ from helpers import append, set_mtime
 from session_pipeline_dagster.contract.processor import Session
 from session_pipeline_dagster.errors import Permanent
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
-from session_pipeline_dagster.health.rules import lake_tidied
+from session_pipeline_dagster.health.surroundings import lake_tidied
 from session_pipeline_dagster.health.wording import percent
 from session_pipeline_dagster.settings import OnDelete
 from session_pipeline_dagster.testing.pipeline import Placing

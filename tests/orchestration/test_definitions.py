@@ -15,6 +15,7 @@ from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.contract.registry import FailedPlugin, Registry, load_processors
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.errors import Permanent
+from session_pipeline_dagster.health.last_pass import FILES_GIVEN_UP
 from session_pipeline_dagster.orchestration.config import ProcessorConfig, config_schema
 from session_pipeline_dagster.orchestration.metadata import report_metadata
 from session_pipeline_dagster.passes.options import BatchReport
@@ -296,9 +297,12 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
             {"ops": {"echo": {"config": config}}}, instance=instance
         )
         runs.append(result.run_id)
+        assert result.success
+        checked.append(given_up_check(result))
         return metadata(result, "echo_rows")
 
     runs: list[str] = []
+    checked: list[tuple[bool, str]] = []
     assert execute({})["files_failed"] == 1
     assert instance.get_run_by_id(runs[0]).tags["files_failed"] == "1"
     said = [entry.user_message for entry in instance.all_logs(runs[0])]
@@ -313,9 +317,41 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
     )
     tags = instance.get_run_by_id(by_sensor.run_id).tags
     assert "files_given_up" not in tags, "every run of such a day would say so"
+    assert given_up_check(by_sensor) == (True, "0 files processed")
     assert execute({"retry": [refused]})["files_processed"] == 1
     assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
     assert execute({"retry": [refused]})["files_scanned"] == 0, "as Re-execute does"
+    assert [(passed, said.partition(".")[0]) for passed, said in checked] == [
+        (False, "16 files processed; 1 given up now"),
+        (False, "0 files processed; 1 given up earlier and not tried"),
+        (True, "1 files processed"),
+        (True, "0 files processed"),
+    ]
+
+
+def given_up_check(result: dg.ExecuteInProcessResult) -> tuple[bool, str]:
+    """What the run said of the files that it gave up."""
+    (check,) = [c for c in result.get_asset_check_evaluations() if c.check_name == FILES_GIVEN_UP]
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    return check.passed, str(check.description)
+
+
+def test_the_button_of_the_check_looks_and_works_on_no_file(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    failing = build_definitions(Registry((Picky(Permanent),)), settings)
+    failing.resolve_job_def("picky_job").execute_in_process(instance=instance, raise_on_error=False)
+    store, picky = open_store(settings), Picky()
+    assert len(store.known(picky).failures) == 17
+    store.release("picky", list(store.known(picky).failures)[1:])
+    whole = failing.resolve_implicit_global_asset_job_def()
+    alone = whole.get_subset(
+        asset_check_selection={dg.AssetCheckKey(dg.AssetKey("picky_rows"), FILES_GIVEN_UP)},
+        asset_selection=set(),
+    )
+    result = alone.execute_in_process(instance=instance)
+    assert given_up_check(result) == (False, "1 files are given up now")
+    assert len(store.known(picky).failures) == 1
 
 
 class Picky:
@@ -326,9 +362,12 @@ class Picky:
     cadence = timedelta(seconds=60)
     tables = {"picky_rows": "session_file VARCHAR"}
 
+    def __init__(self, error: type[Exception] = ValueError) -> None:
+        self.error = error
+
     def process(self, session: Session) -> ProcessorResult:
         texts = [text for _, record in session.transcript for text in record.texts()]
-        raise ValueError(f"cannot take {texts}")
+        raise self.error(f"cannot take {texts}")
 
 
 def test_a_run_in_which_nothing_could_be_done_fails_and_quotes_nothing(settings, instance) -> None:
@@ -339,6 +378,11 @@ def test_a_run_in_which_nothing_could_be_done_fails_and_quotes_nothing(settings,
     failed = next(event for event in result.all_events if event.is_step_failure)
     text = str([entry.user_message for entry in instance.all_logs(result.run_id)]) + str(failed)
     assert "17 of 17 files failed" in text
+    passed, said = given_up_check(result)
+    assert (passed, said.partition(".")[0]) == (
+        False,
+        "0 files processed; 17 failed and will be tried again",
+    )
     assert "active customer" not in text
     assert "active customer" in next((ROOT / "examples").rglob("2afd6da6*.jsonl")).read_text()
 

@@ -13,6 +13,7 @@ from session_pipeline_dagster.passes.plan import (
     day_ranges,
     look,
     next_failure,
+    until_today,
     with_quiet_days,
 )
 from session_pipeline_dagster.sources.files import SessionFile, Signature
@@ -280,4 +281,21 @@ def test_days_become_few_ranges_that_bridge_gaps_of_up_to_seven_days(days, range
 def test_a_new_day_takes_the_quiet_days_before_it_along(ranges, known, found) -> None:
     given = [(date(2026, 3, first), date(2026, 3, last)) for first, last in ranges]
     drawn = with_quiet_days(given, {date(2026, 3, day) for day in known})
+    assert [(first.day, last.day) for first, last in drawn] == found
+
+
+@pytest.mark.parametrize(
+    ("ranges", "known", "today", "found"),
+    [
+        ([(9, 10)], [], 10, [(9, 10)]),
+        ([(9, 10)], [9], 12, [(9, 12)]),
+        ([(3, 4), (12, 12)], [], 19, [(3, 4), (12, 19)]),
+        ([(12, 12)], [], 20, [(12, 12)]),
+        ([(9, 10)], [11], 12, [(9, 10)]),
+        ([], [11], 12, []),
+    ],
+)
+def test_the_newest_day_takes_the_quiet_days_until_today_along(ranges, known, today, found) -> None:
+    given = [(date(2026, 3, first), date(2026, 3, last)) for first, last in ranges]
+    drawn = until_today(given, {date(2026, 3, day) for day in known}, date(2026, 3, today))
     assert [(first.day, last.day) for first, last in drawn] == found

@@ -71,7 +71,7 @@ def commands(clone: Path) -> list[str]:
 def test_after_make_run_the_commands_of_the_readme_work_as_they_are_written(clone: Path) -> None:
     made = shell(clone, "make run")
     assert made.returncode == 0, made.stderr
-    assert "Showing the made-up sessions in examples/" in made.stdout
+    assert "Showing made-up sessions of the last two weeks" in made.stdout
     readme = (clone / "README.md").read_text("utf-8")
     rows = re.findall(r"^ (?:alice|bob) .*\d$", readme, re.MULTILINE)
     assert len(rows) == 2
@@ -90,7 +90,11 @@ def test_after_make_run_the_commands_of_the_readme_work_as_they_are_written(clon
 def test_what_make_showed_last_is_gone_on_with_until_other_sessions_are_named(clone: Path) -> None:
     mine = clone / "my own"
     write_session(mine, "-home-me-proj/x.jsonl", "hello")
-    shell(clone, "make run")
+    # As a clone of before has it, that showed the examples as they lie there.
+    (clone / "var").mkdir()
+    (clone / "var" / "make.env").write_text("SESSION_DATA_DIR=examples/sessions\n")
+    assert "of the last two weeks" in shell(clone, "make run").stdout
+    assert str(clone / "var" / "examples") in shell(clone, "make run").stdout
     env = {"SESSION_DATA_DIR": str(mine), "SESSION_LAYOUT": "projects", "SESSION_USER": "me"}
     said = shell(clone, "make run", **env).stdout
     assert "made-up" not in said
