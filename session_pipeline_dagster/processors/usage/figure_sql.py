@@ -10,7 +10,6 @@ from datetime import date, timedelta
 
 from session_pipeline_dagster.contract.report import Asked
 from session_pipeline_dagster.people.projects import HIDDEN
-from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.costing import priced
 from session_pipeline_dagster.processors.usage.people.whose import (
     LAST,
@@ -18,6 +17,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     TEAM,
     with_people,
 )
+from session_pipeline_dagster.processors.usage.quoting import quoted
 from session_pipeline_dagster.settings import PeopleMode
 
 WEEK = 7

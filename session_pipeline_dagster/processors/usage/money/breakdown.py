@@ -11,7 +11,6 @@ from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.currencies import Currency
 from session_pipeline_dagster.processors.usage.money.zone_spans import (
     Period,
@@ -28,6 +27,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     TEAM,
     with_people,
 )
+from session_pipeline_dagster.processors.usage.quoting import quoted
 from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings

@@ -13,6 +13,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     TEAM,
     with_people,
 )
+from session_pipeline_dagster.processors.usage.quoting import quoted
 
 _DAYS = "day BETWEEN DATE '1970-01-02' AND DATE '9998-12-01'"
 """What a calendar in Python can take, time zones included."""
@@ -110,7 +111,3 @@ def _seats(budget: Budget) -> str:
         SELECT epoch_us(month::TIMESTAMP + INTERVAL 14 DAY), sum(seat_cost)::DECIMAL(38,12), 0, [],
             true
         FROM usage_seats WHERE {where} GROUP BY month"""
-
-
-def quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -272,8 +272,8 @@ def _is_shown(budget: "Budget", settings: Settings | None, data: Data) -> bool:
     """Whether each of its periods may be shown; of one that is not, occasions would tell."""
     if settings is None or settings.people.smallest_group <= 1:
         return True
-    from session_pipeline_dagster.processors.usage.money.budget_sql import quoted  # noqa: PLC0415  as above
     from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget  # noqa: PLC0415  as above
+    from session_pipeline_dagster.processors.usage.quoting import quoted  # noqa: PLC0415  as above
 
     rows = shown_budget(budget, settings)
     if rows is None:

@@ -1,9 +1,9 @@
 """Which budgets may be shown, in which periods, and what they are called: a SELECT for each."""
 
 from session_pipeline_dagster.people.veil import veil_of
-from session_pipeline_dagster.processors.usage.money.budget_sql import quoted
 from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget
 from session_pipeline_dagster.processors.usage.money.periods import Period
+from session_pipeline_dagster.processors.usage.quoting import quoted
 from session_pipeline_dagster.settings import PeopleMode, Settings
 
 _DAYS = {Period.DAY: 2, Period.WEEK: 8, Period.MONTH: 32}
