@@ -79,7 +79,7 @@ def run_batch(
     """
     begun = time.monotonic()
     options = options or Options()
-    if not veil_of(settings).hides:
+    if not veil_of(settings).hides and settings.shared_file.exists():
         # From when people were hidden; by it we know that they were.
         settings.shared_file.unlink(missing_ok=True)
     processor = begin(processor, settings, options.run_id)

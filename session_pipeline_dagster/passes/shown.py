@@ -1,13 +1,17 @@
 """What is shown in place of people, made as things are set now, for whoever is about to show it."""
 
-from session_pipeline_dagster.contract.derivation import basis_of
+from session_pipeline_dagster.contract.derivation import Derivation, basis_of
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import StoreError, StoreUnusable
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store, open_store
 
-_MADE = "SELECT basis FROM session_derivation_bases WHERE derivation = '{}'"
+
+def made_from(store: Store, derivation: Derivation) -> object:
+    """The basis that a derivation was last made from; None where it never was."""
+    sql = f"SELECT basis FROM session_derivation_bases WHERE derivation = '{derivation.name}'"
+    return next((basis for (basis,) in store.query(sql)[0][1]), None)
 
 
 def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
@@ -21,8 +25,7 @@ def bring_up(usage: Processor, store: Store, settings: Settings) -> None:
     if not settings.people.hides or store.place.missing:
         return
     derivation = shown_derivation(settings)
-    made = [(basis_of(derivation),)]
-    if store.query(_MADE.format(derivation.name))[0][1] == made:
+    if made_from(store, derivation) == basis_of(derivation):
         return
     from session_pipeline_dagster.passes.exports.folder import take_back  # noqa: PLC0415  who looks, as a rule, works on nothing
     from session_pipeline_dagster.passes.runner import recompute  # noqa: PLC0415  as above

@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from helpers import EXAMPLES
 from places import ROOT
@@ -107,3 +108,11 @@ def test_it_works_in_any_folder_and_keeps_what_it_makes_where_its_user_keeps_suc
     state = home / "state/session-pipeline"
     assert {"dagster.yaml", "dev.log", "history"} <= {path.name for path in state.iterdir()}
     assert [*anywhere.iterdir()] == []
+
+
+def test_dagster_is_set_up_as_in_a_clone_but_for_the_folders() -> None:
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
+    wing = ROOT / "session_pipeline_dagster" / "orchestration"
+    installed = yaml.safe_load((wing / "dagster.yaml").read_text("utf-8"))
+    folders = {"storage", "compute_logs", "local_artifact_storage"}
+    assert installed == {name: value for name, value in ours.items() if name not in folders}

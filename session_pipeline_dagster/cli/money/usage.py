@@ -9,7 +9,7 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say, say_absent
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.passes.shown import bring_up
+from session_pipeline_dagster.passes.shown import bring_up, made_from
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Usage
 from session_pipeline_dagster.processors.usage.money.currencies import (
@@ -106,9 +106,8 @@ def _directory_hint(store: Store, people: PeopleSettings) -> str:
     if people.directory is not None and not people.directory.is_file():
         return ""
     derivation = people_derivation(people)
-    sql = f"SELECT basis FROM session_derivation_bases WHERE derivation = '{derivation.name}'"
-    made = store.query(sql)[0][1]
-    if made == [(basis_of(derivation),)] or not (made or people.directory):
+    made = made_from(store, derivation)
+    if made == basis_of(derivation) or (made is None and people.directory is None):
         return ""
     return "the directory has changed since the last run; `session-pipeline run` takes it"
 
