@@ -213,8 +213,9 @@ def _ended_runs(
     return sorted(ours, key=_ended_at)
 
 
-def _ended_at(record: dg.RunRecord) -> float:
-    return record.end_time or record.update_timestamp.timestamp()
+def _ended_at(record: dg.RunRecord) -> Moment:
+    """As it is remembered, so that no run is newer than itself."""
+    return Moment(record.end_time or record.update_timestamp.timestamp())
 
 
 def _run_sighting(

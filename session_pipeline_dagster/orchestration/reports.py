@@ -143,7 +143,7 @@ def _is_due(
     if run is not None and run.status in IN_FLIGHT:
         return False
     # Another time, not a later one: a clock that was ahead must not hold it up until then.
-    return fed != before.fed or (run is not None and _failed(instance, key, run))
+    return Moment(fed) != before.fed or (run is not None and _failed(instance, key, run))
 
 
 def _now() -> float:

@@ -17,8 +17,12 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Moment(float):
-    """Seconds since the epoch that sensors remember. People see them in cursors: as text it is the
-    time in UTC."""
+    """Seconds since the epoch that sensors remember, to the microsecond. People see them in
+    cursors: as text it is the time in UTC, and what is read again is the same moment."""
+
+    def __new__(cls, seconds: float) -> "Moment":
+        """The nearest moment that can be written."""
+        return super().__new__(cls, round(seconds, 6))
 
     def __str__(self) -> str:
         return f"{datetime.fromtimestamp(self, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,5 +1,7 @@
 """What a person sees as the cursor on a sensor's page."""
 
+import random
+
 import pytest
 
 from session_pipeline_dagster.health.alerts import Memory as Alerts
@@ -14,6 +16,13 @@ def test_a_moment_is_written_as_people_write_it_and_defaults_are_not_written() -
     assert cursor == '{"requested_at":"2026-11-30T06:43:10.250000Z","fruitless":2}'
     assert read_cursor(Memory, cursor) == Memory(WRITTEN, fruitless=2)
     assert write_cursor(Memory()) == write_cursor(Alerts()) == "{}"
+
+
+def test_a_moment_that_was_kept_is_the_moment_that_is_read_again() -> None:
+    """Else what did not change would look as if it had."""
+    source = random.Random(7)  # noqa: S311
+    for seconds in (source.uniform(1.7e9, 1.9e9) for _ in range(10_000)):
+        assert Moment.of(str(Moment(seconds))) == Moment(seconds), seconds
 
 
 def test_a_cursor_that_was_written_in_seconds_is_read() -> None:
