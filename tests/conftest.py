@@ -1,5 +1,5 @@
-"""Servers that all tests of a process share; and which files are begun first: those that take
-longest, so that no worker ends with one of them."""
+"""Servers that all tests of a process share; which files are begun first: those that take longest,
+so that no worker ends with one of them; and failures said at once, for a run may be stopped."""
 
 import os
 import sys
@@ -12,6 +12,25 @@ import pytest
 from lakes import Lakes
 from lakes import lakes as new_lakes
 from session_pipeline_dagster.testing.pipeline import Placing
+
+
+class _Failures:
+    """A line for each failure when it happens."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid} ({report.duration:.0f} s)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Failures(terminal))
 
 
 @pytest.fixture(autouse=True)
