@@ -208,3 +208,13 @@ def test_the_check_of_a_small_teams_budget_says_nothing_of_it(tmp_path: Path) ->
         found = rule.measure(Data(lambda sql: connection.execute(sql).fetchall(), lambda _: None))
         assert bool(found.numbers) == seen, mode
         assert ("not shown" in found.said) != seen
+
+
+def test_a_pass_need_not_open_the_database_for_each_step_where_nobody_is_hidden() -> None:
+    """A derivation that is not quick would cost every pass a second: tests, and all who run it."""
+    named, by_team = (
+        Settings(people=PeopleSettings(mode=mode)) for mode in (PeopleMode.NAMED, PeopleMode.TEAM)
+    )
+    derivations = UsageProcessor(settings=named).derivations
+    assert [one.name for one in derivations if not one.quick] == []
+    assert not shown_derivation(by_team).quick
