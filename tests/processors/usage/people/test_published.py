@@ -114,6 +114,25 @@ def test_what_is_shown_nowhere_on_a_day_is_the_organisations_in_the_month(tmp_pa
     ]
 
 
+def test_who_is_in_two_teams_that_are_shown_as_one_is_one_person(tmp_path: Path) -> None:
+    connection = database()
+    people = [("ann", "a"), ("ann", "b"), ("bob", "a"), ("cy", "b"), ("dan", "b"), ("ann", "c")]
+    people += [(f"c{n}", "c") for n in range(5)]
+    rows = [
+        Row("f", line, {"folder": f"{who}-{team}", "person": who, "team": team})
+        for line, (who, team) in enumerate(people, 2)
+    ]
+    folders = [f"{who}-{team}" for who, team in people if who != "dan"] + ["new"]
+    used = [Used(START, folder, None, None, "s", 1, Decimal(1)) for folder in folders]
+    fill(connection, directory_of(rows), used)
+    found = shown(connection, settings(tmp_path, PeopleMode.TEAM, 4))
+    # Of a and b: Ann, Bob, Cy, Dan, who did nothing; and who is in no team.
+    assert [row[1:5] for row in sorted(found["usage_team_daily"], key=repr)] == [
+        ("(org)", None, 5, 4),
+        ("c", None, 6, 6),
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", PeopleMode)
 def test_all_that_is_published_adds_up_to_what_there_is(tmp_path: Path, mode: PeopleMode) -> None:
