@@ -245,7 +245,7 @@ def test_of_few_people_no_number_is_shown_and_none_by_model() -> None:
         ("p", "one", 1, 2, 3, 4, 5, Decimal(1), 0, 1),
         ("p", "two", 1, 2, 3, 4, 5, Decimal(1), 0, 9),
     ]
-    windows = [(1, Decimal(1), 1, 0, 4, 5), (7, Decimal(2), 1, 0, 5, 5)]
+    windows = [(1, Decimal(1), 1, 0, 4, 5, 1), (7, Decimal(2), 1, 0, 5, 5, 1)]
     found = families(
         prometheus.text(prometheus.gauges([rows, windows, [(1, 1.5, 9)], [], []], 5, 1))
     )

@@ -117,7 +117,7 @@ def _each(reading: Reading, select: str) -> Iterator[Sequence[Any]]:
 def export_prometheus(reading: Reading, folder: Path, settings: Settings, now: datetime) -> Counts:
     """Write `metrics.prom`."""
     today = now.date().isoformat()
-    answers = [reading.rows(sql) for sql in prometheus.selects(today)]
+    answers = [reading.rows(sql) for sql in prometheus.selects(today, settings.people)]
     made = prometheus.gauges(answers, settings.people.smallest_group, now.timestamp())
     counts, samples = Counts(), sum(len(gauge.samples) for gauge in made)
     _put(folder / _METRICS, prometheus.text(made).encode(), samples, counts)
