@@ -72,6 +72,7 @@ def say_absent(settings: Settings) -> None:
         "PRICES": money.prices,
         "BUDGETS": money.budgets,
         "SEATS": money.seats,
+        "CURRENCY_RATES": money.rates,
     }
     for name, file in files.items():
         if file is not None and not file.is_file():
