@@ -13,6 +13,7 @@ from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people import lost
 from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import (
     AnyRoot,
@@ -71,6 +72,7 @@ def say_absent(settings: Settings) -> None:
         "PRICES": money.prices,
         "BUDGETS": money.budgets,
         "SEATS": money.seats,
+        "CURRENCY_RATES": money.rates,
     }
     for name, file in files.items():
         if file is not None and not file.is_file():
@@ -117,9 +119,9 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
         found = parse_database(database, "--database")
         settings = replace(settings, database=found, create_database_folder=False)
     registry = load_processors().under(settings)
+    # No command names anybody because a variable was lost.
+    lost.refuse(settings)
     if settings.people.mode is PeopleMode.NAMED:
-        # No command names anybody because a variable was lost.
-        veil_of(settings)
         return Context(settings, registry)
     from session_pipeline_dagster.passes.veiled import plugins_shown  # noqa: PLC0415  DuckDB, and what collects needs none
 

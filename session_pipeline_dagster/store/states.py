@@ -213,8 +213,9 @@ class Retired:
 
     Attributes:
         frozen_before: the first UTC day that is not frozen, after it; None where no day is.
-        days: UTC days whose detail goes.
+        days: UTC days whose detail goes. oldest: the first of them.
         rows: table -> rows removed, or emptied.
+        emptied: those of the tables whose rows stay and lose a text.
         moves: whether there is anything to do.
         left: rows that are as old and wait for the next transaction.
         waits: why they have to wait for something else; empty where they do not.
@@ -227,6 +228,8 @@ class Retired:
     left: int = 0
     waits: str = ""
     moves: bool = False
+    oldest: date | None = None
+    emptied: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
