@@ -18,7 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes import retention
-from session_pipeline_dagster.passes.beginning import first_day, note_first_day
+from session_pipeline_dagster.passes.beginning import drop_stale_day, first_day, note_first_day
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
@@ -82,6 +82,7 @@ def run_batch(
     if not veil_of(settings).hides and settings.shared_file.exists():
         # From when people were hidden; by it we know that they were.
         settings.shared_file.unlink(missing_ok=True)
+    drop_stale_day(store, settings)
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
     now, scan = datetime.now(UTC), consented(processor, source.scan(), settings)
