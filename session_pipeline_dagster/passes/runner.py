@@ -18,7 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes import retention
-from session_pipeline_dagster.passes.beginning import first_day, note_first_day
+from session_pipeline_dagster.passes.beginning import drop_stale_day, first_day, note_first_day
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
@@ -80,6 +80,7 @@ def run_batch(
     begun = time.monotonic()
     options = options or Options()
     lost.refuse(settings)
+    drop_stale_day(store, settings)
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
     now, scan = datetime.now(UTC), consented(processor, source.scan(), settings)

@@ -67,6 +67,14 @@ def commands(clone: Path) -> list[str]:
     return lines
 
 
+def test_without_a_target_make_says_which_there_are(clone: Path) -> None:
+    said = shell(clone, "make").stdout.splitlines()
+    targets = re.search(r"^\.PHONY: (.*)$", (clone / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert targets
+    assert sorted(line.split()[0] for line in said) == sorted(targets[1].split())
+    assert all(line[9] == " " != line[10] for line in said), "a column of names, one of words"
+
+
 @pytest.mark.slow
 def test_after_make_run_the_commands_of_the_readme_work_as_they_are_written(clone: Path) -> None:
     made = shell(clone, "make run")
