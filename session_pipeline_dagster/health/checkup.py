@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.rules import NOT_COMPARED, NOT_SEEN, judge, partly, unknown
 from session_pipeline_dagster.health.surroundings import lake_tidied
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
@@ -63,9 +63,9 @@ def examine(
     try:
         scan = source.scan()
     except SourceUnavailable as error:
-        cause = str(error)
-        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
-    unseen = [one.reason for one in scan.missing]
+        unseen = {p.name: unknown(str(error), _limits(settings, p), NOT_SEEN) for p in processors}
+        return Checkup(None, unseen)
+    missing = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
     opened = False
@@ -77,7 +77,7 @@ def examine(
                 opened = True
             seen = see(p, scan, store, settings, now, timeout, now - allowed.window)
         except StoreError as error:
-            findings[p.name] = unknown(str(error), allowed)
+            findings[p.name] = unknown(str(error), allowed, NOT_COMPARED)
             if held:
                 # The next one opens it anew: what has failed once may fail for ever.
                 held.close()
@@ -86,7 +86,7 @@ def examine(
                 busy.append(p.name)
             continue
         found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
-        findings[p.name] = partly(found, unseen)
+        findings[p.name] = partly(found, missing)
     return Checkup(len(scan.files), findings, busy, scan)
 
 

@@ -28,6 +28,8 @@ _WORST = 10
 _MANY_VANISHED = 5
 _SEVERAL = 3
 _MANY_KINDS = 5
+NOT_SEEN, NOT_COMPARED = "cannot be looked at", "cannot be compared with the database"
+"""Causes: a root, or the database, that is not there. One thing, whoever misses it."""
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -66,9 +68,14 @@ def about(limits: Limits) -> dict[str, str]:
     }
 
 
-def unknown(cause: str, limits: Limits) -> list[Finding]:
-    """What every rule says when it was not possible to look."""
-    return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in about(limits)]
+def unknown(cause: str, limits: Limits, ails: str) -> list[Finding]:
+    """What every rule says when it was not possible to look.
+
+    Args:
+        ails: `NOT_SEEN` or `NOT_COMPARED`.
+    """
+    detail = f"cannot look: {cause}"
+    return [Finding(check, Status.UNKNOWN, detail, causes=(ails,)) for check in about(limits)]
 
 
 def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:
@@ -77,7 +84,7 @@ def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:
         return [*findings]
     cause = "; ".join(causes)
     return [
-        Finding(f.check, Status.UNKNOWN, f"cannot look everywhere: {cause}")
+        Finding(f.check, Status.UNKNOWN, f"cannot look everywhere: {cause}", causes=(NOT_SEEN,))
         if f.status is Status.OK
         else f
         for f in findings

@@ -156,7 +156,7 @@ NOISE = f"""\
 
 def screened(log: str) -> list[str]:
     found: list[str] = []
-    screen = Screen(found.append)
+    screen = Screen(found.append, reports="http://h:2")
     for line in log.splitlines():
         screen.take(re.sub(r"\x1b\[[0-9;]*m", "", line))
     return found
@@ -172,6 +172,12 @@ def test_of_the_log_only_what_is_ours_is_shown() -> None:
     assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
     warned = "usage_job - r - usage - alice/x.jsonl failed: neither gzip nor zstd data"
     assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
+    failed = "usage_job - r - usage - STEP_FAILURE - Execution of step failed."
+    follows = "usage_job - r - prices - Dependencies for step prices were not executed: ['usage']."
+    errors = "\n".join(f"{STAMP} - ERROR - {said}" for said in (failed, follows))
+    assert screened(errors) == [f"error: {failed}"], "what follows from it says nothing new"
+    report = f"{DEBUG} - __ASSET_JOB - r - 1 - usage_report - STEP_SUCCESS - Finished."
+    assert screened(f"{report}\n{report}") == ["The report: http://h:2/usage.html"]
     assert screened("plugin odd (odd:Odd) is left out: ValueError: no") == [
         "warning: plugin odd (odd:Odd) is left out: ValueError: no"
     ]
