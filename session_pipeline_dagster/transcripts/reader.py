@@ -16,7 +16,7 @@ import msgspec
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
 from session_pipeline_dagster.transcripts.head import first_lines
-from session_pipeline_dagster.transcripts.looks import looks_like
+from session_pipeline_dagster.transcripts.looks import looks_like, unread_reason
 from session_pipeline_dagster.transcripts.records import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.readers"
@@ -88,7 +88,7 @@ class Readers(msgspec.Struct, frozen=True):
 
 def why_left_out(content: bytes) -> str:
     """What a file looks like that no reader claims, for people. Quotes nothing of it."""
-    return f"{looks_like(first_lines(content))}; no reader"
+    return unread_reason(looks_like(first_lines(content)))
 
 
 def load_readers(entries: Iterable[EntryPoint] | None = None) -> Readers:
