@@ -12,7 +12,6 @@ from session_pipeline_dagster.cli.json import Standing
 from session_pipeline_dagster.cli.tables import Cell, new_console, show_table
 from session_pipeline_dagster.contract.processor import relations
 from session_pipeline_dagster.contract.registry import Registry
-from session_pipeline_dagster.health.unread import worded
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.options import BatchReport
 from session_pipeline_dagster.processors.usage.money.amounts import places_for, rounded
@@ -20,6 +19,7 @@ from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Standing as Detail
+from session_pipeline_dagster.transcripts.looks import worded
 
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

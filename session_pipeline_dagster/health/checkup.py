@@ -6,10 +6,10 @@ What cannot be looked at becomes a finding too: not being able to look is not th
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
+from session_pipeline_dagster.errors import PipelineError, SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
 from session_pipeline_dagster.health.rules import judge, partly, unknown
 from session_pipeline_dagster.health.surroundings import lake_tidied
@@ -103,6 +103,20 @@ def examine(
         left = [*scan.left_out, *unclaimed(unclaimed_by_any.values())]
         (unread,) = partly([unread_files(by_agent(left))], unseen)
     return Checkup(len(scan.files), findings, unread, busy, scan)
+
+
+def unread_now(
+    processor: Processor, source: SessionSource, store: Store, settings: Settings
+) -> Mapping[str, int]:
+    """How many session files no reader claims, by agent; empty where it cannot be looked at."""
+    try:
+        scan = source.scan()
+        states = see(processor, scan, store, settings, datetime.now(UTC)).known.states
+    except PipelineError:
+        # Whoever asks has something else to say; that nobody can look is what health says.
+        return {}
+    ours, _ = left_out(scan.files, states, source.readers.agents)
+    return by_agent([*scan.left_out, *unclaimed(ours)])
 
 
 def lake_finding(store: Store, job: str) -> Finding | None:

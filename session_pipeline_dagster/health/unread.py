@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from session_pipeline_dagster.health.findings import Finding, Status
 from session_pipeline_dagster.sources.files import LeftOut
 from session_pipeline_dagster.store.states import FileState
-from session_pipeline_dagster.transcripts.looks import NO_AGENT, agent_of
+from session_pipeline_dagster.transcripts.looks import NO_AGENT, agent_of, worded
 
 UNREAD = "unread_files"
 ABOUT = (
@@ -31,18 +31,6 @@ def unclaimed(states: Iterable[FileState]) -> list[LeftOut]:
     """What was left out because no reader claims it, each file once, in their order."""
     found = {state.session_file: state.left_out for state in states if state.left_out}
     return [LeftOut(key, why) for key, why in sorted(found.items())]
-
-
-def worded(unread: Mapping[str, int]) -> str:
-    """`12 files of OpenCode are not read`; empty where there are none."""
-    if not unread:
-        return ""
-    first, *others = [f"{many:,} of {agent}" for agent, many in unread.items()]
-    many, _, of = first.partition(" ")
-    total = sum(unread.values())
-    named = [f"{many} file{'s' * (many != '1')} {of}", *others]
-    said = named[0] if not others else f"{', '.join(named[:-1])} and {named[-1]}"
-    return f"{said} {'is' if total == 1 else 'are'} not read"
 
 
 def unread_files(unread: Mapping[str, int]) -> Finding:

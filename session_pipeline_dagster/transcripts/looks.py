@@ -30,6 +30,12 @@ AGENTS: Mapping[str, str] = {
 }
 """What a file looks like -> whose it is, as people call the agent."""
 
+_CALLED = {
+    "claude-code": "Claude Code",
+    "codex": "Codex",
+    "copilot-cli": AGENTS[COPILOT],
+    "gemini-cli": AGENTS[GEMINI],
+}
 _NO_READER = "; no reader"
 _BY_TYPE = {
     **dict.fromkeys(("session_meta", "turn_context", "response_item", "event_msg"), CODEX),
@@ -111,3 +117,20 @@ def agent_of(reason: str) -> str | None:
     if not reason.endswith(_NO_READER):
         return None
     return AGENTS.get(reason.removesuffix(_NO_READER), NO_AGENT)
+
+
+def worded(unread: Mapping[str, int]) -> str:
+    """Files by agent as `12 files of OpenCode are not read`; empty where there are none."""
+    if not unread:
+        return ""
+    first, *others = [f"{many:,} of {agent}" for agent, many in unread.items()]
+    many, _, of = first.partition(" ")
+    total = sum(unread.values())
+    named = [f"{many} file{'s' * (many != '1')} {of}", *others]
+    said = named[0] if not others else f"{', '.join(named[:-1])} and {named[-1]}"
+    return f"{said} {'is' if total == 1 else 'are'} not read"
+
+
+def called(agent: str) -> str:
+    """An agent that has a reader, as people call it."""
+    return _CALLED.get(agent, agent)

@@ -15,11 +15,12 @@ from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status
-from session_pipeline_dagster.health.unread import by_agent, worded
+from session_pipeline_dagster.health.unread import by_agent
 from session_pipeline_dagster.orchestration.health_sensor import health_sensor
 from session_pipeline_dagster.settings import Root
 from session_pipeline_dagster.sources.files import LeftOut
 from session_pipeline_dagster.transcripts.claude_code import ClaudeCodeReader
+from session_pipeline_dagster.transcripts.looks import worded
 from session_pipeline_dagster.transcripts.reader import Readers
 
 PI = '{"type":"session","version":3,"id":"x","timestamp":"2026-01-01T00:00:00Z","cwd":"/app"}\n'

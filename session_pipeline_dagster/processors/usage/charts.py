@@ -50,6 +50,7 @@ def charts(figures: Figures) -> list[Chart]:
         _money(figures),
         _by_kind(figures, f"Tokens per {figures.unit}"),
         _hours(figures, "Active hours"),
+        *_by_agent(figures),
     ]
 
 
@@ -91,6 +92,17 @@ def _money(figures: Figures) -> Chart:
     teams = {bar.team for bar in figures.bars}
     by = "team" if len(teams) > 1 or figures.scope.merges else "model"
     what = f", by {by}" if len(teams) > 1 or by == "model" else ""
+    return _cost_by(figures, by, what)
+
+
+def _by_agent(figures: Figures) -> list[Chart]:
+    """Where there are several, unless a day of one may be of too few people."""
+    several = len({bar.agent for bar in figures.bars}) > 1 and not figures.scope.merges
+    return [_cost_by(figures, "agent", ", by agent")] if several else []
+
+
+def _cost_by(figures: Figures, by: str, what: str) -> Chart:
+    """The cost of each bar, stacked by an attribute of `Bar`."""
     title = f"Cost per {figures.unit}{what} (USD, list price)"
     found: dict[str, dict[date, list[Sums]]] = defaultdict(lambda: defaultdict(list))
     for bar in figures.bars:

@@ -24,6 +24,7 @@ from session_pipeline_dagster.processors.usage.wording import (
     usd,
 )
 from session_pipeline_dagster.settings import PeopleMode
+from session_pipeline_dagster.transcripts.looks import worded
 
 PAGE, PICTURE, OWN_PAGE = "usage.html", "usage.png", "usage-person.html"
 _MOST, _MOST_PERSONS, _MOST_CALLED = 20, 1000, 12
@@ -96,6 +97,7 @@ def _page(found: Figures, drawn: Sequence[charts.Chart], title: str) -> bytes:
         intro=_intro(found),
         weeks=_weeks(found),
         low=_low(found),
+        unread=worded(found.unread),
         beyond=_beyond(found) or "unknown",
         label=label,
         change=change,
