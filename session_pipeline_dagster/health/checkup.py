@@ -93,7 +93,8 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
+        shot = snapshot(p.name, p.version, seen, now, suffix, veil, source.readers.packages)
+        found = judge(shot, allowed)
         findings[p.name] = partly(found, unseen)
         ours, _ = left_out(scan.files, seen.known.states, source.readers.agents)
         unclaimed_by_any |= {state.session_file: state for state in ours}

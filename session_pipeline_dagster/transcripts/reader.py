@@ -5,7 +5,7 @@ is left out and listed, never counted as an empty session.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -64,6 +64,11 @@ class Readers(msgspec.Struct, frozen=True):
     def agents(self) -> str:
         """Whom they read, as one text: a file that they leave out is looked at again by others."""
         return ", ".join(sorted(reader.agent for reader in self.readers))
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Agent -> the package that its reader is of, as one imports it."""
+        return {one.agent: type(one).__module__.partition(".")[0] for one in self.readers}
 
     def reader_of(self, key: str, content: bytes) -> TranscriptReader | None:
         """The first reader that claims the file; None where none does.
