@@ -86,11 +86,15 @@ def render_own(found: Figures) -> Rendered:
 
 
 def _page(found: Figures, drawn: Sequence[charts.Chart], title: str) -> bytes:
+    tables = _tables(found)
+    agents = [table for table in tables if table.title == _KINDS["agent"]]
     html = _template().render(
         title=title,
         figures=found,
         charts=drawn,
-        tables=_tables(found),
+        tables=tables,
+        # A chart more than fits a row leaves room for its table.
+        beside=agents[0] if agents and len(drawn) > charts.COLUMNS else None,
         called=_calls(found),
         each=_each(found),
         notes=_notes(found),
