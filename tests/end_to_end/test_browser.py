@@ -223,6 +223,7 @@ def test_every_word_of_the_docs_that_one_clicks_or_reads_stands_on_the_screen(
         """What stands there, a line each, once all of these do."""
         for text in shown:
             expect(page.get_by_text(text, exact=True).first).to_be_visible()
+            seen.add(text)
         lines = page.locator("body").inner_text().splitlines()
         seen.update(re.sub(r" \(\d+\)$", "", line.strip()) for line in lines)
 
