@@ -8,6 +8,7 @@ import re
 from session_pipeline_dagster.transcripts.head import TopLevel, lines_of, top_level
 
 CODEX, CODEX_EXEC = "a Codex session", "the output of `codex exec --json`"
+GEMINI = "a Gemini CLI session"
 _BY_TYPE = {
     **dict.fromkeys(("session_meta", "turn_context", "response_item", "event_msg"), CODEX),
     **dict.fromkeys(("thread.started", "turn.started", "turn.completed"), CODEX_EXEC),
@@ -17,7 +18,7 @@ _BY_TYPE = {
     ),
 }
 _CODEX_OLD = {"id", "timestamp", "instructions"}
-_GEMINI = {"sessionId", "projectHash"}
+_GEMINI_NAMES = {"sessionId", "projectHash"}
 _GEMINI_DOCUMENT = (b'"sessionId":', b'"startTime":', b'"messages":')
 _OPENS = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*\n\s*\"\w+\":")
 
@@ -38,7 +39,7 @@ def foreign_object(first: TopLevel) -> str | None:
         return _BY_TYPE.get(first.type)
     if first.names >= _CODEX_OLD:
         return "a Codex session of before its files had types"
-    return "a Gemini CLI session" if first.names >= _GEMINI else None
+    return GEMINI if first.names >= _GEMINI_NAMES else None
 
 
 def looks_like(head: bytes) -> str:
