@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from session_pipeline_dagster.transcripts.gemini_lines import About, Line, Said, read_line
+from session_pipeline_dagster.transcripts.gemini_lines import READER, TYPES, About, Line, Said
 from session_pipeline_dagster.transcripts.gemini_words import (
     called,
     is_failure,
@@ -30,8 +30,6 @@ from session_pipeline_dagster.transcripts.records import (
 )
 from session_pipeline_dagster.transcripts.room import Room
 
-TYPES = frozenset(("user", "gemini", "info", "warning", "error"))
-"""Of messages."""
 _CHATS = "chats"
 _PROVIDER = "google"
 _SYNTHETIC = "<synthetic>"
@@ -100,12 +98,12 @@ class _Found:
             end = content.find(b"\n", at)
             end = len(content) if end < 0 else end
             number += 1
-            line, is_odd = read_line(content, view, at, end)
+            lines, is_odd = READER.read(content, view, at, end)
             self._unreadable += is_odd
-            if line is not None:
-                before = len(self._lines)
+            before = len(self._lines)
+            for line in lines:
                 self._line(number, line)
-                self._room.take([_NOTHING_SAID] * (len(self._lines) - before))
+            self._room.take([_NOTHING_SAID] * (len(self._lines) - before))
             at = end + 1
 
     def _line(self, number: int, line: Line) -> None:
@@ -131,9 +129,6 @@ class _Found:
         self._session = self._session or line.session_id
         self._is_subagent = self._is_subagent or line.kind == "subagent"
         self._about(number, About(line.directories))
-        for said in line.messages or ():
-            if said.id is not None:
-                self._message(number, said)
 
     def _about(self, number: int, about: About) -> None:
         if about.directories:

@@ -5,29 +5,15 @@ Put a field here when `gemini.py` needs it; what is not declared is skipped.
 
 import json
 from datetime import datetime
-from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.records import (
-    DECODE_ERRORS,
-    MAX_TOKENS,
-    OutputDetails,
-    Tokens,
-    Usage,
-    parse_time,
-    read_json,
-)
-from session_pipeline_dagster.transcripts.room import is_dense
+from session_pipeline_dagster.transcripts.lenient import LineReader
+from session_pipeline_dagster.transcripts.records import OutputDetails, Tokens, Usage
 
-_PADDING = b" \t\r\n\0"
+TYPES = frozenset(("user", "gemini", "info", "warning", "error"))
+"""Of messages."""
 _NOTHING = msgspec.Raw(b"")
-_S = TypeVar("_S", bound=msgspec.Struct)
-
-
-class _NotACount(ValueError):
-    """A token count that is none: the line cannot be trusted."""
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
@@ -92,77 +78,15 @@ class Line(Said, frozen=True, gc=False, rename="camel"):
     session_id: str | None = None
     kind: str | None = None
     directories: list[str] | None = None
-    messages: list[Said] | None = None
     about: About | None = msgspec.field(default=None, name="$set")
     rewind_to: str | None = msgspec.field(default=None, name="$rewindTo")
 
 
-_decoder = msgspec.json.Decoder(Line)
-_STRUCTS = (Counts, Call, Said, About)
+def _is_message(line: Line) -> bool:
+    return line.type in TYPES
 
 
-def read_line(content: bytes, view: memoryview, start: int, end: int) -> tuple[Line | None, bool]:
-    """The line of the content between two places, and whether something in it cannot be read;
-    None where that is all of it, or nothing stands there."""
-    if is_dense(content, start, end):
-        return None, True
-    try:
-        return _decoder.decode(view[start:end]), False
-    except DECODE_ERRORS:
-        whole = content[start:end].strip()
-    odd = whole.strip(_PADDING)
-    if not odd:
-        return None, bool(whole)
-    try:
-        line = _lenient(Line, read_json(odd))
-    except _NotACount:
-        line = None
-    return line, line is None or odd != whole
-
-
-def _lenient(struct: type[_S], value: object) -> _S | None:
-    """The struct of a decoded object, of which every field that does not fit is left out."""
-    if not isinstance(value, dict):
-        return None
-    found = {}
-    for name, key, kind in _fields(struct):
-        if (given := value.get(key)) is not None:
-            fits = _value(kind, given)
-            if fits is not None:
-                found[name] = fits
-            elif kind == Tokens or kind == Counts | None:
-                raise _NotACount
-    return struct(**found)
-
-
-def _value(kind: Any, given: object) -> Any:
-    """The value where it fits the declared kind, else None."""
-    if kind is msgspec.Raw:
-        return raw(given)
-    options = get_args(kind) or (kind,)
-    if isinstance(given, dict):
-        struct = next((option for option in options if option in _STRUCTS), None)
-        return None if struct is None else _lenient(struct, given)
-    if isinstance(given, list):
-        within = next((option for option in options if get_origin(option) is list), None)
-        if within is None:
-            return None
-        (member,) = get_args(within)
-        return [fits for one in given if (fits := _value(member, one)) is not None]
-    if isinstance(given, bool):
-        return None
-    if isinstance(given, int):
-        return given if kind == Tokens and 0 <= given <= MAX_TOKENS else None
-    if isinstance(given, str) and (str in options or datetime in options):
-        text = given.encode("utf-8", "replace").decode()
-        return parse_time(text) if datetime in options else text
-    return None
-
-
-@cache
-def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, str, Any]]:
-    """Name, name in the line, and kind of each."""
-    return [(f.name, f.encode_name, f.type) for f in msgspec.structs.fields(struct)]
+READER = LineReader(Line, b'{"id":', frozenset({Counts}), _is_message)
 
 
 def raw(value: object) -> msgspec.Raw:

@@ -208,6 +208,7 @@ def test_an_odd_line_costs_itself_and_nothing_else() -> None:
         answer("g1", "One."),
         b"garbage\n",
         answer("g2", "Two.")[:40] + b"\n",
+        answer("lost", "Two.")[:60] + answer("g2", "Two."),
         b"\0\0" + answer("g3", {"odd": 1}, model2=7),
         answer("g4", "Four.", {**TOKENS, "input": -1}),
         answer("g5", "Five.", "many"),
@@ -218,7 +219,7 @@ def test_an_odd_line_costs_itself_and_nothing_else() -> None:
         b"{}\n",
         b"\n",
     )
-    assert [*used(transcript.records)] == ["s:g1", "s:g3", "s:g6", "s:g7"]
-    assert (transcript.unreadable_lines, transcript.unknown_lines) == (5, 3)
+    assert [*used(transcript.records)] == ["s:g1", "s:g2", "s:g3", "s:g6", "s:g7"]
+    assert (transcript.unreadable_lines, transcript.unknown_lines) == (6, 3)
     times = {record.timestamp for record in transcript.records if record.uuid == "s:g7"}
     assert times == {None}
