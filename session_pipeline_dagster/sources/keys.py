@@ -5,12 +5,13 @@ lies. Nothing here looks at anything.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
 from session_pipeline_dagster.sources.files import LeftOut, SessionFile
 from session_pipeline_dagster.sources.packed import COMPRESSED
+from session_pipeline_dagster.transcripts.looks import unread_reason
 
 ENDINGS = (".jsonl", *(f".jsonl{ending}" for ending in COMPRESSED))
 FLAT = "not inside a folder of"
@@ -132,6 +133,19 @@ def one_a_key(files: Iterable[SessionFile], left_out: list[LeftOut]) -> list[Ses
         else:
             kept.append(file)
     return kept
+
+
+def documents_left_out(counted: Mapping[tuple[str, str], int], prefix: str) -> list[LeftOut]:
+    """The documents of agents that have no reader, of each folder together: there may be one for
+    each message.
+
+    Args:
+        counted: (key of a folder, what they look like) -> how many.
+    """
+    return [
+        LeftOut(prefix + folder, unread_reason(look), many)
+        for (folder, look), many in sorted(counted.items())
+    ]
 
 
 def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner:

@@ -68,6 +68,14 @@ def commands(clone: Path) -> list[str]:
     return lines
 
 
+def test_without_a_target_make_says_which_there_are(clone: Path) -> None:
+    said = shell(clone, "make").stdout.splitlines()
+    targets = re.search(r"^\.PHONY: (.*)$", (clone / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert targets
+    assert sorted(line.split()[0] for line in said) == sorted(targets[1].split())
+    assert all(line[9] == " " != line[10] for line in said), "a column of names, one of words"
+
+
 @pytest.mark.slow
 def test_after_make_run_the_commands_of_the_readme_work_as_they_are_written(clone: Path) -> None:
     made = shell(clone, "make run")
@@ -149,7 +157,7 @@ NOISE = f"""\
 
 def screened(log: str) -> list[str]:
     found: list[str] = []
-    screen = Screen(found.append)
+    screen = Screen(found.append, reports="http://h:2")
     for line in log.splitlines():
         screen.take(re.sub(r"\x1b\[[0-9;]*m", "", line))
     return found
@@ -165,6 +173,12 @@ def test_of_the_log_only_what_is_ours_is_shown() -> None:
     assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
     warned = "usage_job - r - usage - alice/x.jsonl failed: neither gzip nor zstd data"
     assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
+    failed = "usage_job - r - usage - STEP_FAILURE - Execution of step failed."
+    follows = "usage_job - r - prices - Dependencies for step prices were not executed: ['usage']."
+    errors = "\n".join(f"{STAMP} - ERROR - {said}" for said in (failed, follows))
+    assert screened(errors) == [f"error: {failed}"], "what follows from it says nothing new"
+    report = f"{DEBUG} - __ASSET_JOB - r - 1 - usage_report - STEP_SUCCESS - Finished."
+    assert screened(f"{report}\n{report}") == ["The report: http://h:2/usage.html"]
     assert screened("plugin odd (odd:Odd) is left out: ValueError: no") == [
         "warning: plugin odd (odd:Odd) is left out: ValueError: no"
     ]

@@ -93,7 +93,7 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base} SELECT first, last, unit, {_undated(asked, scope)} FROM period""",
         f"""{base}, {_daily(scope)} {" UNION ALL ".join(_by_day(scope))}""",
         f"""{base}, {_daily(scope)}
-        SELECT date_trunc(unit, day)::DATE AS start, label, model, {_SUMS} FROM daily, period
+        SELECT date_trunc(unit, day)::DATE AS start, label, model, agent, {_SUMS} FROM daily, period
         GROUP BY ALL ORDER BY ALL""",
         f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", scope)})
             {" UNION ALL ".join(_by_slot(scope))}""",
