@@ -16,11 +16,13 @@ class Layout(Enum):
 
     USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
     CODEX: nothing; the root is the home folder of Codex, `~/.codex`.
+    GEMINI: nothing; the root is the home folder of Gemini CLI, `~/.gemini`.
     """
 
     USERS = "users"
     PROJECTS = "projects"
     CODEX = "codex"
+    GEMINI = "gemini"
 
 
 class AlertLevel(Enum):

@@ -20,12 +20,15 @@ MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
 """What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
-_UPLOADED = (".claude", ".codex")
+_UPLOADED = (".claude", ".codex", ".gemini")
 """The folders with a dot that are walked: they may be part of what somebody has copied."""
 _OF_CODEX = ("sessions", "archived_sessions")
 """Where Codex keeps sessions in its home folder, in folders by day and without; beside them are
 others that may hold anything."""
 _DAYS = re.compile(r"(?:/|^)(?:sessions/\d{4}|archived_sessions)/")
+_OF_GEMINI = "tmp"
+_CHATS = re.compile(r"(?:/|^)tmp/([^/]+)/chats/")
+"""Where Gemini CLI keeps sessions in its home folder, in a folder of each project."""
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 
@@ -86,18 +89,26 @@ def may_be_manifest(key: str, layout: Layout) -> bool:
 
 def is_entered(first: str, layout: Layout) -> bool:
     """Whether there are sessions in a folder of the root."""
+    if layout is Layout.GEMINI:
+        return first == _OF_GEMINI
     return layout is not Layout.CODEX or first in _OF_CODEX
 
 
 def flat(layout: Layout) -> str:
     """Why a session file in the root itself is none."""
     kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project", Layout.CODEX: "sessions"}
+    kinds[Layout.GEMINI] = "a project's chats"
     return f"{FLAT} {kinds[layout]}"
 
 
 def is_codex_home(keys: Iterable[str]) -> bool:
     """Whether the keys below a root are those of the home folder of Codex."""
     return all(_DAYS.match(key) for key in keys)
+
+
+def is_gemini_home(keys: Iterable[str]) -> bool:
+    """Whether the keys below a root are those of the home folder of Gemini CLI."""
+    return all(_CHATS.match(key) for key in keys)
 
 
 def is_plain(path: str) -> bool:
@@ -145,16 +156,22 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
 
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project; Codex
-    keeps sessions by their days, whichever project they are of.
+    keeps sessions by their days, whichever project they are of; Gemini CLI has a folder
+    `tmp/<project>/chats` for each.
     """
     if layout is Layout.CODEX:
         return short(user), None
+    chats = _CHATS.search(key) if "/chats/" in key else None
+    if layout is Layout.GEMINI:
+        return short(user), short(chats[1]) if chats else None
     first, *folders = key.split("/")[:-1]
     first = _first_name(first)
     if layout is Layout.PROJECTS:
         return short(user), short(first)
     if "sessions/" in key and _DAYS.search(key, len(first)):
         return short(first), None
+    if chats is not None and chats.start() > 0:
+        return short(first), short(chats[1])
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
     return short(first), short(folders[0]) if folders else None

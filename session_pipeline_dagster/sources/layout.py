@@ -21,7 +21,7 @@ from session_pipeline_dagster.sources.files import (
     SessionFile,
     SessionSource,
 )
-from session_pipeline_dagster.sources.keys import FLAT, is_codex_home, prefix_of
+from session_pipeline_dagster.sources.keys import FLAT, is_codex_home, is_gemini_home, prefix_of
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.packed import plain_name
 from session_pipeline_dagster.transcripts.reader import Readers
@@ -112,7 +112,7 @@ def check_layout(root: AnyRoot, layout: Layout, found: Scan, *, hides: bool = Fa
         if left.reason.startswith(FLAT) and left.key.startswith(prefix)
     ]
     name = last_part(root)
-    if layout is not Layout.CODEX and flat and _is_of(keys, flat):
+    if layout in (Layout.USERS, Layout.PROJECTS) and flat and _is_of(keys, flat):
         one = "project" if _PROJECT.match(name) or layout is Layout.PROJECTS else "user"
         said = f"holds session files itself, so it is the folder of one {one}"
         raise _wrong(root, said, Layout.PROJECTS if one == "project" else layout, _above(root))
@@ -122,6 +122,9 @@ def check_layout(root: AnyRoot, layout: Layout, found: Scan, *, hides: bool = Fa
     if layout is not Layout.CODEX and keys and is_codex_home(keys):
         said = "is the home folder of Codex"
         raise _wrong(root, said, Layout.CODEX, root.label)
+    if layout is not Layout.GEMINI and keys and is_gemini_home(keys):
+        said = "is the home folder of Gemini CLI"
+        raise _wrong(root, said, Layout.GEMINI, root.label)
     if layout is Layout.USERS and keys and all(map(_PROJECT.match, keys)):
         one = "" if hides else f" ({printable(keys[0].split('/')[0])})"
         said = f"holds projects{one}, not users"

@@ -84,7 +84,9 @@ class Readers(msgspec.Struct, frozen=True):
         reader = self.reader_of(key, content)
         if reader is None:
             return None
-        transcript = reader.parse(content)
+        # For whom a file's place says something of what it holds.
+        placed = getattr(reader, "parse_at", None)
+        transcript = reader.parse(content) if placed is None else placed(key, content)
         # Whoever returns something else is found out by who asked.
         if not isinstance(transcript, Transcript) or transcript.agent == reader.agent:
             return transcript

@@ -19,6 +19,7 @@ from session_pipeline_dagster.sources.opening import open_checked
 
 PROJECTS = ("-home-me-app/a.jsonl", "-home-me-app/a/subagents/agent-1.jsonl", "-srv-b/c.jsonl.gz")
 CODEX = ("sessions/2026/11/20/rollout-a.jsonl", "archived_sessions/rollout-b.jsonl")
+GEMINI = ("tmp/shop/chats/session-a.jsonl", "tmp/shop/chats/5f0c/b.jsonl")
 WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     # layout, keys, the right layout, and the right root from there
     ("users", PROJECTS, "projects", "."),
@@ -30,6 +31,8 @@ WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     ("projects", ("projects/-home-me-app/a.jsonl",), "projects", "projects"),
     ("users", CODEX, "codex", "."),
     ("projects", CODEX[:1], "codex", "."),
+    ("users", GEMINI, "gemini", "."),
+    ("projects", GEMINI[:1], "gemini", "."),
 ]
 RIGHT = [
     ("projects", PROJECTS),
@@ -41,6 +44,8 @@ RIGHT = [
     ("users", ()),
     ("codex", (*CODEX, "history.jsonl", "worktrees/a/x.jsonl")),
     ("codex", ("history.jsonl",)),
+    ("gemini", (*GEMINI, "antigravity/x.jsonl", "y.jsonl")),
+    ("users", ("alice/.gemini/tmp/shop/chats/session-a.jsonl",)),
     ("users", ("sessions/mine/a.jsonl", "alice/.codex/sessions/2026/11/20/rollout-a.jsonl")),
 ]
 

@@ -549,3 +549,17 @@ def test_sessions_of_codex_have_no_project_in_their_folders() -> None:
     }
     assert {key: owner_of(key) for key in wanted} == wanted
     assert owner_of("sessions/2026/11/20/", Layout.CODEX, "bob") == ("bob", None)
+
+
+def test_sessions_of_gemini_cli_are_of_the_project_beside_their_chats() -> None:
+    wanted = {
+        "alice/.gemini/tmp/shop/chats/": ("alice", "shop"),
+        "alice/tmp/shop/chats/5f0c/": ("alice", "shop"),
+        "alice/laptop/gemini/tmp/shop/chats/": ("alice", "shop"),
+        "alice/tmp/shop/": ("alice", "tmp"),
+        "tmp/shop/chats/": ("tmp", "shop"),
+    }
+    assert {key: owner_of(key) for key in wanted} == wanted
+    home = "tmp/shop/chats/5f0c/"
+    assert owner_of(home, Layout.GEMINI, "bob") == ("bob", "shop")
+    assert owner_of(home, Layout.PROJECTS, "bob") == ("bob", "tmp")

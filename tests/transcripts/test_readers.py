@@ -132,7 +132,6 @@ def test_a_first_line_of_over_a_megabyte_is_seen_whole() -> None:
     [
         (CODEX_OLD, "a Codex session of before its files had types"),
         (COPILOT, "a GitHub Copilot CLI session"),
-        (GEMINI, "a Gemini CLI session"),
         (GEMINI_DOCUMENT, "a Gemini CLI document"),
         (GEMINI_LINE, "a Gemini CLI document"),
         (OPENCODE_RUN, "the output of `opencode run`"),
@@ -169,6 +168,22 @@ def test_a_file_of_another_agent_is_claimed_by_nobody_and_named(content: bytes, 
 )
 def test_a_file_without_lines_is_recognised_by_its_name(name: str, look: str | None) -> None:
     assert document(name) == look
+
+
+@pytest.mark.parametrize(
+    "content", [GEMINI, b"\xef\xbb\xbf" + GEMINI, b"?\n" + GEMINI], ids=range(3)
+)
+def test_a_session_of_gemini_cli_is_read_by_its_reader(content: bytes) -> None:
+    reader = installed_readers().reader_of("alice/x.jsonl", content)
+    assert reader is not None
+    assert reader.agent == "gemini-cli"
+
+
+def test_a_reader_is_told_where_a_file_lies_if_it_asks() -> None:
+    content = GEMINI.replace(b'"main"', b'"subagent"')
+    found = installed_readers().parse("alice/tmp/x/chats/parent/x.jsonl", content)
+    assert found is not None
+    assert "parent" in {record.session_id for record in found.records}
 
 
 @pytest.mark.parametrize("content", [CODEX, CODEX_EVENT, b"garbage\n" + CODEX, EXEC], ids=range(4))
@@ -244,7 +259,9 @@ OWN = entry("claude-code", "session_pipeline_dagster.transcripts.claude_code:Cla
 
 
 def test_claude_code_enters_through_the_same_door_and_is_asked_last() -> None:
-    assert [reader.agent for reader in installed_readers().readers] == ["codex", "claude-code"]
+    *others, last = [reader.agent for reader in installed_readers().readers]
+    assert last == "claude-code"
+    assert {*others} >= {"codex", "gemini-cli"}
     found = load_readers([OWN, entry("copilot", f"{__name__}:CopilotReader")])
     assert [reader.agent for reader in found.readers] == ["copilot", "claude-code"]
     assert found.agents == "claude-code, copilot"
