@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.codex_lines import Counts, lenient, usage_of
+from session_pipeline_dagster.transcripts.codex_lines import Counts, counts_of, usage_of
 from session_pipeline_dagster.transcripts.codex_tools import SYNTHETIC, raw
 from session_pipeline_dagster.transcripts.head import BOM
 from session_pipeline_dagster.transcripts.records import (
@@ -70,7 +70,7 @@ class _Found:
         elif kind == "item.completed":
             made = [*self._item(line.get("item"))] or made
         elif kind == "turn.completed":
-            counts = lenient(Counts, line.get("usage"))
+            counts = counts_of(line.get("usage"))
             if counts is None:
                 return False
             made = [self._completed(counts)]

@@ -3,35 +3,19 @@
 Put a field here when `codex.py` needs it; what is not declared is skipped.
 """
 
-import json
-from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
-from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.records import (
-    DECODE_ERRORS,
-    MAX_TOKENS,
-    OutputDetails,
-    Tokens,
-    Usage,
-    parse_time,
-    read_json,
-)
-from session_pipeline_dagster.transcripts.room import is_dense
+from session_pipeline_dagster.transcripts.lenient import LineReader, lenient
+from session_pipeline_dagster.transcripts.records import OutputDetails, Tokens, Usage
 
 TYPES = frozenset(
     """session_meta turn_context response_item event_msg compacted world_state
     inter_agent_communication inter_agent_communication_metadata""".split()
 )
 """Of lines of a rollout."""
-_BEGINNING = b'{"timestamp":'
-_MOST_PIECES = 100
-_PADDING = b" \t\r\n\0"
 _NOTHING = msgspec.Raw(b"")
-_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
@@ -142,82 +126,15 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     payload: Payload | None = None
 
 
-_decoder = msgspec.json.Decoder(Line)
+_NEEDED = frozenset((Payload, Counts, Info))
+_reader = LineReader(Line, b'{"timestamp":', _NEEDED, lambda line: line.type in TYPES)
 
 
 def read_line(content: bytes, view: memoryview, start: int, end: int) -> tuple[list[Line], bool]:
     """The records of a line of the content, and whether something in it cannot be read."""
-    if is_dense(content, start, end):
-        return [], True
-    try:
-        return [_decoder.decode(view[start:end])], False
-    except DECODE_ERRORS:
-        odd = content[start:end].strip(_PADDING)
-    if not odd:
-        return [], bool(content[start:end].strip())
-    whole = _odd(odd)
-    if whole is not None:
-        return [whole], odd != content[start:end].strip()
-    # Two processes may have written on one line, or one died in the middle of it.
-    pieces = [_odd(piece) for piece in _pieces(odd)]
-    return [piece for piece in pieces if piece is not None and piece.type in TYPES], True
+    return _reader.read(content, view, start, end)
 
 
-def _pieces(line: bytes) -> Iterator[bytes]:
-    at = line.find(_BEGINNING)
-    for _ in range(_MOST_PIECES):
-        if at < 0:
-            return
-        end = line.find(_BEGINNING, at + 1)
-        yield line[at : end if end > 0 else len(line)].strip(_PADDING)
-        at = end
-
-
-def _odd(line: bytes) -> Line | None:
-    """A line of which a field is odd: that costs the field; counts that cannot be one, the line."""
-    try:
-        return _decoder.decode(line)
-    except DECODE_ERRORS:
-        value = read_json(line)
-    return lenient(Line, value)
-
-
-def lenient(struct: type[_S], value: object) -> _S | None:
-    """The struct of a decoded object, of which every field that does not fit is left out; None
-    where it is no object, or has counts that are none."""
-    if not isinstance(value, dict):
-        return None
-    found: dict[str, Any] = {}
-    for name, kind, nested in _fields(struct):
-        given = value.get(name)
-        if given is None:
-            continue
-        found[name] = _value(kind, given) if nested is None else lenient(nested, given)
-        if found[name] is None and (kind == Tokens or nested in (Payload, Counts, Info)):
-            return None
-    return struct(**{name: value for name, value in found.items() if value is not None})
-
-
-def _value(kind: Any, given: object) -> Any:
-    """The value where it fits the declared kind, else None."""
-    if kind is msgspec.Raw:
-        return msgspec.Raw(json.dumps(given, ensure_ascii=False).encode("utf-8", "replace"))
-    if isinstance(given, bool):
-        return given if kind == bool | None else None
-    if isinstance(given, int):
-        return given if kind == Tokens and 0 <= given <= MAX_TOKENS else None
-    if isinstance(given, str) and kind in (str | None, datetime | None):
-        text = given.encode("utf-8", "replace").decode()
-        return parse_time(text) if kind == datetime | None else text
-    return None
-
-
-@cache
-def _fields(struct: type[msgspec.Struct]) -> list[tuple[str, Any, type[msgspec.Struct] | None]]:
-    """Name, kind and, where it is an object, its struct."""
-    return [(f.name, f.type, _struct_in(f.type)) for f in msgspec.structs.fields(struct)]
-
-
-def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
-    structs = (Payload, Info, Counts, Git, Invocation)
-    return next((struct for struct in structs if struct in get_args(kind)), None)
+def counts_of(value: object) -> Counts | None:
+    """The counts of a decoded object; None where they are none."""
+    return lenient(Counts, value, _NEEDED)
