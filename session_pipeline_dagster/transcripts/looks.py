@@ -8,14 +8,17 @@ import re
 from session_pipeline_dagster.transcripts.head import TopLevel, lines_of, top_level
 
 CODEX, CODEX_EXEC = "a Codex session", "the output of `codex exec --json`"
+COPILOT = "a GitHub Copilot CLI session"
 _BY_TYPE = {
     **dict.fromkeys(("session_meta", "turn_context", "response_item", "event_msg"), CODEX),
     **dict.fromkeys(("thread.started", "turn.started", "turn.completed"), CODEX_EXEC),
-    **dict.fromkeys(
-        ("session.start", "session.model_change", "user.message", "assistant.message"),
-        "a GitHub Copilot CLI session",
-    ),
 }
+_OF_COPILOT = re.compile(
+    r"abort|(?:session|user|assistant|tool|subagent|hook|system|skill|permission|model|mcp|command|"
+    r"user_input|elicitation|external_tool|exit_plan_mode|auto_mode_switch|pending_messages|"
+    r"session_limits_exhausted|tool_search|sampling|capabilities|commands|factory|ui)\.[a-z_.]{1,60}"
+)
+_EVENT = {"id", "timestamp"}
 _CODEX_OLD = {"id", "timestamp", "instructions"}
 _GEMINI = {"sessionId", "projectHash"}
 _GEMINI_DOCUMENT = (b'"sessionId":', b'"startTime":', b'"messages":')
@@ -35,10 +38,17 @@ def foreign(head: bytes) -> str | None:
 def foreign_object(first: TopLevel) -> str | None:
     """The same by the first object alone."""
     if first.type is not None:
-        return _BY_TYPE.get(first.type)
+        is_event = first.names >= _EVENT and is_copilots(first.type)
+        return _BY_TYPE.get(first.type) or (COPILOT if is_event else None)
     if first.names >= _CODEX_OLD:
         return "a Codex session of before its files had types"
     return "a Gemini CLI session" if first.names >= _GEMINI else None
+
+
+def is_copilots(kind: str | None) -> bool:
+    """Whether an event of Copilot CLI can be of that type: there are over a hundred, and most
+    versions bring more."""
+    return kind is not None and _OF_COPILOT.fullmatch(kind) is not None
 
 
 def looks_like(head: bytes) -> str:

@@ -40,5 +40,5 @@ def test_the_page_names_the_group_and_everything_that_is_recognised() -> None:
     text = " ".join(PAGE.split())
     for words in ("Codex", "`codex exec --json`", "GitHub Copilot CLI", "Gemini CLI"):
         assert words in text
-    kinds = {*looks._BY_TYPE.values(), "a Gemini CLI session"}
+    kinds = {*looks._BY_TYPE.values(), looks.COPILOT, "a Gemini CLI session"}
     assert len(kinds) == 4, "name the new one on the page"
