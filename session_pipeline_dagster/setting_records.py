@@ -15,12 +15,14 @@ class Layout(Enum):
     """What the first folder below a root says.
 
     USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
-    CODEX: nothing; the root is the home folder of Codex, `~/.codex`.
+    CODEX, COPILOT: nothing; the root is the home folder of Codex, `~/.codex`, or of GitHub Copilot
+    CLI, `~/.copilot`.
     """
 
     USERS = "users"
     PROJECTS = "projects"
     CODEX = "codex"
+    COPILOT = "copilot"
 
 
 class AlertLevel(Enum):

@@ -375,7 +375,9 @@ def test_other_personal_data_is_an_error(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["user", "Users", "flat"])
 def test_an_unknown_layout_is_an_error(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"SESSION_LAYOUT is .*users, projects or codex"):
+    with pytest.raises(
+        SettingsError, match=r"SESSION_LAYOUT is .*users, projects, codex or copilot"
+    ):
         read_settings({"SESSION_LAYOUT": text})
 
 

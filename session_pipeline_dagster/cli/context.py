@@ -84,7 +84,9 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
     """The options of every command; what it raises is said in `ending.py`."""
 
     @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
-    @click.option("--layout", type=str, help="users, projects or codex: what the folders say.")
+    @click.option(
+        "--layout", type=str, help="users, projects, codex or copilot: what the folders say."
+    )
     @click.option("--force-layout", is_flag=True, help="Take a root whose layout looks wrong.")
     @click.option("--database", metavar="FILE", help="The DuckDB file.")
     @wraps(command)

@@ -66,12 +66,12 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
     layout: Layout | None = Field(
         default=None,
         description="What the first folder says: `projects`, as in `~/.claude/projects`, or "
-        "`users`; `codex` for `~/.codex`.",
+        "`users`; `codex` for `~/.codex`, `copilot` for `~/.copilot`.",
         examples=["projects"],
     )
     user: str | None = Field(
         default=None,
-        description="Whose sessions they are in the layouts `projects` and `codex`.",
+        description="Whose sessions they are in all layouts but `users`.",
         examples=["alice"],
     )
     database: str | None = Field(

@@ -42,7 +42,9 @@ class SessionsResource(dg.ConfigurableResource):
     roots: dict[str, str] = Field(
         description="Name -> folder or URL; the unnamed root's name is empty."
     )
-    layout: str = Field("users", description="users, projects or codex: what the folders say.")
+    layout: str = Field(
+        "users", description="users, projects, codex or copilot: what the folders say."
+    )
     user: str = Field("me", description="Whose sessions they are where no folder says it.")
     force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")
     line_bytes: int = Field(Limits().line, description="The longest line that is read.")

@@ -5,7 +5,8 @@ lies. Nothing here looks at anything.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
@@ -19,17 +20,36 @@ MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
 """What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
-_UPLOADED = (".claude", ".codex")
+_UPLOADED = (".claude", ".codex", ".copilot")
 """The folders with a dot that are walked: they may be part of what somebody has copied."""
-_OF_CODEX = ("sessions", "archived_sessions")
-"""Where Codex keeps sessions in its home folder, in folders by day and without; beside them are
-others that may hold anything."""
 _DAYS = re.compile(r"(?:/|^)(?:sessions/\d{4}|archived_sessions)/")
+_STATE = "session-state"
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 
 Owner = tuple[str, str | None]
 """A user and a project."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The home folder of an agent.
+
+    Attributes:
+        folders: those with sessions; beside them are others that may hold anything.
+        keys: how the keys of sessions begin.
+    """
+
+    agent: str
+    folders: tuple[str, ...]
+    keys: re.Pattern[str]
+
+
+HOMES: Mapping[Layout, Home] = {
+    Layout.CODEX: Home("Codex", ("sessions", "archived_sessions"), _DAYS),
+    Layout.COPILOT: Home("GitHub Copilot CLI", (_STATE,), re.compile(rf"{_STATE}/")),
+}
+"""The layouts of which the root is an agent's home folder."""
 
 
 def key_of(name: str) -> str:
@@ -85,18 +105,20 @@ def may_be_manifest(key: str, layout: Layout) -> bool:
 
 def is_entered(first: str, layout: Layout) -> bool:
     """Whether there are sessions in a folder of the root."""
-    return layout is not Layout.CODEX or first in _OF_CODEX
+    home = HOMES.get(layout)
+    return home is None or first in home.folders
 
 
 def flat(layout: Layout) -> str:
     """Why a session file in the root itself is none."""
-    kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project", Layout.CODEX: "sessions"}
-    return f"{FLAT} {kinds[layout]}"
+    kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project"}
+    return f"{FLAT} {kinds.get(layout, 'sessions')}"
 
 
-def is_codex_home(keys: Iterable[str]) -> bool:
-    """Whether the keys below a root are those of the home folder of Codex."""
-    return all(_DAYS.match(key) for key in keys)
+def home_of(keys: Collection[str]) -> Layout | None:
+    """The layout of the agent whose home folder it is, by the keys below a root."""
+    homes = (layout for layout, home in HOMES.items() if all(map(home.keys.match, keys)))
+    return next(homes, None) if keys else None
 
 
 def is_plain(path: str) -> bool:
@@ -131,15 +153,17 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
 
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project; Codex
-    keeps sessions by their days, whichever project they are of.
+    keeps sessions by their days, Copilot CLI by their names, whichever project they are of.
     """
-    if layout is Layout.CODEX:
+    if layout in HOMES:
         return short(user), None
     first, *folders = key.split("/")[:-1]
     first = _first_name(first)
     if layout is Layout.PROJECTS:
         return short(user), short(first)
     if "sessions/" in key and _DAYS.search(key, len(first)):
+        return short(first), None
+    if _STATE in folders:
         return short(first), None
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]

@@ -66,7 +66,7 @@ def test_importing_the_definitions_does_nothing_and_loading_them_says_what_is_wr
     assert done.stdout == "imported\n"
     assert done.returncode == 1
     assert (
-        "SettingsError: SESSION_LAYOUT is 'nonsense'; it takes users, projects or codex"
+        "SettingsError: SESSION_LAYOUT is 'nonsense'; it takes users, projects, codex or copilot"
         in done.stderr
     )
 
@@ -165,7 +165,7 @@ def test_a_home_is_resolved(project: DefsFolderSandbox, monkeypatch: pytest.Monk
     [
         ({"sessions": []}, "sessions is empty; write path or name=path"),
         ({"sessions": ["a", "b"]}, "sessions has two roots without a name; write name=path"),
-        ({"layout": "nonsense"}, "Input should be 'users', 'projects' or 'codex'"),
+        ({"layout": "nonsense"}, "Input should be 'users', 'projects', 'codex' or 'copilot'"),
         ({"user": " "}, "user is empty"),
         ({"database": ""}, "database is empty"),
         ({"report_dir": ""}, "report_dir is empty"),

@@ -529,3 +529,13 @@ def test_sessions_of_codex_have_no_project_in_their_folders() -> None:
     }
     assert {key: owner_of(key) for key in wanted} == wanted
     assert owner_of("sessions/2026/11/20/", Layout.CODEX, "bob") == ("bob", None)
+
+
+def test_sessions_of_copilot_have_no_project_in_their_folders() -> None:
+    wanted = {
+        "alice/.copilot/session-state/0a1b/": ("alice", None),
+        "alice/session-state/0a1b/": ("alice", None),
+        "session-state/-home-alice-app/": ("session-state", "-home-alice-app"),
+    }
+    assert {key: owner_of(key) for key in wanted} == wanted
+    assert owner_of("session-state/0a1b/", Layout.COPILOT, "bob") == ("bob", None)
