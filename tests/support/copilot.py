@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-SONNET, HAIKU, GPT, MINI = "claude-sonnet-4.6", "claude-haiku-4.5", "gpt-5.4", "gpt-5-mini"
-CALLS = {SONNET: "msg_01", HAIKU: "msg_bdrk_01", GPT: "resp_01", MINI: ""}
+SONNET, OPUS, GPT, MINI = "claude-sonnet-4.6", "claude-opus-4.7", "gpt-5.4", "gpt-5-mini"
+CALLS = {SONNET: "msg_01", OPUS: "msg_bdrk_01", GPT: "resp_01", MINI: ""}
 """How the ids of API calls begin, by the model; of one without, it is GitHub that served it."""
 FOLDER = ".copilot/session-state"
 _NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -62,7 +62,8 @@ class Session:
         call: str | None = None,
         tools: Iterable[dict[str, object]] = (),
     ) -> "Session":
-        named = f"{CALLS[model]}{self._number}x{self._events}" if model and CALLS[model] else None
+        beginning = CALLS.get(model or "")
+        named = f"{beginning}{self._number}x{self._events}" if beginning else None
         data: dict[str, object] = {"messageId": f"m{self._events}", "content": text}
         data |= {"apiCallId": call or named, "toolRequests": list(tools), "model": model}
         data |= {} if output is None else {"outputTokens": output}
@@ -102,7 +103,7 @@ class Session:
         return f"{FOLDER}/{self.name}/events.jsonl"
 
 
-KEYS = {"sonnet": SONNET, "haiku": HAIKU, "gpt": GPT, "mini": MINI}
+KEYS = {"sonnet": SONNET, "opus": OPUS, "gpt": GPT, "mini": MINI}
 
 
 def call(name: str, call_id: str = "toolu_1", /, **given: object) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from copilot import GPT, HAIKU, SONNET, Session, call
+from copilot import GPT, MINI, OPUS, SONNET, Session, call
 from session_pipeline_dagster.processors.verification.detection.turns import read_turns
 from session_pipeline_dagster.testing import assert_reader
 from session_pipeline_dagster.transcripts.copilot import CopilotReader
@@ -145,10 +145,10 @@ def test_the_tokens_of_every_case_are_exact(session: Session, wanted: list[Count
 def test_a_response_names_its_model_else_it_is_the_one_that_was_chosen() -> None:
     session = Session().starts(selectedModel="auto").says(1, None)
     session.event("session.model_change", newModel=GPT).says(2, None).says(3, SONNET)
-    session.says(4, None, "agent-1").says(5, HAIKU, "agent-1")
+    session.says(4, None, "agent-1").says(5, OPUS, "agent-1")
     found = [record for record in read(session).records if record.type == "assistant"]
     models = [record.message.model for record in found if record.message]
-    assert models == [None, GPT, SONNET, None, HAIKU]
+    assert models == [None, GPT, SONNET, None, OPUS]
     assert [record.is_sidechain for record in found] == [None, None, None, True, True]
     served = [record.message.served_by for record in found if record.message]
     assert served == ["github-copilot", "github-copilot", "anthropic", "github-copilot", "aws"]
@@ -214,10 +214,11 @@ def test_an_odd_line_costs_itself_and_nothing_else() -> None:
 
 
 def test_an_event_that_is_repeated_is_nothing_new() -> None:
-    session = started().says(100).ends(sonnet=(4_000, 100, 0, 3_000))
-    wanted = used(read(session).records)
+    session = started().says(100, MINI).ends(mini=(4_000, 130, 0, 3_000))
+    wanted = [only_output(100), (1_000, 30, 0, 3_000)]
+    assert [counts for _, counts in used(read(session).records)] == wanted
     for odd in (b"".join(line * 2 for line in session.lines), session.content * 2):
-        assert used(CopilotReader().parse(odd).records) == wanted
+        assert [counts for _, counts in used(CopilotReader().parse(odd).records)] == wanted
 
 
 def test_it_keeps_to_the_contract_of_readers() -> None:

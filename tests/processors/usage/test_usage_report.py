@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from copilot import Session
 from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
 from lines import assistant, encode, result, tool, usage, user
 from places import DATA
@@ -411,6 +412,21 @@ def test_two_agents_have_a_table_of_their_own(pipeline: Pipeline) -> None:
     page = Page(make(pipeline, today=date(2026, 11, 21)).paths[0])
     messages = {row[0]: int(row[-3]) for row in page.tables["Agents"][1:]}
     assert messages == {"claude-code": 1, "codex": 3, "total": 4}
+
+
+def test_input_that_nobody_knows_is_said_and_is_no_0(pipeline: Pipeline) -> None:
+    killed = Session(1).starts().asks().says(100)
+    file = pipeline.root / "alice" / killed.key
+    file.parent.mkdir(parents=True)
+    file.write_bytes(killed.content)
+    fill(pipeline)
+    made = make(pipeline, today=date(2026, 11, 21))
+    page = Page(made.paths[0])
+    (day, *_) = page.tables["Each day"][1:]
+    assert day == ["20 Nov", "input unknown", "1", "100", "unknown", "unknown", "unknown", "0"]
+    assert "1 message of sessions that were killed or have not ended" in page.text
+    assert "without a known price" not in page.text
+    assert made.numbers["unknown_input_messages"] == 1
 
 
 def test_without_data_the_page_says_so(pipeline: Pipeline) -> None:
