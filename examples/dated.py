@@ -3,7 +3,8 @@
 Tests and the page beside this file know them by fixed days. Who looks at them sees the last two
 weeks filled: every day of theirs is moved by as many days as bring the last one, which ends at
 13:04 UTC, to today, or in the morning to yesterday.
-Paths stay, so that a session that is moved again replaces its rows and adds none.
+Paths and names stay, also those of Codex that say a day (its UUIDs do, too), so that a session that
+is moved again replaces its rows and adds none.
 """
 
 import re

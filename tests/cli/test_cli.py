@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from example_numbers import FILES
 from helpers import EXAMPLES, session_line, write_session
 
 PROGRAM = Path(sys.executable).with_name("session-pipeline")
@@ -72,7 +73,7 @@ def test_a_run_over_the_examples_shows_files_messages_tokens_and_tools(cli: Cli)
     assert answer.stderr == ""
     words = set(answer.stdout.split())
     assert words >= {"files", "processed", "sessions", "messages", "input", "output"}
-    assert words >= {"17", "alice", "bob", "usage", "Bash", "tool_use", "calls"}
+    assert words >= {str(FILES), "alice", "bob", "usage", "Bash", "tool_use", "calls"}
 
 
 def test_json_is_one_document_and_its_numbers_are_the_examples(cli: Cli) -> None:
@@ -80,10 +81,10 @@ def test_json_is_one_document_and_its_numbers_are_the_examples(cli: Cli) -> None
     document = json.loads(answer.stdout)
     assert (answer.returncode, answer.stderr) == (0, "")
     report = document["processors"]["usage"]
-    assert (report["session_files"], report["scanned"], report["processed"]) == (17, 17, 17)
+    assert (report["session_files"], report["scanned"], report["processed"]) == (FILES,) * 3
     assert (report["errors"], report["errors_detail"], report["unreadable_lines"]) == (0, [], 1)
     assert {row["user"] for row in document["summaries"]["Usage"]} == {"alice", "bob"}
-    assert sum(row["messages"] for row in document["summaries"]["Usage"]) > 17
+    assert sum(row["messages"] for row in document["summaries"]["Usage"]) > FILES
     assert cli.json(EXAMPLES, "run")["processors"]["usage"]["scanned"] == 0
 
 
@@ -110,8 +111,8 @@ def test_names_and_ids_are_whole_and_texts_readable_in_a_terminal(cli: Cli, colu
 @pytest.mark.slow
 def test_full_refresh_and_verify_are_passed_on(cli: Cli) -> None:
     cli.on(EXAMPLES, "run")
-    assert cli.json(EXAMPLES, "run", "--full-refresh")["processors"]["usage"]["processed"] == 17
-    assert cli.json(EXAMPLES, "run", "--verify")["processors"]["usage"]["skipped"] == 17
+    assert cli.json(EXAMPLES, "run", "--full-refresh")["processors"]["usage"]["processed"] == FILES
+    assert cli.json(EXAMPLES, "run", "--verify")["processors"]["usage"]["skipped"] == FILES
 
 
 def test_a_folder_name_with_brackets_is_printed_as_it_is(cli: Cli, tmp_path: Path) -> None:

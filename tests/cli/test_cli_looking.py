@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from test_cli import PROGRAM, Cli
 
+from example_numbers import FILES
 from helpers import EXAMPLES
 
 pytestmark = pytest.mark.slow
@@ -100,7 +101,7 @@ def test_looking_after_a_crash_reads_what_was_committed(cli: Cli) -> None:
     cli.database.parent.chmod(0o755)
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)["processors"]
-    assert (found["usage"]["pending"], found["verification"]["pending"]) == (17, 0)
+    assert (found["usage"]["pending"], found["verification"]["pending"]) == (FILES, 0)
 
 
 @pytest.mark.parametrize("name", ["typo.duckdb", "no/such/folder/x.duckdb"])

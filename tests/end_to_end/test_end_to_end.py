@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from example_numbers import FILES, MESSAGES
 from locations import copy_examples, query, real_location
 
 pytestmark = pytest.mark.slow(seconds=60)
@@ -21,7 +22,7 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(
         assert run["status"] == "SUCCESS"
         assert run["tags"]["dagster/sensor_name"] == "usage_sensor"
         daily = query(dev, DAILY)
-        assert sum(row[4] for row in daily) == 77
+        assert sum(row[4] for row in daily) == MESSAGES
 
         grown = next((tmp_path / "sessions" / "alice").rglob("9631*.jsonl"))
         with grown.open("ab") as file:
@@ -34,7 +35,9 @@ def test_examples_are_processed_without_a_click_and_history_outlives_a_restart(
             "SELECT run_id, count(*) FROM session_processor_state "
             "WHERE processor_name = 'usage' GROUP BY ALL ORDER BY 2",
         )
-        assert [files for _, files in states] == [1, 16], "only the grown file is processed again"
+        assert [files for _, files in states] == [1, FILES - 1], (
+            "only the grown file is processed again"
+        )
         dev.wait((tmp_path / "reports" / "usage.html").exists, "the first report")
 
     restarted = time.time()

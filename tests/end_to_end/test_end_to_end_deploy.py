@@ -13,6 +13,7 @@ import pytest
 
 from dagster_dev import LAUNCH, RUNS
 from deployment import Deployment, postgres
+from example_numbers import MESSAGES
 from helpers import session_line
 from places import ROOT
 from session_pipeline_dagster.store.database import Store
@@ -96,7 +97,7 @@ def test_sensors_runs_rows_and_checks_work_over_postgres(team: Deployment) -> No
         "verification_sensor",
         "slow_sensor",
     }
-    assert rows(team, "SELECT sum(messages) FROM usage_daily") == [(77,)]
+    assert rows(team, "SELECT sum(messages) FROM usage_daily") == [(MESSAGES,)]
 
     def passed() -> bool:
         said = team.check("usage_messages", "freshness")
@@ -135,7 +136,7 @@ def test_the_read_only_web_server_shows_everything_and_changes_nothing(team: Dep
 def test_a_processor_runs_once_at_a_time_over_postgres_too(team: Deployment) -> None:
     log = team.folder / "plugins" / "slow.log"
     log.unlink()
-    # 17 files: longer than the next run worker needs to start, so that two at once would overlap.
+    # All files take longer than the next run worker needs to start: two at once would overlap.
     (team.folder / "plugins" / "seconds").write_text("0.8")
     config = {"ops": {"slow": {"config": {"full_refresh": True}}}}
     days = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from example_numbers import FILES, MESSAGES
 from helpers import EchoProcessor
 from places import ROOT
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
@@ -160,9 +161,9 @@ def test_a_job_without_a_partition_processes_everything_pending(run: Run, settin
     result = run()
     assert result.success
     found = metadata(result)
-    assert (found["files_scanned"], found["files_processed"]) == (17, 17)
+    assert (found["files_scanned"], found["files_processed"]) == (FILES, FILES)
     assert found["dagster/row_count"] == len(rows(settings, "usage_messages"))
-    assert sum(row[4] for row in rows(settings, "usage_daily")) == 77
+    assert sum(row[4] for row in rows(settings, "usage_daily")) == MESSAGES
     filled = {
         event.partition
         for event in result.all_events
@@ -322,7 +323,7 @@ def test_a_file_that_was_given_up_is_named_by_its_run_and_retried_by_its_key(
     assert "files_failed" not in instance.get_run_by_id(runs[-1]).tags
     assert execute({"retry": [refused]})["files_scanned"] == 0, "as Re-execute does"
     assert [(passed, said.partition(".")[0]) for passed, said in checked] == [
-        (False, "16 files processed; 1 given up now"),
+        (False, f"{FILES - 1} files processed; 1 given up now"),
         (False, "0 files processed; 1 given up earlier and not tried"),
         (True, "1 files processed"),
         (True, "0 files processed"),
@@ -342,7 +343,7 @@ def test_the_button_of_the_check_looks_and_works_on_no_file(
     failing = build_definitions(Registry((Picky(Permanent),)), settings)
     failing.resolve_job_def("picky_job").execute_in_process(instance=instance, raise_on_error=False)
     store, picky = open_store(settings), Picky()
-    assert len(store.known(picky).failures) == 17
+    assert len(store.known(picky).failures) == FILES
     store.release("picky", list(store.known(picky).failures)[1:])
     whole = failing.resolve_implicit_global_asset_job_def()
     alone = whole.get_subset(
@@ -377,11 +378,11 @@ def test_a_run_in_which_nothing_could_be_done_fails_and_quotes_nothing(settings,
     assert not result.success
     failed = next(event for event in result.all_events if event.is_step_failure)
     text = str([entry.user_message for entry in instance.all_logs(result.run_id)]) + str(failed)
-    assert "17 of 17 files failed" in text
+    assert f"{FILES} of {FILES} files failed" in text
     passed, said = given_up_check(result)
     assert (passed, said.partition(".")[0]) == (
         False,
-        "0 files processed; 17 failed and will be tried again",
+        f"0 files processed; {FILES} failed and will be tried again",
     )
     assert "active customer" not in text
     assert "active customer" in next((ROOT / "examples").rglob("2afd6da6*.jsonl")).read_text()

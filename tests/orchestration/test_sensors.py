@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 import pytest
 
+from example_numbers import FILES
 from helpers import set_mtime, write_session
 from places import ROOT
 from session_pipeline_dagster.contract.processor import Processor
@@ -100,7 +101,7 @@ def test_new_files_are_asked_for_in_one_range_over_a_gap_of_days(tick: Tick) -> 
 
 def test_nothing_is_asked_for_when_every_file_is_current(tick, settings, usage) -> None:
     process(settings, usage)
-    assert "17 files are current" in reason(tick())
+    assert f"{FILES} files are current" in reason(tick())
 
 
 def test_what_another_door_processed_is_shown_by_one_first_run(settings, usage) -> None:
@@ -113,7 +114,7 @@ def test_what_another_door_processed_is_shown_by_one_first_run(settings, usage) 
         ]
         ran(fresh)
         context = dg.build_sensor_context(instance=fresh)
-        assert "17 files are current" in reason(processor_sensor(usage, settings)(context))
+        assert f"{FILES} files are current" in reason(processor_sensor(usage, settings)(context))
 
 
 def test_only_the_day_of_a_changed_file_is_asked_for(tick, settings, usage) -> None:
@@ -146,7 +147,7 @@ def test_the_first_session_of_a_day_takes_the_quiet_days_before_it_along(
 
 def test_the_next_request_waits_for_the_cadence(tick: Tick) -> None:
     first = tick()
-    assert "17 files are due" in reason(tick(first.cursor))
+    assert f"{FILES} files are due" in reason(tick(first.cursor))
 
 
 def test_a_backlog_over_the_cap_is_asked_for_again_at_once(tick, settings, usage) -> None:
@@ -274,13 +275,13 @@ def test_the_session_files_are_observed_when_something_changed_and_not_again(
 
     first = observe(None)
     observation, check = first.asset_events
-    assert observation.metadata["session_files"].value == 17
-    assert observation.metadata["usage_pending"].value == 17
+    assert observation.metadata["session_files"].value == FILES
+    assert observation.metadata["usage_pending"].value == FILES
     assert observation.metadata["usage_oldest_pending_seconds"].value >= 0
     assert check.passed
     assert not observe(first.cursor).asset_events
     next(settings.roots[0].path.rglob("agent-3fa91c2.jsonl")).unlink()
-    assert observe(first.cursor).asset_events[0].metadata["session_files"].value == 16
+    assert observe(first.cursor).asset_events[0].metadata["session_files"].value == FILES - 1
 
 
 def test_a_clock_that_was_ahead_silences_no_observation(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from example_numbers import FILES
 from helpers import write_session
 from places import ROOT
 from session_pipeline_dagster.orchestration.dev import Screen
@@ -82,7 +83,7 @@ def test_after_make_run_the_commands_of_the_readme_work_as_they_are_written(clon
     for command in found:
         answer = shell(clone, command)
         assert (answer.returncode, answer.stderr) == (0, ""), command
-    assert " 17 " in shell(clone, ".venv/bin/session-pipeline status").stdout
+    assert f" {FILES} " in shell(clone, ".venv/bin/session-pipeline status").stdout
     assert ".jsonl" in shell(clone, ".venv/bin/session-pipeline knowledge list --json").stdout
 
 
@@ -217,5 +218,5 @@ def test_make_dev_is_calm_and_ends_with_all_its_children(
     assert text.count("\n") == (4 if number is signal.SIGTERM else 3), text
     for word in ("temporary", "Supersession", "Beta", "Traceback"):
         assert word not in text
-    assert "17 files processed" in text or number is not signal.SIGTERM
+    assert f"{FILES} files processed" in text or number is not signal.SIGTERM
     assert "Using temporary directory" in (clone / "var" / "dev.log").read_text()

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from example_numbers import MESSAGES
 from helpers import EXAMPLES
 from session_pipeline_dagster.errors import ContractError, SettingsError, StoreUnusable
 from session_pipeline_dagster.passes.exports.copy import publish
@@ -45,7 +46,7 @@ def test_an_analyst_has_all_of_usage_and_nothing_else(examples: Pipeline, tmp_pa
     assert [path.name for path in target.parent.iterdir()] == ["usage.duckdb"]
     for relation in ("usage_daily", "usage_costs"):
         assert asked(target, f"SELECT sum(cost) FROM {relation}") == [(Decimal("1.1003623"),)]
-    assert asked(target, "SELECT count(*) FROM usage_messages_unique") == [(77,)]
+    assert asked(target, "SELECT count(*) FROM usage_messages_unique") == [(MESSAGES,)]
     assert asked(target, "SELECT people FROM published") == [("named",)]
     tables = {name for (name,) in asked(target, "SELECT table_name FROM duckdb_tables()")}
     assert tables == {*made.rows, "published"}

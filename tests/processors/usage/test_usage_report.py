@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from copilot import Session
+from example_numbers import MESSAGES, OUTPUT
 from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
 from lines import assistant, encode, result, tool, usage, user
 from places import DATA
@@ -198,9 +199,9 @@ def test_the_teams_of_the_examples_cost_what_their_responses_cost(page: Page) ->
     """Alice moves from one to the other on 11 May."""
     found = {row[0]: (row[1], row[2], row[4]) for row in page.tables["Teams"][1:]}
     assert found == {
-        "platform": ("0.4368", "0.2995", "0.7362"),
+        "platform": ("0.5087", "0.2995", "0.8081"),
         "data": ("–", "0.3641", "0.3641"),
-        "total": ("0.4368", "0.6636", "1.1004"),
+        "total": ("0.5087", "0.6636", "1.1723"),
     }
 
 
@@ -281,14 +282,14 @@ def test_the_hours_are_those_of_the_view(examples: Pipeline) -> None:
 
 
 def test_the_headline_is_the_same_everywhere(page: Page, made: Published) -> None:
-    assert (made.numbers["messages"], made.numbers["output_tokens"]) == (77, 6415)
+    assert (made.numbers["messages"], made.numbers["output_tokens"]) == (MESSAGES, OUTPUT)
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
-    assert ("Messages", "77") in tiles
-    assert ("Output tokens, at least", "6,415") in tiles
-    assert ("Last 7 days, USD", "0.4368") in tiles
-    assert "8 to 14 May: −34 %" in page.text
+    assert ("Messages", str(MESSAGES)) in tiles
+    assert ("Output tokens, at least", f"{OUTPUT:,}") in tiles
+    assert ("Last 7 days, USD", "0.5087") in tiles
+    assert "8 to 14 May: −23 %" in page.text
     assert (made.numbers["cost_usd_last_7_days"], made.numbers["cost_usd_7_days_before"]) == (
-        0.43676255,
+        0.50869455,
         0.66359975,
     )
 
