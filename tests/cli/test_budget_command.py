@@ -32,20 +32,20 @@ def test_a_budget_says_how_it_stands_and_what_its_periods_were(cli: Cli) -> None
     cli.on(EXAMPLES, "run")
     answer = cli.on(EXAMPLES, "budget")
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert "bob: 2026-05: 0.56 of 0.50 USD (112.3 %), API list price" in answer.stdout
+    assert "bob: 2026-05: 0.63 of 0.50 USD (126.7 %), API list price" in answer.stdout
     found = cli.on(EXAMPLES, "budget", "--json").stdout
     (budget,) = json.loads(found, parse_float=Decimal)["budgets"]
     assert (budget["name"], budget["scope"], budget["status"]) == ("bob", "person:bob", "warning")
     (period,) = budget["periods"]
-    assert period["spent"] == Decimal("0.56168025")
+    assert period["spent"] == Decimal("0.63361225")
     assert (period["level"], period["threshold"]) == ("over", 100)
 
 
 def test_run_says_in_a_line_which_budgets_are_not_kept(cli: Cli) -> None:
     set_budgets(cli, BOB)
     said = cli.on(EXAMPLES, "run").stdout.splitlines()
-    assert "Budgets: bob 112.3 % (over, from 2026-05-01)" in said
-    assert any(line.startswith("usage: 1 budget, 3 families billed, 5 models") for line in said)
+    assert "Budgets: bob 126.7 % (over, from 2026-05-01)" in said
+    assert any(line.startswith("usage: 1 budget, 3 families billed, 6 models") for line in said)
 
 
 def test_without_budgets_it_says_so_and_a_mistake_is_one_line(cli: Cli) -> None:

@@ -15,6 +15,7 @@ from dagster._core.definitions.reconstruct import (
     reconstruct_repository_def_from_pointer,
 )
 
+from example_numbers import MESSAGES
 from helpers import EXAMPLES
 from money_location import (
     MoneyLocation,
@@ -30,7 +31,7 @@ from webhook import Webhook
 
 pytestmark = pytest.mark.slow(seconds=40)
 
-TRUE = {"alice": Decimal("0.53868205"), "bob": Decimal("0.56168025")}
+TRUE = {"alice": Decimal("0.53868205"), "bob": Decimal("0.63361225")}
 DERIVED = [
     *("model_prices", "usage_slots", "usage_daily", "usage_calls", "usage_activity_daily"),
     *("usage_own_billed", "seats", "budget_status"),
@@ -83,10 +84,10 @@ def test_one_run_makes_all_of_money_each_after_what_it_is_made_from(location) ->
     ):
         assert order.index(before) < order.index(after), f"{before} before {after}"
     numbers = shown(result, "usage_daily")
-    assert numbers["cost_usd"] == pytest.approx(1.1003623)
-    assert numbers["cost_usd_last_day"] == pytest.approx(0.1395555)
+    assert numbers["cost_usd"] == pytest.approx(1.1722943)
+    assert numbers["cost_usd_last_day"] == pytest.approx(0.2114875)
     assert numbers["unpriced_messages"] == 0
-    assert (numbers["messages"], numbers["users"]) == (77, 2)
+    assert (numbers["messages"], numbers["users"]) == (MESSAGES, 2)
     assert location.tick() == [], "nothing is left to do"
 
 
@@ -164,7 +165,7 @@ def test_other_prices_are_one_run_of_what_is_derived_and_open_no_transcript(loca
     assert location.costs() == {user: cost / 2 for user, cost in TRUE.items()}
     assert {*made(result)} >= {"model_prices", "usage_slots", "usage_daily", "budget_status"}
     assert "usage_messages" not in made(result)
-    assert shown(result, "usage_daily")["cost_usd"] == pytest.approx(1.1003623 / 2)
+    assert shown(result, "usage_daily")["cost_usd"] == pytest.approx(1.1722943 / 2)
     assert said(result)["budget_bob"].metadata["spent"].value == pytest.approx(0.280840125)
     (table,) = location.select("SELECT DISTINCT price_table FROM usage_costs")
     assert "prices.toml#" in table[0]
@@ -206,8 +207,8 @@ def test_each_threshold_is_told_once_as_files_arrive_day_by_day(location, monkey
             f"forecast {Decimal('0.4928') * 31 / Decimal('11.5'):.2f}."
         ],
         "14": [
-            "warning: 2026-05: 0.56 of 0.50 USD (112.3 %), API list price, not an invoice; "
-            f"forecast {Decimal('0.56168025') * 31 / Decimal('13.5'):.2f}."
+            "warning: 2026-05: 0.63 of 0.50 USD (126.7 %), API list price, not an invoice; "
+            f"forecast {Decimal('0.63361225') * 31 / Decimal('13.5'):.2f}."
         ],
     }
 
