@@ -32,9 +32,11 @@ CALLED: Mapping[str, str] = {
 
 _DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
 """Up to so many days a bar is a day, up to so many a week, else a month."""
-_SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
-    sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
-    sum(partial_messages)::BIGINT, sum(unpriced_messages)::BIGINT, coalesce(sum(cost), 0)"""
+_SUMS = """sum(messages)::BIGINT, coalesce(sum(input_tokens), 0)::BIGINT,
+    sum(output_tokens)::BIGINT, coalesce(sum(cache_creation_tokens), 0)::BIGINT,
+    coalesce(sum(cache_read_tokens), 0)::BIGINT, sum(partial_messages)::BIGINT,
+    sum(unpriced_messages)::BIGINT, coalesce(sum(unknown_input_messages), 0)::BIGINT,
+    coalesce(sum(cost), 0)"""
 # Who it was is only counted, so a number will do.
 _CROWD = "list(DISTINCT hash(person))"
 _ATTRIBUTED = {"skill": "attribution_skill", "server": "attribution_mcp_server"}
@@ -189,7 +191,7 @@ def _group(kind: str, column: str, table: str) -> str:
 def _by_slot(scope: Scope) -> list[str]:
     """Hours of the week, sessions, and branches where they may be shown."""
     sent = "make_timestamp(epoch_us(slot))"
-    nothing = ", ".join(["NULL"] * 6)
+    nothing = ", ".join(["NULL"] * 7)
     found = [
         f"""SELECT 'hour' AS kind, printf('%d %d', isodow({sent}), hour({sent})) AS name, 0 AS span,
             sum(messages)::BIGINT, {nothing}, 0, {_CROWD} FROM slots GROUP BY name""",
