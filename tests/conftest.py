@@ -1,7 +1,6 @@
 """Servers that all tests of a process share; which files are begun first: those that take longest,
 so that no worker ends with one of them; and failures said at once, for a run may be stopped."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,6 @@ import pytest
 from lakes import Lakes
 from lakes import lakes as new_lakes
 from session_pipeline_dagster.testing.pipeline import Placing
-
-if importlib.util.find_spec("pandas") is None:
-    # DuckDB looks for it anew at every parameter, which is a seventh of what a small pass takes.
-    sys.modules["pandas"] = None  # ty: ignore[invalid-assignment]
 
 
 class _Failures:
