@@ -309,7 +309,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "REPORTS_FOLDER": str(folder / "reports"),
         }
         (folder / "reports").mkdir()
-        (folder / "reports" / "usage.html").write_bytes(b"None")
+        for name in ("usage.html", "usage-person.html"):
+            (folder / "reports" / name).write_bytes(b"None")
         with (folder / "log").open("wb") as log:
             command = [BIN / "caddy", "run", "--config", "Caddyfile"]
             caddy = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
@@ -354,7 +355,7 @@ def test_the_proxy_asks_for_a_password_and_keeps_it(site: str) -> None:
 def test_the_proxy_serves_the_report_and_no_other_file(site: str) -> None:
     assert status(f"{site}/reports/usage.html", user=None) == 401
     assert status(f"{site}/reports/usage.html") == 200
-    for path in ("", "other.html"):
+    for path in ("", "other.html", "usage-person.html", "usage-person.htm%6c"):
         assert status(f"{site}/reports/{path}") == 404
     for path in ("../viewers.users", "%2e%2e/viewers.users", "..%2fviewers.users"):
         # Whoever answers, `status` sees that it is not with a user and a hash.
