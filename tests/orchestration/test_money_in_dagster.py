@@ -15,7 +15,7 @@ from dagster._core.definitions.reconstruct import (
     reconstruct_repository_def_from_pointer,
 )
 
-from example_numbers import MESSAGES
+from example_numbers import FILES, MESSAGES
 from helpers import EXAMPLES
 from money_location import (
     MoneyLocation,
@@ -155,7 +155,7 @@ def test_other_prices_are_one_run_of_what_is_derived_and_open_no_transcript(loca
     location.arrive()
     opened = transcripts_opened()
     location.run()
-    assert len({*opened}) == 17, "so that it would be seen"
+    assert len({*opened}) == FILES, "so that it would be seen"
     assert location.tick() == []
     location.prices.write_text(DISCOUNT)
     opened.clear()
