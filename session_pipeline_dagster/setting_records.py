@@ -15,13 +15,14 @@ class Layout(Enum):
     """What the first folder below a root says.
 
     USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
-    CODEX: nothing; the root is the home folder of Codex, `~/.codex`.
-    GEMINI: nothing; the root is the home folder of Gemini CLI, `~/.gemini`.
+    CODEX, COPILOT, GEMINI: nothing; the root is the home folder of Codex, `~/.codex`, of GitHub
+    Copilot CLI, `~/.copilot`, or of Gemini CLI, `~/.gemini`.
     """
 
     USERS = "users"
     PROJECTS = "projects"
     CODEX = "codex"
+    COPILOT = "copilot"
     GEMINI = "gemini"
 
 

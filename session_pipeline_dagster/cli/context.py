@@ -99,7 +99,9 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
 
     @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
     @click.option(
-        "--layout", type=str, help="What the folders say: users, projects, codex, gemini."
+        "--layout",
+        type=str,
+        help="What the folders say: users, projects, codex, copilot or gemini.",
     )
     @click.option("--force-layout", is_flag=True, help="Take a root whose layout looks wrong.")
     @click.option("--database", metavar="FILE", help="The DuckDB file.")

@@ -5,7 +5,8 @@ lies. Nothing here looks at anything.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
@@ -20,13 +21,10 @@ MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
 """What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
-_UPLOADED = (".claude", ".codex", ".gemini")
+_UPLOADED = (".claude", ".codex", ".copilot", ".gemini")
 """The folders with a dot that are walked: they may be part of what somebody has copied."""
-_OF_CODEX = ("sessions", "archived_sessions")
-"""Where Codex keeps sessions in its home folder, in folders by day and without; beside them are
-others that may hold anything."""
 _DAYS = re.compile(r"(?:/|^)(?:sessions/\d{4}|archived_sessions)/")
-_OF_GEMINI = "tmp"
+_STATE = "session-state"
 _CHATS = re.compile(r"(?:/|^)tmp/([^/]+)/chats/")
 """Where Gemini CLI keeps sessions in its home folder, in a folder of each project."""
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
@@ -34,6 +32,28 @@ _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 
 Owner = tuple[str, str | None]
 """A user and a project."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The home folder of an agent.
+
+    Attributes:
+        folders: those with sessions; beside them are others that may hold anything.
+        keys: how the keys of sessions begin.
+    """
+
+    agent: str
+    folders: tuple[str, ...]
+    keys: re.Pattern[str]
+
+
+HOMES: Mapping[Layout, Home] = {
+    Layout.CODEX: Home("Codex", ("sessions", "archived_sessions"), _DAYS),
+    Layout.COPILOT: Home("GitHub Copilot CLI", (_STATE,), re.compile(rf"{_STATE}/")),
+    Layout.GEMINI: Home("Gemini CLI", ("tmp",), _CHATS),
+}
+"""The layouts of which the root is an agent's home folder."""
 
 
 def key_of(name: str) -> str:
@@ -89,26 +109,20 @@ def may_be_manifest(key: str, layout: Layout) -> bool:
 
 def is_entered(first: str, layout: Layout) -> bool:
     """Whether there are sessions in a folder of the root."""
-    if layout is Layout.GEMINI:
-        return first == _OF_GEMINI
-    return layout is not Layout.CODEX or first in _OF_CODEX
+    home = HOMES.get(layout)
+    return home is None or first in home.folders
 
 
 def flat(layout: Layout) -> str:
     """Why a session file in the root itself is none."""
-    kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project", Layout.CODEX: "sessions"}
-    kinds[Layout.GEMINI] = "a project's chats"
-    return f"{FLAT} {kinds[layout]}"
+    kinds = {Layout.USERS: "a user", Layout.PROJECTS: "a project"}
+    return f"{FLAT} {kinds.get(layout, 'sessions')}"
 
 
-def is_codex_home(keys: Iterable[str]) -> bool:
-    """Whether the keys below a root are those of the home folder of Codex."""
-    return all(_DAYS.match(key) for key in keys)
-
-
-def is_gemini_home(keys: Iterable[str]) -> bool:
-    """Whether the keys below a root are those of the home folder of Gemini CLI."""
-    return all(_CHATS.match(key) for key in keys)
+def home_of(keys: Collection[str]) -> Layout | None:
+    """The layout of the agent whose home folder it is, by the keys below a root."""
+    homes = (layout for layout, home in HOMES.items() if all(map(home.keys.match, keys)))
+    return next(homes, None) if keys else None
 
 
 def is_plain(path: str) -> bool:
@@ -156,14 +170,12 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
 
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project; Codex
-    keeps sessions by their days, whichever project they are of; Gemini CLI has a folder
-    `tmp/<project>/chats` for each.
+    keeps sessions by their days, Copilot CLI by their names, whichever project they are of; Gemini
+    CLI has a folder `tmp/<project>/chats` for each.
     """
-    if layout is Layout.CODEX:
-        return short(user), None
     chats = _CHATS.search(key) if "/chats/" in key else None
-    if layout is Layout.GEMINI:
-        return short(user), short(chats[1]) if chats else None
+    if layout in HOMES:
+        return short(user), short(chats[1]) if chats and layout is Layout.GEMINI else None
     first, *folders = key.split("/")[:-1]
     first = _first_name(first)
     if layout is Layout.PROJECTS:
@@ -172,6 +184,8 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
         return short(first), None
     if chats is not None and chats.start() > 0:
         return short(first), short(chats[1])
+    if _STATE in folders:
+        return short(first), None
     if "subagents" in folders:
         folders = folders[: max(folders.index("subagents") - 1, 0)]
     return short(first), short(folders[0]) if folders else None

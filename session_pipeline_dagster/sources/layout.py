@@ -21,7 +21,7 @@ from session_pipeline_dagster.sources.files import (
     SessionFile,
     SessionSource,
 )
-from session_pipeline_dagster.sources.keys import FLAT, is_codex_home, is_gemini_home, prefix_of
+from session_pipeline_dagster.sources.keys import FLAT, HOMES, home_of, prefix_of
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.sources.packed import plain_name
 from session_pipeline_dagster.transcripts.reader import Readers
@@ -112,19 +112,16 @@ def check_layout(root: AnyRoot, layout: Layout, found: Scan, *, hides: bool = Fa
         if left.reason.startswith(FLAT) and left.key.startswith(prefix)
     ]
     name = last_part(root)
-    if layout in (Layout.USERS, Layout.PROJECTS) and flat and _is_of(keys, flat):
+    if layout not in HOMES and flat and _is_of(keys, flat):
         one = "project" if _PROJECT.match(name) or layout is Layout.PROJECTS else "user"
         said = f"holds session files itself, so it is the folder of one {one}"
         raise _wrong(root, said, Layout.PROJECTS if one == "project" else layout, _above(root))
     if keys and all(key.startswith(f"{_HOME}/") and _PROJECT.match(key[9:]) for key in keys):
         said = "is the folder of Claude Code; its sessions are one deeper"
         raise _wrong(root, said, Layout.PROJECTS, f"{root.label.rstrip('/')}/{_HOME}")
-    if layout is not Layout.CODEX and keys and is_codex_home(keys):
-        said = "is the home folder of Codex"
-        raise _wrong(root, said, Layout.CODEX, root.label)
-    if layout is not Layout.GEMINI and keys and is_gemini_home(keys):
-        said = "is the home folder of Gemini CLI"
-        raise _wrong(root, said, Layout.GEMINI, root.label)
+    if layout not in HOMES and (home := home_of(keys)) is not None:
+        said = f"is the home folder of {HOMES[home].agent}"
+        raise _wrong(root, said, home, root.label)
     if layout is Layout.USERS and keys and all(map(_PROJECT.match, keys)):
         one = "" if hides else f" ({printable(keys[0].split('/')[0])})"
         said = f"holds projects{one}, not users"

@@ -40,10 +40,13 @@ _NO_READER = "; no reader"
 _BY_TYPE = {
     **dict.fromkeys(("session_meta", "turn_context", "response_item", "event_msg"), CODEX),
     **dict.fromkeys(("thread.started", "turn.started", "turn.completed"), CODEX_EXEC),
-    **dict.fromkeys(
-        ("session.start", "session.model_change", "user.message", "assistant.message"), COPILOT
-    ),
 }
+_OF_COPILOT = re.compile(
+    r"abort|(?:session|user|assistant|tool|subagent|hook|system|skill|permission|model|mcp|command|"
+    r"user_input|elicitation|external_tool|exit_plan_mode|auto_mode_switch|pending_messages|"
+    r"session_limits_exhausted|tool_search|sampling|capabilities|commands|factory|ui)\.[a-z_.]{1,60}"
+)
+_EVENT = frozenset({"id", "timestamp"})
 _BY_TYPE_AND_NAMES = {
     "session": (frozenset({"id", "timestamp", "cwd"}), PI),
     "session_start": (frozenset({"id"}), DROID),
@@ -86,11 +89,19 @@ def foreign(head: bytes) -> str | None:
 def foreign_object(first: TopLevel) -> str | None:
     """The same by the first object alone."""
     if first.type is not None:
+        if first.names >= _EVENT and is_copilots(first.type):
+            return COPILOT
         names, look = _BY_TYPE_AND_NAMES.get(first.type, (_RUN, OPENCODE))
         return _BY_TYPE.get(first.type) or (look if first.names >= names else None)
     if first.role is not None and "message" in first.names and "content" not in first.names:
         return CURSOR
     return next((look for names, look in _BY_NAMES if first.names >= names), None)
+
+
+def is_copilots(kind: str | None) -> bool:
+    """Whether an event of Copilot CLI can be of that type: there are over a hundred, and most
+    versions bring more."""
+    return kind is not None and _OF_COPILOT.fullmatch(kind) is not None
 
 
 def looks_like(head: bytes) -> str:

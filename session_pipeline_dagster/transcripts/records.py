@@ -33,6 +33,11 @@ UNIQUE_CALL = "turn:"
 _NOTHING = msgspec.Raw(b"")
 
 
+INPUT_OF_PROCESS, INPUT_UNKNOWN = "process", "unknown"
+"""Where it is not the response itself that says what went in: the end of its process says it, in
+one sum for all; nobody does."""
+
+
 class CacheCreation(msgspec.Struct, frozen=True, gc=False):
     """The cache write split by time to live."""
 
@@ -65,7 +70,8 @@ class Iteration(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What one API response says it cost."""
+    """What one API response says it cost. `input_basis`: where what went in is not its own count,
+    `INPUT_OF_PROCESS` or `INPUT_UNKNOWN`; then all of that is None."""
 
     input_tokens: Tokens = 0
     output_tokens: Tokens = 0
@@ -77,6 +83,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     service_tier: str | None = None
     speed: str | None = None
     iterations: list[Iteration] | None = None
+    input_basis: str | None = None
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
@@ -104,13 +111,15 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """What went to or came from the model: `content` is a string or blocks (or bare strings)."""
+    """What went to or came from the model: `content` is a string or blocks (or bare strings).
+    `served_by` is a reader's word for who served it, where that differs within a file."""
 
     id: str | None = None
     model: str | None = None
     content: list[Block | str] | str | None = None
     stop_reason: str | None = None
     usage: Usage | None = None
+    served_by: str | None = None
 
 
 class Attachment(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from test_cli import OURS, PROGRAM, Cli, assert_one_clear_line
 
+from copilot import Session
 from example_numbers import MESSAGES
 from helpers import EXAMPLES
 from lines import assistant, encode, usage
@@ -23,7 +24,7 @@ from session_pipeline_dagster.processors.usage.money.breakdown import KEYS
 
 pytestmark = pytest.mark.slow
 
-ALICE, BOB = Decimal("0.53868205"), Decimal("0.63361225")
+ALICE, BOB = Decimal("0.59211205"), Decimal("0.63361225")
 ZONES = ("UTC", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe")
 COUNTERS = (
     *("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens"),
@@ -88,7 +89,7 @@ def test_the_examples_cost_what_they_cost(examples: Usage) -> None:
 def test_costs_are_numbers_with_all_their_digits(examples: Usage) -> None:
     text = examples.on(EXAMPLES, "usage", "--json").stdout
     assert '"cost": 0.53868205,' in text
-    assert '"cost": 1.1722943,' in text
+    assert '"cost": 1.2257243,' in text
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -331,6 +332,31 @@ def test_the_usage_of_one_agent_is_asked_for_by_its_name(cli: Usage, tmp_path: P
     assert codex["totals"]["cost"] == Decimal("0.01236")
     nobody = exactly(cli.on(root, "usage", "--agent", "it's", "--json").stdout)
     assert nobody["rows"] == []
+
+
+def test_input_that_nobody_knows_is_said_and_is_no_0(cli: Usage, tmp_path: Path) -> None:
+    root = tmp_path / "copilot"
+    killed = Session(1).starts().asks().says(100)
+    resumed = Session(2).starts().says(50).resumes().says(40).ends(sonnet=(2_000, 40, 0, 1_500))
+    for user, session in (("alice", killed), ("bob", resumed)):
+        file = root / user / session.key
+        file.parent.mkdir(parents=True)
+        file.write_bytes(session.content)
+    said = "2 messages of sessions that were killed or have not ended"
+    assert f"Of unknown input, so in no cost: {said}" in cli.on(root, "run").stdout
+    asked = exactly(cli.on(root, "usage", "--json").stdout)
+    counts = {
+        row["user"]: (row["input_tokens"], row["cost"], row["unknown_input_messages"])
+        for row in asked["rows"]
+    }
+    assert counts == {"alice": (None, None, 1), "bob": (500, Decimal("0.00255"), 1)}
+    assert (asked["totals"]["input_tokens"], asked["unpriced_models"]) == (500, [])
+    shown = cli.on(root, "usage").stdout
+    alice = next(line for line in shown.splitlines() if "alice" in line)
+    assert alice.split() == ["alice", *"unknown 100 unknown unknown 1 1 of unknown input".split()]
+    assert "≥ 500" in shown
+    assert "Input unknown of 2 messages, so their cost, too" in shown
+    assert "Unpriced" not in shown
 
 
 def test_where_all_is_of_too_few_people_every_command_says_so(cli: Usage) -> None:

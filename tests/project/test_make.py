@@ -15,6 +15,7 @@ import pytest
 
 from example_numbers import FILES
 from helpers import write_session
+from patience import PATIENCE, killed_after
 from places import ROOT
 from session_pipeline_dagster.orchestration.dev import Screen
 
@@ -171,6 +172,8 @@ def test_of_the_log_only_what_is_ours_is_shown() -> None:
         "Data is in: http://h:1/assets   (usage: 3 files processed, 0 failed)"
     ]
     assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
+    report = f"{SENSOR} - Launching run for usage_report_sensor\n"
+    assert len(screened(NOISE + report + done)) == 2, "whether or not a report is being made"
     warned = "usage_job - r - usage - alice/x.jsonl failed: neither gzip nor zstd data"
     assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
     failed = "usage_job - r - usage - STEP_FAILURE - Execution of step failed."
@@ -214,10 +217,12 @@ def test_make_dev_is_calm_and_ends_with_all_its_children(
     )
     assert made.stdout
     said = []
-    for line in made.stdout:
-        said.append(line)
-        if line.startswith("Data is in" if number is signal.SIGTERM else "Ready"):
-            break
+    with killed_after(PATIENCE, made):
+        for line in made.stdout:
+            # It may be made before all the data is in.
+            said += [] if line.startswith("The report: ") else [line]
+            if line.startswith("Data is in" if number is signal.SIGTERM else "Ready"):
+                break
     begun = time.monotonic()
     if number is signal.SIGTERM:
         made.send_signal(number)

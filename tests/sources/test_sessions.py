@@ -563,3 +563,13 @@ def test_sessions_of_gemini_cli_are_of_the_project_beside_their_chats() -> None:
     home = "tmp/shop/chats/5f0c/"
     assert owner_of(home, Layout.GEMINI, "bob") == ("bob", "shop")
     assert owner_of(home, Layout.PROJECTS, "bob") == ("bob", "tmp")
+
+
+def test_sessions_of_copilot_have_no_project_in_their_folders() -> None:
+    wanted = {
+        "alice/.copilot/session-state/0a1b/": ("alice", None),
+        "alice/session-state/0a1b/": ("alice", None),
+        "session-state/-home-alice-app/": ("session-state", "-home-alice-app"),
+    }
+    assert {key: owner_of(key) for key in wanted} == wanted
+    assert owner_of("session-state/0a1b/", Layout.COPILOT, "bob") == ("bob", None)

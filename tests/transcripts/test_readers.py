@@ -72,13 +72,13 @@ def lines(document: object) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-class CopilotReader:
+class OldReader:
     """As a plugin would write one: a record a line."""
 
-    agent = "copilot"
+    agent = "codex-old"
 
     def claims(self, key: str, head: bytes) -> bool:
-        return b'"session.start"' in head
+        return b'"instructions"' in head
 
     def parse(self, content: bytes) -> Transcript:
         lines = content.splitlines()
@@ -131,7 +131,6 @@ def test_a_first_line_of_over_a_megabyte_is_seen_whole() -> None:
     ("content", "looks"),
     [
         (CODEX_OLD, "a Codex session of before its files had types"),
-        (COPILOT, "a GitHub Copilot CLI session"),
         (GEMINI_DOCUMENT, "a Gemini CLI document"),
         (GEMINI_LINE, "a Gemini CLI document"),
         (OPENCODE_RUN, "the output of `opencode run`"),
@@ -186,17 +185,28 @@ def test_a_reader_is_told_where_a_file_lies_if_it_asks() -> None:
     assert "parent" in {record.session_id for record in found.records}
 
 
-@pytest.mark.parametrize("content", [CODEX, CODEX_EVENT, b"garbage\n" + CODEX, EXEC], ids=range(4))
-def test_a_session_of_codex_is_read_by_its_reader(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "agent"),
+    [
+        (CODEX, "codex"),
+        (CODEX_EVENT, "codex"),
+        (b"garbage\n" + CODEX, "codex"),
+        (EXEC, "codex"),
+        (COPILOT, "copilot-cli"),
+        (COPILOT.replace(b"session.start", b"tool.execution_start"), "copilot-cli"),
+    ],
+    ids=range(6),
+)
+def test_a_session_of_another_agent_is_read_by_its_reader(content: bytes, agent: str) -> None:
     reader = installed_readers().reader_of("alice/x.jsonl", content)
     assert reader is not None
-    assert reader.agent == "codex"
+    assert reader.agent == agent
 
 
 def test_only_the_first_object_says_that_a_file_is_another_agents() -> None:
     news = b'{"type":"from-tomorrow"}\n'
     assert claims(b"not JSON\n" + news + CODEX + b'{"type":"user"}\n')
-    assert not claims(b"not JSON\n" + COPILOT + b'{"type":"user"}\n')
+    assert not claims(b"not JSON\n" + CODEX_OLD + b'{"type":"user"}\n')
 
 
 @pytest.mark.slow
@@ -204,7 +214,7 @@ def test_such_a_file_is_left_out_and_current_until_it_changes(pipeline: Pipeline
     echo = EchoProcessor()
     write_session(pipeline.root, "alice/mine.jsonl", "hello")
     other = write_session(pipeline.root, "alice/other.jsonl", "hello")
-    other.write_bytes(COPILOT * 3)
+    other.write_bytes(CODEX_OLD * 3)
     report = pipeline.run(echo)
     assert (report.processed, report.left_out, report.errors) == (1, 1, 0)
     assert echo.calls == ["alice/mine.jsonl"]
@@ -214,16 +224,16 @@ def test_such_a_file_is_left_out_and_current_until_it_changes(pipeline: Pipeline
     other.write_bytes(OURS)
     assert pipeline.run(echo).processed == 1
     assert {row[0] for row in pipeline.rows()} == {"alice/mine.jsonl", "alice/other.jsonl"}
-    other.write_bytes(COPILOT)
+    other.write_bytes(CODEX_OLD)
     assert pipeline.run(echo).left_out == 1
     assert {row[0] for row in pipeline.rows()} == {"alice/mine.jsonl"}, "its old rows are gone too"
 
 
 def test_a_new_reader_reads_what_was_left_out(pipeline: Pipeline) -> None:
     echo = EchoProcessor()
-    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(COPILOT * 3)
+    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(CODEX_OLD * 3)
     assert pipeline.run(echo).left_out == 1
-    readers = Readers((CopilotReader(), ClaudeCodeReader()))
+    readers = Readers((OldReader(), ClaudeCodeReader()))
     source = LocalSource(pipeline.settings.roots, readers=readers)
     report = run_batch(echo, source, pipeline.store, pipeline.settings, Options())
     assert (report.scanned, report.processed, report.left_out) == (1, 1, 0)
@@ -231,21 +241,21 @@ def test_a_new_reader_reads_what_was_left_out(pipeline: Pipeline) -> None:
 
 
 def test_a_reader_that_fails_costs_the_file_and_nothing_else(pipeline: Pipeline) -> None:
-    class Broken(CopilotReader):
+    class Broken(OldReader):
         def claims(self, key: str, head: bytes) -> bool:
-            if b"session.start" in head:
+            if super().claims(key, head):
                 raise ValueError(head)
             return False
 
     write_session(pipeline.root, "alice/mine.jsonl", "hello")
-    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(COPILOT)
+    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(CODEX_OLD)
     source = LocalSource(pipeline.settings.roots, readers=Readers((Broken(), ClaudeCodeReader())))
     report = run_batch(EchoProcessor(), source, pipeline.store, pipeline.settings, Options())
     assert (report.processed, report.errors) == (1, 1)
     ((key, error),) = report.errors_detail
     assert key == "alice/other.jsonl"
     assert "ValueError" in error
-    assert "session.start" not in error, "its message may quote the file"
+    assert "instructions" not in error, "its message may quote the file"
 
 
 # --- how readers enter ---
@@ -261,10 +271,10 @@ OWN = entry("claude-code", "session_pipeline_dagster.transcripts.claude_code:Cla
 def test_claude_code_enters_through_the_same_door_and_is_asked_last() -> None:
     *others, last = [reader.agent for reader in installed_readers().readers]
     assert last == "claude-code"
-    assert {*others} >= {"codex", "gemini-cli"}
-    found = load_readers([OWN, entry("copilot", f"{__name__}:CopilotReader")])
-    assert [reader.agent for reader in found.readers] == ["copilot", "claude-code"]
-    assert found.agents == "claude-code, copilot"
+    assert {*others} >= {"codex", "copilot-cli", "gemini-cli"}
+    found = load_readers([OWN, entry("codex-old", f"{__name__}:OldReader")])
+    assert [reader.agent for reader in found.readers] == ["codex-old", "claude-code"]
+    assert found.agents == "claude-code, codex-old"
 
 
 @pytest.mark.parametrize(
@@ -303,7 +313,7 @@ def test_a_reader_that_failed_is_among_the_failed_plugins() -> None:
 
 def test_what_nobody_reads_is_not_called_processed(pipeline: Pipeline) -> None:
     echo, now = EchoProcessor(), datetime.now(UTC)
-    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(COPILOT)
+    write_session(pipeline.root, "alice/other.jsonl", "hello").write_bytes(CODEX_OLD)
     pipeline.run(echo)
     found = examine([echo], pipeline.source, pipeline.store, pipeline.settings, now)
     freshness = found.findings["echo"][0]

@@ -34,7 +34,11 @@ from session_pipeline_dagster.store.database import Store, open_store
     metavar="KEY",
     help=f"{', '.join(breakdown.KEYS)}; repeatable, or with commas. Default: user.",
 )
-@click.option("--agent", metavar="AGENT", help="Of one coding agent: claude-code, codex, ...")
+@click.option(
+    "--agent",
+    metavar="AGENT",
+    help="Of one coding agent: claude-code, codex, copilot-cli, gemini-cli.",
+)
 @click.option("--since", metavar="DAY", help="From this day on, 2026-10-31.")
 @click.option("--until", metavar="DAY", help="Up to this day, and all of it.")
 @click.option(

@@ -21,6 +21,7 @@ _SUMS: Final = (
     "cost",
     "unpriced_messages",
     "at_least",
+    "unknown_input_messages",
 )
 
 

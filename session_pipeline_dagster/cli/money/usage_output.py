@@ -101,21 +101,30 @@ def _title(asked: Asked) -> str:
 def _numbers(sums: Sums, places: int) -> tuple[Cell, ...]:
     mark = "≥ " if sums.at_least else ""
     return (
-        sums.input_tokens,
+        _input(sums, sums.input_tokens),
         f"{mark}{sums.output_tokens:,}" if mark else sums.output_tokens,
-        sums.cache_creation_tokens,
-        sums.cache_read_tokens,
+        _input(sums, sums.cache_creation_tokens),
+        _input(sums, sums.cache_read_tokens),
         sums.messages,
         _cost(sums, mark, places),
     )
 
 
+def _input(sums: Sums, tokens: int | None) -> Cell:
+    """What is known of what went in; a 0 would say that nothing did."""
+    if tokens is None:
+        return "unknown"
+    return f"≥ {tokens:,}" if sums.unknown_input_messages else tokens
+
+
 def _cost(sums: Sums, mark: str, places: int) -> Cell:
-    unpriced = f"{sums.unpriced_messages:,} unpriced"
+    unknown = sums.unknown_input_messages
+    missing = {"unpriced": sums.unpriced_messages - unknown, "of unknown input": unknown}
+    said = [f"{number:,} {what}" for what, number in missing.items() if number > 0]
     if sums.cost is None:
-        return unpriced
+        return tuple(said) if said[1:] else said[0]
     cost = f"{mark}{rounded(sums.cost, places)}"
-    return (cost, f"+ {unpriced}") if sums.unpriced_messages else cost
+    return (cost, *(f"+ {one}" for one in said)) if said else cost
 
 
 def _notes(found: Usage, more: int) -> Iterator[str]:
@@ -123,7 +132,12 @@ def _notes(found: Usage, more: int) -> Iterator[str]:
     if more:
         yield f"{more:,} more rows, which are in the total"
     yield f"{_said(found.in_force)}; prices: {_tables(found.in_force)}"
-    if found.totals.unpriced_messages:
+    if unknown := found.totals.unknown_input_messages:
+        yield (
+            f"Input unknown of {unknown:,} messages, so their cost, too: their session was killed, "
+            "or has not ended"
+        )
+    if found.unpriced:
         named = [
             f"{one.model or 'no model named'} ({one.messages:,} messages)"
             for one in found.unpriced[:_NAMED]

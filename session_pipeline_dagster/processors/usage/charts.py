@@ -244,7 +244,7 @@ def _chart(rows: Sequence[Mapping[str, object]], mark: alt.MarkDef) -> alt.Chart
 def _svg(chart: alt.Chart, background: str | None = None) -> str:
     spec = chart.properties(
         width=WIDTH, height=HEIGHT, autosize={"type": "fit", "contains": "padding"}
-    ).to_dict()
+    ).to_dict(validate=False)
     spec["background"] = background
     spec["config"] = {
         "font": "sans-serif",

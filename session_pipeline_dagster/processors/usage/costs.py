@@ -39,6 +39,7 @@ def absorb(row: Response, usage: Usage) -> None:
     # A later line may not repeat them.
     row.service_tier = usage.service_tier or row.service_tier
     row.speed = usage.speed or row.speed
+    row.input_basis = usage.input_basis or row.input_basis
     if details := usage.output_tokens_details:
         row.thinking_tokens = max(row.thinking_tokens, details.thinking_tokens or 0)
 

@@ -233,11 +233,11 @@ class Counted:
         event = self.events[key] = Event(
             key, "tool_use", record, line, now_us, self.started_us, says, name, call.key, call.model
         )
-        if name == "Skill":
+        if name in ("Skill", "skill"):
             given = block.decoded_input()
             event.skill_name = given_name(given, "skill") or given_name(given, "name")
             event.plugin = plugin_of(event.skill_name)
-        elif name in ("Task", "Agent", "spawn_agent"):
+        elif name in ("Task", "Agent", "spawn_agent", "task"):
             event.kind, given = "subagent", block.decoded_input()
             asked = given_name(given, "subagent_type") or given_name(given, "agent_type")
             event.subagent_type = asked or name

@@ -69,8 +69,11 @@ def _lines(found: Figures) -> Iterator[str]:
             f"Stands out: {one.kind} {printable(one.part.name)}, {_usd(one.part.last)} after "
             f"{_usd(one.part.before)}"
         )
-    if last.unpriced:
-        yield f"{many(last.unpriced, 'message')} without a known price: their cost is left out"
+    if last.unpriced > last.unknown:
+        priceless = many(last.unpriced - last.unknown, "message")
+        yield f"{priceless} without a known price: their cost is left out"
+    if last.unknown:
+        yield f"{many(last.unknown, 'message')} of unknown input: their cost is left out"
     if last.partial_share > AT_LEAST:
         yield f"{percent(last.partial_share)} of the messages have partial output"
     share = found.unlogged_share
@@ -80,7 +83,13 @@ def _lines(found: Figures) -> Iterator[str]:
 
 def _usd(sums: Sums) -> str:
     said = money(sums)
-    return "nothing" if said == "–" else said if said == "unpriced" else f"{said} USD"
+    return (
+        "nothing"
+        if said == "–"
+        else said
+        if said in ("unpriced", "input unknown")
+        else f"{said} USD"
+    )
 
 
 def _team(part: Part) -> str:

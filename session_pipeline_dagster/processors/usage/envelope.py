@@ -17,7 +17,7 @@ from session_pipeline_dagster.names import LONGEST
 from session_pipeline_dagster.processors.usage.naming import cut, evidence, provider_of
 from session_pipeline_dagster.processors.usage.responses import inputs_of
 from session_pipeline_dagster.processors.usage.rows import Event, Response
-from session_pipeline_dagster.transcripts.records import Record
+from session_pipeline_dagster.transcripts.records import INPUT_UNKNOWN, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,7 @@ def message_rows(file: Facts, responses: Collection[Response]) -> list[Row]:
             found.is_sidechain,
             found.model,
             found.us,
-            found.input_tokens,
-            found.output_tokens,
-            found.cache_creation_tokens,
-            found.cache_creation_5m_tokens,
-            found.cache_creation_1h_tokens,
-            found.cache_read_tokens,
+            *_counts(found),
             found.web_search_requests,
             found.service_tier,
             found.speed,
@@ -77,7 +72,7 @@ def message_rows(file: Facts, responses: Collection[Response]) -> list[Row]:
             found.output_characters,
             found.began_us,
             agent,
-            provider_of(found.message_id, file.provider),
+            cut(found.message.served_by) or provider_of(found.message_id, file.provider),
             line.git_branch or None,
             line.version,
             line.entrypoint,
@@ -88,11 +83,25 @@ def message_rows(file: Facts, responses: Collection[Response]) -> list[Row]:
             line.attribution_mcp_server,
             found.recorded_cost,
             found.thinking_tokens,
+            found.input_basis,
         )
         for found, line in zip(responses, records, strict=True)
         # What a response leaves out of its counters began with its line.
         for began in (found.beside or found,)
     ]
+
+
+def _counts(found: Response) -> tuple[int | None, ...]:
+    if found.input_basis == INPUT_UNKNOWN:
+        return None, found.output_tokens, None, None, None, None
+    return (
+        found.input_tokens,
+        found.output_tokens,
+        found.cache_creation_tokens,
+        found.cache_creation_5m_tokens,
+        found.cache_creation_1h_tokens,
+        found.cache_read_tokens,
+    )
 
 
 def event_rows(file: Facts, events: Collection[Event]) -> list[Row]:

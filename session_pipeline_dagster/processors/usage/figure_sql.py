@@ -32,9 +32,11 @@ CALLED: Mapping[str, str] = {
 
 _DAYS_MOST, _WEEKS_MOST = 92, 92 * 7
 """Up to so many days a bar is a day, up to so many a week, else a month."""
-_SUMS = """sum(messages)::BIGINT, sum(input_tokens)::BIGINT, sum(output_tokens)::BIGINT,
-    sum(cache_creation_tokens)::BIGINT, sum(cache_read_tokens)::BIGINT,
-    sum(partial_messages)::BIGINT, sum(unpriced_messages)::BIGINT, coalesce(sum(cost), 0)"""
+_SUMS = """sum(messages)::BIGINT, coalesce(sum(input_tokens), 0)::BIGINT,
+    sum(output_tokens)::BIGINT, coalesce(sum(cache_creation_tokens), 0)::BIGINT,
+    coalesce(sum(cache_read_tokens), 0)::BIGINT, sum(partial_messages)::BIGINT,
+    sum(unpriced_messages)::BIGINT, coalesce(sum(unknown_input_messages), 0)::BIGINT,
+    coalesce(sum(cost), 0)"""
 # Who it was is only counted, so a number will do.
 _CROWD = "list(DISTINCT hash(person))"
 _ATTRIBUTED = {"skill": "attribution_skill", "server": "attribution_mcp_server"}
@@ -95,7 +97,7 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base}, {_daily(scope)}
         SELECT date_trunc(unit, day)::DATE AS start, label, model, agent, {_SUMS} FROM daily, period
         GROUP BY ALL ORDER BY ALL""",
-        f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", scope)})
+        f"""{base}, slots AS MATERIALIZED ({_with_people(_SLOTS, scope)})
             {" UNION ALL ".join(_by_slot(scope))}""",
         f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}),
         named AS ({" UNION ALL ".join(map(_named, CALLED))})
@@ -118,8 +120,13 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
     ]
 
 
-_EVENTS = """(SELECT *, make_timestamp(epoch_us(occurred_at))::DATE AS day
+_EVENTS = f"""(SELECT username, is_error, {", ".join(CALLED.values())},
+        make_timestamp(epoch_us(occurred_at))::DATE AS day
     FROM usage_events_unique)"""
+_SLOTS = """(SELECT day, slot, username, session_id, git_branch, messages, input_tokens,
+        output_tokens, cache_creation_tokens, cache_read_tokens, partial_messages,
+        unpriced_messages, cost
+    FROM usage_slots)"""
 # Not those of `people_shown`: a pass makes it, and none may have been since this was set.
 _NAMES = """SELECT username FROM usage_daily UNION SELECT folder FROM people
     UNION SELECT person FROM people UNION SELECT email FROM people WHERE email IS NOT NULL"""
@@ -133,9 +140,10 @@ def _base(asked: Asked, scope: Scope) -> str:
         cells = f"""SELECT day, team, label FROM cells_shown
             WHERE label IS NOT NULL AND day <= {today}"""
     else:
-        own = f" AND person IN ({scope.person})" if scope.person else ""
-        cells = f"""SELECT DISTINCT day, team, team AS label FROM usage_person_daily
-            WHERE day <= {today}{own}"""
+        own = f" AND {PERSON} IN ({scope.person})" if scope.person else ""
+        used = "(SELECT DISTINCT day, username FROM usage_daily) AS used"
+        cells = f"""SELECT DISTINCT day, {TEAM} AS team, {TEAM} AS label
+            FROM {with_people(used)} WHERE day <= {today}{own}"""
     bounds = f"""SELECT greatest(min(day), max(day) - {asked.days - 1}) AS first,
             max(day) AS last FROM cells"""
     if scope.until:
@@ -183,7 +191,7 @@ def _group(kind: str, column: str, table: str) -> str:
 def _by_slot(scope: Scope) -> list[str]:
     """Hours of the week, sessions, and branches where they may be shown."""
     sent = "make_timestamp(epoch_us(slot))"
-    nothing = ", ".join(["NULL"] * 6)
+    nothing = ", ".join(["NULL"] * 7)
     found = [
         f"""SELECT 'hour' AS kind, printf('%d %d', isodow({sent}), hour({sent})) AS name, 0 AS span,
             sum(messages)::BIGINT, {nothing}, 0, {_CROWD} FROM slots GROUP BY name""",
@@ -194,7 +202,9 @@ def _by_slot(scope: Scope) -> list[str]:
 
 def _attributed() -> str:
     days = "SELECT DISTINCT day FROM cells, period WHERE day BETWEEN first AND last"
-    return f"({priced(('username', *_ATTRIBUTED.values()), days)})"
+    columns = ("username", *_ATTRIBUTED.values())
+    # What a CTE keeps is computed, also what nobody asks of it.
+    return f"(SELECT day, cost, {', '.join(columns)} FROM ({priced(columns, days)}))"
 
 
 def _with_people(table: str, scope: Scope) -> str:

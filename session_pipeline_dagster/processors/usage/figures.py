@@ -13,7 +13,8 @@ from session_pipeline_dagster.processors.usage.small_cells import Crowd
 @dataclass(frozen=True, slots=True)
 class Sums:
     """API responses, tokens and cost; `partial` of the responses had no final line. `cost` is in
-    USD at list price, that of `unpriced` responses left out."""
+    USD at list price, that of `unpriced` responses left out; of `unknown` of them nobody says what
+    went in, and no token of it is counted."""
 
     messages: int = 0
     input_tokens: int = 0
@@ -22,6 +23,7 @@ class Sums:
     cache_read_tokens: int = 0
     partial: int = 0
     unpriced: int = 0
+    unknown: int = 0
     cost: Decimal = Decimal(0)
 
     @property
@@ -38,6 +40,11 @@ class Sums:
     def is_unpriced(self) -> bool:
         """Whether nothing of it has a price."""
         return 0 < self.messages == self.unpriced
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody says of any what went in."""
+        return 0 < self.messages == self.unknown
 
 
 def add(several: Iterable[Sums]) -> Sums:

@@ -21,6 +21,7 @@ from session_pipeline_dagster.processors.usage.wording import (
     money,
     output,
     percent,
+    tokens,
     usd,
 )
 from session_pipeline_dagster.settings import PeopleMode
@@ -110,6 +111,7 @@ def _page(found: Figures, drawn: Sequence[charts.Chart], title: str) -> bytes:
         money=money,
         output=output,
         percent=percent,
+        tokens=tokens,
         printable=printable,
         usd=usd,
     )
@@ -211,11 +213,17 @@ def _low(found: Figures) -> bool:
 def _notes(found: Figures) -> list[str]:
     """What the numbers leave out."""
     notes = []
-    if found.total.whole.unpriced:
+    total = found.total.whole
+    if total.unknown:
         notes.append(
-            f"{many(found.total.whole.unpriced, 'message')} of models without a known price: their "
-            "cost is left out. `session-pipeline prices list` names them; a prices.toml gives them "
-            "one."
+            f"{many(total.unknown, 'message')} of sessions that were killed or have not ended: "
+            "nobody says what went in, so their input and their cost are left out."
+        )
+    if total.unpriced > total.unknown:
+        priceless = many(total.unpriced - total.unknown, "message")
+        notes.append(
+            f"{priceless} of models without a known price: their cost is left out. "
+            "`session-pipeline prices list` names them; a prices.toml gives them one."
         )
     if found.unit != "day":
         notes.append(f"The first and the last {found.unit} may be shorter than the others.")
@@ -270,6 +278,7 @@ def _numbers(found: Figures) -> dict[str, int | float]:
         "cost_usd_last_7_days": float(found.total.last.cost),
         "cost_usd_7_days_before": float(found.total.before.cost),
         "unpriced_messages": total.unpriced,
+        "unknown_input_messages": total.unknown,
         "billed_usd": float(found.billed),
         "unlogged_usd": float(found.unlogged),
         "messages": total.messages,

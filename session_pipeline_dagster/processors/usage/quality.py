@@ -2,6 +2,7 @@
 
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
+from session_pipeline_dagster.processors.usage.rollups import PRICELESS
 from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
 
 _MANY, _SHARE = 20, 0.01
@@ -80,8 +81,8 @@ def claimed_by_several(data: Data) -> Measured:
 def _unpriced(data: Data) -> Measured:
     """Models whose responses have no price."""
     found = data.select(
-        """SELECT provider, model, sum(unpriced_messages)::BIGINT AS messages, min(day), max(day)
-        FROM usage_slots WHERE unpriced_messages > 0 GROUP BY provider, model
+        f"""SELECT provider, model, sum({PRICELESS})::BIGINT AS messages, min(day), max(day)
+        FROM usage_slots WHERE {PRICELESS} > 0 GROUP BY provider, model
         ORDER BY messages DESC, provider, model"""
     )
     rows = [
@@ -93,7 +94,11 @@ def _unpriced(data: Data) -> Measured:
     named = ", ".join(models[:_FEW]) + (", ..." if models[_FEW:] else "")
     said = f"{messages} messages have no price: {named}; give them one in a prices.toml"
     listed = [dict(zip(names, row, strict=True)) for row in rows[:_NAMED]]
-    return Measured(len(rows), {"unpriced_messages": messages}, listed, said if rows else "")
+    ((unknown,),) = data.select(
+        "SELECT coalesce(sum(unknown_input_messages), 0)::BIGINT FROM usage_slots"
+    )
+    numbers = {"unpriced_messages": messages, "unknown_input_messages": int(str(unknown))}
+    return Measured(len(rows), numbers, listed, said if rows else "")
 
 
 def _unlogged(data: Data) -> Measured:
@@ -134,7 +139,8 @@ QUALITY = (
         "Responses of models without a known price: their cost is left out of every sum, never "
         "guessed. Upgrade genai-prices, or write the price in the file that "
         "`SESSION_PIPELINE_PRICES` names; `session-pipeline prices explain MODEL` says what was "
-        "tried.",
+        "tried. Responses of which nobody says what went in, for their session was killed or has "
+        "not ended, are counted beside it (`unknown_input_messages`).",
         _unpriced,
         glance=True,
     ),

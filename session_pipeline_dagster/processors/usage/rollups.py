@@ -16,6 +16,8 @@ AT_LEAST = 0.05
 """From this share of responses without their last line on, a day's output is "at least"."""
 
 
+PRICELESS = "(unpriced_messages - coalesce(unknown_input_messages, 0))"
+"""SQL: responses that would have a cost if their model had a price."""
 _SUMS = (
     "messages input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
     "cache_creation_1h_tokens cache_read_tokens web_search_requests partial_messages "
@@ -33,7 +35,7 @@ USAGE_SLOTS = Rollup(
     columns=f"""day DATE, slot TIMESTAMPTZ, username VARCHAR, project VARCHAR, repository VARCHAR,
         session_id VARCHAR, agent VARCHAR, model VARCHAR, provider VARCHAR, speed VARCHAR,
         git_branch VARCHAR, {", ".join(f"{name} BIGINT" for name in _SUMS)},
-        cost DECIMAL(38, 12)""",
+        cost DECIMAL(38, 12), unknown_input_messages BIGINT""",
     part="day",
     # Taking a copy away can move a response to another day.
     changed=f"SELECT DISTINCT day::VARCHAR FROM ({MESSAGES.touched()})",
@@ -51,7 +53,8 @@ USAGE_SLOTS = Rollup(
             coalesce(sum(output_tokens) FILTER (output_partial), 0)::BIGINT,
             coalesce(sum(output_characters) FILTER (output_partial), 0)::BIGINT,
             coalesce(sum(output_characters) FILTER (NOT output_partial), 0)::BIGINT,
-            count(*) FILTER (cost IS NULL), count(*) FILTER (price_assumed), sum(cost)
+            count(*) FILTER (cost IS NULL), count(*) FILTER (price_assumed), sum(cost),
+            count(*) FILTER (input_tokens IS NULL)
         FROM ({priced(_ASKED, _DAYS, reached=True)}) AS responses
         LEFT JOIN (SELECT session_file, any_value(repository) AS repository FROM usage_sessions
             GROUP BY ALL) AS places USING (session_file)
@@ -78,7 +81,7 @@ USAGE_DAILY = Rollup(
         cache_creation_1h_tokens BIGINT, web_search_requests BIGINT, sessions BIGINT,
         partial_output_tokens BIGINT, partial_characters BIGINT, final_characters BIGINT,
         agent VARCHAR, provider VARCHAR, speed VARCHAR, cost DECIMAL(38, 12),
-        unpriced_messages BIGINT, assumed_messages BIGINT""",
+        unpriced_messages BIGINT, assumed_messages BIGINT, unknown_input_messages BIGINT""",
     part="day",
     changed="",
     refresh=f"""
@@ -90,7 +93,7 @@ USAGE_DAILY = Rollup(
             count(DISTINCT session_id), sum(partial_output_tokens)::BIGINT,
             sum(partial_characters)::BIGINT, sum(final_characters)::BIGINT,
             agent, provider, speed, sum(cost), sum(unpriced_messages)::BIGINT,
-            sum(assumed_messages)::BIGINT
+            sum(assumed_messages)::BIGINT, sum(unknown_input_messages)::BIGINT
         FROM usage_slots WHERE day IN ({_DAYS})
         GROUP BY day, username, project, model, agent, provider, speed""",
     description="""See what was spent: tokens, messages and cost per UTC day, user, project, model.
@@ -104,7 +107,8 @@ they are more than 5 % of a day, read its output as "at least"; `usage_daily_est
 estimate beside it.
 
 `cost` is in USD at API list price, **not an invoice** (docs/money.md). It leaves out
-`unpriced_messages`, whose model has no known price: where there are any, it is NULL or "at least".
+`unpriced_messages`, whose model has no known price, or of which nobody says what went in
+(`unknown_input_messages`): where there are any, it is NULL or "at least".
 
 ```sql
 SELECT day, username, sum(messages), sum(output_tokens), sum(cost), sum(unpriced_messages)

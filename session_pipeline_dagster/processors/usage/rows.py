@@ -28,6 +28,7 @@ class Response(msgspec.Struct):
         began_us: when its conversation began.
         message_id, model: as they are stored.
         beside: the response whose counters leave this call out; None = it is one of its own.
+        input_basis: as that of `Usage`.
         usage: what its last line said of its cost.
         extra: the calls that its own counters leave out.
         inputs, epoch, users, answered, others: what its next line is held against; see
@@ -57,6 +58,7 @@ class Response(msgspec.Struct):
     output_characters: int = 0
     recorded_cost: Decimal | None = None
     thinking_tokens: int = 0
+    input_basis: str | None = None
     usage: Usage | None = None
     extra: "list[Response]" = msgspec.field(default_factory=list)
     inputs: Inputs = NO_INPUTS
@@ -149,10 +151,10 @@ class SessionRow(msgspec.Struct, gc=False):
     distinct_tools: int
     distinct_skills: int
     primary_model: str | None
-    input_tokens: int
+    input_tokens: int | None
     output_tokens: int
-    cache_creation_tokens: int
-    cache_read_tokens: int
+    cache_creation_tokens: int | None
+    cache_read_tokens: int | None
     partial_messages: int
     lines: int
     unreadable_lines: int

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import Summary
-from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST, PRICELESS
 from session_pipeline_dagster.settings import PeopleMode, Settings
 
 
@@ -20,7 +20,15 @@ def summaries(settings: Settings) -> Sequence[Summary]:
             usage = _by_team(selects["usage_team_daily"])
             few = (_few(selects["usage_team_daily"], people.smallest_group),)
     least = people.smallest_group
-    return (*few, usage, _unpriced(least), _OWN_PRICES, _budgets(budgets), _tools(least))
+    return (
+        *few,
+        usage,
+        _unpriced(least),
+        _unknown(least),
+        _OWN_PRICES,
+        _budgets(budgets),
+        _tools(least),
+    )
 
 
 def _few(teams: str, least: int) -> Summary:
@@ -49,11 +57,21 @@ def _unpriced(least: int) -> Summary:
     return Summary(
         "Without a price, so in no cost",
         f"""SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
-            SELECT sum(unpriced_messages) AS messages, format('{{}} ({{}} messages)',
-                coalesce(model, 'no model named'), sum(unpriced_messages)) AS said
-            FROM usage_daily WHERE unpriced_messages > 0 GROUP BY model
+            SELECT sum({PRICELESS}) AS messages, format('{{}} ({{}} messages)',
+                coalesce(model, 'no model named'), sum({PRICELESS})) AS said
+            FROM usage_daily WHERE {PRICELESS} > 0 GROUP BY model
             HAVING count(DISTINCT username) >= {least})
         HAVING count(*) > 0""",
+    )
+
+
+def _unknown(least: int) -> Summary:
+    return Summary(
+        "Of unknown input, so in no cost",
+        f"""SELECT format('{{}} messages of sessions that were killed or have not ended',
+                sum(unknown_input_messages)) AS said
+            FROM usage_daily WHERE unknown_input_messages > 0
+            HAVING count(DISTINCT username) >= {least}""",
     )
 
 

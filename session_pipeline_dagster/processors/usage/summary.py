@@ -1,15 +1,15 @@
 """What one session file adds up to: its row of `usage_sessions`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.processors.usage.activity import seconds
 from session_pipeline_dagster.processors.usage.beside import repository_of, title_of
 from session_pipeline_dagster.processors.usage.counting import Counted
 from session_pipeline_dagster.processors.usage.outcomes import CANCELLED, REJECTED
-from session_pipeline_dagster.processors.usage.rows import BlockRow, SessionRow
-from session_pipeline_dagster.transcripts.records import Transcript
+from session_pipeline_dagster.processors.usage.rows import BlockRow, Response, SessionRow
+from session_pipeline_dagster.transcripts.records import INPUT_UNKNOWN, Transcript
 
 
 def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
@@ -18,6 +18,7 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
     stem = counted.file.stem
     calls, events = counted.messages.values(), counted.events.values()
     started, ended = (min(times), max(times)) if times else (None, None)
+    known = [call for call in calls if call.input_basis != INPUT_UNKNOWN]
     kinds = [event.kind for event in events]
     outcomes = [event.outcome for event in events]
     models = [call.model for call in calls if call.model]
@@ -45,10 +46,10 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         distinct_tools=len({*tools}),
         distinct_skills=len({*skills}),
         primary_model=_most_common(models),
-        input_tokens=sum([call.input_tokens for call in calls]),
+        input_tokens=_known([call.input_tokens for call in known], calls),
         output_tokens=sum([call.output_tokens for call in calls]),
-        cache_creation_tokens=sum([call.cache_creation_tokens for call in calls]),
-        cache_read_tokens=sum([call.cache_read_tokens for call in calls]),
+        cache_creation_tokens=_known([call.cache_creation_tokens for call in known], calls),
+        cache_read_tokens=_known([call.cache_read_tokens for call in known], calls),
         partial_messages=sum([call.output_partial for call in calls]),
         lines=transcript.lines,
         unreadable_lines=transcript.unreadable_lines,
@@ -60,6 +61,11 @@ def session_row(counted: Counted, worked: Sequence[BlockRow]) -> SessionRow:
         title=title_of(transcript),
         agent=transcript.agent,
     )
+
+
+def _known(counts: Sequence[int], calls: Collection[Response]) -> int | None:
+    """What is known of a sum, as SQL adds up: None where nothing is."""
+    return sum(counts) if counts or not calls else None
 
 
 def _is_subagent(key: str, stem: str, transcript: Transcript) -> bool:

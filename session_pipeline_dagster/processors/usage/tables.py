@@ -22,7 +22,7 @@ TABLES: Mapping[str, str] = {
         provider VARCHAR, git_branch VARCHAR, client_version VARCHAR, entrypoint VARCHAR,
         effort VARCHAR, attribution_skill VARCHAR, attribution_agent VARCHAR,
         attribution_plugin VARCHAR, attribution_mcp_server VARCHAR,
-        recorded_cost DECIMAL(18, 12), thinking_tokens BIGINT""",
+        recorded_cost DECIMAL(18, 12), thinking_tokens BIGINT, input_basis VARCHAR""",
     "usage_events": """
         session_file VARCHAR, event_key VARCHAR, session_id VARCHAR, username VARCHAR,
         project VARCHAR, event_type VARCHAR, tool_name VARCHAR, skill_name VARCHAR,
@@ -111,7 +111,8 @@ FROM usage_pull_requests GROUP BY ALL ORDER BY sessions DESC
     "*.is_sidechain": "a subagent's line",
     "*.model": "as the API names it",
     "*.sent_at": "time of the response's first line, UTC",
-    "*.input_tokens": "not cached",
+    "*.input_tokens": "not cached; NULL where nobody says what went in, which is not 0",
+    "*.input_basis": "who says what went in: NULL the response, process, unknown (then it is NULL)",
     "*.output_tokens": "a lower bound where the response is partial",
     "*.cache_creation_tokens": "written to the cache: the larger of the flat total and 5m + 1h",
     "*.cache_read_tokens": "read from the cache",

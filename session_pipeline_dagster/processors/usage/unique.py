@@ -226,7 +226,7 @@ def _together(thing: Thing, table: str, columns: Sequence[str], totals: Mapping[
 
 def messages(columns: Sequence[str], days: str | None = None, *, reached: bool = False) -> str:
     """SELECT of one row per API response: its key, the columns, `origin` (the session that asked
-    for it), the counters, is_sidechain, output_partial and copies.
+    for it), the counters, is_sidechain, input_basis, output_partial and copies.
 
     Counters are the field-wise maximum over the person's copies of the winning thread: a copy may
     have been cut off while the response was still streaming.
@@ -243,6 +243,8 @@ def messages(columns: Sequence[str], days: str | None = None, *, reached: bool =
         for name in COUNTERS
     }
     totals["is_sidechain"] = "bool_and(is_sidechain) OVER copies"
+    # One copy may have the end of the process that another was cut off before.
+    totals["input_basis"] = "min(input_basis) OVER copies"
     totals["output_partial"] = (
         "coalesce(bool_and(output_partial) FILTER (NOT is_sidechain) OVER copies, "
         "bool_and(output_partial) OVER copies)"
@@ -314,7 +316,7 @@ VIEWS = {
         origin AS session_id, origin AS origin_session_id, username, project, agent_id,
         is_sidechain, model, sent_at, {", ".join(COUNTERS[:7])}, service_tier, speed,
         output_partial, line_number, sent_at_inferred, copies, {", ".join(COUNTERS[7:])},
-        {", ".join(_MESSAGE[_MESSAGE.index("agent") :])}
+        {", ".join(_MESSAGE[_MESSAGE.index("agent") :])}, input_basis
         FROM ({messages(_MESSAGE)})""",
     "usage_events_unique": f"""SELECT event_key, session_file, origin AS session_id,
         origin AS origin_session_id, username, project, event_type, tool_name, skill_name,

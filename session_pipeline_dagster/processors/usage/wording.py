@@ -55,6 +55,13 @@ def output(sums: Sums, estimate: int | None = None, *, at_least: bool | None = N
     return f"at least {sums.output_tokens:,}{about}"
 
 
+def tokens(sums: Sums, count: int) -> str:
+    """What went in, of one kind: `at least 1,234`, or `unknown`, where nobody says it of all."""
+    if sums.is_unknown:
+        return "unknown"
+    return f"at least {count:,}" if sums.unknown else f"{count:,}"
+
+
 def usd(cost: Decimal) -> str:
     """`1,234.56`; of less than 10 with as many digits as say something: `1.2346`, `0.000455`."""
     if not cost or abs(cost) >= _MUCH:
@@ -63,10 +70,12 @@ def usd(cost: Decimal) -> str:
 
 
 def money(sums: Sums) -> str:
-    """`1.23`, `at least 1.23` where some responses have no price, `unpriced` where none has, and a
-    dash where there is none."""
+    """`1.23`, `at least 1.23` where some responses have no price, `unpriced` where none has,
+    `input unknown` where nobody says what went in, and a dash where there is none."""
     if not sums.messages:
         return "–"
+    if sums.is_unknown:
+        return "input unknown"
     if sums.is_unpriced:
         return "unpriced"
     return f"at least {usd(sums.cost)}" if sums.unpriced else usd(sums.cost)

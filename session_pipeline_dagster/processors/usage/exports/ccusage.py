@@ -146,10 +146,10 @@ def _sums(models: Iterable[tuple[str, Sums]]) -> dict[str, Any]:
 
 def _counters(sums: Sequence[Sums]) -> dict[str, int]:
     return {
-        "inputTokens": sum(one.input_tokens for one in sums),
+        "inputTokens": sum(one.input_tokens or 0 for one in sums),
         "outputTokens": sum(one.output_tokens for one in sums),
-        "cacheCreationTokens": sum(one.cache_creation_tokens for one in sums),
-        "cacheReadTokens": sum(one.cache_read_tokens for one in sums),
+        "cacheCreationTokens": sum(one.cache_creation_tokens or 0 for one in sums),
+        "cacheReadTokens": sum(one.cache_read_tokens or 0 for one in sums),
     }
 
 

@@ -49,8 +49,8 @@ _SELECTS: Final = {
     "windows": " UNION ALL ".join(
         f"""SELECT {days}, coalesce(sum(cost), 0), coalesce(sum(messages), 0)::BIGINT,
             coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT {PERSON}),
-            coalesce(sum(input_tokens + output_tokens + cache_creation_tokens
-                + cache_read_tokens), 0)::BIGINT,
+            coalesce(sum(output_tokens + coalesce(input_tokens, 0)
+                + coalesce(cache_creation_tokens, 0) + coalesce(cache_read_tokens, 0)), 0)::BIGINT,
             (SELECT count(*) FROM usage_daily WHERE {{today}} - day BETWEEN 0 AND {days - 1})
         FROM {_USED} {{shown}} WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
         for days in _WINDOWS
@@ -122,12 +122,14 @@ def _of_models(rows: Sequence[Sequence[Any]], *, together: bool) -> list[Gauge]:
     rest = rows[len(kept) :]
     labelled = [({"provider": row[0], "model": row[1]}, row[2:]) for row in kept]
     if rest:
-        sums = [sum(column) for column in zip(*(row[2:] for row in rest), strict=True)]
+        sums = [_sum(column) for column in zip(*(row[2:] for row in rest), strict=True)]
         labelled.append(({} if together else {"provider": "", "model": OTHERS}, sums))
     tokens = [
         Sample(row[place], {**labels, "kind": kind})
         for labels, row in labelled
         for place, kind in enumerate(_KINDS)
+        # Where nobody says what went in, 0 would say that nothing did.
+        if row[place] is not None
     ]
     usd = "Cost of all responses with a known price, USD; API list price, not an invoice."
     return [
@@ -136,6 +138,11 @@ def _of_models(rows: Sequence[Sequence[Any]], *, together: bool) -> list[Gauge]:
         Gauge("cost_usd", usd, _column(labelled, 5)),
         Gauge("unpriced_responses", "Responses that no cost has in it.", _column(labelled, 6)),
     ]
+
+
+def _sum(column: Sequence[Any]) -> Any:
+    known = [count for count in column if count is not None]
+    return sum(known) if known or not column else None
 
 
 def _of_files(rows: Sequence[Sequence[Any]]) -> list[Sample]:

@@ -28,7 +28,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.quoting import quoted
-from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST, PRICELESS
 from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 from session_pipeline_dagster.transcripts.reader import LAST
@@ -60,6 +60,7 @@ _COUNTERS: Final = (
     "messages",
     "unpriced_messages",
     "partial_messages",
+    "unknown_input_messages",
 )
 
 
@@ -92,15 +93,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Responses added up; `cost` in USD is None where none of them has a price."""
+    """Responses added up; `cost` in USD is None where none of them has a price, what went in where
+    nobody says it of any. Those of which nobody does are among the unpriced."""
 
-    input_tokens: int
+    input_tokens: int | None
     output_tokens: int
-    cache_creation_tokens: int
-    cache_read_tokens: int
+    cache_creation_tokens: int | None
+    cache_read_tokens: int | None
     messages: int
     unpriced_messages: int
     partial_messages: int
+    unknown_input_messages: int
     cost: Decimal | None
 
     @property
@@ -217,8 +220,8 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     rows = f"""SELECT {keys}, in_rate.place, {_SUMS}{beside and f", {beside}"}
         FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
-    unpriced = f"""SELECT provider, model, sum(unpriced_messages) AS messages FROM usage_slots
-        WHERE unpriced_messages > 0 AND {_within(asked)} GROUP BY ALL
+    unpriced = f"""SELECT provider, model, sum({PRICELESS}) AS messages FROM usage_slots
+        WHERE {PRICELESS} > 0 AND {_within(asked)} GROUP BY ALL
         HAVING count(DISTINCT username) >= {asked.people.smallest_group}
         ORDER BY messages DESC, provider, model"""
     beyond = _BEYOND + _on_days(asked)
@@ -258,7 +261,13 @@ def dearest(rows: Sequence[Row], number: int | None) -> Sequence[Row]:
 IN_FORCE: Final = """SELECT price_table, cost_mode, valid_from, valid_to, problem
         FROM usage_pricing ORDER BY valid_from NULLS FIRST"""
 """SELECT of the price tables, the newest days last."""
-_SUMS: Final = ", ".join((*(f"sum({name})" for name in _COUNTERS), "sum(cost)"))
+_SUMS: Final = ", ".join(
+    (
+        *(f"sum({name})" for name in _COUNTERS[:-1]),
+        f"coalesce(sum({_COUNTERS[-1]}), 0)",
+        "sum(cost)",
+    )
+)
 _BESIDE: Final = ("username", "project")
 
 
@@ -355,10 +364,15 @@ def _crowds(row: Row) -> Crowds:
 def _total(sums: Sequence[Sums]) -> Sums:
     costs = [one.cost for one in sums if one.cost is not None]
     return Sums(
-        *(sum(getattr(one, name) for one in sums) for name in _COUNTERS),
+        *(_added([getattr(one, name) for one in sums]) for name in _COUNTERS),
         # An empty answer costs nothing; one without any price costs nobody knows what.
         sum(costs, Decimal(0)) if costs or not sums else None,
     )
+
+
+def _added(counts: Sequence[int | None]) -> Any:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known or not counts else None
 
 
 def _by_cost(row: Row) -> tuple[object, ...]:

@@ -23,6 +23,8 @@ _WITHOUT_SEAT = f"""(SELECT *, {PERSON} AS whose FROM {with_people("usage_slots"
             ON had.holder = used.whose AND had.month = date_trunc('month', day)"""
 """By the UTC month, as `usage_seats` has it. As EXISTS it takes four times as long."""
 
+_NAMED = """model || CASE WHEN unpriced_messages = unknown_input_messages
+                THEN ' (input unknown)' ELSE '' END"""
 COLUMNS = ("at_us", "cost", "unpriced_messages", "unpriced_models", "fixed")
 """Of the SELECT: microseconds since 1970-01-01 UTC, USD or NULL, how many, which, a seat or not."""
 
@@ -80,7 +82,7 @@ def _slots(budget: Budget, where: str, table: str = "") -> str:
     return f"""
         SELECT epoch_us({at}) AS at_us, sum(cost)::DECIMAL(38,12) AS cost,
             sum(unpriced_messages)::BIGINT AS unpriced_messages,
-            coalesce(list(DISTINCT model ORDER BY model)
+            coalesce(list(DISTINCT {_NAMED} ORDER BY {_NAMED})
                 FILTER (unpriced_messages > 0 AND model IS NOT NULL), []) AS unpriced_models,
             false AS fixed
         FROM {table} WHERE {where} GROUP BY {at}"""

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.unique import MESSAGES
+from session_pipeline_dagster.transcripts.records import INPUT_OF_PROCESS
 
 _MONEY = "DECIMAL(38, 12)"
 _FOR_5M = "cache_creation_tokens - cache_creation_1h_tokens"
-_TOTAL = "input_tokens + cache_creation_tokens + cache_read_tokens"
+# A sum of many requests says nothing of how long one of them was: it has the lowest band.
+_TOTAL = f"""CASE WHEN input_basis = '{INPUT_OF_PROCESS}' THEN 0
+                ELSE input_tokens + cache_creation_tokens + cache_read_tokens END"""
 _VARIANT = """CASE WHEN service_tier = 'batch' THEN 'batch' WHEN speed = 'fast' THEN 'fast'
                 ELSE 'standard' END"""
 # Ends that are open are filled in: a join that had to ask with OR would compare every response with
@@ -86,7 +89,8 @@ def priced(
             SELECT responses.*, rates.price_model, rates.variant, rates.input, rates.output,
                 rates.cache_read, rates.cache_write_5m, rates.cache_write_1h, rates.web_search,
                 rates.source, coalesce(rates.price_table, in_force.price_table) AS price_table,
-                coalesce(rates.assumed, false) OR (wanted = 'batch' AND speed = 'fast') AS assumed,
+                coalesce(rates.assumed, false) OR (wanted = 'batch' AND speed = 'fast')
+                    OR coalesce(input_basis = '{INPUT_OF_PROCESS}', false) AS assumed,
                 coalesce(in_force.cost_mode, 'calculate') AS mode,
                 CASE WHEN mode <> 'calculate' THEN recorded_cost END AS recorded,
                 rates.input IS NOT NULL AND recorded IS NULL AND mode <> 'display' AS is_calculated

@@ -136,6 +136,9 @@ def _lookups(provider: str, name: str, regions: Regions) -> Iterator[tuple[str, 
     yield provider, name
     if provider == "google" and _VERTEX.match(name):
         yield provider, _VERTEX.sub("", name)
+    # As some agents write `claude-opus-4.7`.
+    if "." in name:
+        yield provider, name.replace(".", "-")
 
 
 def _flattened(

@@ -29,7 +29,13 @@ _TOKENS = (
     "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
     "cache_creation_1h_tokens cache_read_tokens web_search_requests"
 ).split()
-_OF_A_PERSON = ("messages", *_TOKENS, "partial_messages", "unpriced_messages")
+_OF_A_PERSON = (
+    "messages",
+    *_TOKENS,
+    "partial_messages",
+    "unpriced_messages",
+    "unknown_input_messages",
+)
 _OF_A_TEAM = ("messages", *_TOKENS, "unpriced_messages")
 
 
