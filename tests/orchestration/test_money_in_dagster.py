@@ -38,7 +38,7 @@ DERIVED = [
     *("people", "org_units", "usage_projects", "people_shown", "usage_tool_daily"),
     "usage_skill_window",
 ]
-DISCOUNT = "[[discount]]\nprovider = 'anthropic'\npercent = 50\n"
+DISCOUNT = "[[discount]]\n# Of every provider.\npercent = 50\n"
 WARN = dg.AssetCheckSeverity.WARN
 MYSTERY = "claude-mystery-9"
 
@@ -166,7 +166,7 @@ def test_other_prices_are_one_run_of_what_is_derived_and_open_no_transcript(loca
     assert {*made(result)} >= {"model_prices", "usage_slots", "usage_daily", "budget_status"}
     assert "usage_messages" not in made(result)
     assert shown(result, "usage_daily")["cost_usd"] == pytest.approx(1.2257243 / 2)
-    assert said(result)["budget_bob"].metadata["spent"].value == pytest.approx(0.280840125)
+    assert said(result)["budget_bob"].metadata["spent"].value == pytest.approx(0.316806125)
     (table,) = location.select("SELECT DISTINCT price_table FROM usage_costs")
     assert "prices.toml#" in table[0]
     assert location.tick() == []
@@ -224,7 +224,7 @@ def test_prices_that_take_it_back_resolve_it_and_crossing_again_is_silent(locati
         assert location.tick() == []
         assert said(result)["budget_bob"].passed == bool(prices)
         told.append([text.partition(";")[0] for text in location.alerts()])
-    back = "resolved: 2026-05: 0.28 of 0.50 USD (56.2 %), API list price, not an invoice"
+    back = "resolved: 2026-05: 0.32 of 0.50 USD (63.4 %), API list price, not an invoice"
     assert told == [[back], [], []]
 
 
