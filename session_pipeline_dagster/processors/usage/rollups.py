@@ -230,12 +230,13 @@ VIEWS: Mapping[str, str] = {
     **whose.VIEWS,
     "usage_daily_estimated": f"""
         WITH rates AS (SELECT model, {_RATE} AS rate FROM usage_daily GROUP BY model),
-        overall AS (SELECT {_RATE} AS rate FROM usage_daily)
+        -- Other agents count other things as output: reasoning, calls, titles.
+        overall AS (SELECT agent, {_RATE} AS rate FROM usage_daily GROUP BY agent)
         SELECT usage_daily.*, output_tokens - coalesce(partial_output_tokens, 0) + greatest(
                 coalesce(partial_output_tokens, 0),
                 coalesce(round(partial_characters * coalesce(rates.rate, overall.rate)), 0)
             )::BIGINT AS output_estimate,
             partial_messages > {AT_LEAST} * messages AS at_least
         FROM usage_daily LEFT JOIN rates ON usage_daily.model IS NOT DISTINCT FROM rates.model
-        CROSS JOIN overall""",
+        LEFT JOIN overall ON usage_daily.agent IS NOT DISTINCT FROM overall.agent""",
 }

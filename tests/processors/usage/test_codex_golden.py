@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from lines import UsagePipeline
+from lines import UsagePipeline, assistant, usage
 from places import DATA
 
 GOLDEN = DATA / "codex"
@@ -134,3 +134,18 @@ def test_lines_in_any_order_of_files_over_many_passes(tmp_path) -> None:
         pipeline.write_bytes(key, text)
         pipeline.run()
     assert [billed(pipeline, name) for name in names] == [bill(name) for name in names]
+
+
+@pytest.mark.slow
+def test_what_is_missing_of_one_agents_output_is_not_estimated_from_anothers(tmp_path) -> None:
+    """Codex counts reasoning as output, whose text nobody has."""
+    pipeline = UsagePipeline(tmp_path)
+    cut = assistant("msg_1", usage(1, 3), [{"type": "text", "text": "x" * 800}], stop=None)
+    pipeline.write("a/p/1.jsonl", cut)
+    write(pipeline, "b", tree(next(iter(EXPECTED))))
+    pipeline.run()
+    found = pipeline.select(
+        "SELECT username, output_estimate > output_tokens AS more, at_least "
+        "FROM usage_daily_estimated WHERE agent = 'claude-code'"
+    )
+    assert found == [("a", False, True)]
