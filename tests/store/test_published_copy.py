@@ -45,7 +45,7 @@ def test_an_analyst_has_all_of_usage_and_nothing_else(examples: Pipeline, tmp_pa
     made = publish(examples.store, UsageProcessor(), examples.settings, target)
     assert [path.name for path in target.parent.iterdir()] == ["usage.duckdb"]
     for relation in ("usage_daily", "usage_costs"):
-        assert asked(target, f"SELECT sum(cost) FROM {relation}") == [(Decimal("1.1722943"),)]
+        assert asked(target, f"SELECT sum(cost) FROM {relation}") == [(Decimal("1.2257243"),)]
     assert asked(target, "SELECT count(*) FROM usage_messages_unique") == [(MESSAGES,)]
     assert asked(target, "SELECT people FROM published") == [("named",)]
     tables = {name for (name,) in asked(target, "SELECT table_name FROM duckdb_tables()")}

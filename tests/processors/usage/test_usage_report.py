@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from copilot import Session
-from example_numbers import MESSAGES, OUTPUT
+from example_numbers import EXPECTED, MESSAGES, OUTPUT
 from helpers import EXAMPLES, EchoProcessor, Pipeline, echo_report, make_pipeline
 from lines import assistant, encode, result, tool, usage, user
 from places import DATA
@@ -199,9 +199,9 @@ def test_the_teams_of_the_examples_cost_what_their_responses_cost(page: Page) ->
     """Alice moves from one to the other on 11 May."""
     found = {row[0]: (row[1], row[2], row[4]) for row in page.tables["Teams"][1:]}
     assert found == {
-        "platform": ("0.5087", "0.2995", "0.8081"),
+        "platform": ("0.5621", "0.2995", "0.8616"),
         "data": ("–", "0.3641", "0.3641"),
-        "total": ("0.5087", "0.6636", "1.1723"),
+        "total": ("0.5621", "0.6636", "1.2257"),
     }
 
 
@@ -286,10 +286,10 @@ def test_the_headline_is_the_same_everywhere(page: Page, made: Published) -> Non
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
     assert ("Messages", str(MESSAGES)) in tiles
     assert ("Output tokens, at least", f"{OUTPUT:,}") in tiles
-    assert ("Last 7 days, USD", "0.5087") in tiles
-    assert "8 to 14 May: −23 %" in page.text
+    assert ("Last 7 days, USD", "0.5621") in tiles
+    assert "8 to 14 May: −15 %" in page.text
     assert (made.numbers["cost_usd_last_7_days"], made.numbers["cost_usd_7_days_before"]) == (
-        0.50869455,
+        0.56212455,
         0.66359975,
     )
 
@@ -307,11 +307,12 @@ def test_a_period_counts_back_from_the_last_day_with_usage(examples: Pipeline) -
 
 def test_what_is_dated_later_than_today_is_left_out_and_said(examples: Pipeline) -> None:
     found = read(examples, today=date(2026, 5, 13))
-    assert (found.last, found.undated) == (date(2026, 5, 12), 8)
+    later = EXPECTED["by_day"]["2026-05-14"]["messages"]
+    assert (found.last, found.undated) == (date(2026, 5, 12), later)
     folder = examples.settings.database.parent / "earlier"
     other = examples.having(report_dir=folder)
     text = Page(make(other, today=date(2026, 5, 13)).paths[0]).text
-    assert "8 messages with a date still to come, or none, left out." in text
+    assert f"{later} messages with a date still to come, or none, left out." in text
 
 
 def test_a_roll_up_that_is_behind_is_said(pipeline: Pipeline) -> None:
@@ -610,9 +611,10 @@ def test_the_asset_links_its_files_and_names_nobody(
     done = materialize(defs, instance, {"days": 1})
     (event,) = done.asset_materializations_for_node("usage_report")
     found = {name: value.value for name, value in event.metadata.items()}
-    assert Page(Path(found["report"])).numbers("Each day")[-1][1] == found["messages"] == 8
+    last = EXPECTED["by_day"]["2026-05-14"]["messages"]
+    assert Page(Path(found["report"])).numbers("Each day")[-1][1] == found["messages"] == last
     assert found["bytes"] == sum(Path(found[name]).stat().st_size for name in ("report", "png"))
-    assert "| messages | 8 |" in found["totals"]
+    assert f"| messages | {last} |" in found["totals"]
     assert re.search(r"\| cost last 7 days, USD \| [\d,]+\.\d{4} \|", found["totals"])
     assert found["preview"].startswith("![](data:image/svg+xml;base64,")
     assert not re.search("alice|bob", str(found))

@@ -180,7 +180,8 @@ def test_without_data_or_without_seats_there_is_no_row(slots) -> None:
 
 
 _RATES = """(VALUES ('claude-haiku-4-5', 1, 5, 0.1), ('claude-opus-4-8', 5, 25, 0.5),
-    ('claude-opus-5-5', 4, 20, 0.2), ('claude-sonnet-4', 3, 15, 0.3))
+    ('claude-opus-5-5', 4, 20, 0.2), ('claude-sonnet-4', 3, 15, 0.3),
+    ('gpt-5.5', 5, 30, 0.5))
     AS rates(family, input, output, cached)"""
 """USD per million tokens; what is written to the cache: 1.25 and 2 times input."""
 
@@ -222,7 +223,7 @@ def test_bobs_budget_reaches_80_percent_on_the_12th_and_100_on_the_14th(examples
     in_berlin = Budget("bob", BOB, Period.MONTH, Decimal("0.50"), timezone="Europe/Berlin")
     assert [row.spent for row in standing(examples, in_berlin)] == [Decimal("0.63361225")]
     alice = Budget("alice", Scope(ScopeKind.PERSON, "alice"), Period.MONTH, Decimal(1))
-    assert [row.spent for row in standing(examples, alice)] == [Decimal("0.53868205")]
+    assert [row.spent for row in standing(examples, alice)] == [Decimal("0.59211205")]
 
 
 # --- of a directory ------------------------------------------------------------------------------

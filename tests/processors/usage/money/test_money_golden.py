@@ -89,4 +89,4 @@ def test_the_examples_cost_what_was_computed_by_hand(tmp_path: Path) -> None:
         pipeline.write_bytes(path.relative_to(EXAMPLES).as_posix(), path.read_bytes())
     pipeline.run()
     found = pipeline.select("SELECT username, sum(cost) FROM usage_daily GROUP BY ALL ORDER BY ALL")
-    assert found == [("alice", Decimal("0.53868205")), ("bob", Decimal("0.63361225"))]
+    assert found == [("alice", Decimal("0.59211205")), ("bob", Decimal("0.63361225"))]
