@@ -26,20 +26,26 @@ class Truth:
 def make(folder: Path, files: int, megabytes: float, seed: int = 1) -> Truth:
     """Write the corpus into an empty folder, as `<user>/<session>.jsonl`; what is in it."""
     source, truth = random.Random(seed), Truth()
-    pool = " ".join(source.choices(_WORDS, k=60_000))
+    pool = words(source)
     weights = [source.lognormvariate(0, 1.2) for _ in range(files)]
     scale = megabytes * 1e6 / sum(weights)
     for number, weight in enumerate(weights):
         path = folder / f"user{number % 20:02}" / f"{number:08x}-0000-4000-8000-000000000000.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = _session(source, truth, pool, path.stem, int(weight * scale))
+        content = session(source, truth, pool, path.stem, int(weight * scale))
         path.write_bytes(content)
         truth.files += 1
         truth.bytes += len(content)
     return truth
 
 
-def _session(source: random.Random, truth: Truth, pool: str, session: str, size: int) -> bytes:
+def words(source: random.Random) -> str:
+    """Words that texts are cut from."""
+    return " ".join(source.choices(_WORDS, k=60_000))
+
+
+def session(source: random.Random, truth: Truth, pool: str, session_id: str, size: int) -> bytes:
+    """A session of Claude Code of about so many bytes, added to the truth; `pool`: words."""
     lines: list[str] = []
     written, time = 0, _START + timedelta(days=45 * source.random())
 
@@ -51,7 +57,7 @@ def _session(source: random.Random, truth: Truth, pool: str, session: str, size:
         nonlocal written, time
         time += timedelta(seconds=source.choice((0.3, 2, 9, 60)))
         envelope = {"parentUuid": None, "isSidechain": False, "userType": "external"}
-        place = {"cwd": "/home/user/project", "sessionId": session, "version": "2.1.40"}
+        place = {"cwd": "/home/user/project", "sessionId": session_id, "version": "2.1.40"}
         ids = {"uuid": f"{source.getrandbits(128):032x}", "timestamp": f"{time:%FT%T.000Z}"}
         record = {**envelope, **place, "type": kind, "message": message, **ids, **more}
         line = json.dumps(record, separators=(",", ":"))

@@ -15,14 +15,15 @@ class Layout(Enum):
     """What the first folder below a root says.
 
     USERS: the user (`<root>/<user>/**/*.jsonl`). PROJECTS: the project, as in `~/.claude/projects`.
-    CODEX, COPILOT: nothing; the root is the home folder of Codex, `~/.codex`, or of GitHub Copilot
-    CLI, `~/.copilot`.
+    CODEX, COPILOT, GEMINI: nothing; the root is the home folder of Codex, `~/.codex`, of GitHub
+    Copilot CLI, `~/.copilot`, or of Gemini CLI, `~/.gemini`.
     """
 
     USERS = "users"
     PROJECTS = "projects"
     CODEX = "codex"
     COPILOT = "copilot"
+    GEMINI = "gemini"
 
 
 class AlertLevel(Enum):

@@ -376,7 +376,7 @@ def test_other_personal_data_is_an_error(text: str) -> None:
 @pytest.mark.parametrize("text", ["user", "Users", "flat"])
 def test_an_unknown_layout_is_an_error(text: str) -> None:
     with pytest.raises(
-        SettingsError, match=r"SESSION_LAYOUT is .*users, projects, codex or copilot"
+        SettingsError, match=r"SESSION_LAYOUT is .*users, projects, codex, copilot or gemini"
     ):
         read_settings({"SESSION_LAYOUT": text})
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,8 +12,9 @@ import msgspec
 
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.contract.registry import Registry, load_processors
-from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
 from session_pipeline_dagster.names import printable
+from session_pipeline_dagster.people import lost
 from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import (
     AnyRoot,
@@ -23,6 +25,7 @@ from session_pipeline_dagster.setting_places import (
 )
 from session_pipeline_dagster.settings import (
     PeopleMode,
+    Root,
     Settings,
     parse_layout,
     read_settings,
@@ -71,6 +74,7 @@ def say_absent(settings: Settings) -> None:
         "PRICES": money.prices,
         "BUDGETS": money.budgets,
         "SEATS": money.seats,
+        "CURRENCY_RATES": money.rates,
     }
     for name, file in files.items():
         if file is not None and not file.is_file():
@@ -80,12 +84,24 @@ def say_absent(settings: Settings) -> None:
             )
 
 
+def own_history(settings: Settings) -> str:
+    """What to set where nobody said which sessions, and their user has some; else nothing."""
+    unset = Root(settings.folder / "user_sessions")
+    if settings.roots != (unset,) or unset.path.exists():
+        return ""
+    own = Path("~/.claude/projects").expanduser()
+    said = "For your own Claude Code history: SESSION_LAYOUT=projects SESSION_DATA_DIR="
+    return f"{said}~/.claude/projects" if own.is_dir() else ""
+
+
 def common(command: Callable[..., int]) -> Callable[..., None]:
     """The options of every command; what it raises is said in `ending.py`."""
 
     @click.option("--sessions", multiple=True, metavar="DIR", help="Root of session files.")
     @click.option(
-        "--layout", type=str, help="users, projects, codex or copilot: what the folders say."
+        "--layout",
+        type=str,
+        help="What the folders say: users, projects, codex, copilot or gemini.",
     )
     @click.option("--force-layout", is_flag=True, help="Take a root whose layout looks wrong.")
     @click.option("--database", metavar="FILE", help="The DuckDB file.")
@@ -101,7 +117,13 @@ def common(command: Callable[..., int]) -> Callable[..., None]:
         if force_layout:
             forced = replace(context.settings, force_layout=True)
             context = Context(forced, context.registry)
-        sys.exit(command(context, **given))
+        try:
+            code = command(context, **given)
+        except SourceUnavailable as error:
+            if hint := own_history(context.settings):
+                raise SourceUnavailable(f"{error}. {hint}") from error
+            raise
+        sys.exit(code)
 
     return run
 
@@ -119,9 +141,9 @@ def _context(sessions: Sequence[str], layout: str | None, database: str | None) 
         found = parse_database(database, "--database")
         settings = replace(settings, database=found, create_database_folder=False)
     registry = load_processors().under(settings)
+    # No command names anybody because a variable was lost.
+    lost.refuse(settings)
     if settings.people.mode is PeopleMode.NAMED:
-        # No command names anybody because a variable was lost.
-        veil_of(settings)
         return Context(settings, registry)
     from session_pipeline_dagster.passes.veiled import plugins_shown  # noqa: PLC0415  DuckDB, and what collects needs none
 

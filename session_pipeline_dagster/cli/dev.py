@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import click
 
-from session_pipeline_dagster.cli.context import say
+from session_pipeline_dagster.cli.context import own_history, say
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.setting_values import in_clone
 from session_pipeline_dagster.settings import read_settings, state_home
@@ -41,6 +41,8 @@ def command(port: int, only_home: bool) -> None:
         return
     check_free(port)
     say(f"Starting Dagster (about 20 s); its history: {home}, data: {settings.folder}")
+    if hint := own_history(settings):
+        say(f"There are no session files in {settings.folder / 'user_sessions'}. {hint}")
     sys.stdout.flush()
     started = [sys.executable, "-P", "-m", f"{_WING}.dev", str(port), str(home)]
     # By env, for Dagster is to find its home in the environment, and only settings.py reads ours.

@@ -15,12 +15,14 @@ from session_pipeline_dagster.health.checkup import Checkup, examine, lake_findi
 from session_pipeline_dagster.health.findings import Finding, Status, headline, worst
 from session_pipeline_dagster.health.inspection import glances
 from session_pipeline_dagster.health.surroundings import database_held, processors_loaded
+from session_pipeline_dagster.health.unread import UNREAD
 from session_pipeline_dagster.store.database import open_store
 
 _PLACES = {
     "processors_loaded": "plugins",
     "database_held": "database",
     NOT_ARRIVED: "collecting",
+    UNREAD: "readers",
     "lake_tidied": "lake",
 }
 """Where in the document a finding stands that is of no processor."""
@@ -140,6 +142,7 @@ def command(context: Context, processor: tuple[str, ...], as_json: bool) -> int:
     if not processor and found.scan is not None:
         scan, silent = found.scan, settings.not_arrived
         general.append(looked_for(source, scan, Manifests(), now, silent, context.veil))
+        general.append(found.unread)
     if not processor and (tidiness := lake_finding(store, _UPKEEP_JOB)) is not None:
         general.append(tidiness)
     # Who writes has been waited for, and is named by every check.

@@ -70,9 +70,13 @@ def _report(report: BatchReport) -> dict[str, object]:
 
 
 def status_json(
-    settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
+    settings: Settings,
+    registry: Registry,
+    scan: Scan,
+    found: Sequence[Standing],
+    unread: Mapping[str, int],
 ) -> str:
-    """The status command's JSON document."""
+    """The status command's JSON document; `unread`: files without a reader, by agent."""
     now = datetime.now(UTC)
     document = {
         "sessions": [shown(root) for root in settings.roots],
@@ -80,6 +84,7 @@ def status_json(
         "database": shown(settings.database),
         "files": len(scan.files),
         "left_out": [asdict(left) for left in scan.left_out],
+        "unread": unread,
         **({"missing": [asdict(one) for one in scan.missing]} if scan.missing else {}),
         "processors": {s.name: _standing(s, now) for s in found},
         "failed_plugins": [msgspec.structs.asdict(failed) for failed in registry.failed],

@@ -1,6 +1,6 @@
 """What the command line prints for people. For scripts see `json.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from session_pipeline_dagster.setting_places import shown
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan
 from session_pipeline_dagster.store.states import Standing as Detail
+from session_pipeline_dagster.transcripts.looks import worded
 
 _MANY = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -139,9 +140,13 @@ def _deletions(report: BatchReport) -> str:
 
 
 def print_status(
-    settings: Settings, registry: Registry, scan: Scan, found: Sequence[Standing]
+    settings: Settings,
+    registry: Registry,
+    scan: Scan,
+    found: Sequence[Standing],
+    unread: Mapping[str, int],
 ) -> None:
-    """The status command's tables."""
+    """The status command's tables; `unread`: files without a reader, by agent."""
     console, now = new_console(), datetime.now(UTC)
     for root in settings.roots:
         _line(console, f"Sessions: {shown(root)} ({settings.layout.value})")
@@ -153,8 +158,11 @@ def print_status(
         for failure in standing.failures[:_MANY]:
             state = "quarantined" if failure.quarantined_at else f"{failure.attempts} attempts"
             _say(console, state, f"{standing.name}: {failure.session_file}: {failure.error}")
+    if said := worded(unread):
+        _line(console, said)
     for left in scan.left_out[:_MANY]:
-        _say(console, "left out", f"{left.key}: {left.reason}", "yellow")
+        many = f"{left.documents:,} times " if left.documents > 1 else ""
+        _say(console, "left out", f"{left.key}: {many}{left.reason}", "yellow")
     if len(scan.left_out) > _MANY:
         _line(console, f"... and {len(scan.left_out) - _MANY} more; --json lists all")
     for failed in registry.failed:

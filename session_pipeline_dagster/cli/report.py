@@ -14,6 +14,7 @@ from session_pipeline_dagster.cli.progress import showing
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
 from session_pipeline_dagster.errors import ContractError, SettingsError
+from session_pipeline_dagster.health.checkup import unread_now
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.processors.usage.money.zone_spans import parse_day
@@ -64,13 +65,15 @@ def command(
             raise SettingsError("--output is empty; give it a path")
         settings = replace(settings, report_dir=Path(output).expanduser())
     wanted = _wanted(context, settings, person)
-    store, asked = open_store(settings, looking=True), Asked(datetime.now(UTC).date(), days)
+    store, today = open_store(settings, looking=True), datetime.now(UTC).date()
     for usage in (p for p, _ in wanted if p.name == "usage"):
         bring_up(usage, store, settings)
     made = []
     with showing("report", hidden=as_json) as shown:
         for p, report in wanted:
             shown.phase(report.name)
+            unread = {} if person is not None else unread_now(p, context.source, store, settings)
+            asked = Asked(today, days, unread)
             made.append(publish(p, report, store, settings.reports, asked))
     _print(made, as_json=as_json)
     if not show:

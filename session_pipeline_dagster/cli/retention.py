@@ -1,9 +1,10 @@
 """`session-pipeline retention`: lets old detail go, or says what would."""
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import click
 
@@ -52,9 +53,10 @@ def command(context: Context, dry_run: bool, as_json: bool) -> int:
         say(
             "nothing is set to go; SESSION_PIPELINE_RETENTION_DAYS says for how long detail is kept"
         )
+    today = datetime.now(UTC).date()
     for name in found:
         for one in found[name]:
-            say(f"{name}: {_line(one, dry_run=dry_run)}")
+            say(f"{name}: {retired_line(one, today, dry_run=dry_run)}")
         for standing in stood[name]:
             say(f"{name}: {standing_line(standing)}")
     return 0
@@ -62,7 +64,7 @@ def command(context: Context, dry_run: bool, as_json: bool) -> int:
 
 def _would(context: Context, processor: Processor, store: Store) -> list[Retired]:
     now = datetime.now(UTC)
-    found = retention.due(processor, store, context.settings, now)
+    found = retention.due(processor, store, context.settings, now, most=sys.maxsize)
     if not any(one.moves for one in found):
         return found
     waits = retention.why_not(processor, context.source.scan(), store, context.settings, now)
@@ -89,18 +91,54 @@ def _sums(done: "Iterator[Retired] | list[Retired]") -> list[Retired]:
             found[one.kind] = one
             continue
         rows = {t: before.rows.get(t, 0) + one.rows.get(t, 0) for t in {**before.rows, **one.rows}}
-        days, moves = before.days + one.days, before.moves or one.moves
-        found[one.kind] = replace(one, rows=rows, days=days, moves=moves)
+        found[one.kind] = replace(
+            one,
+            rows=rows,
+            days=before.days + one.days,
+            moves=before.moves or one.moves,
+            oldest=before.oldest or one.oldest,
+            emptied=sorted({*before.emptied, *one.emptied}),
+        )
     return list(found.values())
 
 
-def _line(one: Retired, *, dry_run: bool) -> str:
-    rows = sum(one.rows.values())
-    total = rows + one.left if dry_run else rows
-    said = f"{one.kind}: {total:,} rows {'would go' if dry_run else 'are gone'}"
-    if one.rows:
-        each = ", ".join(f"{table} {count:,}" for table, count in sorted(one.rows.items()))
-        said += f" ({'first ' if dry_run and one.left else ''}{each})"
-    if not dry_run and one.left:
-        said += f"; {one.left:,} are still to go"
-    return f"{said}; waits: {one.waits}" if one.waits else said
+def retired_line(one: Retired, today: date, *, dry_run: bool) -> str:
+    """What went of a kind, or would go: rows, texts, and of which days.
+
+    Args:
+        today: in UTC; what ages are counted to.
+    """
+    gone = {table: count for table, count in one.rows.items() if table not in one.emptied}
+    emptied = {table: count for table, count in one.rows.items() if table in one.emptied}
+    parts = [
+        _counted(tables, *words[dry_run])
+        for tables, words in ((gone, _GONE), (emptied, _EMPTIED))
+        if tables
+    ]
+    said = f"{one.kind}: {', '.join(parts) or 'nothing goes'}"
+    if one.rows and one.oldest and one.frozen_before:
+        days = f"{one.days:,} day{'s' * (one.days != 1)}"
+        said += f"; of {days} from {_aged(one.oldest, today)}, before"
+        said += f" {_aged(one.frozen_before, today)}"
+    if one.left:
+        said += f"; {one.left:,} {'more' if one.rows else 'rows'} wait"
+    elif one.waits:
+        said += "; waits"
+    return f"{said}: {one.waits}" if one.waits else said
+
+
+_GONE = (("row is gone", "rows are gone"), ("row would go", "rows would go"))
+_EMPTIED = (
+    ("row has lost its text", "rows have lost their text"),
+    ("row would lose its text", "rows would lose their text"),
+)
+
+
+def _counted(tables: Mapping[str, int], one: str, many: str) -> str:
+    rows = sum(tables.values())
+    each = ", ".join(f"{table} {count:,}" for table, count in sorted(tables.items()))
+    return f"{rows:,} {one if rows == 1 else many} ({each})"
+
+
+def _aged(day: date, today: date) -> str:
+    return f"{day} ({(today - day).days:,} days old)"

@@ -6,7 +6,7 @@ and writes the files.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from session_pipeline_dagster.contract.derivation import Row
@@ -22,10 +22,13 @@ class Asked:
     Attributes:
         today: UTC; what is dated later is left out.
         days: how many days, counted back from the last one with data.
+        unread: how many session files no reader claims, by agent; empty also where nobody could
+            look.
     """
 
     today: date
     days: int = DAYS
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,11 @@ def _of_cause(cause: str, group: Sequence[Sighting], was: Status, now: Status) -
         known = told.get(seen.processor)
         if known is None or not at_least(known.status, seen.status):
             told[seen.processor] = seen
-    details = [f"{name}: {seen.detail}" for name, seen in told.items()]
+    # Of a missing root all say the same.
+    names: dict[str, list[str]] = {}
+    for name, seen in told.items():
+        names.setdefault(seen.detail, []).append(name)
+    details = [f"{', '.join(who)}: {detail}" for detail, who in names.items()]
     first = next(seen for seen in told.values() if seen.status is now)
     return Alert("session files", (cause,), (was,), now, "\n".join(details), first.link)
 
@@ -244,8 +248,7 @@ def _heard(status: Status, level: Status) -> Status:
 
 
 def _together(alerts: Sequence[Alert]) -> list[Alert]:
-    """One alert for checks of a processor that say the very same, and one for those resolved: a
-    missing root is one thing, and so is its return."""
+    """One alert for checks of a processor that say the very same, and one for those resolved."""
     found: dict[tuple[object, ...], list[Alert]] = {}
     times: Counter[tuple[object, ...]] = Counter()
     for alert in alerts:

@@ -6,18 +6,21 @@ What cannot be looked at becomes a finding too: not being able to look is not th
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from session_pipeline_dagster.contract.processor import Processor
-from session_pipeline_dagster.errors import SourceUnavailable, StoreBusy, StoreError
+from session_pipeline_dagster.errors import PipelineError, SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
-from session_pipeline_dagster.health.rules import judge, partly, unknown
+from session_pipeline_dagster.health.rules import NOT_COMPARED, NOT_SEEN, judge, partly, unknown
 from session_pipeline_dagster.health.surroundings import lake_tidied
+from session_pipeline_dagster.health.unread import by_agent, not_looked, unclaimed, unread_files
+from session_pipeline_dagster.passes.plan import left_out
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionSource
 from session_pipeline_dagster.store.database import Store
+from session_pipeline_dagster.store.states import FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,14 @@ class Checkup:
     Attributes:
         session_files: how many there are; None where a root could not be looked at.
         findings: processor -> what every rule says.
+        unread: whether files are of agents without a reader; it is of no processor.
         busy: processors whose database another process held, so that findings are unknown.
         scan: what it was found in; None as `session_files`.
     """
 
     session_files: int | None
     findings: Mapping[str, Sequence[Finding]]
+    unread: Finding
     busy: Sequence[str] = field(default=())
     scan: Scan | None = None
 
@@ -64,10 +69,12 @@ def examine(
         scan = source.scan()
     except SourceUnavailable as error:
         cause = str(error)
-        return Checkup(None, {p.name: unknown(cause, _limits(settings, p)) for p in processors})
+        found = {p.name: unknown(cause, _limits(settings, p), NOT_SEEN) for p in processors}
+        return Checkup(None, found, not_looked(cause, NOT_SEEN))
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
+    looked, unclaimed_by_any, cause = False, dict[str, FileState](), ""
     opened = False
     for p in processors:
         allowed = _limits(settings, p)
@@ -77,7 +84,8 @@ def examine(
                 opened = True
             seen = see(p, scan, store, settings, now, timeout, now - allowed.window)
         except StoreError as error:
-            findings[p.name] = unknown(str(error), allowed)
+            cause = str(error)
+            findings[p.name] = unknown(cause, allowed, NOT_COMPARED)
             if held:
                 # The next one opens it anew: what has failed once may fail for ever.
                 held.close()
@@ -85,9 +93,31 @@ def examine(
             if isinstance(error, StoreBusy):
                 busy.append(p.name)
             continue
-        found = judge(snapshot(p.name, p.version, seen, now, suffix, veil), allowed)
+        shot = snapshot(p.name, p.version, seen, now, suffix, veil, source.readers.packages)
+        found = judge(shot, allowed)
         findings[p.name] = partly(found, unseen)
-    return Checkup(len(scan.files), findings, busy, scan)
+        ours, _ = left_out(scan.files, seen.known.states, source.readers.agents)
+        unclaimed_by_any |= {state.session_file: state for state in ours}
+        looked = True
+    unread = not_looked(cause, NOT_COMPARED)
+    if looked or not processors:
+        left = [*scan.left_out, *unclaimed(unclaimed_by_any.values())]
+        (unread,) = partly([unread_files(by_agent(left))], unseen)
+    return Checkup(len(scan.files), findings, unread, busy, scan)
+
+
+def unread_now(
+    processor: Processor, source: SessionSource, store: Store, settings: Settings
+) -> Mapping[str, int]:
+    """How many session files no reader claims, by agent; empty where it cannot be looked at."""
+    try:
+        scan = source.scan()
+        states = see(processor, scan, store, settings, datetime.now(UTC)).known.states
+    except PipelineError:
+        # Whoever asks has something else to say; that nobody can look is what health says.
+        return {}
+    ours, _ = left_out(scan.files, states, source.readers.agents)
+    return by_agent([*scan.left_out, *unclaimed(ours)])
 
 
 def lake_finding(store: Store, job: str) -> Finding | None:

@@ -118,6 +118,7 @@ class Snapshot:
         gone: deleted files whose rows are kept, or not yet purged.
         vanished: users and roots without a file, though they had some; users as they are shown.
         veil: how findings name files and people.
+        packages: agent -> the package of its reader.
     """
 
     processor: str
@@ -132,6 +133,7 @@ class Snapshot:
     vanished: Sequence[Vanished] = ()
     suffix: str = ""
     veil: Veil = field(default_factory=Veil)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def job(self) -> str:
@@ -155,6 +157,7 @@ def snapshot(
     now: datetime,
     suffix: str = "",
     veil: Veil | None = None,
+    packages: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """A snapshot from a scan and what the store knows."""
     files, known, rest = seen.scan.files, seen.known, seen.known.rest
@@ -182,6 +185,7 @@ def snapshot(
         _vanished(files, gone, veil),
         suffix,
         veil,
+        packages or {},
     )
 
 

@@ -11,13 +11,21 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from session_pipeline_dagster.health.findings import Finding, Limits, Snapshot, Status
-from session_pipeline_dagster.health.wording import clock, failed, percent, span, standing, unread
+from session_pipeline_dagster.health.wording import (
+    clock,
+    failed,
+    newer_format,
+    percent,
+    span,
+    standing,
+    unread,
+)
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.plan import oldest_seconds
 from session_pipeline_dagster.passes.veiled import failures_shown
 from session_pipeline_dagster.people.veil import Shown
 from session_pipeline_dagster.sources.files import SessionFile
-from session_pipeline_dagster.store.states import Failure
+from session_pipeline_dagster.store.states import Failure, OddLines
 
 _FEWEST_LATE = 20
 _PLAIN = re.compile(r"[\w/.][\w/.-]*")
@@ -28,6 +36,8 @@ _WORST = 10
 _MANY_VANISHED = 5
 _SEVERAL = 3
 _MANY_KINDS = 5
+NOT_SEEN, NOT_COMPARED = "cannot be looked at", "cannot be compared with the database"
+"""Causes: a root, or the database, that is not there. One thing, whoever misses it."""
 
 
 def judge(s: Snapshot, limits: Limits) -> list[Finding]:
@@ -66,9 +76,14 @@ def about(limits: Limits) -> dict[str, str]:
     }
 
 
-def unknown(cause: str, limits: Limits) -> list[Finding]:
-    """What every rule says when it was not possible to look."""
-    return [Finding(check, Status.UNKNOWN, f"cannot look: {cause}") for check in about(limits)]
+def unknown(cause: str, limits: Limits, ails: str) -> list[Finding]:
+    """What every rule says when it was not possible to look.
+
+    Args:
+        ails: `NOT_SEEN` or `NOT_COMPARED`.
+    """
+    detail = f"cannot look: {cause}"
+    return [Finding(check, Status.UNKNOWN, detail, causes=(ails,)) for check in about(limits)]
 
 
 def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:
@@ -77,7 +92,7 @@ def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:
         return [*findings]
     cause = "; ".join(causes)
     return [
-        Finding(f.check, Status.UNKNOWN, f"cannot look everywhere: {cause}")
+        Finding(f.check, Status.UNKNOWN, f"cannot look everywhere: {cause}", causes=(NOT_SEEN,))
         if f.status is Status.OK
         else f
         for f in findings
@@ -254,45 +269,44 @@ def _attempts(failure: Failure) -> str:
 
 def unreadable_lines(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately could not be read."""
-    files = [(s.veil.file(file.session_file), file.unreadable) for file in s.lines.odd]
     what = "could not be read and were left out"
+    odd = [(file, file.unreadable) for file in s.lines.odd if file.unreadable]
     count, limit = s.lines.unreadable, limits.unreadable_share
-    return _share("unreadable_lines", count, s.lines.lines, limit, limits.window, what, files)
+    return _share("unreadable_lines", s, count, limit, limits.window, what, odd)
 
 
 def unknown_record_types(s: Snapshot, limits: Limits) -> Finding:
     """Warns when many of the lines written lately are of types this version does not know."""
-    files = [(s.veil.file(file.session_file), file.unknown) for file in s.lines.odd]
     what = "are of a type that this version does not know"
+    odd = [(file, file.unknown) for file in s.lines.odd if file.unknown]
     count, limit = s.lines.unknown, limits.unknown_share
-    return _share("unknown_record_types", count, s.lines.lines, limit, limits.window, what, files)
+    return _share("unknown_record_types", s, count, limit, limits.window, what, odd)
 
 
 def _share(
     check: str,
+    s: Snapshot,
     count: int,
-    lines: int,
     limit: float,
     window: timedelta,
     what: str,
-    files: Iterable[tuple[Shown, int]],
+    odd: Sequence[tuple[OddLines, int]],
 ) -> Finding:
+    lines = s.lines.lines
     share = count / lines if lines else 0.0
     numbers = {check: count, "lines": lines, "share_percent": round(100 * share, 3)}
-    odd = sorted((file for file in files if file[1]), key=lambda file: (-file[1], file[0]))
+    named = [(s.veil.file(file.session_file), number) for file, number in odd]
+    named.sort(key=lambda file: (-file[1], file[0]))
     detail = (
         f"{count:,} of {lines:,} lines of files written in the last {window.days} days {what} "
         f"({percent(count, lines)} %, limit {100 * limit:g} %)"
     )
     if share <= limit or lines < _FEWEST_LINES:
-        named = f": {_most(odd, 1)}" if odd else ""
-        return Finding(check, Status.OK, detail + named, numbers, files=odd[:_WORST])
-    detail += (
-        f": {_most(odd, _WORST)}. Stage: reading. Their agent may write a newer format: upgrade "
-        "session-pipeline-dagster"
-    )
+        first = f": {_most(named, 1)}" if named else ""
+        return Finding(check, Status.OK, detail + first, numbers, files=named[:_WORST])
+    detail += f": {_most(named, _WORST)}. Stage: reading. {newer_format(odd, s.packages)}"
     causes = (f"have lines that {what}",)
-    return Finding(check, Status.WARNING, detail, numbers, files=odd[:_WORST], causes=causes)
+    return Finding(check, Status.WARNING, detail, numbers, files=named[:_WORST], causes=causes)
 
 
 def _most(odd: Sequence[tuple[Shown, int]], many: int) -> str:

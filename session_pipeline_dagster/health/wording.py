@@ -1,8 +1,15 @@
 """How findings say times, shares and files, in words."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from session_pipeline_dagster.passes.plan import Outlook
+from session_pipeline_dagster.store.states import OddLines
+from session_pipeline_dagster.transcripts.looks import called
+
+_PACKAGE = __name__.partition(".")[0]
+_OURS = "upgrade session-pipeline-dagster, where there is a newer version"
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _NEARLY_ALL, _NEARLY_NONE = 99.9, 0.001
@@ -13,6 +20,35 @@ def unread(o: Outlook) -> str:
     if not o.unread:
         return ""
     return f"; {o.unread} more are left out: no reader; `session-pipeline status` lists them"
+
+
+def newer_format(odd: Iterable[tuple[OddLines, int]], packages: Mapping[str, str]) -> str:
+    """What to do about files of which many lines make no sense: of each agent, most lines first,
+    who may read a newer format of it.
+
+    Args:
+        odd: files, and how many such lines they have.
+        packages: agent -> the package of its reader.
+    """
+    lines = Counter[str | None]()
+    for file, number in odd:
+        lines[file.agent] += number
+    said = [_of_agent(agent, packages) for agent, _ in lines.most_common()]
+    return "; ".join(said or [_of_agent(None, packages)])
+
+
+def _of_agent(agent: str | None, packages: Mapping[str, str]) -> str:
+    if agent is None:
+        return f"Their agent may write a newer format: {_OURS}"
+    package = packages.get(agent)
+    if package is None:
+        return f"No reader of {called(agent)} is installed any more: install it again"
+    if package == _PACKAGE:
+        return f"{called(agent)} may write a newer format: {_OURS}"
+    return (
+        f"{called(agent)} may write a newer format: its reader is of `{package}`, not of "
+        "session-pipeline-dagster; upgrade that"
+    )
 
 
 def standing(o: Outlook) -> str:

@@ -13,7 +13,7 @@ from session_pipeline_dagster.collect.manifest import Manifests
 from session_pipeline_dagster.contract.processor import Processor, asset_tables
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.errors import SourceUnavailable
-from session_pipeline_dagster.health import arrivals
+from session_pipeline_dagster.health import arrivals, unread
 from session_pipeline_dagster.health.arrivals import NOT_ARRIVED, looked_for, not_looked
 from session_pipeline_dagster.health.checkup import examine
 from session_pipeline_dagster.health.findings import Finding, Status, limits
@@ -84,6 +84,23 @@ def plugins_check(registry: Registry, names: Names, settings: Settings) -> dg.As
 def plugins_evaluation(registry: Registry, names: Names, mark: str) -> dg.AssetCheckEvaluation:
     """The same, for a sensor."""
     return evaluation(names.key(SESSION_FILES), processors_loaded(registry), mark)
+
+
+def unread_check(registry: Registry, settings: Settings, names: Names) -> dg.AssetChecksDefinition:
+    """The check that files of other agents are not taken for no usage."""
+
+    @dg.asset_check(
+        asset=names.key(SESSION_FILES),
+        name=unread.UNREAD,
+        description=unread.ABOUT,
+        required_resource_keys=keys(names),
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        source, store = source_in(context, names), store_in(context, names)
+        found = examine(registry.processors, source, store, settings, datetime.now(UTC))
+        return as_result(names.key(SESSION_FILES), found.unread, veil_of(settings).mark)
+
+    return check
 
 
 def arrivals_check(settings: Settings, names: Names) -> dg.AssetChecksDefinition:

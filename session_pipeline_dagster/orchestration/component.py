@@ -66,7 +66,7 @@ class SessionPipelineComponent(dg.Component, dg.Model, dg.Resolvable):
     layout: Layout | None = Field(
         default=None,
         description="What the first folder says: `projects`, as in `~/.claude/projects`, or "
-        "`users`; `codex` for `~/.codex`, `copilot` for `~/.copilot`.",
+        "`users`; `codex` for `~/.codex`, `copilot` for `~/.copilot`, `gemini` for `~/.gemini`.",
         examples=["projects"],
     )
     user: str | None = Field(

@@ -33,17 +33,22 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _SAID = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ - (?P<who>\S+) - (?P<level>[A-Z]+) - (.*)")
 _OF_DAGSTER_ITSELF = re.compile(r"(Supersession|Beta|Preview|Deprecation)Warning")
 _READY = re.compile(r"Serving dagster-webserver on (http://\S+)")
-_LAUNCHED = re.compile(r"Launching run for (\w+)_sensor")
+# The run of a report is of no job of its processor, so its end would never be seen.
+_LAUNCHED = re.compile(r"Launching run for (\w+)(?<!_report)_sensor")
 _DONE = re.compile(r'RUN_(SUCCESS|FAILURE) - .* (?:of run for )?"(\w+)_job"')
 _COUNTED = re.compile(r"- (\w+): (\d+ files processed, .* failed)")
 _LEFT_OUT = re.compile(r"plugin .+ is left out: ")
+_FOLLOWS = re.compile(r"Dependencies for step \S+ (failed|were not executed): ")
+"""What a failed step brings with it: one line of each step after it, and of no use to anybody."""
+_REPORTED = re.compile(r" - usage_report - STEP_SUCCESS - ")
 
 
 class Screen:
     """What of the log is for the person in front of it; a line at a time."""
 
-    def __init__(self, show: Callable[[str], None], log: Path = LOG) -> None:
-        self._show, self._log = show, log
+    def __init__(self, show: Callable[[str], None], log: Path = LOG, reports: str = "") -> None:
+        """`reports`: where they are served, if they are."""
+        self._show, self._log, self._reports = show, log, reports
         self._running: set[str] = set()
         self._counts: dict[str, str] = {}
         self._address = ""
@@ -63,6 +68,11 @@ class Screen:
         elif found := _DONE.search(line):
             self._running.discard(found[2])
             self._tell()
+        elif self._reports and _REPORTED.search(line):
+            self._show(f"The report: {self._reports}/usage.html")
+            self._reports = ""
+        elif _FOLLOWS.search(line):
+            return
         elif level in ("WARNING", "ERROR", "CRITICAL") and not _OF_DAGSTER_ITSELF.search(line):
             self._show(f"{level.lower()}: {line.split(f' - {level} - ', 1)[1]}")
         elif not said and _LEFT_OUT.search(line):
@@ -113,8 +123,10 @@ def main(port: str, home: Path | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     log = home / "dev.log" if home else LOG
+    told = serve_reports(int(port))
+    screen = Screen(shown, log, told[-1].partition("=")[2] if told else "")
     dagster = subprocess.Popen(  # noqa: S603  our own program, no shell
-        [*serve_reports(int(port)), *_dagster(port, home)],
+        [*told, *_dagster(port, home)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -128,7 +140,7 @@ def main(port: str, home: Path | None = None) -> int:
     )
     last: list[str] = []
     reader = threading.Thread(
-        target=lambda: last.extend(follow(dagster.stdout or (), Screen(shown, log), log)),
+        target=lambda: last.extend(follow(dagster.stdout or (), screen, log)),
         daemon=True,
     )
     reader.start()

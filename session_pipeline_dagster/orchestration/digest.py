@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -20,6 +21,7 @@ SUBJECT = "weekly digest"
 """Names it in the memory of alerts."""
 _FROM = timedelta(hours=6)
 """After the week has ended, UTC: for what arrives in the night."""
+_HERE = ("127.0.0.1", "localhost", "::1")
 _KEPT = 5
 _PATIENCE = timedelta(seconds=2)
 
@@ -54,7 +56,14 @@ def tell_digest(
         context.log.warning(printable(said))
         return [], told
     weeks = (*before.occasions, monday.isoformat())[-_KEPT:]
-    link = f"{settings.report_url}/usage.html" if settings.report_url else None
-    alert = Alert(usage.name, (SUBJECT,), (), Status.INFO, text, link)
+    alert = Alert(usage.name, (SUBJECT,), (), Status.INFO, text, _link(settings.report_url))
     context.log.info(printable(alert.text))
     return [alert], {**told, SUBJECT: replace(before, occasions=weeks)}
+
+
+def _link(address: str | None) -> str | None:
+    """The page; none where it is served to this machine alone, as beside `make dev`: who reads
+    the digest in a chat sits at another one."""
+    if address is None or urlsplit(address).hostname in _HERE:
+        return None
+    return f"{address}/usage.html"

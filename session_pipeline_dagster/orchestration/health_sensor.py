@@ -15,6 +15,7 @@ from session_pipeline_dagster.errors import SourceUnavailable
 from session_pipeline_dagster.health.arrivals import looked_for, not_looked
 from session_pipeline_dagster.health.checkup import Checkup, examine, lake_finding
 from session_pipeline_dagster.health.findings import Finding, Status, limits
+from session_pipeline_dagster.health.unread import UNREAD
 from session_pipeline_dagster.orchestration.checks import evaluation, health_asset
 from session_pipeline_dagster.orchestration.cursors import lately, read_cursor, write_cursor
 from session_pipeline_dagster.orchestration.failing import skipping
@@ -209,6 +210,8 @@ def health_sensor(
             tick.tell(name, asset, found.findings[name], materialized, keep=keep)
         # Nobody materializes session files.
         tick.tell(SESSION_FILES, session_files, [arrived], 0.0)
+        # In a key of its own, so that it can be kept; any processor's look says it.
+        tick.tell(UNREAD, session_files, [found.unread], 0.0, keep=bool(waiting))
         # Also where no run tidies it any more.
         if is_lake and (tidiness := lake_finding(store, names.upkeep_job)) is not None:
             asset = names.key(UPKEEP)

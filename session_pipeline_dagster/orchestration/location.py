@@ -24,6 +24,7 @@ from session_pipeline_dagster.orchestration.checks import (
     health_asset,
     health_checks,
     plugins_check,
+    unread_check,
 )
 from session_pipeline_dagster.orchestration.derivations import derivation_assets
 from session_pipeline_dagster.orchestration.exports import export_assets
@@ -128,6 +129,7 @@ def pipeline_definitions(registry: Registry, settings: Settings, names: Names) -
         asset_checks=[
             plugins_check(registry, names, settings),
             arrivals_check(settings, names),
+            unread_check(registry, settings, names),
         ],
         sensors=[
             session_files_sensor(registry, settings, names, looks),

@@ -154,5 +154,5 @@ class Seen:
 
 def _listing(scan: Scan) -> int:
     files = ((f.key, s.size, s.mtime_ns, s.ctime_ns) for f in scan.files if (s := f.signature))
-    left_out = ((left.key, left.reason) for left in scan.left_out)
+    left_out = ((left.key, left.reason, left.documents) for left in scan.left_out)
     return hash((*files, *left_out, *(one.root for one in scan.missing), *scan.marks))

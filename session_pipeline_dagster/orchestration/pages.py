@@ -17,8 +17,9 @@ from typing import cast
 
 HOST = "127.0.0.1"
 _KINDS = {"html": "text/html; charset=utf-8", "png": "image/png"}
-_ASKED = re.compile(r"/(\w+\.(html|png))", re.ASCII)
-"""A name in the folder and nothing else; somebody's own page, `usage-person.html`, is none."""
+_ASKED = re.compile(r"/((?!.*-(?i:person)\.)[\w-]+\.(html|png))", re.ASCII)
+"""A name in the folder and nothing else; somebody's own page, `usage-person.html`, is none, however
+a disk that does not tell letters apart takes it."""
 _HEADERS = {
     # As the page says itself; and no other site may frame it or take the picture.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "

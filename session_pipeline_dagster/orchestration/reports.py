@@ -12,6 +12,7 @@ from pydantic import Field
 
 from session_pipeline_dagster.contract.processor import Processor, extras
 from session_pipeline_dagster.contract.report import DAYS, MOST_DAYS, Asked, Report
+from session_pipeline_dagster.health.checkup import unread_now
 from session_pipeline_dagster.orchestration.assets import materialized
 from session_pipeline_dagster.orchestration.catalog import code_of
 from session_pipeline_dagster.orchestration.cursors import read_cursor, write_cursor
@@ -19,7 +20,7 @@ from session_pipeline_dagster.orchestration.failing import failing_in_words, ski
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.metadata import Metadata
 from session_pipeline_dagster.orchestration.names import Names
-from session_pipeline_dagster.orchestration.resources import store_in
+from session_pipeline_dagster.orchestration.resources import keys, source_in, store_in
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, last_materialized
 from session_pipeline_dagster.passes.pacing import Moment
 from session_pipeline_dagster.passes.publish import Published, publish
@@ -56,11 +57,12 @@ def report_asset(
         pool=names.pool(processor.name),
         op_tags=names.tags(processor.name),
         code_version=str(processor.version),
-        required_resource_keys={names.store},
+        required_resource_keys=keys(names),
     )
     def files(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult:
-        asked = Asked(datetime.now(UTC).date(), config.days)
         store = store_in(context, names)
+        unread = unread_now(processor, source_in(context, names), store, settings)
+        asked = Asked(datetime.now(UTC).date(), config.days, unread)
         with failing_in_words(settings):
             made = publish(processor, report, store, settings.reports, asked)
         return materialized(context, names.key(report.name), _metadata(made, settings.report_url))

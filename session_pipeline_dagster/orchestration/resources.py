@@ -43,7 +43,7 @@ class SessionsResource(dg.ConfigurableResource):
         description="Name -> folder or URL; the unnamed root's name is empty."
     )
     layout: str = Field(
-        "users", description="users, projects, codex or copilot: what the folders say."
+        "users", description="What the folders say: users, projects, codex, copilot or gemini."
     )
     user: str = Field("me", description="Whose sessions they are where no folder says it.")
     force_layout: bool = Field(False, description="Take a root whose layout looks wrong.")

@@ -30,13 +30,20 @@ def first_day(settings: Settings) -> date:
     """The first partition: as it is set, as a pass has found it, else as the files look."""
     if settings.start_date is not None:
         return settings.start_date
-    noted, today = _noted(open_store(settings).beside(_FILE)), datetime.now(UTC).date()
+    today = datetime.now(UTC).date()
+    noted = None if _is_to_be_made(settings) else _noted(open_store(settings).beside(_FILE))
     return min(noted or max(EARLIEST, _looked(settings, today)), today)
 
 
 def beginning(settings: Settings) -> Settings:
     """The settings with the first day in them: one for all that is made of them."""
     return replace(settings, start_date=first_day(settings))
+
+
+def drop_stale_day(store: Store, settings: Settings) -> None:
+    """Before a pass: who deletes a database leaves its day there, which would only move back."""
+    if _is_to_be_made(settings):
+        store.beside(_FILE).unlink(missing_ok=True)
 
 
 def note_first_day(store: Store, days: Iterable[date | None]) -> None:
@@ -51,6 +58,11 @@ def note_first_day(store: Store, days: Iterable[date | None]) -> None:
         fresh = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
         fresh.write_text(f"{found}\n", "utf-8")
         fresh.replace(file)
+
+
+def _is_to_be_made(settings: Settings) -> bool:
+    """Of a lake it is not asked: its catalog would have to answer while a location loads."""
+    return isinstance(settings.database, Path) and not settings.database.exists()
 
 
 def _noted(file: Path) -> date | None:

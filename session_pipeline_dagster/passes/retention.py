@@ -32,12 +32,19 @@ def targets(processor: Processor, settings: Settings, now: datetime) -> Mapping[
     }
 
 
-def due(processor: Processor, store: Store, settings: Settings, now: datetime) -> list[Retired]:
-    """What the next transaction would do; the tables are as the processor declares them."""
+def due(
+    processor: Processor,
+    store: Store,
+    settings: Settings,
+    now: datetime,
+    most: int = ROWS_AT_ONCE,
+) -> list[Retired]:
+    """What a transaction of that many rows would do; the tables are as the processor declares
+    them."""
     wanted = targets(processor, settings, now)
     if not wanted:
         return []
-    return store.seen_there(lambda c: retaining.look(c, processor, wanted, ROWS_AT_ONCE))
+    return store.seen_there(lambda c: retaining.look(c, processor, wanted, most))
 
 
 def why_not(

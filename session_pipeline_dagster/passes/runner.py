@@ -18,7 +18,7 @@ from session_pipeline_dagster.contract.processor import Processor, begin, derive
 from session_pipeline_dagster.errors import ContractError, SettingsError
 from session_pipeline_dagster.guests import aside
 from session_pipeline_dagster.passes import retention
-from session_pipeline_dagster.passes.beginning import first_day, note_first_day
+from session_pipeline_dagster.passes.beginning import drop_stale_day, first_day, note_first_day
 from session_pipeline_dagster.passes.breadcrumbs import Trail, blamed, trail
 from session_pipeline_dagster.passes.consent import consented
 from session_pipeline_dagster.passes.days import file_days
@@ -39,7 +39,7 @@ from session_pipeline_dagster.passes.seeing import Sight, see
 from session_pipeline_dagster.passes.shards import sight_in
 from session_pipeline_dagster.passes.work import Postponed, Task, Work
 from session_pipeline_dagster.passes.writer import Fate, Take, Writer, taking
-from session_pipeline_dagster.people.veil import veil_of
+from session_pipeline_dagster.people import lost
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.sources.files import Scan, SessionFile, SessionSource
 from session_pipeline_dagster.sources.several import lines_of
@@ -79,9 +79,8 @@ def run_batch(
     """
     begun = time.monotonic()
     options = options or Options()
-    if not veil_of(settings).hides and settings.shared_file.exists():
-        # From when people were hidden; by it we know that they were.
-        settings.shared_file.unlink(missing_ok=True)
+    lost.refuse(settings)
+    drop_stale_day(store, settings)
     processor = begin(processor, settings, options.run_id)
     steps = trail(store, processor.name, processor.version)
     now, scan = datetime.now(UTC), consented(processor, source.scan(), settings)
@@ -117,6 +116,7 @@ def run_batch(
         stop += time.monotonic() - waited
         _work_through(replace(work, schemas=schemas, stop=stop), pool, safe, risky, writer, take)
         writer.finish(held)
+    lost.note(settings)
     known = seen.known
     had = (*known.rest.days, *(state.session_day for state in known.states.values()))
     note_first_day(store, (*report.days, *had))

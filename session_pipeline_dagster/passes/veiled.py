@@ -79,7 +79,8 @@ def scan_shown(veil: Veil, scan: Scan) -> Scan:
     if not veil.hides:
         return scan
     left_out = [
-        LeftOut(veil.file(left.key), veil.said(left.reason, [left.key])) for left in scan.left_out
+        LeftOut(veil.file(left.key), veil.said(left.reason, [left.key]), left.documents)
+        for left in scan.left_out
     ]
     return replace(scan, left_out=left_out)
 

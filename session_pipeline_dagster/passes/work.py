@@ -277,6 +277,7 @@ class Workbench:
             unreadable_lines=transcript.unreadable_lines,
             unknown_lines=transcript.unknown_lines,
             memo=result.memo,
+            readers=transcript.agent,
             appended_to=known.file_hash if known and result.append else None,
         )
         return done, result

@@ -13,6 +13,7 @@ from typing import NewType, TypeVar
 
 from session_pipeline_dagster.errors import PipelineError, SettingsError
 from session_pipeline_dagster.names import printable, short
+from session_pipeline_dagster.people import lost
 from session_pipeline_dagster.people.pseudonyms import Kind, key_file, pseudonym, read_key
 from session_pipeline_dagster.settings import PeopleMode, Settings
 
@@ -193,12 +194,8 @@ def veil_of(settings: Settings) -> Veil:
         SettingsError: the key cannot be used; or people were hidden until now, and nobody says that
             they need not be any more.
     """
+    lost.refuse(settings)
     mode = settings.people.mode
     if mode is not PeopleMode.NAMED:
         return Veil(mode, read_key(key_file(settings)))
-    if not settings.people.is_said and settings.shared_file.exists():
-        raise SettingsError(
-            "people were hidden here, and SESSION_PIPELINE_PEOPLE is not set now: set it to "
-            "pseudonym or team as before, or to named to show everybody"
-        )
     return Veil()

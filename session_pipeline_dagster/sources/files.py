@@ -81,15 +81,20 @@ HIDDEN = "hidden folder"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something named `*.jsonl`, or a folder, that is not read, and why."""
+    """Something named `*.jsonl`, or a folder, that is not read, and why.
+
+    Attributes:
+        documents: how many files without lines in this folder it is about; 0 = about none.
+    """
 
     key: str
     reason: str
+    documents: int = 0
 
     @property
     def hides(self) -> bool:
         """Whether there may be session files below it that nobody can see."""
-        return self.reason != HIDDEN
+        return self.reason != HIDDEN and not self.documents
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from session_pipeline_dagster.names import short
 from session_pipeline_dagster.settings import Layout
 from session_pipeline_dagster.sources.files import LeftOut, SessionFile
 from session_pipeline_dagster.sources.packed import COMPRESSED
+from session_pipeline_dagster.transcripts.looks import unread_reason
 
 ENDINGS = (".jsonl", *(f".jsonl{ending}" for ending in COMPRESSED))
 FLAT = "not inside a folder of"
@@ -20,10 +21,12 @@ MANIFEST = re.compile(r"collected\.([A-Za-z0-9_-]{1,64})\.json")
 """What a collector leaves in the folder of a user, of each machine one: its id stands in it."""
 _COLON = re.compile(r"%3A|:")
 _ESCAPED_COLON = re.compile(r"%253A|%3A")
-_UPLOADED = (".claude", ".codex", ".copilot")
+_UPLOADED = (".claude", ".codex", ".copilot", ".gemini")
 """The folders with a dot that are walked: they may be part of what somebody has copied."""
 _DAYS = re.compile(r"(?:/|^)(?:sessions/\d{4}|archived_sessions)/")
 _STATE = "session-state"
+_CHATS = re.compile(r"(?:/|^)tmp/([^/]+)/chats/")
+"""Where Gemini CLI keeps sessions in its home folder, in a folder of each project."""
 _ESCAPED_BYTE = re.compile(r"[\udc80-\udcff]")
 _LOOKS_ESCAPED = re.compile(r"%(?=[89A-F][0-9A-F]|25)")
 
@@ -48,6 +51,7 @@ class Home:
 HOMES: Mapping[Layout, Home] = {
     Layout.CODEX: Home("Codex", ("sessions", "archived_sessions"), _DAYS),
     Layout.COPILOT: Home("GitHub Copilot CLI", (_STATE,), re.compile(rf"{_STATE}/")),
+    Layout.GEMINI: Home("Gemini CLI", ("tmp",), _CHATS),
 }
 """The layouts of which the root is an agent's home folder."""
 
@@ -145,6 +149,19 @@ def one_a_key(files: Iterable[SessionFile], left_out: list[LeftOut]) -> list[Ses
     return kept
 
 
+def documents_left_out(counted: Mapping[tuple[str, str], int], prefix: str) -> list[LeftOut]:
+    """The documents of agents that have no reader, of each folder together: there may be one for
+    each message.
+
+    Args:
+        counted: (key of a folder, what they look like) -> how many.
+    """
+    return [
+        LeftOut(prefix + folder, unread_reason(look), many)
+        for (folder, look), many in sorted(counted.items())
+    ]
+
+
 def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner:
     """The user and the project of a file, by the folders of its key below its root. All files of a
     folder have the same; its key ends with a slash.
@@ -153,16 +170,20 @@ def owner_of(key: str, layout: Layout = Layout.USERS, user: str = "me") -> Owner
 
     The project is that of `<user>/<project>/<session>.jsonl`, None for `<user>/<session>.jsonl`.
     Claude Code keeps a session's subagents in `<session>/subagents/`, which is no project; Codex
-    keeps sessions by their days, Copilot CLI by their names, whichever project they are of.
+    keeps sessions by their days, Copilot CLI by their names, whichever project they are of; Gemini
+    CLI has a folder `tmp/<project>/chats` for each.
     """
+    chats = _CHATS.search(key) if "/chats/" in key else None
     if layout in HOMES:
-        return short(user), None
+        return short(user), short(chats[1]) if chats and layout is Layout.GEMINI else None
     first, *folders = key.split("/")[:-1]
     first = _first_name(first)
     if layout is Layout.PROJECTS:
         return short(user), short(first)
     if "sessions/" in key and _DAYS.search(key, len(first)):
         return short(first), None
+    if chats is not None and chats.start() > 0:
+        return short(first), short(chats[1])
     if _STATE in folders:
         return short(first), None
     if "subagents" in folders:

@@ -5,6 +5,7 @@ a session file is. Reading one is `snapshot.py`.
 """
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -25,6 +26,7 @@ from session_pipeline_dagster.sources.files import (
 from session_pipeline_dagster.sources.keys import (
     ENDINGS,
     Owner,
+    documents_left_out,
     first_key,
     flat,
     is_entered,
@@ -41,6 +43,7 @@ from session_pipeline_dagster.sources.snapshot import (
     read_snapshot,
     signature_of,
 )
+from session_pipeline_dagster.transcripts.looks import document
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 
@@ -86,6 +89,7 @@ class LocalSource:
             walk = _Walk(root, self.layout, self.user, files, left_out, manifests)
             walk.run()
             marks += walk.marks
+            left_out += documents_left_out(walk.documents, walk.prefix)
         files.sort(key=attrgetter("key"))
         kept = one_a_key(files, left_out)
         return Scan(kept, left_out, marks=marks, manifests=manifests)
@@ -124,6 +128,7 @@ class _Walk:
         self.root, self.layout, self.user = root, layout, user
         self.files, self.left_out, self.manifests = files, left_out, manifests
         self.marks: list[str] = []
+        self.documents = Counter[tuple[str, str]]()
         self.name = root.name or ""
         self.prefix = prefix_of(root.name)
 
@@ -176,19 +181,7 @@ class _Walk:
         try:
             found = kind(entry)
             if not entry.name.endswith(ENDINGS):
-                if found is Kind.LINK and owner is None:
-                    self._leave_out(key, _NO_SESSION[found])
-                elif found is Kind.LINK and entry.is_dir():
-                    self._leave_out(key, "symbolic link to a folder")
-                if found is not Kind.FOLDER and entry.name in MARKS:
-                    self.marks.append(self.prefix + key.removesuffix(entry.name))
-                if found is Kind.FOLDER and is_hidden(entry.name):
-                    self._leave_out(f"{key}/", HIDDEN)
-                    return False
-                # Before any folder beside it is listed: what it speaks of was there by then.
-                if found is Kind.FILE and owner and may_be_manifest(key, self.layout):
-                    self.manifests.append(self._file(entry, key, owner))
-                return found is Kind.FOLDER
+                return self._beside(entry, found, key, owner)
             if found is not Kind.FILE:
                 self._leave_out(key, _NO_SESSION[found])
             elif owner is None:
@@ -198,6 +191,24 @@ class _Walk:
         except OSError as error:
             self._leave_out(key, f"cannot be looked at: {error.strerror}")
         return False
+
+    def _beside(self, entry: os.DirEntry[str], found: Kind, key: str, owner: Owner | None) -> bool:
+        """Take note of what is not named like a session file; whether it is a folder to walk."""
+        if found is Kind.LINK and owner is None:
+            self._leave_out(key, _NO_SESSION[found])
+        elif found is Kind.LINK and entry.is_dir():
+            self._leave_out(key, "symbolic link to a folder")
+        if found is not Kind.FOLDER and entry.name in MARKS:
+            self.marks.append(self.prefix + key.removesuffix(entry.name))
+        if found is Kind.FOLDER and is_hidden(entry.name):
+            self._leave_out(f"{key}/", HIDDEN)
+            return False
+        # Before any folder beside it is listed: what it speaks of was there by then.
+        if found is Kind.FILE and owner and may_be_manifest(key, self.layout):
+            self.manifests.append(self._file(entry, key, owner))
+        elif found is Kind.FILE and owner and (look := document(entry.name)):
+            self.documents[key[: key.rfind("/") + 1], look] += 1
+        return found is Kind.FOLDER
 
     def _file(self, entry: os.DirEntry[str], key: str, owner: Owner) -> SessionFile:
         signature = signature_of(entry.stat(follow_symlinks=False))

@@ -5,6 +5,7 @@ is asked alike: another size or time is due, another etag alone is hashed again.
 different, never "newer": an upload that ends late carries an early time.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -36,6 +37,7 @@ from session_pipeline_dagster.sources.files import (
 from session_pipeline_dagster.sources.keys import (
     ENDINGS,
     Owner,
+    documents_left_out,
     first_key,
     flat,
     is_entered,
@@ -50,6 +52,7 @@ from session_pipeline_dagster.sources.keys import (
 from session_pipeline_dagster.sources.packed import COMPRESSED, head_of, packed_size
 from session_pipeline_dagster.sources.pages import listed
 from session_pipeline_dagster.sources.snapshot import fingerprint_of, snapshot_of
+from session_pipeline_dagster.transcripts.looks import document
 from session_pipeline_dagster.transcripts.reader import Readers, installed_readers
 
 _ODD = "its key cannot be asked for; store it under another one"
@@ -83,6 +86,7 @@ class ObjectSource:
         names.take(listed(self._client, hides=self.hides))
         names.files.sort(key=attrgetter("key"))
         files = one_a_key(names.files, names.left_out)
+        names.left_out += documents_left_out(names.documents, names.prefix)
         return Scan(files, names.left_out, marks=names.marks, manifests=names.manifests)
 
     def read(self, file: SessionFile) -> Content:
@@ -132,6 +136,7 @@ class _Names:
         self.files: list[SessionFile] = []
         self.left_out: list[LeftOut] = []
         self.marks: list[str] = []
+        self.documents = Counter[tuple[str, str]]()
         self.manifests: list[SessionFile] = []
         self.name = source.bucket.name or ""
         self.prefix = prefix_of(self.name)
@@ -160,6 +165,8 @@ class _Names:
         if not name.endswith(ENDINGS):
             if where is not None and may_be_manifest(f"{where[0]}/{name}", self.source.layout):
                 self._keep(self.manifests, one, where, name)
+            elif where is not None and (look := document(name)):
+                self.documents[f"{where[0]}/", look] += 1
             return
         if not folder:
             self._leave_out(first_key(key_of(name)), flat(self.source.layout))

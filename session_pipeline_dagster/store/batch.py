@@ -20,7 +20,7 @@ class Done:
         appended_to: the hash of the content whose rows are kept; None = they are replaced.
         root: the name of the root it is below.
         left_out: what it looks like, if no reader claims it: it has no rows then.
-        readers: who was asked.
+        readers: who was asked; of a file that is read, the agent whose reader reads it.
     """
 
     session_file: str

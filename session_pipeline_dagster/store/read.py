@@ -62,7 +62,8 @@ _LINES = f"""SELECT least(coalesce(sum(lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unreadable_lines), 0), {2**63 - 1})::BIGINT,
     least(coalesce(sum(unknown_lines), 0), {2**63 - 1})::BIGINT FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ? AND gone_at IS NULL"""
-_ODD = """SELECT session_file, lines, unreadable_lines, unknown_lines FROM session_processor_state
+_ODD = """SELECT session_file, lines, unreadable_lines, unknown_lines, readers
+    FROM session_processor_state
     WHERE processor_name = ? AND mtime_ns >= ? AND gone_at IS NULL
     AND (unreadable_lines > 0 OR unknown_lines > 0)"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -155,7 +156,7 @@ def known(processor: Processor, rows: Raw) -> Known:
         # What a newer version has declared is not declared anew: it would do the same in its turn.
         prepared=rows.made == [(write.declaration_digest(processor),)] or rows.newer,
         lines=LineCounts(
-            *rows.counts, [OddLines(row[0], *(n or 0 for n in row[1:])) for row in odd]
+            *rows.counts, [OddLines(row[0], *(n or 0 for n in row[1:4]), row[4]) for row in odd]
         ),
         rest=rows.rest,
         places=rows.places,

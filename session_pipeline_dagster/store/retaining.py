@@ -91,7 +91,17 @@ def _plan(
     after = upto if len(taken) == len(days) else taken[-1] + _DAY
     left = sum(sum(days[day].values()) for day in days if day >= after) + blocked
     after = max(after, before or after)
-    return Retired(kind, after, len(taken), rows, left, moves=bool(rows) or after != before)
+    return Retired(
+        kind,
+        after,
+        len(taken),
+        rows,
+        left,
+        waits=STALE if blocked and blocked == left else "",
+        moves=bool(rows) or after != before,
+        oldest=min(taken, default=None),
+        emptied=tuple(kept.table for kept in declared if kept.empties and kept.table in rows),
+    )
 
 
 def _days(

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS session_processor_state (
     gone_at TIMESTAMPTZ, -- when the file was first missing from disk; its rows are kept
     root VARCHAR, -- the name of the root it is below, empty for the unnamed one
     left_out VARCHAR, -- what it looks like, if no reader claims it; it has no rows then
-    readers VARCHAR -- who was asked
+    readers VARCHAR -- who was asked then; of one that is read, the agent whose reader reads it
 );
 
 -- One row per (processor, file) that failed last time; gone once the file is processed.

@@ -24,7 +24,8 @@ class FileState(msgspec.Struct, frozen=True, gc=False):
     100,000 rows, and a datetime costs as much as the rest of a row. `gone_us`: since when the file
     is missing; only then its `user` is read too. `kept`: of an older version of the processor, to
     stay so until someone asks. `root`: the name of the root it was below; None where nobody knows.
-    `left_out`: what it looks like, if no reader claims it; `readers`: who was asked then.
+    `left_out`: what it looks like, if no reader claims it; `readers`: who was asked then, and of a
+    file that is read the agent whose reader it is.
     """
 
     session_file: str
@@ -71,12 +72,13 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class OddLines(msgspec.Struct, frozen=True, gc=False):
-    """Lines of one file with some that are odd."""
+    """Lines of one file with some that are odd; `agent` is None where no pass has noted it."""
 
     session_file: str
     lines: int
     unreadable: int
     unknown: int
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +215,9 @@ class Retired:
 
     Attributes:
         frozen_before: the first UTC day that is not frozen, after it; None where no day is.
-        days: UTC days whose detail goes.
+        days: UTC days whose detail goes. oldest: the first of them.
         rows: table -> rows removed, or emptied.
+        emptied: those of the tables whose rows stay and lose a text.
         moves: whether there is anything to do.
         left: rows that are as old and wait for the next transaction.
         waits: why they have to wait for something else; empty where they do not.
@@ -227,6 +230,8 @@ class Retired:
     left: int = 0
     waits: str = ""
     moves: bool = False
+    oldest: date | None = None
+    emptied: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,12 @@ class _Top(msgspec.Struct, gc=False):
     instructions: msgspec.Raw = _NOTHING
     sessionId: msgspec.Raw = _NOTHING
     projectHash: msgspec.Raw = _NOTHING
+    sessionID: msgspec.Raw = _NOTHING
+    projectID: msgspec.Raw = _NOTHING
+    cwd: msgspec.Raw = _NOTHING
+    created: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
+    messages: msgspec.Raw = _NOTHING
 
 
 class TopLevel(msgspec.Struct, frozen=True):
@@ -119,7 +125,7 @@ def top_level(line: bytes) -> TopLevel | None:
             return None
         names = frozenset(_Top.__struct_fields__) & value.keys()
         return TopLevel(_text(value.get("type")), _text(value.get("role")), names)
-    given = [name for name in _Top.__struct_fields__ if bytes(getattr(found, name))]
+    given = [name for name in _Top.__struct_fields__ if getattr(found, name) is not _NOTHING]
     kind, role = decode_raw(found.type), decode_raw(found.role)
     return TopLevel(_text(kind), _text(role), frozenset(given))
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -97,12 +97,22 @@ def lenient(
         given = value.get(encoded)
         if given is None:
             continue
-        made = _value(kind, given) if nested is None else lenient(nested, given, needed)
+        if isinstance(given, list) and (member := _member_of(kind)) is not None:
+            read = [_made(member, one, needed) for one in given]
+            made: Any = [one for one in read if one is not None]
+        else:
+            made = _made(nested or kind, given, needed)
         if made is None and (kind == Tokens or nested in needed):
             return None
         if made is not None:
             found[name] = made
     return struct(**found)
+
+
+def _made(kind: Any, given: object, needed: frozenset[type[msgspec.Struct]]) -> Any:
+    """The same of a value of any kind."""
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return lenient(kind, given, needed) if is_struct else _value(kind, given)
 
 
 def _value(kind: Any, given: object) -> Any:
@@ -113,7 +123,7 @@ def _value(kind: Any, given: object) -> Any:
         return given if kind == bool | None else None
     if isinstance(given, int):
         return given if kind == Tokens and 0 <= given <= MAX_TOKENS else None
-    if isinstance(given, str) and kind in (str | None, datetime | None):
+    if isinstance(given, str) and kind in (str, str | None, datetime | None):
         text = given.encode("utf-8", "replace").decode()
         return parse_time(text) if kind == datetime | None else text
     return None
@@ -127,6 +137,12 @@ def _fields(
     return [
         (f.name, f.encode_name, f.type, _struct_in(f.type)) for f in msgspec.structs.fields(struct)
     ]
+
+
+def _member_of(kind: Any) -> Any:
+    """What a list of this kind holds; None where it is none."""
+    lists = (one for one in get_args(kind) if get_origin(one) is list)
+    return next((get_args(one)[0] for one in lists), None)
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:

@@ -5,7 +5,7 @@ is left out and listed, never counted as an empty session.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +16,7 @@ import msgspec
 from session_pipeline_dagster.errors import ContractError
 from session_pipeline_dagster.plugins import FailedPlugin, load_plugins
 from session_pipeline_dagster.transcripts.head import first_lines
-from session_pipeline_dagster.transcripts.looks import looks_like
+from session_pipeline_dagster.transcripts.looks import looks_like, unread_reason
 from session_pipeline_dagster.transcripts.records import Transcript
 
 ENTRY_POINT_GROUP = "session_pipeline_dagster.readers"
@@ -65,6 +65,11 @@ class Readers(msgspec.Struct, frozen=True):
         """Whom they read, as one text: a file that they leave out is looked at again by others."""
         return ", ".join(sorted(reader.agent for reader in self.readers))
 
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Agent -> the package that its reader is of, as one imports it."""
+        return {one.agent: type(one).__module__.partition(".")[0] for one in self.readers}
+
     def reader_of(self, key: str, content: bytes) -> TranscriptReader | None:
         """The first reader that claims the file; None where none does.
 
@@ -79,7 +84,9 @@ class Readers(msgspec.Struct, frozen=True):
         reader = self.reader_of(key, content)
         if reader is None:
             return None
-        transcript = reader.parse(content)
+        # For whom a file's place says something of what it holds.
+        placed = getattr(reader, "parse_at", None)
+        transcript = reader.parse(content) if placed is None else placed(key, content)
         # Whoever returns something else is found out by who asked.
         if not isinstance(transcript, Transcript) or transcript.agent == reader.agent:
             return transcript
@@ -88,7 +95,7 @@ class Readers(msgspec.Struct, frozen=True):
 
 def why_left_out(content: bytes) -> str:
     """What a file looks like that no reader claims, for people. Quotes nothing of it."""
-    return f"{looks_like(first_lines(content))}; no reader"
+    return unread_reason(looks_like(first_lines(content)))
 
 
 def load_readers(entries: Iterable[EntryPoint] | None = None) -> Readers:

@@ -40,6 +40,7 @@ def test_ok_is_exit_0_and_a_line_for_every_check(cli: Cli) -> None:
     money += ["directory_file", "projects_file", "unassigned_people"]
     each[len(checks) : len(checks)] = [f"usage/{check}:" for check in money]
     more = ["verification/knowledge_precision:", "processors_loaded:", "not_arrived:"]
+    more.append("unread_files:")
     assert [line.split()[1] for line in lines] == [*each, *more]
 
 

@@ -19,6 +19,7 @@ from session_pipeline_dagster.sources.opening import open_checked
 
 PROJECTS = ("-home-me-app/a.jsonl", "-home-me-app/a/subagents/agent-1.jsonl", "-srv-b/c.jsonl.gz")
 CODEX = ("sessions/2026/11/20/rollout-a.jsonl", "archived_sessions/rollout-b.jsonl")
+GEMINI = ("tmp/shop/chats/session-a.jsonl", "tmp/shop/chats/5f0c/b.jsonl")
 COPILOT = ("session-state/0a1b/events.jsonl", "session-state/2c3d/events.jsonl.gz")
 WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     # layout, keys, the right layout, and the right root from there
@@ -31,6 +32,8 @@ WRONG: Sequence[tuple[str, Sequence[str], str, str]] = [
     ("projects", ("projects/-home-me-app/a.jsonl",), "projects", "projects"),
     ("users", CODEX, "codex", "."),
     ("projects", CODEX[:1], "codex", "."),
+    ("users", GEMINI, "gemini", "."),
+    ("projects", GEMINI[:1], "gemini", "."),
     ("users", COPILOT, "copilot", "."),
     ("projects", COPILOT, "copilot", "."),
 ]
@@ -44,6 +47,8 @@ RIGHT = [
     ("users", ()),
     ("codex", (*CODEX, "history.jsonl", "worktrees/a/x.jsonl")),
     ("codex", ("history.jsonl",)),
+    ("gemini", (*GEMINI, "antigravity/x.jsonl", "y.jsonl")),
+    ("users", ("alice/.gemini/tmp/shop/chats/session-a.jsonl",)),
     ("copilot", (*COPILOT, "logs/a/x.jsonl")),
     ("users", ("alice/.copilot/session-state/0a1b/events.jsonl", "bob/session-state/2c/e.jsonl")),
     ("users", ("sessions/mine/a.jsonl", "alice/.codex/sessions/2026/11/20/rollout-a.jsonl")),

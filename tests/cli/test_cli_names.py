@@ -12,6 +12,7 @@ from session_pipeline_dagster.cli.forget import find
 from session_pipeline_dagster.cli.health_output import print_health
 from session_pipeline_dagster.health.checkup import Checkup
 from session_pipeline_dagster.health.findings import Finding, Status
+from session_pipeline_dagster.health.unread import unread_files
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ def item(cli: Cli, root: Path) -> str:
 
 def test_health_gives_a_processors_reason_and_does_not_obey_it(capsys) -> None:
     stuck = Finding("fifo_stuck_file", Status.INFO, "one is skipped", reason=f"{NAME} is odd")
-    print_health(Checkup(1, {"usage": [stuck]}), [])
+    print_health(Checkup(1, {"usage": [stuck]}, unread_files({})), [])
     reason = capsys.readouterr().out.partition("reason")[2]
     assert shows(reason)
 

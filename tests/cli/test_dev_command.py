@@ -53,6 +53,36 @@ def test_dagster_is_started_with_its_home_and_told_it_by_the_environment(
     assert rest[-1] == str(installed)
 
 
+def test_where_nobody_said_which_sessions_ones_own_history_is_suggested_if_there_is_one(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execvp", lambda *_given: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    for name in ("SESSION_DATA_DIR", "DATA_DIR", "SESSION_LAYOUT", "SESSION_PIPELINE_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+
+    def said(*words: str, home: Path = tmp_path / "data" / "session-pipeline") -> str:
+        done = CliRunner().invoke(main, [*words])
+        assert done.exit_code == (0 if words[0] == "dev" else 2), done.output
+        assert str(home) in done.output
+        return done.output
+
+    hint = "SESSION_LAYOUT=projects SESSION_DATA_DIR=~/.claude/projects"
+    assert hint not in said("run")
+    assert hint not in said("dev", "--port", port)
+    (tmp_path / ".claude" / "projects").mkdir(parents=True)
+    assert hint in said("run")
+    assert hint in said("dev", "--port", port)
+    nowhere = tmp_path / "nowhere"
+    assert hint not in said("run", "--sessions", str(nowhere), home=nowhere)
+    monkeypatch.setenv("SESSION_DATA_DIR", str(nowhere))
+    assert hint not in said("run", home=nowhere)
+
+
 def test_a_taken_port_and_a_clone_are_said(
     installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,6 +158,34 @@ def test_a_mode_that_is_forgotten_stops_everything_until_somebody_says_what_is_m
     assert cli("status").exit_code == 0
 
 
+@pytest.mark.parametrize("mode", ["named", "pseudonym"])
+def test_a_group_size_that_is_forgotten_stops_everything_until_somebody_says_what_is_meant(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    setting = "SESSION_PIPELINE_MIN_GROUP"
+    monkeypatch.setenv("SESSION_PIPELINE_PEOPLE", mode)
+    monkeypatch.setenv(setting, "7")
+    assert cli("run").exit_code == 0
+    monkeypatch.delenv(setting)
+    for words in ("run", "usage", "status", "export"):
+        said = cli(words, *["out"] * (words == "export"))
+        assert said.exit_code == 2, words
+        assert f"fewer than 7 people were hidden here, and {setting} is not set" in said.output
+    # A smaller one that somebody sets is an answer, and the one that is remembered from then on.
+    monkeypatch.setenv(setting, "3")
+    assert cli("run").exit_code == 0
+    monkeypatch.delenv(setting)
+    assert "fewer than 3 people were hidden" in cli("status").output
+    # The mode's own size is larger.
+    monkeypatch.setenv("SESSION_PIPELINE_PEOPLE", "team")
+    assert cli("status").exit_code == 0
+    monkeypatch.setenv("SESSION_PIPELINE_PEOPLE", mode)
+    monkeypatch.setenv(setting, "1")
+    assert cli("run").exit_code == 0
+    monkeypatch.delenv(setting)
+    assert cli("status").exit_code == 0
+
+
 def test_a_sensor_and_a_run_of_dagster_name_nobody_because_a_variable_was_lost(
     pipeline: Pipeline,
 ) -> None:

@@ -375,9 +375,13 @@ def test_a_directory_that_is_new_or_not_there_is_said(cli: Usage, tmp_path: Path
     people = {"SESSION_PIPELINE_DIRECTORY": str(EXAMPLES.parent / "people.csv")}
     asked = ("usage", "--by", "team")
     assert "changed since the last run" in cli.on(EXAMPLES, *asked, **people).stderr
-    gone = {"SESSION_PIPELINE_DIRECTORY": str(tmp_path / "none.csv")}
+    # What has nothing to do with it is answered without it.
+    assert cli.on(EXAMPLES, "usage", "--by", "user,project", **people).stderr == ""
+    names = ("SESSION_PIPELINE_DIRECTORY", "SESSION_PIPELINE_CURRENCY_RATES")
+    gone = dict.fromkeys(names, str(tmp_path / "none"))
     for words in (asked, ("run",)):
         said = cli.on(EXAMPLES, *words, **gone).stderr
-        assert "SESSION_PIPELINE_DIRECTORY names a file that is not there" in said
+        for name in names:
+            assert f"{name} names a file that is not there" in said
     filled(cli, EXAMPLES, **people)
     assert cli.on(EXAMPLES, *asked, **people).stderr == ""

@@ -3,6 +3,7 @@
 One server for the file. What a test looks at is kept in var/screenshots.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -164,7 +165,8 @@ def test_lineage_reads_from_left_to_right(page: Page) -> None:
     assets = ["session_files", "usage_messages", "usage_daily"]
     found = {asset: left(page.locator("svg").get_by_text(asset, exact=True)) for asset in assets}
     assert sorted(found, key=found.__getitem__) == assets
-    expect(page.get_by_text("8 / 8 Passed")).to_be_visible(timeout=A_RUN)
+    # A run has evaluated all checks of an asset, however many there are.
+    expect(page.get_by_text(re.compile(r"^(\d+) / \1 Passed$")).first).to_be_visible(timeout=A_RUN)
     picture(page, "lineage")
 
 
@@ -192,6 +194,72 @@ def test_four_clicks_lead_to_why_a_file_failed(page: Page) -> None:
     expect(page.locator("td").filter(has_text=REASON).first).to_be_visible()
     expect(page.locator("td").filter(has_text="given up").first).to_be_visible()
     picture(page, "failures")
+
+
+def made(dev: DagsterDev) -> set[str]:
+    """The assets of the runs that went well."""
+    runs = [run for run in dev.runs() if run["status"] == "SUCCESS"]
+    return {asset["path"][-1] for run in runs for asset in run["assetSelection"] or ()}
+
+
+def words_of_the_docs() -> set[str]:
+    """What docs/ui.md says that one reads on the screen: in quotes, in bold or as a row's place,
+    but for our own names (in backticks) and words of ours (in small letters)."""
+    text = re.sub(r"```.*?```", "", (ROOT / "docs" / "ui.md").read_text("utf-8"), flags=re.DOTALL)
+    quoted = re.findall(r'"([^"]+)"', text)
+    bold = re.findall(r"\*\*(.+?)\*\*", text, re.DOTALL)
+    places = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    parts = re.split(r"→|[:,] ", "→".join(re.sub(r'"[^"]+"', "", one) for one in bold + places))
+    words = quoted + [part for part in parts if part.strip()[:1].isupper()]
+    return {" ".join(word.split()) for word in words}
+
+
+def test_every_word_of_the_docs_that_one_clicks_or_reads_stands_on_the_screen(
+    dev: DagsterDev, page: Page
+) -> None:
+    words, seen = words_of_the_docs(), set[str]()
+    assert len(words) > 20, "the docs have some, and the rule finds them"
+
+    def read(*shown: str) -> None:
+        """What stands there, a line each, once all of these do."""
+        for text in shown:
+            expect(page.get_by_text(text, exact=True).first).to_be_visible()
+            seen.add(text)
+        lines = page.locator("body").inner_text().splitlines()
+        seen.update(re.sub(r" \(\d+\)$", "", line.strip()) for line in lines)
+
+    page.goto("/assets/usage_messages?view=partitions")
+    expect(page.get_by_text("Missing (")).to_be_visible()
+    read("Partitions", "Checks")
+    page.goto("/runs")
+    page.get_by_text("files_failed: 1", exact=True).last.hover()
+    read("View", "Add tag to filter")
+
+    page.goto("/jobs")
+    page.get_by_text("usage_job", exact=True).first.click()
+    everything = page.get_by_role("button", name="Materialize all")
+    everything.locator("xpath=following::button[1]").click()
+    read("Materialize all…", "Open launchpad")
+    page.get_by_text("Open launchpad", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Materialize").click()
+    read("Confirm")
+    page.goto("/locations/session_pipeline/jobs/usage_job")
+    everything.click()
+    dates = page.get_by_role("dialog").locator("input[type=text]").first
+    expect(dates).to_be_visible()
+    read("Show all partitions")
+    page.get_by_text("Show all partitions").click()
+    dates.fill(WEEK)
+    dates.press("Tab")
+    page.get_by_text("Config", exact=True).last.click()
+    page.get_by_role("button", name="Add config").click()
+    read("Config", "Save config", "Launch backfill")
+
+    # A page that was opened before has no metadata until it is loaded again.
+    dev.wait(lambda: "usage_report" in made(dev), "the report")
+    page.goto("/assets/usage_report")
+    read("Overview", "Plots", "preview")
+    assert words - seen == set()
 
 
 def open_launchpad(page: Page, config: str) -> None:

@@ -48,6 +48,15 @@ def test_one_cause_is_one_alert_with_a_line_of_each_processor() -> None:
     ]
 
 
+def test_of_processors_that_say_the_same_the_line_is_one() -> None:
+    gone = [
+        Sighting(p, p, "freshness", Status.UNKNOWN, "no root", T0, causes=("cannot be looked at",))
+        for p in ("usage", "verification")
+    ]
+    (alert,) = story(gone, gone)
+    assert alert.text.splitlines()[1:] == ["usage, verification: no root"]
+
+
 def test_it_is_told_again_when_it_gets_worse_and_not_when_it_gets_milder_or_moves_on() -> None:
     mild, bad = [seen("info")], [seen("warning", "files_given_up")]
     told = story(mild, bad, mild, [seen("info", "quarantine", "verification")], bad)

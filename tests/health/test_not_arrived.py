@@ -279,7 +279,7 @@ def test_the_check_and_the_sensor_say_the_same(company: Company) -> None:
         job = dg.define_asset_job("look", dg.AssetSelection.checks(key))
         repository = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("look")
         done = repository.execute_in_process(instance=instance)
-    (by_sensor,) = told.asset_events
+    (by_sensor,) = (event for event in told.asset_events if event.asset_check_key == key)
     (by_run,) = done.get_asset_check_evaluations()
     for one in (by_sensor, by_run):
         assert one.asset_check_key == key

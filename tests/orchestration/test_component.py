@@ -65,10 +65,8 @@ def test_importing_the_definitions_does_nothing_and_loading_them_says_what_is_wr
     )
     assert done.stdout == "imported\n"
     assert done.returncode == 1
-    assert (
-        "SettingsError: SESSION_LAYOUT is 'nonsense'; it takes users, projects, codex or copilot"
-        in done.stderr
-    )
+    takes = "it takes users, projects, codex, copilot or gemini"
+    assert f"SettingsError: SESSION_LAYOUT is 'nonsense'; {takes}" in done.stderr
 
 
 def test_our_own_location_is_the_component_with_every_name_as_it_was() -> None:
@@ -165,7 +163,10 @@ def test_a_home_is_resolved(project: DefsFolderSandbox, monkeypatch: pytest.Monk
     [
         ({"sessions": []}, "sessions is empty; write path or name=path"),
         ({"sessions": ["a", "b"]}, "sessions has two roots without a name; write name=path"),
-        ({"layout": "nonsense"}, "Input should be 'users', 'projects', 'codex' or 'copilot'"),
+        (
+            {"layout": "nonsense"},
+            "Input should be 'users', 'projects', 'codex', 'copilot' or 'gemini'",
+        ),
         ({"user": " "}, "user is empty"),
         ({"database": ""}, "database is empty"),
         ({"report_dir": ""}, "report_dir is empty"),

@@ -1,4 +1,5 @@
-"""One broken kind of file, two processors and all their checks: one alert, on a real instance."""
+"""One broken kind of file, or a root that is gone, two processors and all their checks: one alert,
+on a real instance."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -67,3 +68,13 @@ def test_one_broken_kind_of_file_is_one_alert_and_so_is_its_end(tmp_path: Path, 
         look()
         look()
         assert webhook.titles[1:] == ["resolved: session files fail with Permanent"]
+
+        away = pipeline.root.rename(tmp_path / "away")
+        look()
+        look()
+        assert webhook.titles[2:] == ["unknown: session files cannot be looked at"]
+        assert len(webhook.taken[2]["message"].splitlines()) == 2, "a line for all who miss it"
+        away.rename(pipeline.root)
+        look()
+        look()
+        assert webhook.titles[3:] == ["resolved: session files cannot be looked at"]

@@ -72,6 +72,18 @@ def test_what_a_pass_has_found_stays_when_its_file_goes_and_only_older_days_move
     assert first_day(pipeline.settings) == date(2026, 3, 1)
 
 
+def test_the_day_of_a_database_that_was_deleted_is_not_that_of_the_next(
+    pipeline: Pipeline,
+) -> None:
+    write_session(pipeline.root, "alice/old.jsonl", "hello", day="2026-03-01")
+    pipeline.run(EchoProcessor())
+    (pipeline.root / "alice" / "old.jsonl").unlink()
+    pipeline.settings.database.unlink()
+    assert begins(location(pipeline)) == "2026-05-04"
+    pipeline.run(EchoProcessor())
+    assert begins(location(pipeline)) == "2026-05-04"
+
+
 def test_a_location_loads_while_the_database_is_written_to(pipeline: Pipeline) -> None:
     pipeline.run(EchoProcessor())
     with pipeline.store.transaction():

@@ -23,7 +23,9 @@ def server(tmp_path: Path) -> Iterator[ReportServer]:
     (folder / "deep.html" / "usage.html").write_bytes(b"secret")
     (folder / "usage.html").write_bytes(PAGE)
     (folder / "usage.png").write_bytes(PICTURE)
-    for name in ("usage-person.html", ".usage.html", "notes.txt"):
+    (folder / "team-costs_2.html").write_bytes(PAGE)
+    # With capitals it is what a disk that does not tell letters apart would give out.
+    for name in ("usage-person.html", "USAGE-Person.html", ".usage.html", "notes.txt"):
         (folder / name).write_bytes(b"secret")
     (tmp_path / "other.html").write_bytes(b"secret")
     (folder / "link.html").symlink_to(tmp_path / "other.html")
@@ -59,14 +61,16 @@ def test_a_report_and_its_picture_are_given_out_and_nothing_loads_or_frames_them
     assert "Access-Control-Allow-Origin" not in headers
     assert "Python" not in headers["Server"]
     assert answer(server, "/usage.png")[:2] == (200, PICTURE)
+    assert answer(server, "/team-costs_2.html")[:2] == (200, PAGE)
     status, body, headers = answer(server, "/usage.html", "HEAD")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(PAGE)))
     assert answer(server, "/usage.html", host=f"localhost:{server.server_port}")[0] == 200
 
 
 def test_nothing_else_is_given_out(server: ReportServer) -> None:
-    others = """/ /usage-person.html /.usage.html /notes.txt /link.html /pipe.html /deep.html
-        /deep.html/usage.html /../other.html /%2e%2e/other.html /..%2fother.html
+    others = """/ /usage-person.html /USAGE-Person.html /.usage.html /notes.txt /link.html
+        /pipe.html /deep.html /deep.html/usage.html /../other.html /%2e%2e/other.html
+        /..%2fother.html
         /usage.html/ /usage.html? /usage.html?x=1 /usage.html%00 /missing.html /USAGE.HTML
         /./usage.html /reports/usage.html
         http://127.0.0.1/usage.html /\\usage.html usage.html""".split()

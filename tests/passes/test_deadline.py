@@ -77,6 +77,9 @@ def keep_everything() -> None:
             pass
 
 
+# Else the timer of the tests' own timeout is the one that is looked at here.
+pytestmark = pytest.mark.timeout(method="thread")
+
 POLITE = (loop, nap, lock, backtrack, keep_exceptions, say_something_else, come_back_late)
 STUBBORN = (hold_the_interpreter, keep_everything)
 

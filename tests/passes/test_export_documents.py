@@ -21,7 +21,7 @@ from places import ROOT
 from session_pipeline_dagster.passes.exports.export import Wanted, export
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.exports import focus, prometheus
-from session_pipeline_dagster.setting_records import ExportFormat
+from session_pipeline_dagster.setting_records import DetailDays, ExportFormat
 from session_pipeline_dagster.settings import MoneySettings, PeopleMode, PeopleSettings, Settings
 from session_pipeline_dagster.testing import Pipeline, SessionBuilder
 
@@ -209,6 +209,37 @@ def test_a_seat_pays_for_its_month(tmp_path: Path) -> None:
     assert effective["bob"] == Decimal("0.63361225")
 
 
+@pytest.mark.slow
+def test_a_bill_of_days_whose_detail_is_gone_is_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    """Of a slot that no price of its day explains, the kinds are one row."""
+    pipeline = filled(tmp_path / "data")
+    unknown = SessionBuilder(model="nobody", start=datetime(2026, 5, 5, tzinfo=UTC))
+    pipeline.write("cy/s.jsonl", unknown.prompt("x").response("y", output_tokens=7))
+    pipeline.run(UsageProcessor())
+
+    def bill(name: str) -> tuple[bytes, list[dict[str, str]]]:
+        into = exported(pipeline, tmp_path / name, FOCUS)
+        return (into / "focus.csv").read_bytes(), table(into / "focus_left_out.csv")
+
+    before = bill("before")
+    pipeline.settings = replace(pipeline.settings, detail_days=DetailDays(others=30))
+    pipeline.run(UsageProcessor())
+    assert pipeline.query("SELECT count(*) FROM usage_messages") == [(0,)]
+    assert bill("after") == before
+    with pipeline.store.connect() as connection:
+        connection.execute(
+            "UPDATE usage_slots SET cost = cost + 0.000001 WHERE username = 'bob' AND "
+            "day = '2026-05-04' AND model = 'claude-sonnet-4-20250514'"
+        )
+    rows = table(exported(pipeline, tmp_path / "odd", FOCUS) / "focus.csv")
+    (odd,) = (row for row in rows if row["x_TokenKind"] == "all")
+    assert (odd["SubAccountId"], odd["ConsumedUnit"]) == ("bob", "Requests")
+    assert not odd["ListUnitPrice"]
+    bobs = Decimal("0.63361225")
+    found = sum(Decimal(row["ListCost"]) for row in rows if row["SubAccountId"] == "bob")
+    assert 0 < found - bobs < Decimal("0.001")
+
+
 # --- Prometheus ---
 
 
@@ -256,7 +287,7 @@ def test_of_few_people_no_number_is_shown_and_none_by_model() -> None:
         ("p", "one", 1, 2, 3, 4, 5, Decimal(1), 0, 1),
         ("p", "two", 1, 2, 3, 4, 5, Decimal(1), 0, 9),
     ]
-    windows = [(1, Decimal(1), 1, 0, 4, 5), (7, Decimal(2), 1, 0, 5, 5)]
+    windows = [(1, Decimal(1), 1, 0, 4, 5, 1), (7, Decimal(2), 1, 0, 5, 5, 1)]
     found = families(
         prometheus.text(prometheus.gauges([rows, windows, [(1, 1.5, 9)], [], []], 5, 1))
     )

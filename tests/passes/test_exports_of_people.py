@@ -6,16 +6,19 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from exported import bytes_of, document, rows, table
 from helpers import EXAMPLES
 from session_pipeline_dagster.passes.exports.copy import publish
 from session_pipeline_dagster.passes.exports.export import Wanted, export
+from session_pipeline_dagster.passes.exports.upkeep import hand_on
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.setting_records import ExportFormat
+from session_pipeline_dagster.setting_records import ExportFormat, ExportSettings
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
-from session_pipeline_dagster.testing import Pipeline
+from session_pipeline_dagster.testing import Pipeline, SessionBuilder
+from session_pipeline_dagster.testing.pipeline import Placing
 
 pytestmark = pytest.mark.slow(seconds=6)
 DIRECTORY = """folder,person,team,cost_center,from,to
@@ -113,3 +116,41 @@ def test_small_teams_are_in_no_bill(shown: Callable[..., Pipeline], tmp_path: Pa
     into = exported(pipeline, tmp_path / "out", EVERY - {ExportFormat.CCUSAGE})
     assert table(into / "focus.csv") == []
     assert b"platform" not in bytes_of(into)
+
+
+@pytest.mark.everywhere
+def test_small_teams_and_names_are_hidden_wherever_the_store_is(
+    place: Placing, tmp_path: Path
+) -> None:
+    sizes = {"quokka": 6, "wombat": 5, "numbat": 2}
+    names = {f"{team}-{'abcdef'[n]}zyxq": team for team, size in sizes.items() for n in range(size)}
+    directory = tmp_path / "people.csv"
+    directory.write_text(
+        "folder,person,team\n" + "".join(f"{who},{who},of-{of}\n" for who, of in names.items())
+    )
+    pipeline = Pipeline(
+        tmp_path / "data",
+        Settings(
+            workers=1,
+            people=PeopleSettings(directory=directory, mode=PeopleMode.TEAM),
+            exports=ExportSettings(folder=tmp_path / "out", formats=EVERY),
+        ),
+        place,
+    )
+    for who in names:
+        session = SessionBuilder(f"s-{who}", cwd=f"/home/{who}/shop").prompt("x").response("y")
+        pipeline.write(f"{who}/p/{who}.jsonl", session)
+    usage = UsageProcessor().under(pipeline.settings)
+    pipeline.run(usage)
+    made = hand_on(pipeline.store, usage, pipeline.settings)
+    # The small team takes the next smallest with it.
+    teams = {(row[0], row[1]) for row in rows(tmp_path / "out", "usage_team_daily", "team, people")}
+    assert teams == {("of-quokka", 6), ("(org)", 7)}
+    (shared,) = made.copies
+    with duckdb.connect(str(shared), read_only=True) as connection:
+        found = connection.execute("SELECT team, people FROM usage_team_daily").fetchall()
+    assert {*found} == teams
+    for content in (bytes_of(tmp_path / "out").lower(), shared.read_bytes().lower()):
+        assert b"zyxq" not in content, "no name"
+        assert b"numbat" not in content
+        assert b"wombat" not in content

@@ -2,12 +2,12 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping
 
 import pytest
 
 from session_pipeline_dagster.people.groups import ROOT, Cell, labels
+from solving import solved
 
 
 def cells(**active: int) -> list[Cell]:
@@ -97,25 +97,6 @@ def test_no_hidden_cell_follows_from_what_is_shown_of_days_and_of_the_month(seed
     }
     assert hidden
     assert not hidden & solved(rows, len(cell_of))
-
-
-def solved(sums: Sequence[set[int]], many: int) -> set[int]:
-    """The unknowns that a set of sums determines: Gauss over fractions."""
-    rows = [[Fraction(int(n in members)) for n in range(many)] for members in sums]
-    at, pivots = 0, []
-    for column in range(many):
-        found = next((n for n in range(at, len(rows)) if rows[n][column]), None)
-        if found is None:
-            continue
-        rows[at], rows[found] = rows[found], rows[at]
-        rows[at] = [value / rows[at][column] for value in rows[at]]
-        for n, row in enumerate(rows):
-            if n != at and row[column]:
-                factor = row[column]
-                rows[n] = [a - factor * b for a, b in zip(row, rows[at], strict=True)]
-        pivots.append(column)
-        at += 1
-    return {c for n, c in enumerate(pivots) if sum(map(bool, rows[n])) == 1}
 
 
 def test_the_reader_of_sums_finds_what_one_sibling_alone_gives_away() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import yaml
 
 from example_numbers import FILES
 from helpers import EXAMPLES
+from patience import PATIENCE, killed_after
 from places import ROOT
 
 PACKAGE = ROOT / "session_pipeline_dagster"
@@ -91,11 +93,13 @@ def test_it_works_in_any_folder_and_keeps_what_it_makes_where_its_user_keeps_suc
     ) as dagster:
         assert dagster.stdout
         said = []
-        for line in dagster.stdout:
-            said.append(line)
-            if line.startswith("Data is in: "):
-                break
-        os.killpg(dagster.pid, signal.SIGTERM)
+        with killed_after(PATIENCE, dagster):
+            for line in dagster.stdout:
+                said.append(line)
+                if line.startswith("Data is in: "):
+                    break
+        with suppress(ProcessLookupError):
+            os.killpg(dagster.pid, signal.SIGTERM)
     text = "".join(said)
     assert f"Ready: http://127.0.0.1:{port}" in text
     assert f"{FILES} files processed" in said[-1], text

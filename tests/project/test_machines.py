@@ -1,22 +1,15 @@
 """The files of deploy/machines: read as YAML, and beside what they have to agree with."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config_schema
-from dagster_k8s.job import (
-    DagsterK8sJobConfig,
-    UserDefinedDagsterK8sConfig,
-    construct_dagster_k8s_job,
-)
 
 from deployment import DEPLOY
 from session_pipeline_dagster.orchestration.names import PROCESSOR_TAG, SHARD_TAG
-from session_pipeline_dagster.settings import read_settings
 
 MACHINES = DEPLOY / "machines"
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(MACHINES.glob("*.yaml"))}
@@ -34,29 +27,10 @@ def limits(found: list[dict[str, Any]]) -> dict[str, int]:
     return {limit["key"]: limit["limit"] for limit in found}
 
 
-def helm() -> dict[str, Any]:
-    return yaml.safe_load(TEXTS["values.yaml"])
-
-
-def environment() -> dict[str, str]:
-    (deployment,) = helm()["dagster-user-deployments"]["deployments"]
-    return {entry["name"]: entry["value"] for entry in deployment["env"]}
-
-
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_file_is_yaml_and_is_said_whether_it_was_run(name: str) -> None:
     assert isinstance(yaml.safe_load(TEXTS[name]), dict)
     assert f"`{name}`" in README
-
-
-def test_the_settings_of_the_chart_can_be_read_and_their_shards_are_let_through() -> None:
-    settings = read_settings(environment())
-    assert settings.shards > 1
-    assert not isinstance(settings.database, Path)
-    coordinator = helm()["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
-    expected = {PROCESSOR_TAG: settings.shards, SHARD_TAG: 1}
-    assert limits(coordinator["tagConcurrencyLimits"]) == expected
-    assert coordinator["maxConcurrentRuns"] >= 2 * settings.shards
 
 
 @pytest.mark.parametrize("name", ["docker.yaml", "celery.yaml", "scale.md"])
@@ -68,22 +42,6 @@ def test_an_instance_takes_the_block_and_it_lets_four_shards_through(name: str) 
     runs = found["concurrency"]["runs"]
     assert limits(runs["tag_concurrency_limits"]) == {PROCESSOR_TAG: 4, SHARD_TAG: 1}
     assert runs["max_concurrent_runs"] >= 8
-
-
-def test_the_launcher_makes_a_job_of_a_cluster_from_the_chart() -> None:
-    """By dagster-k8s itself, into the models of the Kubernetes client, which know every field."""
-    given = helm()["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
-    # The chart's templates write these names so.
-    keys = {re.sub("([A-Z])", lambda m: f"_{m[1].lower()}", key): given[key] for key in given}
-    config = UserDefinedDagsterK8sConfig.from_dict(keys)
-    (deployment,) = helm()["dagster-user-deployments"]["deployments"]
-    image = f"{deployment['image']['repository']}:{deployment['image']['tag']}"
-    plain = DagsterK8sJobConfig(job_image=image, dagster_home="/opt/dagster/dagster_home")
-    job = construct_dagster_k8s_job(plain, ["dagster", "api", "execute_run"], "run-1", config)
-    spec = job.to_dict()["spec"]
-    assert (spec["backoff_limit"], spec["ttl_seconds_after_finished"]) == (0, 3600)
-    (container,) = spec["template"]["spec"]["containers"]
-    assert (container["image"], container["resources"]["limits"]) == (image, {"memory": "2Gi"})
 
 
 def test_no_file_has_a_password() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from example_numbers import FILES
 from helpers import write_session
+from patience import PATIENCE, killed_after
 from places import ROOT
 from session_pipeline_dagster.orchestration.dev import Screen
 
@@ -66,6 +67,14 @@ def commands(clone: Path) -> list[str]:
     for word, instead in put_in.items():
         lines = [re.sub(rf"{word}$", instead, line) for line in lines]
     return lines
+
+
+def test_without_a_target_make_says_which_there_are(clone: Path) -> None:
+    said = shell(clone, "make").stdout.splitlines()
+    targets = re.search(r"^\.PHONY: (.*)$", (clone / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert targets
+    assert sorted(line.split()[0] for line in said) == sorted(targets[1].split())
+    assert all(line[9] == " " != line[10] for line in said), "a column of names, one of words"
 
 
 @pytest.mark.slow
@@ -149,7 +158,7 @@ NOISE = f"""\
 
 def screened(log: str) -> list[str]:
     found: list[str] = []
-    screen = Screen(found.append)
+    screen = Screen(found.append, reports="http://h:2")
     for line in log.splitlines():
         screen.take(re.sub(r"\x1b\[[0-9;]*m", "", line))
     return found
@@ -163,8 +172,16 @@ def test_of_the_log_only_what_is_ours_is_shown() -> None:
         "Data is in: http://h:1/assets   (usage: 3 files processed, 0 failed)"
     ]
     assert len(screened(NOISE + f"{done}\n{done}")) == 2, "said once"
+    report = f"{SENSOR} - Launching run for usage_report_sensor\n"
+    assert len(screened(NOISE + report + done)) == 2, "whether or not a report is being made"
     warned = "usage_job - r - usage - alice/x.jsonl failed: neither gzip nor zstd data"
     assert screened(f"{STAMP} - WARNING - {warned}") == [f"warning: {warned}"]
+    failed = "usage_job - r - usage - STEP_FAILURE - Execution of step failed."
+    follows = "usage_job - r - prices - Dependencies for step prices were not executed: ['usage']."
+    errors = "\n".join(f"{STAMP} - ERROR - {said}" for said in (failed, follows))
+    assert screened(errors) == [f"error: {failed}"], "what follows from it says nothing new"
+    report = f"{DEBUG} - __ASSET_JOB - r - 1 - usage_report - STEP_SUCCESS - Finished."
+    assert screened(f"{report}\n{report}") == ["The report: http://h:2/usage.html"]
     assert screened("plugin odd (odd:Odd) is left out: ValueError: no") == [
         "warning: plugin odd (odd:Odd) is left out: ValueError: no"
     ]
@@ -200,10 +217,12 @@ def test_make_dev_is_calm_and_ends_with_all_its_children(
     )
     assert made.stdout
     said = []
-    for line in made.stdout:
-        said.append(line)
-        if line.startswith("Data is in" if number is signal.SIGTERM else "Ready"):
-            break
+    with killed_after(PATIENCE, made):
+        for line in made.stdout:
+            # It may be made before all the data is in.
+            said += [] if line.startswith("The report: ") else [line]
+            if line.startswith("Data is in" if number is signal.SIGTERM else "Ready"):
+                break
     begun = time.monotonic()
     if number is signal.SIGTERM:
         made.send_signal(number)

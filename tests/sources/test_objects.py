@@ -27,8 +27,8 @@ def named(scan: Scan) -> list[tuple[str, str, str | None]]:
     return [(file.key, file.user, file.project) for file in scan.files]
 
 
-def left(scan: Scan) -> list[tuple[str, str]]:
-    return sorted((one.key, one.reason) for one in scan.left_out)
+def left(scan: Scan) -> list[tuple[str, str, int]]:
+    return sorted((one.key, one.reason, one.documents) for one in scan.left_out)
 
 
 TREE = [
@@ -40,6 +40,12 @@ TREE = [
     "alice/.claude/new.jsonl",
     "alice/a.jsonl/below.jsonl",
     "alice/notes.txt",
+    "alice/opencode/storage/session/global/ses_1a.json",
+    "alice/opencode/storage/session/global/ses_2b.json",
+    "alice/.git/ses_3c.json",
+    "alice/opencode/opencode.db",
+    "b:c/T-00000000-0000-4000-8000-000000000000.json",
+    "ses_4d.json",
     "a b+c/ü&%41#?.jsonl",
     "a%FFb/x%25.jsonl",
     "b:c/x:y.jsonl",

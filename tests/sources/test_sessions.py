@@ -281,6 +281,26 @@ def test_folders_whose_name_begins_with_a_dot_are_left_out_and_listed(root: Path
     assert left_out(root) == {f"{key}/": "hidden folder" for key in HIDDEN}
 
 
+def test_documents_of_agents_without_a_reader_are_counted_by_folder(root: Path) -> None:
+    put(root, "alice/p/x.jsonl")
+    for key in ("alice/.x/ses_0a.json", "ses_0b.json", "alice/p/notes.json", "alice/p/x.json"):
+        put(root, key)
+    for number in range(3):
+        put(root, f"alice/opencode/storage/session/global/ses_{number}a.json")
+    put(root, "alice/opencode/opencode.db")
+    put(root, f"alice/chats/session-2026-01-01T00-0{number}-0123abcd.json")
+    scan = source(root).scan()
+    assert [file.key for file in scan.files] == ["alice/p/x.jsonl"]
+    counted = [(one.key, one.reason, one.documents) for one in scan.left_out if one.documents]
+    no_reader = "an OpenCode document; no reader"
+    assert counted == [
+        ("alice/chats/", "a Gemini CLI document; no reader", 1),
+        ("alice/opencode/", no_reader, 1),
+        ("alice/opencode/storage/session/global/", no_reader, 3),
+    ]
+    assert not any(one.hides for one in scan.left_out), "what was read below them is gone"
+
+
 def test_a_copied_claude_folder_is_read(root: Path) -> None:
     for key in ("alice/.claude/projects/-p/x.jsonl", "alice/.claude/.git/x.jsonl"):
         put(root, key)
@@ -529,6 +549,20 @@ def test_sessions_of_codex_have_no_project_in_their_folders() -> None:
     }
     assert {key: owner_of(key) for key in wanted} == wanted
     assert owner_of("sessions/2026/11/20/", Layout.CODEX, "bob") == ("bob", None)
+
+
+def test_sessions_of_gemini_cli_are_of_the_project_beside_their_chats() -> None:
+    wanted = {
+        "alice/.gemini/tmp/shop/chats/": ("alice", "shop"),
+        "alice/tmp/shop/chats/5f0c/": ("alice", "shop"),
+        "alice/laptop/gemini/tmp/shop/chats/": ("alice", "shop"),
+        "alice/tmp/shop/": ("alice", "tmp"),
+        "tmp/shop/chats/": ("tmp", "shop"),
+    }
+    assert {key: owner_of(key) for key in wanted} == wanted
+    home = "tmp/shop/chats/5f0c/"
+    assert owner_of(home, Layout.GEMINI, "bob") == ("bob", "shop")
+    assert owner_of(home, Layout.PROJECTS, "bob") == ("bob", "tmp")
 
 
 def test_sessions_of_copilot_have_no_project_in_their_folders() -> None:

@@ -122,6 +122,11 @@ class Tree:
         self._write(f"{ODD}/{ELSEWHERE}/{TWIN}-odd.jsonl", odd, new)
         self._write(f"{LOST}/{PROJECT}/{SESSION}.jsonl", self._session(11), new)
         (self.root / f"{USER}.jsonl").write_text("{}\n")
+        # Of agents that have no reader, by what it says and by its name.
+        pi = {"type": "session", "id": SESSION, "timestamp": "2026-01-01T00:00:00Z", "cwd": CWD}
+        (self.root / USER / PROJECT / f"{SESSION}-pi.jsonl").write_text(f"{json.dumps(pi)}\n")
+        (self.root / USER / ELSEWHERE).mkdir(exist_ok=True)
+        (self.root / USER / ELSEWHERE / "ses_1a.json").write_text(EMAIL)
         (self.root / PART / f"{SESSION}-link.jsonl").symlink_to(self.root / f"{USER}.jsonl")
         wrong = self.folder / WRONG / PROJECT / "s.jsonl"
         wrong.parent.mkdir(parents=True)

@@ -10,18 +10,21 @@ from places import DATA
 from session_pipeline_dagster.testing import assert_reader, example_session
 from session_pipeline_dagster.transcripts.claude_code import ClaudeCodeReader
 from session_pipeline_dagster.transcripts.codex import CodexReader
+from session_pipeline_dagster.transcripts.gemini import GeminiReader
 from session_pipeline_dagster.transcripts.records import Transcript
 
 FORK, OUTPUT = (
     next(path for path in sorted((DATA / "codex" / name).rglob("*.jsonl"))).read_bytes()
     for name in ("fork_without_parent", "exec")
 )
+GEMINI = next((DATA / "gemini" / "whole").rglob("session-*.jsonl")).read_bytes()
 
 
 def test_our_readers_keep_to_it() -> None:
     assert_reader(ClaudeCodeReader(), example_session().content)
     assert_reader(CodexReader(), FORK)
     assert_reader(CodexReader(), OUTPUT)
+    assert_reader(GeminiReader(), GEMINI)
 
 
 class Claims(CodexReader):

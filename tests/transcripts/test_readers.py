@@ -1,6 +1,7 @@
 """Which reader claims a session file, and what becomes of a file that none claims."""
 
 import json
+import re
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,6 +18,7 @@ from session_pipeline_dagster.passes.runner import run_batch
 from session_pipeline_dagster.sources.local import LocalSource
 from session_pipeline_dagster.transcripts.claude_code import KNOWN_TYPES, ClaudeCodeReader
 from session_pipeline_dagster.transcripts.head import HEAD_BYTES
+from session_pipeline_dagster.transcripts.looks import agent_of, document
 from session_pipeline_dagster.transcripts.reader import (
     ENTRY_POINT_GROUP,
     Readers,
@@ -39,7 +41,35 @@ OURS = session_line("hello").encode()
 GEMINI_DOCUMENT = (
     json.dumps({"sessionId": "x", "startTime": "", "messages": [{"type": "user"}]}, indent=2) + "\n"
 ).encode()
+GEMINI_LINE = json.dumps({"sessionId": "x", "projectHash": "y", "messages": []}).encode() + b"\n"
+OPENCODE_RUN = (
+    b'{"type":"step_start","timestamp":1767225600000,"sessionID":"ses_x","part":{"id":"prt_x"}}\n'
+    b'{"type":"text","timestamp":1767225600001,"sessionID":"ses_x","part":{"text":"hello"}}\n'
+)
+OPENCODE_MESSAGE = {"id": "msg_x", "sessionID": "ses_x", "role": "user", "time": {"created": 1}}
+OPENCODE_EXPORT = {"info": {"id": "ses_x", "title": "x"}, "messages": [{"info": OPENCODE_MESSAGE}]}
+OPENCODE_SESSION = {"id": "ses_x", "projectID": "global", "directory": "/", "time": {}}
+PI = (
+    b'{"type":"session","version":3,"id":"x","timestamp":"2026-01-01T00:00:00Z","cwd":"/app"}\n'
+    b'{"type":"message","id":"a","parentId":null,"message":{"role":"user","content":"hello"}}\n'
+)
+DROID = (
+    b'{"type":"session_start","id":"x","title":"hello","owner":"o","version":2,"cwd":"/app"}\n'
+    b'{"type":"message","id":"a","timestamp":"","message":{"role":"user","content":[]}}\n'
+)
+CURSOR = b'{"role":"user","message":{"content":[{"type":"text","text":"hello"}]}}\n' * 2
+AMP = {"v": 9, "id": "T-00000000-0000-4000-8000-000000000000", "created": 1, "messages": []}
 FLAT = b'{"role":"user","content":"hello"}\n'
+
+
+def written(document: object) -> bytes:
+    """On one line."""
+    return json.dumps(document).encode() + b"\n"
+
+
+def lines(document: object) -> bytes:
+    """Over many."""
+    return json.dumps(document, indent=2).encode() + b"\n"
 
 
 class OldReader:
@@ -101,8 +131,16 @@ def test_a_first_line_of_over_a_megabyte_is_seen_whole() -> None:
     ("content", "looks"),
     [
         (CODEX_OLD, "a Codex session of before its files had types"),
-        (GEMINI, "a Gemini CLI session"),
         (GEMINI_DOCUMENT, "a Gemini CLI document"),
+        (GEMINI_LINE, "a Gemini CLI document"),
+        (OPENCODE_RUN, "the output of `opencode run`"),
+        *((written(one), "an OpenCode document") for one in (OPENCODE_MESSAGE, OPENCODE_SESSION)),
+        *((lines(one), "an OpenCode document") for one in (OPENCODE_MESSAGE, OPENCODE_EXPORT)),
+        (PI, "a Pi session"),
+        (DROID, "a Droid session"),
+        (CURSOR, "a Cursor transcript"),
+        (written(AMP), "an Amp thread"),
+        (lines(AMP), "an Amp thread"),
         (b'{"display":"secret words","timestamp":1}\n', "JSON lines of no known agent"),
         (b'{"type":["user"]}\n', "JSON lines of no known agent"),
         (b"{}\n", "JSON lines of no known agent"),
@@ -111,6 +149,40 @@ def test_a_first_line_of_over_a_megabyte_is_seen_whole() -> None:
 def test_a_file_of_another_agent_is_claimed_by_nobody_and_named(content: bytes, looks: str) -> None:
     assert not claims(content)
     assert why_left_out(content) == f"{looks}; no reader"
+    known = re.search("Codex|GitHub Copilot CLI|Gemini CLI|OpenCode|Pi|Droid|Cursor|Amp", looks)
+    named = "OpenCode" if "opencode" in looks else known[0] if known else "no known agent"
+    assert agent_of(why_left_out(content)) == named
+
+
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [
+        ("session-2026-01-01T00-00-0123abcd.json", "a Gemini CLI document"),
+        ("ses_469cf929cffeBICghRNeI7BWy6.json", "an OpenCode document"),
+        ("msg_b96306d83001UHECFoapZ6W4q0.json", "an OpenCode document"),
+        ("opencode.db", "an OpenCode document"),
+        ("T-00000000-0000-4000-8000-000000000000.json", "an Amp thread"),
+        *((name, None) for name in ("settings.json", "session-x.json", "msg_.json", "my.db", "x")),
+    ],
+)
+def test_a_file_without_lines_is_recognised_by_its_name(name: str, look: str | None) -> None:
+    assert document(name) == look
+
+
+@pytest.mark.parametrize(
+    "content", [GEMINI, b"\xef\xbb\xbf" + GEMINI, b"?\n" + GEMINI], ids=range(3)
+)
+def test_a_session_of_gemini_cli_is_read_by_its_reader(content: bytes) -> None:
+    reader = installed_readers().reader_of("alice/x.jsonl", content)
+    assert reader is not None
+    assert reader.agent == "gemini-cli"
+
+
+def test_a_reader_is_told_where_a_file_lies_if_it_asks() -> None:
+    content = GEMINI.replace(b'"main"', b'"subagent"')
+    found = installed_readers().parse("alice/tmp/x/chats/parent/x.jsonl", content)
+    assert found is not None
+    assert "parent" in {record.session_id for record in found.records}
 
 
 @pytest.mark.parametrize(
@@ -197,11 +269,9 @@ OWN = entry("claude-code", "session_pipeline_dagster.transcripts.claude_code:Cla
 
 
 def test_claude_code_enters_through_the_same_door_and_is_asked_last() -> None:
-    assert [reader.agent for reader in installed_readers().readers] == [
-        "codex",
-        "copilot-cli",
-        "claude-code",
-    ]
+    *others, last = [reader.agent for reader in installed_readers().readers]
+    assert last == "claude-code"
+    assert {*others} >= {"codex", "copilot-cli", "gemini-cli"}
     found = load_readers([OWN, entry("codex-old", f"{__name__}:OldReader")])
     assert [reader.agent for reader in found.readers] == ["codex-old", "claude-code"]
     assert found.agents == "claude-code, codex-old"

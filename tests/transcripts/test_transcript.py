@@ -11,7 +11,8 @@ from session_pipeline_dagster.transcripts.claude_code import agent_progress, par
 from session_pipeline_dagster.transcripts.records import Transcript
 
 GOOD = user("good")
-DEEP = b'{"type":"user","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+# Python 3.14 reads what is 100,000 deep.
+DEEP = b'{"type":"user","x":' + b"[" * 3_000_000 + b"]" * 3_000_000 + b"}"
 
 
 def types(transcript: Transcript) -> list[str | None]:

@@ -11,7 +11,12 @@ from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.money.document import document
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.passes.shown import bring_up
-from session_pipeline_dagster.processors.usage.money.budgeting import Select, budgets_of, judged
+from session_pipeline_dagster.processors.usage.money.budgeting import (
+    Select,
+    budgets_of,
+    judged,
+    strangers_of,
+)
 from session_pipeline_dagster.store.database import open_store
 
 if TYPE_CHECKING:
@@ -40,6 +45,9 @@ def command(context: Context, as_json: bool) -> int:
         store.ready(usage)
         budgets = _shown(given, context, select)
         found = [(shown, *judged(budget, select, now)) for budget, shown in budgets]
+        wrong = strangers_of(settings.money, given, select, hides=settings.people.hides)
+    for line in wrong:
+        say(f"session-pipeline: {line}", err=True)
     if as_json:
         click.echo(document({"budgets": [_values(*one) for one in found]}))
         return 0

@@ -22,8 +22,8 @@ from session_pipeline_dagster.processors.usage.money.zone_spans import (
     parse_day,
     parse_zone,
 )
+from session_pipeline_dagster.processors.usage.people.answered import TEAMS
 from session_pipeline_dagster.processors.usage.people.deriving import people_derivation
-from session_pipeline_dagster.settings import PeopleSettings
 from session_pipeline_dagster.store.database import Store, open_store
 
 
@@ -35,7 +35,9 @@ from session_pipeline_dagster.store.database import Store, open_store
     help=f"{', '.join(breakdown.KEYS)}; repeatable, or with commas. Default: user.",
 )
 @click.option(
-    "--agent", metavar="AGENT", help="Of one coding agent: claude-code, codex, copilot-cli."
+    "--agent",
+    metavar="AGENT",
+    help="Of one coding agent: claude-code, codex, copilot-cli, gemini-cli.",
 )
 @click.option("--since", metavar="DAY", help="From this day on, 2026-10-31.")
 @click.option("--until", metavar="DAY", help="Up to this day, and all of it.")
@@ -84,7 +86,7 @@ def command(
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
-        found, hint = _answered(store, asked), _directory_hint(store, asked.people)
+        found, hint = _answered(store, asked), _directory_hint(store, asked)
     say_absent(context.settings)
     if hint:
         say(f"session-pipeline: {hint}", err=True)
@@ -103,8 +105,12 @@ def command(
     return 0
 
 
-def _directory_hint(store: Store, people: PeopleSettings) -> str:
-    """What to do where teams are not those of the directory as it is set now; empty: they are."""
+def _directory_hint(store: Store, asked: Asked) -> str:
+    """What to do where the answer hangs on the directory, and it is not as it is set now."""
+    people = asked.people
+    # What is shown in place of projects and people hangs on who is in it, too.
+    if not people.hides and not {*asked.by} & {"person", *TEAMS}:
+        return ""
     if people.directory is not None and not people.directory.is_file():
         return ""
     derivation = people_derivation(people)

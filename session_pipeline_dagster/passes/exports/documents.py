@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from filecmp import cmp
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports.folder import remove, replacing
 from session_pipeline_dagster.passes.exports.tables import Counts, csv_cell
 from session_pipeline_dagster.people.veil import veil_of
-from session_pipeline_dagster.processors.usage.exports import ccusage, focus, prometheus
+from session_pipeline_dagster.processors.usage.exports import ccusage, focus, focus_kept, prometheus
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, Row
 from session_pipeline_dagster.processors.usage.people.published import Published
@@ -74,9 +75,13 @@ def export_focus(
         # A person beside a team would tell which small team a merged cell holds.
         teams = settings.people.smallest_group <= 1
         names = focus.Names("used.project" if named else _HIDDEN, teams)
-        spans = list(_spans(reading, within))
-        selects = [focus.charges(*span, names) for span in spans]
-        left_out = [focus.left_out(*span, names) for span in spans]
+        parts = [
+            (part, *span)
+            for part, where in _parts(reading)
+            for span in _spans(reading, f"{within} AND {where}")
+        ]
+        selects = [part.charges(*span, names) for part, *span in parts]
+        left_out = [part.left_out(*span, names) for part, *span in parts]
     person, counts = _called(settings), Counts()
     charges = (focus.Charge(*row) for select in selects for row in _each(reading, select))
     rows = (focus.row(charge, person) for charge in charges)
@@ -93,6 +98,14 @@ def export_focus(
 def _called(settings: Settings) -> Callable[[str], str]:
     """How a row's person is called; a team stands under its own name."""
     return str if settings.people.mode is PeopleMode.TEAM else veil_of(settings).person
+
+
+def _parts(reading: Reading) -> Sequence[tuple[ModuleType, str]]:
+    """What makes a bill of which days: of sums where the responses are gone; older days first."""
+    ((frozen,),) = reading.rows(focus_kept.FROZEN)
+    if frozen is None:
+        return [(focus, "true")]
+    return [(focus_kept, f"day < DATE '{frozen}'"), (focus, f"day >= DATE '{frozen}'")]
 
 
 def _spans(reading: Reading, within: str) -> Iterator[tuple[date, date]]:
@@ -117,7 +130,7 @@ def _each(reading: Reading, select: str) -> Iterator[Sequence[Any]]:
 def export_prometheus(reading: Reading, folder: Path, settings: Settings, now: datetime) -> Counts:
     """Write `metrics.prom`."""
     today = now.date().isoformat()
-    answers = [reading.rows(sql) for sql in prometheus.selects(today)]
+    answers = [reading.rows(sql) for sql in prometheus.selects(today, settings.people)]
     made = prometheus.gauges(answers, settings.people.smallest_group, now.timestamp())
     counts, samples = Counts(), sum(len(gauge.samples) for gauge in made)
     _put(folder / _METRICS, prometheus.text(made).encode(), samples, counts)

@@ -30,7 +30,8 @@ _BILLIONS = "replace(format(datum.value, '~s'), 'G', 'B')"
 _AXIS = alt.Axis(labelExpr=_BILLIONS, tickCount=5, tickMinStep=1)
 _MONEY_AXIS = alt.Axis(format=",~f", tickCount=5)
 _MOST_LABELS, _SHORT = 6, 14
-_COLUMNS, _GAP = 3, 24
+COLUMNS, _GAP = 3, 24
+"""Of charts in a row, where the page is wide enough; in pixels, between them."""
 _REST = "others"
 
 
@@ -50,6 +51,7 @@ def charts(figures: Figures) -> list[Chart]:
         _money(figures),
         _by_kind(figures, f"Tokens per {figures.unit}"),
         _hours(figures, "Active hours"),
+        *_by_agent(figures),
     ]
 
 
@@ -61,7 +63,8 @@ def preview(figures: Figures) -> str:
 def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
     """One PNG with the charts that have something to show, for a chat."""
     shown = [chart for chart in drawn if chart.svg]
-    rows = [shown[index : index + _COLUMNS] for index in range(0, len(shown), _COLUMNS)]
+    columns = COLUMNS if len(shown) <= COLUMNS else 2
+    rows = [shown[index : index + columns] for index in range(0, len(shown), columns)]
     body, y = [], 64 + 20 * len(lines)
     for row in rows:
         for column, chart in enumerate(row):
@@ -75,7 +78,7 @@ def poster(drawn: Sequence[Chart], title: str, lines: Sequence[str]) -> bytes:
     head = [f'<text x="{_GAP}" y="40" font-size="22" font-weight="bold">{escape(title)}</text>']
     for index, line in enumerate(lines):
         head.append(f'<text x="{_GAP}" y="{64 + 20 * index}" font-size="14">{escape(line)}</text>')
-    width = _GAP + _COLUMNS * (WIDTH + _GAP)
+    width = _GAP + columns * (WIDTH + _GAP)
     begin = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + _GAP}" '
         f'font-family="sans-serif" fill="{_TEXT}"><rect width="100%" height="100%" fill="white"/>'
@@ -91,6 +94,17 @@ def _money(figures: Figures) -> Chart:
     teams = {bar.team for bar in figures.bars}
     by = "team" if len(teams) > 1 or figures.scope.merges else "model"
     what = f", by {by}" if len(teams) > 1 or by == "model" else ""
+    return _cost_by(figures, by, what)
+
+
+def _by_agent(figures: Figures) -> list[Chart]:
+    """Where there are several, unless a day of one may be of too few people."""
+    several = len({bar.agent for bar in figures.bars}) > 1 and not figures.scope.merges
+    return [_cost_by(figures, "agent", ", by agent")] if several else []
+
+
+def _cost_by(figures: Figures, by: str, what: str) -> Chart:
+    """The cost of each bar, stacked by an attribute of `Bar`."""
     title = f"Cost per {figures.unit}{what} (USD, list price)"
     found: dict[str, dict[date, list[Sums]]] = defaultdict(lambda: defaultdict(list))
     for bar in figures.bars:
@@ -230,7 +244,7 @@ def _chart(rows: Sequence[Mapping[str, object]], mark: alt.MarkDef) -> alt.Chart
 def _svg(chart: alt.Chart, background: str | None = None) -> str:
     spec = chart.properties(
         width=WIDTH, height=HEIGHT, autosize={"type": "fit", "contains": "padding"}
-    ).to_dict()
+    ).to_dict(validate=False)
     spec["background"] = background
     spec["config"] = {
         "font": "sans-serif",

@@ -95,9 +95,9 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base} SELECT first, last, unit, {_undated(asked, scope)} FROM period""",
         f"""{base}, {_daily(scope)} {" UNION ALL ".join(_by_day(scope))}""",
         f"""{base}, {_daily(scope)}
-        SELECT date_trunc(unit, day)::DATE AS start, label, model, {_SUMS} FROM daily, period
+        SELECT date_trunc(unit, day)::DATE AS start, label, model, agent, {_SUMS} FROM daily, period
         GROUP BY ALL ORDER BY ALL""",
-        f"""{base}, slots AS MATERIALIZED ({_with_people("usage_slots", scope)})
+        f"""{base}, slots AS MATERIALIZED ({_with_people(_SLOTS, scope)})
             {" UNION ALL ".join(_by_slot(scope))}""",
         f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}),
         named AS ({" UNION ALL ".join(map(_named, CALLED))})
@@ -120,8 +120,13 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
     ]
 
 
-_EVENTS = """(SELECT *, make_timestamp(epoch_us(occurred_at))::DATE AS day
+_EVENTS = f"""(SELECT username, is_error, {", ".join(CALLED.values())},
+        make_timestamp(epoch_us(occurred_at))::DATE AS day
     FROM usage_events_unique)"""
+_SLOTS = """(SELECT day, slot, username, session_id, git_branch, messages, input_tokens,
+        output_tokens, cache_creation_tokens, cache_read_tokens, partial_messages,
+        unpriced_messages, cost
+    FROM usage_slots)"""
 # Not those of `people_shown`: a pass makes it, and none may have been since this was set.
 _NAMES = """SELECT username FROM usage_daily UNION SELECT folder FROM people
     UNION SELECT person FROM people UNION SELECT email FROM people WHERE email IS NOT NULL"""
@@ -135,9 +140,10 @@ def _base(asked: Asked, scope: Scope) -> str:
         cells = f"""SELECT day, team, label FROM cells_shown
             WHERE label IS NOT NULL AND day <= {today}"""
     else:
-        own = f" AND person IN ({scope.person})" if scope.person else ""
-        cells = f"""SELECT DISTINCT day, team, team AS label FROM usage_person_daily
-            WHERE day <= {today}{own}"""
+        own = f" AND {PERSON} IN ({scope.person})" if scope.person else ""
+        used = "(SELECT DISTINCT day, username FROM usage_daily) AS used"
+        cells = f"""SELECT DISTINCT day, {TEAM} AS team, {TEAM} AS label
+            FROM {with_people(used)} WHERE day <= {today}{own}"""
     bounds = f"""SELECT greatest(min(day), max(day) - {asked.days - 1}) AS first,
             max(day) AS last FROM cells"""
     if scope.until:
@@ -196,7 +202,9 @@ def _by_slot(scope: Scope) -> list[str]:
 
 def _attributed() -> str:
     days = "SELECT DISTINCT day FROM cells, period WHERE day BETWEEN first AND last"
-    return f"({priced(('username', *_ATTRIBUTED.values()), days)})"
+    columns = ("username", *_ATTRIBUTED.values())
+    # What a CTE keeps is computed, also what nobody asks of it.
+    return f"(SELECT day, cost, {', '.join(columns)} FROM ({priced(columns, days)}))"
 
 
 def _with_people(table: str, scope: Scope) -> str:

@@ -1,7 +1,7 @@
 """The figures of the usage report, as records. Put nothing here that reads, merges or draws."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -123,11 +123,12 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The sums of a team and model on a day, in a week or a month."""
+    """The sums of a team, a model and an agent on a day, in a week or a month."""
 
     start: date
     team: str
     model: str
+    agent: str
     sums: Sums
 
 
@@ -179,6 +180,7 @@ class Figures:
     unlogged: Decimal = Decimal(0)
     unsettled: int = 0
     who: str = ""
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def days(self) -> int:

@@ -25,6 +25,7 @@ from session_pipeline_dagster.processors.usage.wording import (
     usd,
 )
 from session_pipeline_dagster.settings import PeopleMode
+from session_pipeline_dagster.transcripts.looks import worded
 
 PAGE, PICTURE, OWN_PAGE = "usage.html", "usage.png", "usage-person.html"
 _MOST, _MOST_PERSONS, _MOST_CALLED = 20, 1000, 12
@@ -86,17 +87,22 @@ def render_own(found: Figures) -> Rendered:
 
 
 def _page(found: Figures, drawn: Sequence[charts.Chart], title: str) -> bytes:
+    tables = _tables(found)
+    agents = [table for table in tables if table.title == _KINDS["agent"]]
     html = _template().render(
         title=title,
         figures=found,
         charts=drawn,
-        tables=_tables(found),
+        tables=tables,
+        # A chart more than fits a row leaves room for its table.
+        beside=agents[0] if agents and len(drawn) > charts.COLUMNS else None,
         called=_calls(found),
         each=_each(found),
         notes=_notes(found),
         intro=_intro(found),
         weeks=_weeks(found),
         low=_low(found),
+        unread=worded(found.unread),
         beyond=_beyond(found) or "unknown",
         label=label,
         change=change,

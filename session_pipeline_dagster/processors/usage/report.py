@@ -108,12 +108,12 @@ def _selects_of(settings: Settings, asked: Asked, scope: "Scope") -> Sequence[st
     return selects(asked, scope, budgets)
 
 
-def _render(settings: Settings, _: Asked, answers: Sequence[Sequence[Row]]) -> Rendered:
+def _render(settings: Settings, asked: Asked, answers: Sequence[Sequence[Row]]) -> Rendered:
     # Altair and its renderer take half a second and 80 MB: only for those who render.
     from session_pipeline_dagster.processors.usage import page  # noqa: PLC0415
     from session_pipeline_dagster.processors.usage.summing import figures  # noqa: PLC0415
 
-    return page.render(figures(answers, _scope(settings)))
+    return page.render(figures(answers, _scope(settings), asked.unread))
 
 
 def _render_own(settings: Settings, person: str, answers: Sequence[Sequence[Row]]) -> Rendered:

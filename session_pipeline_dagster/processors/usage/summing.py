@@ -37,8 +37,13 @@ def few(scope: Scope) -> str:
     return f"(fewer than {scope.least} people)"
 
 
-def figures(answers: Answers, scope: Scope) -> Figures:
-    """The records of what the SELECTs answered."""
+def figures(answers: Answers, scope: Scope, unread: Mapping[str, int] | None = None) -> Figures:
+    """The records of what the SELECTs answered.
+
+    Args:
+        unread: files that no reader claims, by agent. Nobody knows of how many people they are, so
+            they are not shown where that counts.
+    """
     period, by_day, bars, by_slot, calls, paid, bills, estimated, budgets, names, who = answers
     ((first, last, unit, undated),) = period
     called_like = NamesOfPeople.of(str(name) for (name,) in names)
@@ -66,7 +71,10 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         str(unit),
         total,
         {kind: _told(kind, _sorted(kind, parts[kind]), scope) for kind in KINDS},
-        [Bar(start, str(team), shown(model), Sums(*sums)) for start, team, model, *sums in bars],
+        [
+            Bar(start, str(team), shown(model), shown(agent), Sums(*sums))
+            for start, team, model, agent, *sums in bars
+        ],
         _hours(slots["hour"], scope),
         sessions,
         {
@@ -80,6 +88,7 @@ def figures(answers: Answers, scope: Scope) -> Figures:
         unlogged if fits else Decimal(0),
         responses - total.whole.messages,
         ", ".join(str(name) for (name,) in who),
+        {} if scope.merges else unread or {},
     )
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.orchestration import reports
 from session_pipeline_dagster.passes.publish import Published, publish
 from session_pipeline_dagster.passes.runner import recompute
-from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.processors.usage import UsageProcessor, charts
 from session_pipeline_dagster.processors.usage.figure_sql import Scope
 from session_pipeline_dagster.processors.usage.figures import Figures
 from session_pipeline_dagster.processors.usage.report import usage_report
@@ -112,13 +112,18 @@ def _number(cell: str) -> int:
 REPORT = usage_report(Settings())
 
 
-def make(pipeline: Pipeline, days: int = 30, today: date = TODAY) -> Published:
+def make(
+    pipeline: Pipeline,
+    days: int = 30,
+    today: date = TODAY,
+    unread: Mapping[str, int] | None = None,
+) -> Published:
     return publish(
         UsageProcessor(),
         REPORT,
         pipeline.store,
         pipeline.settings.reports,
-        Asked(today, days),
+        Asked(today, days, unread or {}),
     )
 
 
@@ -406,14 +411,41 @@ def test_one_response_is_a_report(pipeline: Pipeline) -> None:
     assert "Last 7 days" not in page.text
 
 
-def test_two_agents_have_a_table_of_their_own(pipeline: Pipeline) -> None:
+def test_two_agents_have_a_table_and_a_chart_of_their_own(pipeline: Pipeline) -> None:
     shutil.copytree(DATA / "codex" / "fork", pipeline.root / "bob")
     at = "2026-11-20T09:00:00Z"
     write(pipeline, "alice/1.jsonl", assistant("msg_1", usage(3, 5), at=at))
     fill(pipeline)
-    page = Page(make(pipeline, today=date(2026, 11, 21)).paths[0])
+    unread = {"OpenCode": 12, "Pi": 1}
+    page = Page(make(pipeline, today=date(2026, 11, 21), unread=unread).paths[0])
     messages = {row[0]: int(row[-3]) for row in page.tables["Agents"][1:]}
     assert messages == {"claude-code": 1, "codex": 3, "total": 4}
+    assert "Cost per day, by agent" in page.text
+    assert page.text.count("12 files of OpenCode and 1 of Pi are not read") == 1
+    bars = read(pipeline, today=date(2026, 11, 21)).bars
+    spent = {bar.agent: sum(b.sums.messages for b in bars if b.agent == bar.agent) for bar in bars}
+    assert spent == {"claude-code": 1, "codex": 3}
+
+
+def test_what_is_not_read_is_said_without_usage_and_not_where_it_may_be_of_few(
+    pipeline: Pipeline,
+) -> None:
+    said = "1 file of Pi is not read"
+    assert said in Page(make(pipeline, unread={"Pi": 1}).paths[0]).text
+    write(pipeline, "alice/1.jsonl", user(), assistant("msg_1", usage(3, 5)))
+    fill(pipeline)
+    page = Page(make(pipeline, unread={"Pi": 1}).paths[0])
+    assert said in page.text
+    assert "by agent" not in page.text
+    answers = pipeline.store.query(*REPORT.selects(Asked(TODAY)))
+    rows = [rows for _, rows in answers]
+    assert figures(rows, Scope(), {"Pi": 1}).unread == {"Pi": 1}
+    merged = figures(rows, Scope(least=2), {"Pi": 1})
+    assert not merged.unread
+    with_another = replace(merged, bars=[*merged.bars, replace(merged.bars[0], agent="codex")])
+    assert len(charts.charts(with_another)) == len(charts.charts(merged))
+    both = replace(with_another, scope=Scope())
+    assert len(charts.charts(both)) == len(charts.charts(merged)) + 1
 
 
 def test_input_that_nobody_knows_is_said_and_is_no_0(pipeline: Pipeline) -> None:

@@ -35,7 +35,7 @@ LEFT_OUT: Final = (
 )
 """Columns of the file that counts what has no price."""
 
-_KINDS: Final = {
+KINDS: Final = {
     # kind: (quantity, price of one, whole units that a price list is written for)
     "input": ("input_tokens", "input", "Tokens"),
     "output": ("output_tokens", "output", "Tokens"),
@@ -49,7 +49,7 @@ _KINDS: Final = {
     "web_search": ("web_search_requests", "web_search", "Requests"),
 }
 _RECORDED: Final = "recorded"
-_ALL: Final = "all"
+ALL: Final = "all"
 TEAMS: Final = "usage_team_daily"
 """The published table that rows of teams are made of."""
 _PER: Final = {"Tokens": 1_000_000, "Requests": 1_000}
@@ -98,30 +98,34 @@ class Names:
 
 def charges(first: date, last: date, names: Names) -> str:
     """SELECT of the charges of some days, in the order of the file."""
-    kinds = ", ".join(
-        f"{{kind: '{kind}', rate: {rate}, quantity: ({quantity})::BIGINT}}"
-        for kind, (quantity, rate, _) in _KINDS.items()
-    )
+    recorded = f"FROM responses WHERE cost_basis = '{_RECORDED}'"
     return f"""
         WITH responses AS MATERIALIZED ({_responses(first, last, names)}),
-        parts AS (
-            SELECT {_WHOSE}, provider, model, price_model, variant, price_table,
+        {by_kind("FROM responses WHERE cost_basis NOT IN ('recorded', 'unpriced')")},
+        sums AS (FROM by_kind UNION ALL
+            SELECT {WHOSE}, provider, model, NULL, NULL, price_table,
+                '{_RECORDED}', NULL, count(*), sum(cost)::DECIMAL(38, 12) {recorded} GROUP BY ALL)
+        {OF_SUMS}"""
+
+
+def by_kind(source: str) -> str:
+    """SQL of what each kind of token costs, as the common table `by_kind`.
+
+    Args:
+        source: FROM and WHERE of rows that have tokens and their rates, and cost these.
+    """
+    kinds = ", ".join(
+        f"{{kind: '{kind}', rate: {rate}, quantity: ({quantity})::BIGINT}}"
+        for kind, (quantity, rate, _) in KINDS.items()
+    )
+    return f"""parts AS (
+            SELECT {WHOSE}, provider, model, price_model, variant, price_table,
                 unnest([{kinds}], recursive := true)
-            FROM responses WHERE cost_basis NOT IN ('{_RECORDED}', 'unpriced')),
-        sums AS (
+            {source}),
+        by_kind AS (
             SELECT *, (quantity * rate)::DECIMAL(38, 12) AS cost FROM (
                 SELECT * EXCLUDE (quantity), sum(quantity)::BIGINT AS quantity
-                FROM parts WHERE quantity > 0 GROUP BY ALL)
-            UNION ALL
-            SELECT {_WHOSE}, provider, model, NULL, NULL, price_table,
-                '{_RECORDED}', NULL, count(*), sum(cost)::DECIMAL(38, 12)
-            FROM responses WHERE cost_basis = '{_RECORDED}' GROUP BY ALL),
-        seats AS (SELECT DISTINCT month, person FROM usage_seats)
-        SELECT sums.day, whose, team_of, center_of, called, provider, model, price_model, variant,
-            price_table, kind, rate, quantity, cost, seats.person IS NOT NULL AS seat
-        FROM sums LEFT JOIN seats
-            ON seats.person = whose AND seats.month = date_trunc('month', sums.day)
-        ORDER BY ALL"""
+                FROM parts WHERE quantity > 0 GROUP BY ALL))"""
 
 
 def left_out(first: date, last: date, names: Names) -> str:
@@ -133,7 +137,14 @@ def left_out(first: date, last: date, names: Names) -> str:
         GROUP BY ALL ORDER BY ALL"""
 
 
-_WHOSE: Final = "day, whose, team_of, center_of, called"
+WHOSE: Final = "day, whose, team_of, center_of, called"
+OF_SUMS: Final = """, seats AS (SELECT DISTINCT month, person FROM usage_seats)
+        SELECT sums.day, whose, team_of, center_of, called, provider, model, price_model, variant,
+            price_table, kind, rate, quantity, cost, seats.person IS NOT NULL AS seat
+        FROM sums LEFT JOIN seats
+            ON seats.person = whose AND seats.month = date_trunc('month', sums.day)
+        ORDER BY ALL"""
+"""The charges of the common table `sums`, and whether a seat pays for them."""
 
 
 def _responses(first: date, last: date, names: Names) -> str:
@@ -160,7 +171,7 @@ def charges_of_teams(select: str, within: str) -> str:
         select: of the published table. within: SQL, which days are wanted.
     """
     return f"""SELECT day, team, team, any_value(cost_center), NULL::VARCHAR, '(several)',
-            NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, '{_ALL}', NULL,
+            NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, '{ALL}', NULL,
             sum(messages)::BIGINT, sum(cost)::DECIMAL(38, 12), false
         FROM ({select}) WHERE {within} AND cost IS NOT NULL GROUP BY day, team ORDER BY ALL"""
 
@@ -178,14 +189,14 @@ def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
     kind, unit, quantity, consumed = charge.kind, "Requests", Decimal(charge.quantity), "Requests"
     price = None
     if charge.rate is not None:
-        consumed = _KINDS[kind][2]
+        consumed = KINDS[kind][2]
         unit = f"{_PER[consumed]} {consumed}"
         quantity /= _PER[consumed]
         price = charge.rate * _PER[consumed]
     month = charge.day.replace(day=1)
     after_month = (month + timedelta(days=31)).replace(day=1)
     person = shown(charge.person)
-    sku = f"{charge.provider}/{charge.price_model or charge.model or _ALL}/{kind}"
+    sku = f"{charge.provider}/{charge.price_model or charge.model or ALL}/{kind}"
     values: dict[str, object] = {
         "BilledCost": Decimal(0) if charge.seat else charge.cost,
         "BillingAccountId": "session-pipeline",

@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from session_pipeline_dagster.processors.usage.money.amounts import exact
+from session_pipeline_dagster.processors.usage.people.answered import joins
 from session_pipeline_dagster.processors.usage.people.whose import PERSON, with_people
+from session_pipeline_dagster.settings import PeopleSettings
 
 PREFIX: Final = "session_pipeline"
 MOST_MODELS: Final = 50
@@ -38,17 +40,19 @@ class Gauge:
     samples: Sequence[Sample]
 
 
-SELECTS: Final = {
+_USED: Final = with_people("usage_daily")
+_SELECTS: Final = {
     "models": f"""SELECT coalesce(provider, ''), coalesce(model, ''), sum(input_tokens),
             sum(output_tokens), sum(cache_creation_tokens), sum(cache_read_tokens), sum(messages),
             coalesce(sum(cost), 0), sum(unpriced_messages), count(DISTINCT {PERSON})
-        FROM {with_people("usage_daily")} GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
+        FROM {_USED} {{shown}} GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
     "windows": " UNION ALL ".join(
         f"""SELECT {days}, coalesce(sum(cost), 0), coalesce(sum(messages), 0)::BIGINT,
             coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT {PERSON}),
             coalesce(sum(output_tokens + coalesce(input_tokens, 0)
-                + coalesce(cache_creation_tokens, 0) + coalesce(cache_read_tokens, 0)), 0)::BIGINT
-        FROM {with_people("usage_daily")} WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
+                + coalesce(cache_creation_tokens, 0) + coalesce(cache_read_tokens, 0)), 0)::BIGINT,
+            (SELECT count(*) FROM usage_daily WHERE {{today}} - day BETWEEN 0 AND {days - 1})
+        FROM {_USED} {{shown}} WHERE {{today}} - day BETWEEN 0 AND {days - 1}"""
         for days in _WINDOWS
     ),
     "sessions": f"""SELECT count(DISTINCT session_id),
@@ -67,12 +71,17 @@ SELECTS: Final = {
     "processed": """SELECT processor_name, epoch(max(processed_at)) FROM session_processor_state
         WHERE processed_at <= now() GROUP BY 1 ORDER BY 1""",
 }
-"""SELECTs of what is shown; `{today}` is a UTC date."""
+"""SELECTs of what is shown; `{today}` is a UTC date. `{shown}` leaves out, where small groups are
+merged, what is shown on no day: two spans, or a span and its days, would else be set off."""
 
 
-def selects(today: str) -> list[str]:
+def selects(today: str, people: PeopleSettings) -> list[str]:
     """The SELECTs, in the order of `gauges`."""
-    return [sql.replace("{today}", f"DATE '{today}'") for sql in SELECTS.values()]
+    shown = joins(("team",), people)
+    return [
+        sql.replace("{today}", f"DATE '{today}'").replace("{shown}", shown)
+        for sql in _SELECTS.values()
+    ]
 
 
 def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -> list[Gauge]:
@@ -91,7 +100,7 @@ def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -
             when = "Begin of the quarter of an hour of the newest response, unix time."
             made.append(Gauge("newest_response_timestamp_seconds", when, [Sample(newest)]))
     # That nobody was active says nothing of anybody.
-    made += _of_windows([row for row in windows if row[4] >= least or not row[4]])
+    made += _of_windows([row for row in windows if row[4] >= least or not row[-1]])
     made += [
         Gauge(
             "files",

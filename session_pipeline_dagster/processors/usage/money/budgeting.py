@@ -158,7 +158,15 @@ def money_rules(
             partial(_prices_are_good, money),
             glance=True,
         ),
-        _file_rule("budgets_file", "SESSION_PIPELINE_BUDGETS", partial(budgets_of, money)),
+        Quality(
+            "budgets_file",
+            "usage_daily",
+            "The file that `SESSION_PIPELINE_BUDGETS` names can be read and makes sense, and "
+            "somebody is in each team and cost center that it has a budget of. While it cannot be "
+            "read, what was good last stays.",
+            partial(_budgets_are_good, money, settings),
+            glance=True,
+        ),
         _file_rule(
             "seats_file",
             "SESSION_PIPELINE_SEATS",
@@ -213,6 +221,26 @@ def _file_is_good(read: Callable[[], Sequence[object]], _: Data) -> Measured:
     return Measured(
         0, {"sections": found}, said=f"{found} in the file" if found else "nothing is set"
     )
+
+
+def _budgets_are_good(money: MoneySettings, settings: Settings | None, data: Data) -> Measured:
+    found = _file_is_good(partial(budgets_of, money), data)
+    if found.violations or money.budgets is None:
+        return found
+    hides = settings is not None and settings.people.hides
+    wrong = strangers_of(money, budgets_of(money), data.select, hides=hides)
+    return Measured(len(wrong), found.numbers, said="; ".join(wrong)) if wrong else found
+
+
+def strangers_of(
+    money: MoneySettings, budgets: "Sequence[Budget]", select: Select, *, hides: bool
+) -> list[str]:
+    """What is said of budgets in whose team or cost center the directory has nobody."""
+    if not budgets or money.budgets is None:
+        return []
+    from session_pipeline_dagster.processors.usage.money.budget_scopes import strangers  # noqa: PLC0415  as above
+
+    return strangers(money.budgets, budgets, select, hides=hides)
 
 
 def _budget_rules(

@@ -81,12 +81,17 @@ _NO_TEAM = "NULL::VARCHAR AS team, NULL::VARCHAR AS cost_center"
 
 
 def _merged_teams() -> str:
+    # Who is in two teams that are shown as one is one person.
     return f"""SELECT day, label AS team, any_value(cells_shown.cost_center) AS cost_center,
-            sum(days.people)::BIGINT AS people, sum(cells_shown.active)::BIGINT AS active_people,
+            coalesce(any_value(counted.people), 0) AS people,
+            sum(cells_shown.active)::BIGINT AS active_people,
             {whose.sums(_TEAM)}, sum(cost) AS cost, {_NO_BILLS}
-        FROM (SELECT day, team, sum(people) AS people, {whose.sums(_TEAM)}, sum(cost) AS cost
+        FROM (SELECT day, team, {whose.sums(_TEAM)}, sum(cost) AS cost
             FROM usage_team_daily GROUP BY day, team) AS days
         JOIN cells_shown USING (day, team)
+        LEFT JOIN (SELECT day, label, count(DISTINCT person) AS people
+            FROM ({whose.members("cells_shown")}) JOIN cells_shown USING (day, team)
+            GROUP BY day, label) AS counted USING (day, label)
         WHERE label IS NOT NULL GROUP BY day, label"""
 
 

@@ -53,6 +53,8 @@ def shown_derivation(settings: Settings) -> Derivation:
         compute=partial(_shown, settings),
         basis=partial(_basis, settings),
         deps=("usage_daily", "usage_activity_daily", "people", "org_units"),
+        # Where nobody is hidden there is nothing to find out.
+        quick=not people.hides,
     )
 
 

@@ -80,6 +80,22 @@ _SPENT = f"""(
 _COST: Final = "coalesce(sum(cost), CASE WHEN sum(messages) = 0 THEN 0 END)::DECIMAL(38,12)"
 """Nothing costs nothing; what has no price costs nobody knows what."""
 
+
+def members(teams: str) -> str:
+    """SELECT of who is in each of these teams on its day: day, team, person, each once.
+
+    Args:
+        teams: a table with `day` and `team`. `(unassigned)` has who used something, too.
+    """
+    return f"""SELECT day, {teams}.team, person
+        FROM {teams} JOIN people ON coalesce(people.team, '{UNASSIGNED}') = {teams}.team
+            AND day >= {FIRST} AND day <= {LAST}
+        UNION
+        SELECT day, '{UNASSIGNED}', username
+        FROM usage_slots ANTI JOIN people ON folder = username
+            AND day >= {FIRST} AND day <= {LAST}"""
+
+
 USAGE_TEAM_DAILY: Final = f"""
     WITH teams AS (
         SELECT day, {TEAM} AS team, {COST_CENTER},
@@ -87,14 +103,7 @@ USAGE_TEAM_DAILY: Final = f"""
             {sums(_OF_A_TEAM)}, {_COST} AS cost,
             sum(unlogged_cost)::DECIMAL(38,12) AS unlogged_cost
         FROM {with_people(_SPENT)} GROUP BY ALL),
-    members AS (
-        SELECT day, teams.team, person
-        FROM teams JOIN people ON coalesce(people.team, '{UNASSIGNED}') = teams.team
-            AND day >= {FIRST} AND day <= {LAST}
-        UNION
-        SELECT day, '{UNASSIGNED}', username
-        FROM usage_slots ANTI JOIN people ON folder = username
-            AND day >= {FIRST} AND day <= {LAST}),
+    members AS ({members("teams")}),
     counted AS (SELECT day, team, count(*) AS people FROM members GROUP BY day, team)
     SELECT teams.day, teams.team, cost_center, coalesce(people, 0) AS people, active_people,
         {", ".join(_OF_A_TEAM)}, cost, unlogged_cost

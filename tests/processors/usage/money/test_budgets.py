@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from company_people import database
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.money.budget_scopes import strangers
 from session_pipeline_dagster.processors.usage.money.budgets import (
     Basis,
     Budget,
@@ -230,6 +232,45 @@ def test_a_budget_may_be_of_a_team_or_a_cost_center_and_a_seat_of_a_team(tmp_pat
     assert center.scope == Scope(ScopeKind.COST_CENTER, "4711")
     (seat,) = seats(tmp_path, SEAT.replace('person = "ann"', 'team = "Ku\u0308che"'))
     assert (seat.person, seat.team, seat.price) == (None, "Küche", 100)
+
+
+NOBODY = {
+    "team:dta": 'nobody in team "dta"; nearest is "data"',
+    "team:quite another": 'nobody in team "quite another"',
+    "team:tech": 'nobody in team "tech", which is only above others; a budget is of a team\'s own',
+    "cost_center:4712": 'nobody in cost center "4712"; nearest is "4711"',
+}
+SOMEBODY = ("team:data", "team:(unassigned)", "cost_center:4711")
+NOT_ASKED = ("org", "person:nobody", "project:none")
+
+
+def test_a_budget_of_a_team_that_nobody_is_in_is_said(tmp_path) -> None:
+    connection = database()
+
+    def said(scope: str, *, hides: bool = False) -> list[str]:
+        given = budgets(tmp_path, BOB.replace("person:bob", scope))
+        return strangers(
+            tmp_path / "budgets.toml",
+            given,
+            lambda sql: connection.execute(sql).fetchall(),
+            hides=hides,
+        )
+
+    for scope in (*NOBODY, *SOMEBODY, *NOT_ASKED):
+        there = ["no directory" in line for line in said(scope)]
+        assert there == [True] * (scope not in NOT_ASKED), scope
+    connection.execute(
+        """INSERT INTO people VALUES ('ann', 'Ann', NULL, 'data', '4711', NULL, NULL),
+            ('bob', 'Bob', NULL, NULL, NULL, NULL, NULL)"""
+    )
+    connection.execute("INSERT INTO org_units VALUES ('data', 'tech', '4711'), ('tech', '', NULL)")
+    for scope in (*SOMEBODY, *NOT_ASKED):
+        assert said(scope) == [], scope
+    for scope, words in NOBODY.items():
+        (line,) = said(scope)
+        assert line.startswith(f"{tmp_path / 'budgets.toml'}:1: the directory has {words}"), scope
+    # Where something of people is hidden, no other team is named.
+    assert "data" not in said("team:dta", hides=True)[0].partition(".toml")[2]
 
 
 def test_one_seat_after_the_other_in_a_month_would_be_paid_twice(tmp_path) -> None:

@@ -70,11 +70,12 @@ def test_clones_of_one_repository_are_one_project(examples) -> None:
 @pytest.mark.slow
 def test_what_was_billed_without_a_line_stands_on_the_last_day_of_its_session(examples) -> None:
     found = examples.select(
-        "SELECT day, team, unlogged_cost FROM usage_team_daily WHERE unlogged_cost IS NOT NULL"
+        "SELECT day, team, unlogged_cost FROM usage_team_daily "
+        "WHERE unlogged_cost IS NOT NULL ORDER BY day"
     )
     assert found == examples.select(
         "SELECT day, 'platform', sum(unlogged_cost) FROM usage_reconciled "
-        "WHERE unlogged_cost IS NOT NULL GROUP BY ALL"
+        "WHERE unlogged_cost IS NOT NULL GROUP BY ALL ORDER BY day"
     )
     assert found
 

@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -18,10 +18,12 @@ from session_pipeline_dagster.contract.quality import Data
 from session_pipeline_dagster.people.directory import Directory, directory_of
 from session_pipeline_dagster.people.rows import Row
 from session_pipeline_dagster.processors.usage import UsageProcessor
+from session_pipeline_dagster.processors.usage.exports import prometheus
 from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.processors.usage.people.shown import TABLES, shown_derivation
 from session_pipeline_dagster.settings import MoneySettings, PeopleMode, PeopleSettings, Settings
 from session_pipeline_dagster.store.write import insert_rows
+from solving import solved
 
 LEAST = 5
 Published = Mapping[str, Sequence[tuple[object, ...]]]
@@ -111,6 +113,71 @@ def test_what_is_shown_nowhere_on_a_day_is_the_organisations_in_the_month(tmp_pa
     assert found["usage_team_daily"] == []
     assert [row[:4] for row in found["chargeback_monthly"]] == [
         (START.replace(day=1), None, "(org)", Decimal(6))
+    ]
+
+
+@pytest.mark.parametrize("mode", [PeopleMode.TEAM, PeopleMode.NAMED])
+def test_no_hidden_cell_follows_from_spans_of_days_and_what_is_shown_of_each(
+    tmp_path: Path, mode: PeopleMode
+) -> None:
+    """Each cell costs another power of two, so a shown sum says which cells are in it."""
+    rng = random.Random(7)  # noqa: S311  made-up people
+    sizes = {"a": 2, "b": 3, "c": 6, "d": 7}
+    people = [(f"{team}{n}", team) for team, size in sizes.items() for n in range(size)]
+    rows = [Row("f", n, {"folder": who, "team": team}) for n, (who, team) in enumerate(people, 2)]
+    today, cells, used = date(2026, 5, 31), [], []
+    # On some days only a team of two works, on others everybody; some are in one span alone.
+    for age in (0, 1, 3, 6, 8, 20, 29, 40, 70):
+        few = age in (3, 20, 40)
+        for team in ["a"] if few else sizes:
+            working = [who for who, of in people if of == team and (few or rng.random() < 0.9)]
+            for n, who in enumerate(working):
+                cost = Decimal(0 if n else 2 ** len(cells))
+                day = today - timedelta(age)
+                used.append(Used(day, who, None, None, f"s{age}{who}", 1, cost))
+            if working:
+                cells.append((age, team))
+    connection = database()
+    fill(connection, directory_of(rows), used)
+    given = settings(tmp_path, mode, LEAST)
+    found = shown(connection, given)
+    connection.execute("DELETE FROM usage_daily")
+    connection.execute(
+        """INSERT INTO usage_daily BY NAME SELECT day, username, model, provider, messages,
+        unpriced_messages, cost, input_tokens, output_tokens, cache_creation_tokens,
+        cache_read_tokens FROM usage_slots"""
+    )
+    spans, whole = (
+        connection.execute(sql).fetchall()
+        for sql in reversed(prometheus.selects(today.isoformat(), given.people)[:2])
+    )
+    assert [row[0] for row in spans] == [1, 7, 30]
+    sums = [int(row[-2]) for row in found["usage_team_daily"]]
+    sums += [int(row[3]) for row in found["chargeback_monthly"]]
+    sums += [int(row[1]) for row in (*spans, *((None, row[7]) for row in whole))]
+    equations = [{n for n in range(len(cells)) if one >> n & 1} for one in sums]
+    hidden = {n for n, (age, team) in enumerate(cells) if age in (3, 20, 40) or team in ("a", "b")}
+    known = solved(equations, len(cells))
+    assert not hidden & known, [cells[n] for n in hidden & known]
+    assert known, "large teams are shown, day by day"
+
+
+def test_who_is_in_two_teams_that_are_shown_as_one_is_one_person(tmp_path: Path) -> None:
+    connection = database()
+    people = [("ann", "a"), ("ann", "b"), ("bob", "a"), ("cy", "b"), ("dan", "b"), ("ann", "c")]
+    people += [(f"c{n}", "c") for n in range(5)]
+    rows = [
+        Row("f", line, {"folder": f"{who}-{team}", "person": who, "team": team})
+        for line, (who, team) in enumerate(people, 2)
+    ]
+    folders = [f"{who}-{team}" for who, team in people if who != "dan"] + ["new"]
+    used = [Used(START, folder, None, None, "s", 1, Decimal(1)) for folder in folders]
+    fill(connection, directory_of(rows), used)
+    found = shown(connection, settings(tmp_path, PeopleMode.TEAM, 4))
+    # Of a and b: Ann, Bob, Cy, Dan, who did nothing; and who is in no team.
+    assert [row[1:5] for row in sorted(found["usage_team_daily"], key=repr)] == [
+        ("(org)", None, 5, 4),
+        ("c", None, 6, 6),
     ]
 
 
@@ -208,3 +275,13 @@ def test_the_check_of_a_small_teams_budget_says_nothing_of_it(tmp_path: Path) ->
         found = rule.measure(Data(lambda sql: connection.execute(sql).fetchall(), lambda _: None))
         assert bool(found.numbers) == seen, mode
         assert ("not shown" in found.said) != seen
+
+
+def test_a_pass_need_not_open_the_database_for_each_step_where_nobody_is_hidden() -> None:
+    """A derivation that is not quick would cost every pass a second: tests, and all who run it."""
+    named, by_team = (
+        Settings(people=PeopleSettings(mode=mode)) for mode in (PeopleMode.NAMED, PeopleMode.TEAM)
+    )
+    derivations = UsageProcessor(settings=named).derivations
+    assert [one.name for one in derivations if not one.quick] == []
+    assert not shown_derivation(by_team).quick
