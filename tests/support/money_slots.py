@@ -12,7 +12,7 @@ COLUMNS = """day DATE, slot TIMESTAMPTZ, username VARCHAR, project VARCHAR, repo
     cache_creation_tokens BIGINT, cache_creation_5m_tokens BIGINT, cache_creation_1h_tokens BIGINT,
     cache_read_tokens BIGINT, web_search_requests BIGINT, partial_messages BIGINT,
     partial_output_tokens BIGINT, cost DECIMAL(38,12), unpriced_messages BIGINT,
-    assumed_messages BIGINT"""
+    assumed_messages BIGINT, unknown_input_messages BIGINT"""
 RECONCILED = """session_id VARCHAR, username VARCHAR, project VARCHAR, model VARCHAR, day DATE,
     unlogged_cost DECIMAL(38,12), status VARCHAR"""
 PEOPLE = """folder VARCHAR, person VARCHAR, email VARCHAR, team VARCHAR, cost_center VARCHAR,

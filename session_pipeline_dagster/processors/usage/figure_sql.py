@@ -125,7 +125,7 @@ _EVENTS = f"""(SELECT username, is_error, {", ".join(CALLED.values())},
     FROM usage_events_unique)"""
 _SLOTS = """(SELECT day, slot, username, session_id, git_branch, messages, input_tokens,
         output_tokens, cache_creation_tokens, cache_read_tokens, partial_messages,
-        unpriced_messages, cost
+        unpriced_messages, unknown_input_messages, cost
     FROM usage_slots)"""
 # Not those of `people_shown`: a pass makes it, and none may have been since this was set.
 _NAMES = """SELECT username FROM usage_daily UNION SELECT folder FROM people

@@ -150,7 +150,7 @@ AGGREGATE = """SELECT (sent_at AT TIME ZONE 'UTC')::DATE, username, project, mod
     coalesce(sum(output_characters) FILTER (output_partial), 0),
     coalesce(sum(output_characters) FILTER (NOT output_partial), 0),
     agent, messages.provider, speed, sum(cost), count(*) FILTER (cost IS NULL),
-    count(*) FILTER (price_assumed)
+    count(*) FILTER (price_assumed), count(*) FILTER (messages.input_tokens IS NULL)
     FROM usage_messages_unique AS messages JOIN usage_costs AS costs
         USING (message_key, username, project, model, session_id, sent_at)
     GROUP BY 1, 2, 3, 4, agent, messages.provider, speed ORDER BY ALL"""
