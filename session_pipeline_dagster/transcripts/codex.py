@@ -12,11 +12,11 @@ import msgspec
 
 from session_pipeline_dagster.transcripts import codex_exec
 from session_pipeline_dagster.transcripts.codex_lines import (
+    READER,
     TYPES,
     Counts,
     Line,
     Payload,
-    read_line,
     usage_of,
 )
 from session_pipeline_dagster.transcripts.codex_thread import Thread
@@ -28,7 +28,7 @@ from session_pipeline_dagster.transcripts.codex_tools import (
     own_words,
     raw,
 )
-from session_pipeline_dagster.transcripts.head import BOM, lines_of, top_level
+from session_pipeline_dagster.transcripts.head import lines_of, top_level
 from session_pipeline_dagster.transcripts.looks import CODEX, CODEX_EXEC, foreign, foreign_object
 from session_pipeline_dagster.transcripts.records import (
     UNIQUE_CALL,
@@ -56,14 +56,9 @@ class CodexReader:
         """See `TranscriptReader.parse`."""
         if _is_of_exec(content):
             return codex_exec.parse(content)
-        found, view = _Found(len(content)), memoryview(content)
-        at = len(BOM) if content.startswith(BOM) else 0
-        while at < len(content):
-            end = content.find(b"\n", at)
-            end = len(content) if end < 0 else end
-            lines, is_odd = read_line(content, view, at, end)
+        found = _Found(len(content))
+        for lines, is_odd in READER.each(content):
             found.more(lines, is_odd=is_odd)
-            at = end + 1
         return found.transcript()
 
 

@@ -127,12 +127,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 _NEEDED = frozenset((Payload, Counts, Info))
-_reader = LineReader(Line, b'{"timestamp":', _NEEDED, lambda line: line.type in TYPES)
-
-
-def read_line(content: bytes, view: memoryview, start: int, end: int) -> tuple[list[Line], bool]:
-    """The records of a line of the content, and whether something in it cannot be read."""
-    return _reader.read(content, view, start, end)
+READER = LineReader(Line, b'{"timestamp":', _NEEDED, lambda line: line.type in TYPES)
 
 
 def counts_of(value: object) -> Counts | None:

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from session_pipeline_dagster.transcripts.codex_tools import SYNTHETIC, raw
 from session_pipeline_dagster.transcripts.copilot_lines import (
+    READER,
     Data,
     Line,
     OddCount,
     metrics_of,
-    read_line,
 )
 from session_pipeline_dagster.transcripts.copilot_process import (
     PROVIDER,
@@ -24,7 +24,6 @@ from session_pipeline_dagster.transcripts.copilot_process import (
     Process,
     served_by,
 )
-from session_pipeline_dagster.transcripts.head import BOM
 from session_pipeline_dagster.transcripts.looks import COPILOT, foreign, is_copilots
 from session_pipeline_dagster.transcripts.records import (
     UNIQUE_CALL,
@@ -55,14 +54,9 @@ class CopilotReader:
 
     def parse(self, content: bytes) -> Transcript:
         """See `TranscriptReader.parse`."""
-        found, view = _Found(len(content)), memoryview(content)
-        at = len(BOM) if content.startswith(BOM) else 0
-        while at < len(content):
-            end = content.find(b"\n", at)
-            end = len(content) if end < 0 else end
-            lines, is_odd = read_line(content, view, at, end)
+        found = _Found(len(content))
+        for lines, is_odd in READER.each(content):
             found.more(lines, is_odd=is_odd)
-            at = end + 1
         return found.transcript()
 
 

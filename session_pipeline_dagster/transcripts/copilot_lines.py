@@ -60,14 +60,9 @@ class Line(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     agent_id: str | None = None
 
 
-_reader = LineReader(
+READER = LineReader(
     Line, b'{"type":"', frozenset((Data,)), lambda line: is_copilots(line.type) and bool(line.id)
 )
-
-
-def read_line(content: bytes, view: memoryview, start: int, end: int) -> tuple[list[Line], bool]:
-    """The events of a line of the content, and whether something in it cannot be read."""
-    return _reader.read(content, view, start, end)
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):

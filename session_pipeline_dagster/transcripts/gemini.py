@@ -19,7 +19,6 @@ from session_pipeline_dagster.transcripts.gemini_words import (
     typed,
 )
 from session_pipeline_dagster.transcripts.gemini_words import raw as _raw
-from session_pipeline_dagster.transcripts.head import BOM
 from session_pipeline_dagster.transcripts.looks import GEMINI, foreign
 from session_pipeline_dagster.transcripts.records import (
     UNIQUE_CALL,
@@ -92,19 +91,12 @@ class _Found:
     # --- lines ---
 
     def _read(self, content: bytes) -> None:
-        view, number = memoryview(content), 0
-        at = len(BOM) if content.startswith(BOM) else 0
-        while at < len(content):
-            end = content.find(b"\n", at)
-            end = len(content) if end < 0 else end
-            number += 1
-            lines, is_odd = READER.read(content, view, at, end)
+        for number, (lines, is_odd) in enumerate(READER.each(content), 1):
             self._unreadable += is_odd
             before = len(self._lines)
             for line in lines:
                 self._line(number, line)
             self._room.take([_NOTHING_SAID] * (len(self._lines) - before))
-            at = end + 1
 
     def _line(self, number: int, line: Line) -> None:
         if line.rewind_to is not None:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
+from session_pipeline_dagster.transcripts.head import BOM
 from session_pipeline_dagster.transcripts.records import (
     DECODE_ERRORS,
     MAX_TOKENS,
@@ -47,8 +48,19 @@ class LineReader(Generic[_S]):
         self._needed, self._is_one = needed, is_one
         self._decoder = msgspec.json.Decoder(struct)
 
-    def read(self, content: bytes, view: memoryview, start: int, end: int) -> tuple[list[_S], bool]:
-        """The records of a line of the content, and whether something in it cannot be read."""
+    def each(self, content: bytes) -> Iterator[tuple[list[_S], bool]]:
+        """The records of each line, and whether something in it cannot be read."""
+        view = memoryview(content)
+        at = len(BOM) if content.startswith(BOM) else 0
+        while at < len(content):
+            end = content.find(b"\n", at)
+            end = len(content) if end < 0 else end
+            yield self._read(content, view, at, end)
+            at = end + 1
+
+    def _read(
+        self, content: bytes, view: memoryview, start: int, end: int
+    ) -> tuple[list[_S], bool]:
         if is_dense(content, start, end):
             return [], True
         try:
