@@ -12,9 +12,9 @@ from session_pipeline_dagster.transcripts.records import OutputDetails, Tokens, 
 
 TYPES = frozenset(
     """session_meta turn_context response_item event_msg compacted world_state
-    inter_agent_communication inter_agent_communication_metadata""".split()
+    inter_agent_communication inter_agent_communication_metadata token_usage_record""".split()
 )
-"""Of lines of a rollout."""
+"""Of lines of a rollout. A `token_usage_record` says again what the count beside it says."""
 _NOTHING = msgspec.Raw(b"")
 
 

@@ -96,7 +96,12 @@ class Process:
         said: dict[str | None, int] = {}
         covered: list[Answer] = []
         models = {_plain(model) for model in metrics}
+        # Older versions name no model beside a response.
+        (only, *others) = metrics
         for answer in self._answers:
+            if answer.model is None and not others:
+                answer.model = only
+                self._providers.setdefault(_plain(only), answer.provider)
             model = None if answer.model is None else _plain(answer.model)
             if model is None or model in models:
                 covered.append(answer)

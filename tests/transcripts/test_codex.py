@@ -119,6 +119,14 @@ def test_a_count_that_is_repeated_ends_nothing() -> None:
     assert said == {"t1:20"}
 
 
+def test_a_record_beside_a_count_says_it_once_more() -> None:
+    """As versions from September 2026 write it: a line that is known, and no response."""
+    record = line("token_usage_record", {"turn_id": "t1", "response_id": "r", "usage": COUNTS})
+    transcript = read(record, counted(), record)
+    assert transcript.unknown_lines == 0
+    assert used(transcript.records) == used(read(counted()).records) != {}
+
+
 def test_without_names_of_turns_a_fork_of_a_fork_has_the_keys_of_the_first_thread() -> None:
     metas = [{**META, "id": name} for name in ("third", "second", "first")]
     metas[0]["forked_from_id"], metas[1]["forked_from_id"] = "second", "first"

@@ -154,6 +154,22 @@ def test_a_response_names_its_model_else_it_is_the_one_that_was_chosen() -> None
     assert served == ["github-copilot", "github-copilot", "anthropic", "github-copilot", "aws"]
 
 
+def test_a_response_without_a_model_is_of_the_only_one_that_its_process_had() -> None:
+    """Versions 1.0.12 to 1.0.20 name none."""
+
+    def models(session: Session) -> list[str | None]:
+        found = [record for record in read(session).records if record.type == "assistant"]
+        return [record.message.model for record in found if record.message]
+
+    def begun() -> Session:
+        return Session().starts().says(100, None)
+
+    assert models(begun()) == [None]
+    assert models(begun().ends(sonnet=(1_000, 100, 0, 0))) == [SONNET, SONNET]
+    both = begun().ends(sonnet=(1_000, 60, 0, 0), gpt=(10, 40, 0, 0))
+    assert models(both) == [None, SONNET, GPT]
+
+
 def test_only_what_a_person_typed_is_a_prompt() -> None:
     session = Session().starts().asks("Count them.").asks("", attachments=[{"type": "blob"}])
     session.asks("Go on.", isAutopilotContinuation=True).asks("A skill.", source="skill-pdf")
