@@ -1,8 +1,9 @@
 """`python -m benchmarks.agents`: how fast the sessions of each agent are read, and a tree of all.
 
 One tree for each agent and a mixed one, with as many files and megabytes; totals are checked per
-agent. Another agent is another function in `AGENTS`. MB/s of `parse` are those of the reader alone,
-in one process; those of `run` are of a first pass of `usage` with everything around it.
+agent. Another agent is another function in `agents_made.py`. MB/s of `parse` are those of the
+reader alone, in one process; those of `run` are of a first pass of `usage` with everything around
+it.
 """
 
 import argparse
@@ -14,14 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks import corpus
+from benchmarks import agents_made, corpus
 from benchmarks.measuring import measure
 from session_pipeline_dagster.transcripts.reader import installed_readers
-
-_START = datetime(2026, 7, 1, tzinfo=UTC)
 
 Make = Callable[[random.Random, corpus.Truth, str, int, int], tuple[str, bytes]]
 """Makes a session: random, what to add to the truth, words, number, bytes -> its path below its
@@ -36,83 +34,12 @@ def claude_code(
     return f"-home-user-project/{name}.jsonl", corpus.session(source, truth, pool, name, size)
 
 
-def codex(
-    source: random.Random, truth: corpus.Truth, pool: str, number: int, size: int
-) -> tuple[str, bytes]:
-    """A rollout: turns of responses with calls, each count written twice."""
-    lines: list[str] = []
-    written, time = 0, _START + timedelta(days=45 * source.random())
-    began, total = time, {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
-    thread = _uuid7(source, began)
-
-    def text(most: int) -> str:
-        start = source.randrange(len(pool) - most)
-        return pool[start : start + source.randrange(most // 4, most)]
-
-    def add(kind: str, **payload: object) -> None:
-        nonlocal written, time
-        time += timedelta(seconds=source.choice((0.3, 2, 9)))
-        stamp = f"{time:%FT%T}.{time.microsecond // 1000:03}Z"
-        line = json.dumps(
-            {"timestamp": stamp, "type": kind, "payload": payload}, separators=(",", ":")
-        )
-        lines.append(line)
-        written += len(line) + 1
-
-    cwd = "/home/user/project"
-    meta = {"id": thread, "timestamp": f"{began:%FT%T}Z", "cwd": cwd, "cli_version": "0.142.5"}
-    add("session_meta", **meta, originator="codex_cli_rs", source="cli", model_provider="openai")
-    while written < size or len(lines) < 2:
-        turn = _uuid7(source, time)
-        add("turn_context", turn_id=turn, cwd=cwd, model="gpt-5.6", effort="high")
-        add("event_msg", type="user_message", message=text(900), images=[])
-        for _ in range(source.choice((1, 2, 3, 5))):
-            said = text(1200)
-            add("event_msg", type="agent_message", message=said)
-            content = [{"type": "output_text", "text": said}]
-            add("response_item", type="message", role="assistant", content=content)
-            calls = [f"call_{source.getrandbits(96):024x}" for _ in range(source.choice((0, 1, 2)))]
-            for call in calls:
-                given = json.dumps({"cmd": text(300)})
-                add(
-                    "response_item",
-                    type="function_call",
-                    name="exec_command",
-                    arguments=given,
-                    call_id=call,
-                )
-            new, cached = source.randrange(1, 40), source.randrange(8000, 120_000)
-            output = source.randrange(20, 2500)
-            last = {"input_tokens": new + cached, "cached_input_tokens": cached}
-            last["output_tokens"] = output
-            total = {name: total[name] + more for name, more in last.items()}
-            info = {
-                f"{which}_token_usage": {**sums, "total_tokens": _whole(sums)}
-                for which, sums in (("total", total), ("last", last))
-            }
-            for _ in range(2):
-                add("event_msg", type="token_count", info=info)
-            for call in calls:
-                add("response_item", type="function_call_output", call_id=call, output=text(6000))
-            truth.messages += 1
-            truth.input_tokens += new
-            truth.output_tokens += output
-            truth.events += len(calls)
-    name = f"rollout-{began:%Y-%m-%dT%H-%M-%S}-{thread}.jsonl"
-    return f".codex/sessions/{began:%Y/%m/%d}/{name}", ("\n".join(lines) + "\n").encode()
-
-
-def _whole(sums: Mapping[str, int]) -> int:
-    return sums["input_tokens"] + sums["output_tokens"]
-
-
-def _uuid7(source: random.Random, at: datetime) -> str:
-    digits = f"{int(at.timestamp() * 1000):012x}7{source.getrandbits(12):03x}"
-    digits += f"8{source.getrandbits(60):015x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-AGENTS: Mapping[str, Make] = {"claude-code": claude_code, "codex": codex}
+AGENTS: Mapping[str, Make] = {
+    "claude-code": claude_code,
+    "codex": agents_made.codex,
+    "copilot-cli": agents_made.copilot_cli,
+    "gemini-cli": agents_made.gemini_cli,
+}
 """Agent, as its reader is called -> what makes a session of it."""
 
 
