@@ -89,22 +89,15 @@ def test_no_way_to_read_again_changes_a_frozen_day(pipeline: Pipeline, tmp_path:
     assert counts["detail_came_late"] > 0
     assert sums(pipeline) == before
     # Other prices.
+    frozen = (NOON - timedelta(days=90)).date()
+    costs = "SELECT day, cost FROM usage_slots WHERE day {} DATE '{}' ORDER BY ALL"
+    cost = {which: pipeline.query(costs.format(which, frozen)) for which in ("<", ">=")}
     prices = tmp_path / "prices.toml"
     prices.write_text('[[price]]\nmodel = "claude-opus-4-5"\ninput = 1\noutput = 1\n', "utf-8")
     priced = UsageProcessor(MoneySettings(prices=prices))
     pipeline.run(priced)
-    frozen = (NOON - timedelta(days=90)).date()
-    costs = "SELECT day, cost FROM usage_slots WHERE day {} DATE '{}' ORDER BY ALL"
-    assert pipeline.query(costs.format("<", frozen)) == [
-        (row[0], row[-1])
-        for row in before["usage_slots"]
-        if row[0] < frozen  # ty: ignore[unsupported-operator]
-    ]
-    assert pipeline.query(costs.format(">=", frozen)) != [
-        (row[0], row[-1])
-        for row in before["usage_slots"]
-        if row[0] >= frozen  # ty: ignore[unsupported-operator]
-    ]
+    assert pipeline.query(costs.format("<", frozen)) == cost["<"] != []
+    assert pipeline.query(costs.format(">=", frozen)) != cost[">="]
 
 
 def test_a_deleted_and_purged_file_of_a_frozen_day_takes_nothing_along(pipeline: Pipeline) -> None:
