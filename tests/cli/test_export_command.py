@@ -68,7 +68,7 @@ def test_an_export_says_what_it_wrote(examples: Cli, tmp_path: Path) -> None:
     answer = examples.on(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "parquet: 20 files written with" in answer.stdout
-    assert "focus: 2 files written with 77 rows" in answer.stdout
+    assert "focus: 2 files written with 70 rows" in answer.stdout
     found = examples.json(EXAMPLES, "export", tmp_path / "out", *EVERY)
     assert found["folder"] == str(tmp_path / "out")
     assert {kind: one["written"] for kind, one in found["formats"].items()} == {
