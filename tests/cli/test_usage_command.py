@@ -28,7 +28,7 @@ ALICE, BOB = Decimal("0.59211205"), Decimal("0.63361225")
 ZONES = ("UTC", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe")
 COUNTERS = (
     *("input_tokens", "output_tokens", "cache_creation_tokens", "cache_read_tokens"),
-    *("messages", "cost", "unpriced_messages"),
+    *("messages", "cost", "unpriced_messages", "unknown_input_messages"),
 )
 FORMULA, QUOTED, BROKEN = "=cmd|' C calc'!A0", 'a,"b', 'mod\nel,"x\x1b[31m'
 
@@ -88,7 +88,7 @@ def test_the_examples_cost_what_they_cost(examples: Usage) -> None:
 
 def test_costs_are_numbers_with_all_their_digits(examples: Usage) -> None:
     text = examples.on(EXAMPLES, "usage", "--json").stdout
-    assert '"cost": 0.53868205,' in text
+    assert '"cost": 0.59211205,' in text
     assert '"cost": 1.2257243,' in text
 
 
@@ -225,7 +225,7 @@ def test_hostile_names_are_shown_and_no_formulas(cli: Usage, tmp_path: Path) -> 
     assert b"\x1b" not in text
     assert text.count(b"\r\n") == text.count(b"\n") == 4
     rows = list(csv.reader(io.StringIO(text.decode(), newline="")))
-    assert {len(row) for row in rows} == {10}
+    assert {len(row) for row in rows} == {11}
     assert {row[0] for row in rows[1:]} == {f"'{FORMULA}", QUOTED, "'-1+1"}
     assert all(not cell.startswith(("=", "+", "-", "@", "\t")) for row in rows for cell in row)
     assert "'@SUM(1)" in {row[1] for row in rows}
@@ -262,7 +262,7 @@ def test_the_table_says_what_its_money_is(examples: Usage) -> None:
     shown = examples.on(EXAMPLES, "usage").stdout
     assert "API list price, not an invoice; prices: genai-prices" in shown
     total = next(line for line in shown.splitlines() if line.strip().startswith("Total"))
-    assert "1.1723" in total
+    assert "1.2257" in total
 
 
 @pytest.mark.parametrize("columns", [80, 120])
