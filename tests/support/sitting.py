@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _UNHEARD = 15
-_PATIENCE = 60
+_PATIENCE = 240
 
 
 class Sitting:
