@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from example_numbers import FILES
 from helpers import EXAMPLES, EchoProcessor, Pipeline, make_pipeline, numbers, write_many
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session
 from session_pipeline_dagster.passes import pool
@@ -64,7 +65,7 @@ def test_two_workers_write_the_rows_that_one_process_writes(pipeline: Pipeline) 
     parallel = in_workers(pipeline)
     here, there = pipeline.run(UsageProcessor()), parallel.run(UsageProcessor())
     assert len(there.commit_seconds) > 1
-    assert numbers(here) == numbers(there) == (17, 17, 0, 0, 0)
+    assert numbers(here) == numbers(there) == (FILES, FILES, 0, 0, 0)
     assert there.items_extracted == here.items_extracted > 0
     assert there.days == here.days
     assert contents(parallel) == contents(pipeline)
@@ -78,7 +79,7 @@ def test_a_file_that_fails_in_a_worker_costs_itself_only(pipeline: Pipeline) -> 
     report = parallel.run(SpoiltUsage())
     spoilt = {key for key, _ in report.errors_detail}
     assert spoilt == {f.key for f in pipeline.source.scan().files if "invoice" in f.key}
-    assert report.processed == 17 - len(spoilt)
+    assert report.processed == FILES - len(spoilt)
     assert {f.attempts for f in parallel.failures(UsageProcessor()).values()} == {1}
     parallel.let_back_off_pass()
     parallel.run(UsageProcessor())
@@ -90,8 +91,8 @@ def test_a_file_that_fails_in_a_worker_costs_itself_only(pipeline: Pipeline) -> 
 def test_a_spent_budget_begins_no_further_chunk_in_workers(pipeline: Pipeline) -> None:
     parallel = in_workers(pipeline)
     report = parallel.run(UsageProcessor(), time_budget=timedelta(microseconds=1))
-    assert (report.processed, report.capped) == (0, 17)
-    assert parallel.run(UsageProcessor()).processed == 17
+    assert (report.processed, report.capped) == (0, FILES)
+    assert parallel.run(UsageProcessor()).processed == FILES
 
 
 def test_a_processor_that_cannot_travel_is_run_here(tmp_path: Path) -> None:
