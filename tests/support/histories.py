@@ -10,6 +10,8 @@ undisturbed or killed at a random step. After each the tables are held against t
 - while the root is not mounted, or mounted and empty: nothing changes;
 - what is forgotten while a pass has it in work is nowhere after that pass.
 
+Every third history is of Claude Code, of Codex and of Copilot CLI: each with lines of its own.
+
 Users are renamed, their folders unmounted and mounted again, clocks set forward and back: as the
 database sees it, all that was written before is then older, or still to come.
 """
@@ -169,9 +171,34 @@ def _sizes(line: bytes) -> list[int]:
 def _size(line: bytes) -> int | None:
     """The length of a line's text; None where it is cut, or grown together of two."""
     try:
-        return len(json.loads(line)["message"]["content"])
+        found = json.loads(line)
     except ValueError:
         return None
+    places = (("message", "content"), ("payload", "message"), ("data", "content"))
+    return next(len(found[outer][inner]) for outer, inner in places if outer in found)
+
+
+def _of_codex(text: str, number: int) -> str:
+    payload = {"type": "user_message", "message": text, "images": []}
+    return _compact({"timestamp": _AT, "type": "event_msg", "payload": payload})
+
+
+def _of_copilot(text: str, number: int) -> str:
+    named = {"id": f"e{number}", "timestamp": _AT}
+    return _compact({"type": "user.message", "data": {"content": text}, **named})
+
+
+def _compact(line: Mapping[str, object]) -> str:
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
+
+_AT = "2025-03-01T12:00:00.000Z"
+LINES: tuple[Callable[[str, int], str], ...] = (
+    lambda text, number: session_line(text),
+    _of_codex,
+    _of_copilot,
+)
+"""Of each agent: what a person wrote, and a number of its own -> a line."""
 
 
 @dataclass
@@ -187,7 +214,7 @@ class Batch:
         self.random = random.Random(self.seed)  # noqa: S311  to be played again
         self.root = self.folder / "sessions"
         self.root.mkdir(parents=True)
-        self.killer, self.armed, self.clock = Killer(), {}, 0
+        self.killer, self.armed, self.clock, self.made = Killer(), {}, 0, 0
         self.forgetting: dict[str, Callable[[], None]] = {}
         self.forgotten: set[str] = set()
         self.user = [f"h{history:04}" for history in range(self.histories)]
@@ -226,8 +253,12 @@ class Batch:
         ns = mtime_ns or (int(OLD.timestamp()) + self.clock) * 10**9
         os.utime(path, ns=(ns, ns))
 
-    def line(self) -> bytes:
-        return session_line("y" * self.random.randint(1, 9)).encode()
+    def line(self, path: Path) -> bytes:
+        """A line of the agent whose history it is; no text comes twice."""
+        self.made += 1
+        of_agent = LINES[int(path.relative_to(self.root).parts[0][1:]) % len(LINES)]
+        text = "y" * self.random.randint(1, 9) + str(self.made)
+        return of_agent(text, self.made).encode()
 
     def act(self, history: int) -> None:
         folder, draw = self.root / self.user[history], self.random
@@ -251,17 +282,19 @@ class Batch:
     def append(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
         if content and not content.endswith(b"\n"):
             content = content[: content.rfind(b"\n") + 1]
-        self.write(path, content + b"".join(self.line() for _ in range(self.random.randint(1, 3))))
+        self.write(
+            path, content + b"".join(self.line(path) for _ in range(self.random.randint(1, 3)))
+        )
 
     def partial(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
         if content.endswith(b"\n"):
-            line = self.line()
+            line = self.line(path)
             self.write(path, content + line[: self.random.randint(1, len(line) - 2)])
 
     def complete(self, path: Path, _other: Path, content: bytes, _mtime: int | None) -> None:
         end = content.rfind(b"\n") + 1
         if content[end:]:
-            whole = self.line()[:-1] + self.random.choice([b"", b"\n"])
+            whole = self.line(path)[:-1] + self.random.choice([b"", b"\n"])
             self.write(path, content[:end] + whole)
 
     def append_keeping_mtime(self, path: Path, other: Path, content: bytes, mtime: int) -> None:
@@ -269,8 +302,10 @@ class Batch:
         self.stamp(path, mtime)
 
     def append_while_read(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
-        if content.endswith(b"\n"):
-            self.armed[path.relative_to(self.root).as_posix()] = self.line()
+        line = self.line(path)
+        # What grows together on the first line says whose it is with Claude Code's alone.
+        if content.endswith(b"\n") and line.startswith(_BEGINS):
+            self.armed[path.relative_to(self.root).as_posix()] = line
             self.stamp(path)
 
     def truncate(self, path: Path, _other: Path, content: bytes, _mtime: int) -> None:
@@ -509,14 +544,19 @@ ACTIONS = (
     *("rename_user", "unmount"),
 )
 OF_USERS = ("rename_user", "unmount")
+_SHIFTS = (
+    (b'"content": "yy', b'"content":  "y'),
+    (b'"content":"yy', b'"content": "y'),
+    (b'"message":"yy', b'"message": "y'),
+)
 
 
 def _shifted(content: bytes) -> bytes:
     """Other content of the same size: the first line of a text gets one letter less."""
-    lines = content.splitlines(keepends=True)
-    if lines and b'"content": "yy' in lines[0]:
-        lines[0] = lines[0].replace(b'"content": "yy', b'"content":  "y', 1)
-    return b"".join(lines)
+    first, newline, rest = content.partition(b"\n")
+    for was, will in _SHIFTS:
+        first = first.replace(was, will, 1)
+    return first + newline + rest
 
 
 def play(
