@@ -59,7 +59,7 @@ def held(database: Path) -> Iterator[int]:
 
 def test_every_check_is_said_once_and_then_only_what_changes(sensor: Sensor) -> None:
     first = sensor.tick()
-    assert len(first) == 8
+    assert len(first) == 9
     assert set(first.values()) == {"ok"}
     assert sensor.tick() == {}
     sensor.location.file("x/s.jsonl", age=2 * HOUR)
@@ -73,7 +73,7 @@ def test_once_people_are_hidden_everything_is_said_anew_and_names_nobody(sensor:
     location = sensor.location
     location.processed("zorblax/fresh.jsonl", age=60)
     location.file("zorblax/stuck.jsonl", age=5 * HOUR)
-    assert len(sensor.tick()) == 8
+    assert len(sensor.tick()) == 9
     assert "zorblax" in sensor.cursor
     people = PeopleSettings(mode=PeopleMode.TEAM)
     location.pipeline = location.pipeline.having(people=people)
@@ -100,7 +100,7 @@ def test_everything_is_said_again_after_an_hour_and_after_a_clock_was_set_back(s
         for said in memory["said"].values():
             said["at"] = datetime.now(UTC).timestamp() - seconds  # as cursors had it before
         sensor.cursor = msgspec.json.encode(memory).decode()
-        assert len(sensor.tick()) == 8
+        assert len(sensor.tick()) == 9
         assert sensor.tick() == {}
 
 
@@ -118,7 +118,7 @@ def test_a_materialization_in_the_future_makes_no_check_speak_at_every_tick(
 ) -> None:
     ahead = datetime.now(UTC).timestamp() + 400 * 86_400
     monkeypatch.setattr(module, "last_materialized", lambda *_given: ahead)
-    assert len(sensor.tick()) == 8
+    assert len(sensor.tick()) == 9
     assert sensor.tick() == {}
 
 
@@ -158,7 +158,7 @@ def test_a_busy_database_keeps_the_last_result_until_it_lasts_longer_than_the_gr
         assert sensor.tick() == {}
     again = sensor.tick()
     assert again["freshness"] == "warning"
-    assert len(again) == 7
+    assert len(again) == 8
 
 
 def test_the_cadence_is_a_setting() -> None:
