@@ -77,11 +77,11 @@ def test_once_people_are_hidden_everything_is_said_anew_and_names_nobody(sensor:
     assert "zorblax" in sensor.cursor
     people = PeopleSettings(mode=PeopleMode.TEAM)
     location.pipeline = location.pipeline.having(people=people)
-    assert len(sensor.tick()) == 8
+    assert len(sensor.tick()) == 9
     assert "zorblax" not in sensor.cursor
     assert sensor.tick() == {}
     rotate(key_file(location.pipeline.settings))
-    assert len(sensor.tick()) == 8
+    assert len(sensor.tick()) == 9
 
 
 def test_another_stuck_file_is_news(sensor: Sensor) -> None:
