@@ -36,8 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _no_instance_of_another_test() -> Iterator[None]:
     """Dagster remembers which instance was entered last; two that do not end in the order in which
-    they were entered leave one that is gone."""
+    they were entered leave one that is gone; those of a module end after its last test."""
+    _forget_instance()
     yield
+    _forget_instance()
+
+
+def _forget_instance() -> None:
     if remembered := sys.modules.get("dagster._core.storage.defs_state.base"):
         remembered._current_storage.set(None)
 
