@@ -120,7 +120,8 @@ class HostPlace:
 
     def _in_words(self, code: int, said: str) -> str:
         host = self.folder.host
-        if code == _NO_SSH and "exec" in said:
+        # Its code is another one where it sees first that nobody answers.
+        if "Failed to exec" in said or (code == _NO_SSH and "exec" in said):
             program = (shlex.split(self.ssh) or [SSH])[0]
             return f"{program} is not installed on this machine, or cannot be started"
         meaning = next((text for mark, text in _SAID if mark in said), None)
