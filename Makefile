@@ -69,7 +69,7 @@ run: $(STAMP) ## process once, here, and print what was found
 	@$(SHOW); \
 	exec $(BIN)/session-pipeline run
 
-check: lint ## lint and the fast tests, in about five minutes
+check: lint ## lint and the fast tests, in about six minutes
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow'
 
 test: $(TOOLS) ## all tests
