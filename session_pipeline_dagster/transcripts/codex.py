@@ -21,22 +21,22 @@ from session_pipeline_dagster.transcripts.codex_lines import (
 )
 from session_pipeline_dagster.transcripts.codex_thread import Thread
 from session_pipeline_dagster.transcripts.codex_tools import (
-    SYNTHETIC,
     called,
     given_texts,
     is_failed,
     own_words,
-    raw,
 )
 from session_pipeline_dagster.transcripts.head import lines_of, top_level
 from session_pipeline_dagster.transcripts.looks import CODEX, CODEX_EXEC, foreign, foreign_object
 from session_pipeline_dagster.transcripts.records import (
+    SYNTHETIC,
     UNIQUE_CALL,
     Block,
     Message,
     Record,
     Transcript,
     decode_raw,
+    encode_raw,
 )
 from session_pipeline_dagster.transcripts.room import Room
 
@@ -156,7 +156,7 @@ class _Found:
         """What newer versions write in place of a message's own event."""
         if not isinstance(item, dict):
             return None
-        text = "\n".join(given_texts(raw(item.get("content"))))
+        text = "\n".join(given_texts(encode_raw(item.get("content"))))
         if item.get("type") == "UserMessage":
             return self._human(text, time, shows=False)
         return self._text(text, time) if item.get("type") == "AgentMessage" else None
@@ -191,14 +191,14 @@ class _Found:
         self._prompts.add(uuid)
         content: list[Block | str] = [Block(type="image")] if shows else []
         if words.strip():
-            content.append(Block(type="text", text=raw(words)))
+            content.append(Block(type="text", text=encode_raw(words)))
         return self._thread.record("user", time, Message(content=content), uuid)
 
     def _text(self, text: str, time: datetime | None) -> Record | None:
         if not text.strip() or text in self._texts:
             return None
         self._texts.add(text)
-        return self._said(Block(type="text", text=raw(text)), time)
+        return self._said(Block(type="text", text=encode_raw(text)), time)
 
     def _call(
         self, call_id: str | None, name: str, given: msgspec.Raw, time: datetime | None

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 import msgspec
 
 from session_pipeline_dagster.transcripts.codex_lines import Counts, counts_of, usage_of
-from session_pipeline_dagster.transcripts.codex_tools import SYNTHETIC, raw
 from session_pipeline_dagster.transcripts.head import BOM
 from session_pipeline_dagster.transcripts.records import (
+    SYNTHETIC,
     UNIQUE_CALL,
     Block,
     Message,
     Record,
     Transcript,
     Usage,
+    encode_raw,
     read_json,
 )
 from session_pipeline_dagster.transcripts.room import Room, is_dense
@@ -91,13 +92,13 @@ class _Found:
             return
         kind, result = item.get("type"), None
         if kind == "agent_message" and isinstance(item.get("text"), str):
-            block = Block(type="text", text=raw(item["text"]))
+            block = Block(type="text", text=encode_raw(item["text"]))
         elif kind in _TOOLS:
             name = str(kind)
             if kind == "mcp_tool_call":
                 name = f"mcp__{item.get('server')}__{item.get('tool')}"
             called = f"{UNIQUE_CALL}{self._place()}/{item.get('id')}"
-            block = Block(type="tool_use", id=called, name=name, input=raw(_given(item)))
+            block = Block(type="tool_use", id=called, name=name, input=encode_raw(_given(item)))
             failed = item.get("status") in ("failed", "declined")
             result = Block(type="tool_result", tool_use_id=called, is_error=failed)
         else:

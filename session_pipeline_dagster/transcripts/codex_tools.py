@@ -9,11 +9,8 @@ import re
 import msgspec
 
 from session_pipeline_dagster.transcripts.codex_lines import Payload
-from session_pipeline_dagster.transcripts.records import decode_raw
+from session_pipeline_dagster.transcripts.records import decode_raw, encode_raw
 
-SYNTHETIC = "<synthetic>"
-"""The model of a line that reports a failed call of the API."""
-_NOTHING = msgspec.Raw(b"")
 _EXIT = re.compile(r"(?:Process exited with code|[Ee]xit code:?) (-?\d+)")
 _HEAD = 600
 """Characters of a tool's output in which it says how it ended."""
@@ -47,7 +44,7 @@ def called(item: Payload) -> tuple[str, msgspec.Raw]:
     if item.namespace and not name.startswith("mcp__"):
         name = f"{item.namespace.removesuffix('__')}__{name}"
     if bytes(item.input):
-        return name, raw({"input": decode_raw(item.input)})
+        return name, encode_raw({"input": decode_raw(item.input)})
     if bytes(item.action):
         return name, item.action
     given = decode_raw(item.arguments)
@@ -65,7 +62,7 @@ def is_failed(output: msgspec.Raw) -> bool:
             return ok.get("isError") is True or ok.get("is_error") is True
         value = value.get("content")
     if isinstance(value, list):
-        value = "\n".join(given_texts(raw(value)))
+        value = "\n".join(given_texts(encode_raw(value)))
     return isinstance(value, str) and _says_failed(value)
 
 
@@ -92,10 +89,3 @@ def given_texts(content: msgspec.Raw) -> list[str]:
     parts = value if isinstance(value, list) else []
     texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
     return [text for text in texts if isinstance(text, str)]
-
-
-def raw(value: object) -> msgspec.Raw:
-    """A value as undecoded bytes; none for nothing."""
-    if value is None:
-        return _NOTHING
-    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

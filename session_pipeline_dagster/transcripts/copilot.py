@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from session_pipeline_dagster.transcripts.codex_tools import SYNTHETIC, raw
 from session_pipeline_dagster.transcripts.copilot_lines import (
     READER,
     Data,
@@ -26,12 +25,15 @@ from session_pipeline_dagster.transcripts.copilot_process import (
 )
 from session_pipeline_dagster.transcripts.looks import COPILOT, foreign, is_copilots
 from session_pipeline_dagster.transcripts.records import (
+    SYNTHETIC,
     UNIQUE_CALL,
     Block,
     Message,
     Record,
     Transcript,
     decode_raw,
+    encode_raw,
+    storable,
 )
 from session_pipeline_dagster.transcripts.room import Room
 
@@ -165,7 +167,7 @@ class _Found:
             [Block(type="document")] if decode_raw(data.attachments) else []
         )
         if data.content and data.content.strip():
-            content.append(Block(type="text", text=raw(data.content)))
+            content.append(Block(type="text", text=encode_raw(data.content)))
         if content:
             yield self._record("user", line, Message(content=content), line.id)
 
@@ -185,7 +187,7 @@ class _Found:
             self._settle(answer)
         content: list[Block | str] = []
         if data.content and data.content.strip():
-            content.append(Block(type="text", text=raw(data.content)))
+            content.append(Block(type="text", text=encode_raw(data.content)))
         content += self._called(answer, data)
         record = self._record("assistant", line, Message(content=content), answer.name)
         return _settled(replace(record, request_id=data.request_id), answer)
@@ -201,11 +203,11 @@ class _Found:
                 name = f"mcp__{server}__{tool}"
             named = given if isinstance(given, str) and given else f"{place}"
             tool_id = self._calls[named] = f"{UNIQUE_CALL}{answer.name}/{named}"
-            arguments = raw(call.get("arguments"))
+            arguments = encode_raw(call.get("arguments"))
             yield Block(
                 type="tool_use",
-                id=_text(tool_id),
-                name=_text(name) if isinstance(name, str) else None,
+                id=storable(tool_id),
+                name=storable(name) if isinstance(name, str) else None,
                 input=arguments,
             )
 
@@ -218,7 +220,7 @@ class _Found:
         said = error.get("message") if isinstance(error, dict) else error
         if isinstance(error, dict) and error.get("code") in _REFUSED:
             said = f"rejected by user: {said}"
-        content = raw(said) if failed and isinstance(said, str) else msgspec.Raw(b"")
+        content = encode_raw(said) if failed and isinstance(said, str) else msgspec.Raw(b"")
         block = Block(type="tool_result", tool_use_id=tool_id, is_error=failed, content=content)
         yield self._record("user", line, Message(content=[block]))
 
@@ -281,8 +283,3 @@ def _settled(record: Record, answer: Answer) -> Record:
         record,
         message=Message(None, answer.model, content, stop, answer.usage, served_by=answer.provider),
     )
-
-
-def _text(text: str) -> str:
-    # A lone surrogate is in no text that can be stored.
-    return text.encode("utf-8", "replace").decode()

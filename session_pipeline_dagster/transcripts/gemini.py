@@ -18,20 +18,20 @@ from session_pipeline_dagster.transcripts.gemini_words import (
     spoken,
     typed,
 )
-from session_pipeline_dagster.transcripts.gemini_words import raw as _raw
 from session_pipeline_dagster.transcripts.looks import GEMINI, foreign
 from session_pipeline_dagster.transcripts.records import (
+    SYNTHETIC,
     UNIQUE_CALL,
     Block,
     Message,
     Record,
     Transcript,
+    encode_raw,
 )
 from session_pipeline_dagster.transcripts.room import Room
 
 _CHATS = "chats"
 _PROVIDER = "google"
-_SYNTHETIC = "<synthetic>"
 _NOTHING_SAID = Record(type="system")
 
 
@@ -199,7 +199,7 @@ class _Found:
             if words is not None:
                 yield self._record("user", said, Message(content=words))
         elif said.type == "error" and is_failure(said.content):
-            yield self._record("assistant", said, Message(model=_SYNTHETIC))
+            yield self._record("assistant", said, Message(model=SYNTHETIC))
         elif said.type not in TYPES:
             yield self._record(said.type, said)
 
@@ -211,7 +211,7 @@ class _Found:
             return
         content: list[Block | str] = [called(call, name) for call, name in calls]
         if text.strip():
-            content.insert(0, Block(type="text", text=_raw(text)))
+            content.insert(0, Block(type="text", text=encode_raw(text)))
         usage = None if said.tokens is None else said.tokens.usage()
         if usage is None and not content:
             return

@@ -3,7 +3,6 @@
 Put a field here when `gemini.py` needs it; what is not declared is skipped.
 """
 
-import json
 from datetime import datetime
 
 import msgspec
@@ -87,10 +86,3 @@ def _is_message(line: Line) -> bool:
 
 
 READER = LineReader(Line, b'{"id":', frozenset({Counts}), _is_message)
-
-
-def raw(value: object) -> msgspec.Raw:
-    """A value as undecoded bytes; none for nothing."""
-    if value is None:
-        return _NOTHING
-    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

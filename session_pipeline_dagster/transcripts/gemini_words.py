@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from session_pipeline_dagster.transcripts.gemini_lines import Call, raw
-from session_pipeline_dagster.transcripts.records import Block, decode_raw
+from session_pipeline_dagster.transcripts.gemini_lines import Call
+from session_pipeline_dagster.transcripts.records import Block, decode_raw, encode_raw
 
 _CLIENTS = (
     *("<session_context>", "<hook_context>", "<state_snapshot>", "System: ", "[System: "),
@@ -44,7 +44,9 @@ def typed(content: msgspec.Raw, display: msgspec.Raw) -> list[Block | str] | Non
     if whole.startswith(_CLIENTS) or whole == _GO_ON:
         return None
     own = [*_own(_texts([*_parts(display)]) or _texts(parts))]
-    found: list[Block | str] = [Block(type="text", text=raw(_as_command(text))) for text in own]
+    found: list[Block | str] = [
+        Block(type="text", text=encode_raw(_as_command(text))) for text in own
+    ]
     if any(name in part for part in parts for name in _SHOWN):
         found.append(Block(type="image"))
     return found or None
@@ -92,7 +94,9 @@ def called(call: Call, tool_id: str) -> Block:
 
 def _renamed(given: msgspec.Raw, old: str, new: str) -> msgspec.Raw:
     value = decode_raw(given)
-    return raw({new: value[old], **value}) if isinstance(value, dict) and old in value else given
+    if isinstance(value, dict) and old in value:
+        return encode_raw({new: value[old], **value})
+    return given
 
 
 def outcome(call: Call, tool_id: str) -> Block | None:
@@ -100,7 +104,7 @@ def outcome(call: Call, tool_id: str) -> Block | None:
     failed = _ENDED.get(call.status or "")
     if failed is None:
         return None
-    content = raw("Cancelled: by the person") if call.status == "cancelled" else call.result
+    content = encode_raw("Cancelled: by the person") if call.status == "cancelled" else call.result
     return Block(type="tool_result", tool_use_id=tool_id, is_error=failed, content=content)
 
 

@@ -19,6 +19,7 @@ from session_pipeline_dagster.transcripts.records import (
     Tokens,
     parse_time,
     read_json,
+    storable,
 )
 from session_pipeline_dagster.transcripts.room import is_dense
 
@@ -136,7 +137,7 @@ def _value(kind: Any, given: object) -> Any:
     if isinstance(given, int):
         return given if kind == Tokens and 0 <= given <= MAX_TOKENS else None
     if isinstance(given, str) and kind in (str, str | None, datetime | None):
-        text = given.encode("utf-8", "replace").decode()
+        text = storable(given)
         return parse_time(text) if kind == datetime | None else text
     return None
 

@@ -25,6 +25,7 @@ from session_pipeline_dagster.transcripts.records import (
     Usage,
     parse_time,
     read_json,
+    storable,
 )
 
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -81,7 +82,7 @@ def _field(kind: Any, value: object) -> Any:
     if isinstance(value, list):
         return _items(options, value)
     if isinstance(value, str):
-        return _text(value) if str in options else None
+        return storable(value) if str in options else None
     return value if bool in options and isinstance(value, bool) else None
 
 
@@ -95,7 +96,7 @@ def _items(options: tuple[Any, ...], values: list[object]) -> list[Any] | None:
 
 def _item(struct: type[Block] | type[Iteration], value: object) -> Block | Iteration | str | None:
     if isinstance(value, str):
-        return _text(value) if struct is Block else None
+        return storable(value) if struct is Block else None
     return _lenient(struct, value)
 
 
@@ -113,8 +114,3 @@ def _raw(value: object) -> msgspec.Raw:
     if value is None:
         return msgspec.Raw(b"")
     return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-
-
-def _text(value: str) -> str:
-    """The same text with lone surrogates replaced: no store takes them."""
-    return value.encode("utf-8", "replace").decode()

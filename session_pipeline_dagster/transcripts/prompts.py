@@ -19,6 +19,7 @@ from session_pipeline_dagster.transcripts.records import (
     Record,
     Transcript,
     decode_raw,
+    storable,
 )
 
 HUMAN = "human"
@@ -271,7 +272,7 @@ class _Found:
             return record.uuid
         # Where nothing that has a name came before, only the time tells two first words apart.
         before = record.time_us() if self.before is None else self.before
-        encoded = msgspec.json.encode((before, [_storable(text) for text in texts]))
+        encoded = msgspec.json.encode((before, [storable(text) for text in texts]))
         self.before = f"text-{hashlib.sha256(encoded).hexdigest()[:32]}"
         return self.before
 
@@ -354,8 +355,3 @@ def _forms(text: str) -> Iterator[str]:
         yield f"!{shell}"
     else:
         yield text
-
-
-def _storable(text: str) -> str:
-    """Without lone surrogates, which no encoding takes."""
-    return text.encode("utf-8", "replace").decode()

@@ -298,6 +298,22 @@ def times_us(records: Sequence[Record]) -> list[int | None]:
     return found
 
 
+SYNTHETIC = "<synthetic>"
+"""The model of a line that reports a failed call of the API."""
+
+
+def encode_raw(value: object) -> msgspec.Raw:
+    """A value as undecoded bytes, which `decode_raw` reads; none for nothing."""
+    if value is None:
+        return _NOTHING
+    return msgspec.Raw(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def storable(text: str) -> str:
+    """The same text with lone surrogates replaced: no encoding takes them, and so no store."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def decode_raw(raw: msgspec.Raw) -> object:
     """The value of undecoded bytes; None where there are none or they cannot be read."""
     encoded = bytes(raw)
