@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from session_pipeline_dagster.collect.manifest import Left, Manifests
 from session_pipeline_dagster.health.findings import Finding, Status
-from session_pipeline_dagster.health.rules import NOT_SEEN, partly
+from session_pipeline_dagster.health.rules import NOT_SEEN, cannot_look, partly
 from session_pipeline_dagster.health.wording import span
 from session_pipeline_dagster.names import short
 from session_pipeline_dagster.people.veil import Veil
@@ -59,8 +59,7 @@ def looked_for(
 
 def not_looked(cause: str) -> Finding:
     """Where the session files cannot be listed."""
-    detail = f"cannot look: {cause}"
-    return Finding(NOT_ARRIVED, Status.UNKNOWN, detail, causes=(NOT_SEEN,))
+    return cannot_look(NOT_ARRIVED, cause, NOT_SEEN)
 
 
 @dataclass(slots=True)

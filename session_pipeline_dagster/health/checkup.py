@@ -11,9 +11,16 @@ from datetime import UTC, datetime, timedelta
 from session_pipeline_dagster.contract.processor import Processor
 from session_pipeline_dagster.errors import PipelineError, SourceUnavailable, StoreBusy, StoreError
 from session_pipeline_dagster.health.findings import Finding, Limits, Status, limits, snapshot
-from session_pipeline_dagster.health.rules import NOT_COMPARED, NOT_SEEN, judge, partly, unknown
+from session_pipeline_dagster.health.rules import (
+    NOT_COMPARED,
+    NOT_SEEN,
+    cannot_look,
+    judge,
+    partly,
+    unknown,
+)
 from session_pipeline_dagster.health.surroundings import lake_tidied
-from session_pipeline_dagster.health.unread import by_agent, not_looked, unclaimed, unread_files
+from session_pipeline_dagster.health.unread import UNREAD, by_agent, unclaimed, unread_files
 from session_pipeline_dagster.passes.plan import left_out
 from session_pipeline_dagster.passes.seeing import see
 from session_pipeline_dagster.people.veil import veil_of
@@ -70,7 +77,7 @@ def examine(
     except SourceUnavailable as error:
         cause = str(error)
         found = {p.name: unknown(cause, _limits(settings, p), NOT_SEEN) for p in processors}
-        return Checkup(None, found, not_looked(cause, NOT_SEEN))
+        return Checkup(None, found, cannot_look(UNREAD, cause, NOT_SEEN))
     unseen = [one.reason for one in scan.missing]
     findings: dict[str, Sequence[Finding]] = {}
     busy: list[str] = []
@@ -99,7 +106,7 @@ def examine(
         ours, _ = left_out(scan.files, seen.known.states, source.readers.agents)
         unclaimed_by_any |= {state.session_file: state for state in ours}
         looked = True
-    unread = not_looked(cause, NOT_COMPARED)
+    unread = cannot_look(UNREAD, cause, NOT_COMPARED)
     if looked or not processors:
         left = [*scan.left_out, *unclaimed(unclaimed_by_any.values())]
         (unread,) = partly([unread_files(by_agent(left))], unseen)

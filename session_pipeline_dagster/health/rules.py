@@ -82,8 +82,12 @@ def unknown(cause: str, limits: Limits, ails: str) -> list[Finding]:
     Args:
         ails: `NOT_SEEN` or `NOT_COMPARED`.
     """
-    detail = f"cannot look: {cause}"
-    return [Finding(check, Status.UNKNOWN, detail, causes=(ails,)) for check in about(limits)]
+    return [cannot_look(check, cause, ails) for check in about(limits)]
+
+
+def cannot_look(check: str, cause: str, ails: str) -> Finding:
+    """The same of one check; the arguments as of `unknown`."""
+    return Finding(check, Status.UNKNOWN, f"cannot look: {cause}", causes=(ails,))
 
 
 def partly(findings: Sequence[Finding], causes: Sequence[str]) -> list[Finding]:

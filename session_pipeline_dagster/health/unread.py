@@ -44,8 +44,3 @@ def unread_files(unread: Mapping[str, int]) -> Finding:
         "`session-pipeline status` lists them"
     )
     return Finding(UNREAD, Status.INFO, detail, numbers)
-
-
-def not_looked(cause: str, ails: str) -> Finding:
-    """Where session files or the store cannot be looked at; `ails` as of `unknown`."""
-    return Finding(UNREAD, Status.UNKNOWN, f"cannot look: {cause}", causes=(ails,))
