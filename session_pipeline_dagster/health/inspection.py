@@ -1,6 +1,7 @@
 """Quality rules over the store and the files: gathers what `quality.py` lets a rule look at."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from session_pipeline_dagster.contract.processor import Processor, extras
@@ -29,10 +30,12 @@ def inspect(
         SourceUnavailable, StoreError: it could not be looked at; not the same as no violation.
         ContractError: a SELECT of the rule is not valid, or it fails.
     """
-    store.prepare(processor)
     files = _Files(processor, source, store)
-    with hosting(f"rule {rule.name!r}"):
-        found = rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
+    # To open the database again costs more than a quick rule; of the others, nobody shall wait.
+    with store.held() if rule.glance else nullcontext():
+        store.prepare(processor)
+        with hosting(f"rule {rule.name!r}"):
+            found = rule.measure(Data(lambda sql: store.query(sql)[0][1], files.transcript))
     if not isinstance(found, Measured):
         raise ContractError(f"rule {rule.name!r} found {type(found).__name__}, not a Measured")
     return measured_shown(found, veil or Veil())

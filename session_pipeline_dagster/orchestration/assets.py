@@ -300,7 +300,8 @@ def rollup_asset(
     )
     def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         begun, store = time.monotonic(), store_in(context, names)
-        with failing_in_words(settings):
+        # Opened once: that costs as much as most refreshes.
+        with failing_in_words(settings), store.held():
             store.prepare(processor)
             parts = sorted({*store.refresh(*_with_sources(rollup, more.rollups))})
             rows = store.row_counts([name])[name]

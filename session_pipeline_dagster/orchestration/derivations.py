@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import dagster as dg
 
@@ -46,7 +47,9 @@ def derivation_assets(
     )
     def derived(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         begun, store = time.monotonic(), store_in(context, names)
-        with failing_in_words(settings):
+        # A derivation may ask a model, and nobody shall wait for the database meanwhile.
+        hold = store.held() if derivation.quick else nullcontext()
+        with failing_in_words(settings), hold:
             store.prepare(processor)
             run_id = context.run.run_id
             changes = derive(processor, derivation.name, store, settings, run_id)

@@ -5,17 +5,14 @@ No times: a module that is imported where nobody needs it is a few milliseconds 
 
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from test_cli import OURS, Cli
 
 from helpers import EXAMPLES
+from openings import Openings
 from session_pipeline_dagster.cli import main
-from session_pipeline_dagster.store.file.place import DuckDBFile
 
 pytestmark = pytest.mark.slow
 
@@ -100,20 +97,8 @@ def test_what_is_not_imported_before_is_imported_when_it_is_needed(
 def test_looking_opens_the_database_once(
     examples: Cli, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened, inside, connect = 0, 0, DuckDBFile.connect
-
-    @contextmanager
-    def counted(place: DuckDBFile, timeout: timedelta | None = None) -> Generator[object]:
-        nonlocal opened, inside
-        opened, inside = opened + (not inside), inside + 1
-        try:
-            with connect(place, timeout) as connection:
-                yield connection
-        finally:
-            inside -= 1
-
-    monkeypatch.setattr(DuckDBFile, "connect", counted)
+    openings = Openings(monkeypatch)
     with pytest.raises(SystemExit):
         main.main(given(examples, words), standalone_mode=False)
     assert capsys.readouterr().out
-    assert (opened, inside) == (1, 0)
+    assert (openings.opened, openings.inside) == (1, 0)

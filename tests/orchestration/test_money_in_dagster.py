@@ -26,6 +26,7 @@ from money_location import (
     status,
     stop_the_clock,
 )
+from openings import Openings
 from session_pipeline_dagster.definitions import build_definitions
 from webhook import Webhook
 
@@ -118,6 +119,27 @@ def test_what_the_checks_of_that_run_say_is_of_that_run(location) -> None:
     assert found["budget_seat"].metadata["spent"].value == 20
     stored = location.select("SELECT budget, level, spent FROM budget_status WHERE budget = 'list'")
     assert stored == [("list", "over", sum(TRUE.values()))]
+
+
+DERIVED_TOGETHER = [["people", "org_units"]]
+DERIVED_ALONE = [[table] for table in DERIVED if table not in {"people", "org_units"}]
+
+
+@pytest.mark.parametrize("tables", [*DERIVED_TOGETHER, *DERIVED_ALONE])
+def test_what_is_derived_opens_the_database_once(location, tables, monkeypatch) -> None:
+    location.arrive()
+    openings = Openings(monkeypatch)
+    keys = [dg.AssetKey(table) for table in tables]
+    location.run(dg.RunRequest(asset_selection=keys, asset_check_keys=[]))
+    assert (openings.opened, openings.inside) == (1, 0)
+
+
+def test_a_check_that_is_quick_opens_the_database_once(location, monkeypatch) -> None:
+    location.arrive()
+    location.run()
+    openings = Openings(monkeypatch)
+    location.ask("unpriced_models")
+    assert (openings.opened, openings.inside) == (1, 0)
 
 
 def test_sessions_that_come_newest_first_split_over_runs_cost_the_same(location) -> None:
