@@ -76,7 +76,7 @@ test: $(TOOLS) ## all tests
 	@$(PYTEST)
 
 soak: $(TOOLS) ## 20,000 histories, every state a kill can leave, 100 random kills, a lake's line cut everywhere (hours)
-	@HISTORIES=20000 SEEING=640 STEPS=200 STATES=10000 KILLS=100 LAKE_KILLS=30 PLACES=all RUN_WORKERS=5 CUTS=10 BLOCKS=100 NETWORKS=all $(BIN)/python -m pytest -o timeout=0 tests/store/lake/test_lost_answers.py tests/store/lake/test_networks.py tests/passes/test_histories.py tests/passes/test_seeing.py tests/passes/test_kill_sweep.py tests/health/test_health.py tests/health/test_quality.py tests/testing/test_testing.py tests/end_to_end/test_end_to_end_doors.py -s
+	@HISTORIES=20000 SEEING=640 STEPS=200 STATES=10000 KILLS=100 LAKE_KILLS=30 PLACES=all RUN_WORKERS=5 ORDERS=10 CUTS=10 BLOCKS=100 NETWORKS=all $(BIN)/python -m pytest -o timeout=0 tests/store/lake/test_lost_answers.py tests/store/lake/test_networks.py tests/passes/test_histories.py tests/passes/test_seeing.py tests/passes/test_kill_sweep.py tests/health/test_health.py tests/health/test_quality.py tests/testing/test_testing.py tests/processors/usage/money/test_money_golden.py tests/end_to_end/test_end_to_end_doors.py -s
 
 lint: $(TOOLS) ## ruff and ty, without findings
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check --python .venv --error-on-warning

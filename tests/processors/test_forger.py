@@ -23,7 +23,7 @@ from threads import history
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = 1 if os.environ.get("FORGER") == "each" else 12
+AT_ONCE = 1 if os.environ.get("FORGER") == "each" else 24
 Way = Callable[["Office", Path, dict[str, tuple[bytes, ...]]], Numbers]
 
 

@@ -1,5 +1,6 @@
 """What known transcripts cost, to the last digit, whatever the order of files and passes."""
 
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lines import UsagePipeline
 from places import DATA, ROOT
 from session_pipeline_dagster.settings import Layout
 
+ORDERS = int(os.environ.get("ORDERS", "1"))
 GOLDEN = DATA / "golden"
 EXAMPLES = ROOT / "examples" / "sessions"
 COSTS = {
@@ -56,7 +58,7 @@ def test_a_known_transcript_costs_what_it_costs(pipeline: UsagePipeline, case: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(ORDERS))
 @pytest.mark.parametrize("case", [case for case in COSTS if len(files(case)) > 1])
 def test_the_order_of_files_and_passes_changes_no_cost(
     pipeline: UsagePipeline, case: str, seed: int
