@@ -176,5 +176,14 @@ def take_back(settings: Settings) -> None:
 
 def copies(settings: Settings) -> list[Path]:
     """Databases of what may be shown: the one that is set, and where people are hidden the shared
-    one."""
-    return [place for place in (settings.exports.copy, settings.shared) if place]
+    one.
+
+    Raises:
+        SettingsError: what is set is the database itself.
+    """
+    database, copy = settings.database, settings.exports.copy
+    if copy and isinstance(database, Path) and copy.resolve() == database.resolve():
+        raise SettingsError(
+            f"SESSION_PIPELINE_PUBLISH is {copy}, which is the database; name another file"
+        )
+    return [place for place in (copy, settings.shared) if place]
