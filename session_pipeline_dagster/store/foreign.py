@@ -10,6 +10,7 @@ import duckdb
 
 from session_pipeline_dagster.contract.derivation import Row
 from session_pipeline_dagster.errors import StoreBusy, StoreUnusable
+from session_pipeline_dagster.store.file.errors import passes
 
 Columns = Mapping[str, frozenset[str]]
 """Table -> names of its columns."""
@@ -46,7 +47,7 @@ def read_foreign(
             selects = ask({name: frozenset(columns) for name, columns in found})
             return {name: connection.execute(sql).fetchall() for name, sql in selects.items()}
     except duckdb.Error as error:
-        if "lock" in str(error):
+        if passes(str(error)):
             raise StoreBusy(
                 f"{path} is open in another process; stop that, or take over a copy of the file"
             ) from None
