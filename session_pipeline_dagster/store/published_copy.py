@@ -85,9 +85,15 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
             left.unlink(missing_ok=True)
         return _make(store, target, copy, memory_mb)
     except OSError as error:
-        raise SettingsError(
-            f"{target} cannot be written ({error.strerror}); set SESSION_PIPELINE_PUBLISH"
-        ) from error
+        raise _unwritable(target, error.strerror) from error
+    except duckdb.IOException as error:
+        full = "No space left" in str(error)
+        why = "No space left on device" if full else "its folder takes no file"
+        raise _unwritable(target, why) from None
+
+
+def _unwritable(target: Path, why: str | None) -> SettingsError:
+    return SettingsError(f"{target} cannot be written ({why}); set SESSION_PIPELINE_PUBLISH")
 
 
 def _refuse_what_is_no_copy(target: Path) -> None:

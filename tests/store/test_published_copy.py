@@ -119,6 +119,9 @@ def test_a_folder_that_cannot_be_written_is_said(examples: Pipeline, tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="SESSION_PIPELINE_PUBLISH"):
         make(examples.store, tmp_path / "file" / "c.duckdb", ONE, 128)
+    # A folder that is there and takes nothing, from whoever.
+    with pytest.raises(SettingsError, match="c.duckdb cannot be written"):
+        make(examples.store, Path("/proc/c.duckdb"), ONE, 128)
 
 
 def test_no_file_but_a_copy_is_written_over(examples: Pipeline, tmp_path: Path) -> None:
