@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.processors.usage.people.published import TABLES
+from session_pipeline_dagster.processors.usage.people.leaving import TABLES
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import begun

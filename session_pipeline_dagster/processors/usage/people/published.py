@@ -5,7 +5,6 @@ something is hidden, what has no row there is left out: it came after these were
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.groups import ROOT
@@ -22,11 +21,6 @@ _TOKENS = (
 _PERSON = (*_TOKENS, "partial_messages", "unpriced_messages")
 _TEAM = (*_TOKENS, "unpriced_messages")
 _ACTIVITY = ("sessions", "prompts", "tool_calls", "tool_errors", "tool_rejections")
-TABLES: Final = (
-    *("usage_person_daily", "usage_team_daily", "usage_activity_daily"),
-    *("chargeback_monthly", "budget_status"),
-)
-"""All that there are in any mode, by name."""
 
 
 @dataclass(frozen=True, slots=True)
