@@ -16,7 +16,7 @@ from typing import Any
 from unicodedata import normalize
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.names import plain, short
+from session_pipeline_dagster.names import cell, plain, short
 from session_pipeline_dagster.people.directory import COLUMNS, EMAIL, UNASSIGNED, directory_of
 from session_pipeline_dagster.people.groups import ROOT
 from session_pipeline_dagster.people.ldif import Entry, entries, first_of
@@ -221,7 +221,8 @@ def _tidy(one: Person) -> Person:
 
 
 def _label(text: str) -> str:
-    return short(normalize("NFC", plain(text)).strip())
+    """A text as a directory has it; somebody's own words are no formula of who opens the file."""
+    return short(cell(normalize("NFC", plain(text)).strip()))
 
 
 def _is_text(name: str) -> bool:

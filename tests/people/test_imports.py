@@ -135,6 +135,18 @@ def test_scim_with_booleans_as_text_and_groups_in_the_user_is_understood(tmp_pat
     assert made.notes == ("1 left out: not active",)
 
 
+def test_what_people_call_themselves_is_no_formula_of_whoever_opens_the_file(tmp_path) -> None:
+    document = answer(
+        team("web", "ann"),
+        {**team("=ops"), "members": [{"login": "bob", "name": "=1+1", "email": "=1@x.org"}]},
+    )
+    made = github_teams(file(tmp_path, document))
+    assert rows(tmp_path, made)[1] == ("bob", "'=1+1", "'=1@x.org", "'=OPS", "", "(org)")
+    assert not any(
+        cell.startswith("=") for line in made.csv().splitlines() for cell in line.split(",")
+    )
+
+
 def test_what_a_directory_has_no_room_for_is_told(tmp_path) -> None:
     extra = [{"department": "Web", "costCenter": center} for center in ("C1", "C2")]
     document = [
