@@ -15,6 +15,7 @@ from session_pipeline_dagster.contract.registry import Registry, load_processors
 from session_pipeline_dagster.errors import SettingsError, SourceUnavailable
 from session_pipeline_dagster.names import printable
 from session_pipeline_dagster.people import lost
+from session_pipeline_dagster.people.directory import read_directory
 from session_pipeline_dagster.people.veil import Veil, veil_of
 from session_pipeline_dagster.setting_places import (
     AnyRoot,
@@ -25,6 +26,7 @@ from session_pipeline_dagster.setting_places import (
 )
 from session_pipeline_dagster.settings import (
     PeopleMode,
+    PeopleSettings,
     Root,
     Settings,
     parse_layout,
@@ -82,6 +84,20 @@ def say_absent(settings: Settings) -> None:
                 f"session-pipeline: SESSION_PIPELINE_{name} names a file that is not there",
                 err=True,
             )
+
+
+def unusable_directory(people: PeopleSettings) -> str:
+    """What is said where the directory has a mistake; no name, which the mistake may quote."""
+    if people.directory is None or not people.directory.is_file():
+        return ""
+    try:
+        read_directory(people.directory)
+    except SettingsError:
+        return (
+            "the directory cannot be used, and what was good last stays in use; "
+            "`session-pipeline directory check` says why"
+        )
+    return ""
 
 
 def own_history(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """`session-pipeline directory`: check a directory of people, or make one of an export."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,15 @@ def check(context: Context, file: str | None, as_json: bool) -> int:
     if checked.without_team:
         say(f"Rows without a team: {checked.without_team:,}")
     if checked.attributes:
-        say(f"Columns that mean nothing here, kept: {', '.join(checked.attributes)}")
+        told = (_with_meant(one, columns_of(rows)) for one in checked.attributes)
+        say(f"Columns that mean nothing here, kept: {', '.join(told)}")
     return 0
+
+
+def _with_meant(column: str, there: Sequence[str]) -> str:
+    """A column, and beside it the one that may be meant."""
+    close = get_close_matches(column, [one for one in COLUMNS if one not in there], 1)
+    return f"{column} (is {close[0]} meant?)" if close else column
 
 
 @command.command("import")

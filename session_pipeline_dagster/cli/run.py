@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common, say, say_absent
+from session_pipeline_dagster.cli.context import (
+    Context,
+    common,
+    say,
+    say_absent,
+    unusable_directory,
+)
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.cli.json import reports_json
 from session_pipeline_dagster.cli.progress import showing
@@ -73,6 +79,8 @@ def command(
         for line in handed_on.lines() if handed_on else ():
             say(line)
     say_absent(context.settings)
+    if unusable := unusable_directory(context.settings.people):
+        say(f"session-pipeline: {unusable}", err=True)
     for name, error in broken.items():
         say(f"session-pipeline: {name} could not go on: {error}", err=True)
     for line in dict.fromkeys(line for report in reports for line in report.missing):

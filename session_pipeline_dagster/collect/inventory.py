@@ -30,6 +30,7 @@ _TAIL = 256 << 10
 _LONGEST_VERSION = 40
 _IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 _DIGITS = 16
+_EMPTY = "empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,18 @@ def take(folder: Path) -> Inventory:
             "projects, ~/.claude/projects as a rule"
         ) from None
     scan = LocalSource((Root(top),), Layout.PROJECTS, "").scan()
-    files = [
+    found = [
         Own(path, key_of(path), file.signature.size, file.signature.mtime_ns)
         for file in scan.files
         if (path := os.path.relpath(file.path, top))
     ]
-    files.sort(key=lambda file: file.key)
-    _check(folder, files, scan.left_out)
+    found.sort(key=lambda file: file.key)
+    _check(folder, found, scan.left_out)
+    # One that was emptied, by a full disk say, would empty what was collected of it.
+    files = [file for file in found if file.size]
+    left_out = [*scan.left_out, *(LeftOut(file.key, _EMPTY) for file in found if not file.size)]
     newest = max(files, key=lambda file: file.mtime_ns, default=None)
-    return Inventory(top, files, scan.left_out, _client(top, newest) if newest else None)
+    return Inventory(top, files, left_out, _client(top, newest) if newest else None)
 
 
 def _check(folder: Path, files: Sequence[Own], left_out: Sequence[LeftOut]) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 from unicodedata import normalize
 
 from session_pipeline_dagster.errors import SettingsError
-from session_pipeline_dagster.names import plain, short
+from session_pipeline_dagster.names import cell, plain, short
 from session_pipeline_dagster.people.directory import COLUMNS, EMAIL, UNASSIGNED, directory_of
 from session_pipeline_dagster.people.groups import ROOT
-from session_pipeline_dagster.people.ldif import Entry, entries
+from session_pipeline_dagster.people.ldif import Entry, entries, first_of
 from session_pipeline_dagster.people.rows import Row, shown
 
 _ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -102,18 +102,21 @@ def scim(path: Path) -> Imported:
     resources = [*_resources(path, _json(path))]
     groups: dict[str, set[str]] = {}
     for group in resources:
+        # A member of a group, and a group of a member: a service may say one, or both.
         for member in map(_map, _list(group.get("members"))):
             groups.setdefault(_word(member, "value"), set()).add(_word(group, "displayName"))
     people, inactive = [], 0
     for user in resources:
         if not _word(user, "userName"):
             continue
-        if user.get("active") is False:
+        if _says(user.get("active"), yes=False):
             inactive += 1
             continue
         more = _map(user.get(_ENTERPRISE))
         department = _word(more, "department")
-        teams = (department,) if department else tuple(sorted(groups.get(_word(user, "id"), ())))
+        own = {_word(one, "display") for one in map(_map, _list(user.get("groups")))}
+        of = (groups.get(_word(user, "id"), set()) | own) - {""}
+        teams = (department,) if department else tuple(sorted(of))
         people.append(
             Person(
                 _word(user, "userName"),
@@ -129,7 +132,7 @@ def scim(path: Path) -> Imported:
 
 def ldif(path: Path) -> Imported:
     """People of an LDAP server as LDIF: those with `uid` or `sAMAccountName`; the team is their
-    `department`, else `ou`, else the group (`member`, `memberUid`) that they are in.
+    `department`, else `ou`, else the group (`member`, `memberUid`, `memberOf`) that they are in.
 
     Raises:
         SettingsError: the file is no LDIF; names the line.
@@ -150,12 +153,13 @@ def ldif(path: Path) -> Imported:
             continue
         own = entry.first("department", "ou")
         of = groups.get(entry.dn.casefold(), set()) | groups.get(login.casefold(), set())
+        of |= {first_of(name) for name in entry.all("memberof")}
         people.append(
             Person(
                 login,
                 entry.first("displayname", "cn"),
                 entry.first("mail"),
-                (own,) if own else tuple(sorted(of)),
+                (own,) if own else tuple(sorted(of - {""})),
                 entry.first("costcenter", "departmentnumber"),
             )
         )
@@ -217,7 +221,8 @@ def _tidy(one: Person) -> Person:
 
 
 def _label(text: str) -> str:
-    return short(normalize("NFC", plain(text)).strip())
+    """A text as a directory has it; somebody's own words are no formula of who opens the file."""
+    return short(cell(normalize("NFC", plain(text)).strip()))
 
 
 def _is_text(name: str) -> bool:
@@ -275,10 +280,23 @@ def _bytes(path: Path) -> bytes:
 
 
 def _json(path: Path) -> object:
+    """The document; where there are several one after the other, as `gh api --paginate` writes
+    pages, a list of them."""
     try:
-        return json.loads(_bytes(path).decode("utf-8-sig"))
+        text = _bytes(path).decode("utf-8-sig").strip()
+        found, end = list[Any](), 0
+        while end < len(text):
+            one, end = json.JSONDecoder().raw_decode(text, end)
+            found.append(one)
+            while end < len(text) and text[end].isspace():
+                end += 1
     except (ValueError, RecursionError):
-        raise SettingsError(f"{path} is no JSON; it takes an exported file") from None
+        found = []
+    if not found:
+        raise SettingsError(f"{path} is no JSON; it takes an exported file")
+    if len(found) > 1:
+        return [one for page in found for one in (_list(page) or [page])]
+    return found[0]
 
 
 def _teams(path: Path, document: object) -> Iterator[Mapping[str, Any]]:
@@ -290,6 +308,10 @@ def _teams(path: Path, document: object) -> Iterator[Mapping[str, Any]]:
         found = _map(_map(value.get("data", value)).get("organization")).get("teams")
         if found is None:
             takes = "data.organization.teams.nodes, or a list of teams with members"
+            if "members_url" in value:
+                takes += (
+                    "; REST answers with teams that have none, so ask as `docs/people.md` shows"
+                )
             raise SettingsError(f"{path} is no export of GitHub teams; it takes {takes}")
         # `gh api --paginate` writes every page of the teams, but no further one of the members.
         yield from _nodes(path, found, "teams", pages=isinstance(document, list))
@@ -301,7 +323,8 @@ def _nodes(path: Path, value: object, what: str, *, pages: bool = False) -> list
     found = _map(value)
     if not pages and _map(found.get("pageInfo")).get("hasNextPage") is True:
         raise SettingsError(f"{path}: {what} are not all in the file; ask for the next pages, too")
-    return [_map(one) for one in _list(found.get("nodes"))]
+    edges = [_map(one).get("node") for one in _list(found.get("edges"))]
+    return [_map(one) for one in _list(found.get("nodes")) or edges]
 
 
 def _above(team: Mapping[str, Any]) -> str:
@@ -336,7 +359,7 @@ def _mail(value: Mapping[str, Any]) -> str:
     if isinstance(value.get("email"), str):
         return _word(value, "email")
     mails = [_map(one) for one in _list(value.get("emails"))]
-    chosen = next((one for one in mails if one.get("primary") is True), (mails or [{}])[0])
+    chosen = next((one for one in mails if _says(one.get("primary"))), (mails or [{}])[0])
     return _word(chosen, "value")
 
 
@@ -348,6 +371,11 @@ def _name(value: Mapping[str, Any]) -> str:
 def _is_disabled(entry: Entry) -> bool:
     flags = entry.first("useraccountcontrol")
     return flags.isdecimal() and bool(int(flags[:10]) & _DISABLED)
+
+
+def _says(value: object, *, yes: bool = True) -> bool:
+    """Whether this is said, as a boolean or, as some services write it, as text."""
+    return value is yes or (isinstance(value, str) and value.casefold() == str(yes).casefold())
 
 
 def _map(value: object) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ A value that is a URL, or is no text (a photo), is left out: nothing is fetched.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,24 @@ def entries(file: str, content: bytes) -> Iterator[Entry]:
             raise SettingsError(f"{file}:{number}: this is not LDIF; an entry begins with `dn:`")
         if value is not None:
             values.setdefault(key, []).append(value)
+
+
+_FIRST = re.compile(r"[^=,+]*=\s*((?:\\.|[^,+;\\])*)", re.DOTALL)
+_ESCAPED = re.compile(r"((?:\\[0-9a-fA-F]{2})+)|\\(.)", re.DOTALL)
+
+
+def first_of(dn: str) -> str:
+    """The value that a distinguished name (RFC 4514) begins with: of a group's, what it is called.
+    Nothing where this is none."""
+    found = _FIRST.match(dn)
+    if not found:
+        return ""
+
+    def plain(escape: re.Match[str]) -> str:
+        octets, sign = escape.groups()
+        return bytes.fromhex(octets.replace("\\", "")).decode(errors="replace") if octets else sign
+
+    return _ESCAPED.sub(plain, found[1]).strip()
 
 
 def _value(file: str, number: int, rest: bytes) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.given_files import content_of, why_not
 
 _SHOWN = 40
 _SPELT: Mapping[str, str] = {"e_mail": "email"}
@@ -65,19 +66,21 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of a file: YAML where its name ends with .yaml or .yml, else CSV.
 
     Raises:
-        DirectoryError: there is no such file, or it is not what its name says.
+        DirectoryError: there is no such file, it is not what its name says, or has no row.
     """
     name = str(path)
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except (OSError, ValueError) as error:
-        why = "is a directory" if isinstance(error, IsADirectoryError) else "cannot be read"
-        why = "is not there" if isinstance(error, FileNotFoundError) else why
-        what = f"the file {why}; name a CSV or YAML file that can be read"
+        what = f"the file {why_not(error)}; name a CSV or YAML file that can be read"
         raise DirectoryError(name, 1, "", what) from None
     text = _text(name, content)
-    rows = _yaml_rows if path.suffix.lower() in _YAML else _csv_rows
-    return list(rows(name, text))
+    made = list((_yaml_rows if path.suffix.lower() in _YAML else _csv_rows)(name, text))
+    if not made:
+        # What an editor or a failed export leaves of a file, which would make everybody nobody's.
+        what = "the file names nobody; it takes a row for each folder of sessions"
+        raise DirectoryError(name, 1, "", what)
+    return made
 
 
 def _text(name: str, content: bytes) -> str:

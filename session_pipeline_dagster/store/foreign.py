@@ -18,6 +18,7 @@ _TABLES = """SELECT table_name, list(column_name) FROM duckdb_columns()
     WHERE NOT internal AND schema_name = 'main' AND database_name = current_database()
     AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main')
     GROUP BY table_name"""
+_HELD = "Could not set lock on file"
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "threads": 1,
@@ -46,7 +47,7 @@ def read_foreign(
             selects = ask({name: frozenset(columns) for name, columns in found})
             return {name: connection.execute(sql).fetchall() for name, sql in selects.items()}
     except duckdb.Error as error:
-        if "lock" in str(error):
+        if _HELD in str(error):
             raise StoreBusy(
                 f"{path} is open in another process; stop that, or take over a copy of the file"
             ) from None

@@ -28,6 +28,8 @@ _VIEWS = """SELECT view_name, sql FROM duckdb_views() WHERE NOT (internal OR tem
     AND schema_name = 'main' AND database_name = current_database() ORDER BY view_name"""
 _ATTACH = "ATTACH {} AS made (STORAGE_VERSION 'v1.0.0')"
 """The file is for others' tools, and their DuckDB is often one of before: Evidence's is 1.4."""
+_OF_A_DATABASE = """SELECT 1 FROM duckdb_tables() WHERE table_name = 'session_pipeline_schema'"""
+"""What a database of ours has, and no copy."""
 _SOURCE = "published"
 """Of the copy of the database: the end of its name."""
 _ABOUT = "published"
@@ -73,18 +75,54 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
 
     Raises:
         StoreError: the database cannot be read, or is no file.
-        SettingsError: the target cannot be written.
+        SettingsError: the target cannot be written, or is something else than a copy.
         ContractError: a SELECT is not valid.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_what_is_no_copy(target)
         for left in begun(target):
             left.unlink(missing_ok=True)
         return _make(store, target, copy, memory_mb)
     except OSError as error:
-        raise SettingsError(
-            f"{target} cannot be written ({error.strerror}); set SESSION_PIPELINE_PUBLISH"
-        ) from error
+        raise _unwritable(target, error.strerror) from error
+    except duckdb.IOException as error:
+        full = "No space left" in str(error)
+        why = "No space left on device" if full else "its folder takes no file"
+        raise _unwritable(target, why) from None
+
+
+def _unwritable(target: Path, why: str | None) -> SettingsError:
+    return SettingsError(f"{target} cannot be written ({why}); set SESSION_PIPELINE_PUBLISH")
+
+
+def _refuse_what_is_no_copy(target: Path) -> None:
+    """What is there is written over only where it is a copy of before: not this database, which a
+    link may lead to, and no other.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not target.exists() or not target.stat().st_size:
+        return
+    what = "no DuckDB file"
+    with target.open("rb") as opened:
+        is_duckdb = opened.read(12)[8:] == b"DUCK"
+    if is_duckdb:
+        try:
+            with closing(duckdb.connect(str(target), read_only=True)) as connection:
+                if not connection.execute(_OF_A_DATABASE).fetchall():
+                    return
+        except duckdb.IOException:
+            # Somebody has it open to write, as no database of ours is while a copy of it is made.
+            return
+        except duckdb.Error:
+            pass
+        what = "a database, and no copy of one"
+    raise SettingsError(
+        f"{target} is {what}, and is not written over; set SESSION_PIPELINE_PUBLISH to another "
+        "file, or delete this one"
+    )
 
 
 def _make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:

@@ -40,6 +40,16 @@ def test_a_directory_is_checked_without_a_database(cli: Cli, directory: Path) ->
     assert not cli.database.exists()
 
 
+def test_a_column_that_is_nearly_one_of_ours_is_asked_about(cli: Cli, directory: Path) -> None:
+    directory.write_text(MOVED.replace("person", "persn").replace("from", "form"))
+    # Without its first day the second row is of all days, so each is a row of its own here.
+    directory.write_text(
+        directory.read_text().replace("2026-05-10,", ",").replace("\nalice", "\na", 1)
+    )
+    said = cli("directory", "check", directory).stdout
+    assert "kept: persn (is person meant?), site, form (is from meant?)\n" in said
+
+
 def test_what_is_wrong_is_one_line(cli: Cli, directory: Path) -> None:
     assert_one_clear_line(cli("directory", "check"), 2, "SESSION_PIPELINE_DIRECTORY names none")
     directory.write_text(MOVED.replace("2026-05-11", "2026-05-10"))

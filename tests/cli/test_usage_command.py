@@ -385,3 +385,13 @@ def test_a_directory_that_is_new_or_not_there_is_said(cli: Usage, tmp_path: Path
             assert f"{name} names a file that is not there" in said
     filled(cli, EXAMPLES, **people)
     assert cli.on(EXAMPLES, *asked, **people).stderr == ""
+    # What was good last stays, so nothing else shows that a later one has a mistake.
+    (tmp_path / "people.csv").write_text("folder,from\nalice,May\n")
+    wrong = {"SESSION_PIPELINE_DIRECTORY": str(tmp_path / "people.csv")}
+    for words in (("run",), asked):
+        answer = cli.on(EXAMPLES, *words, **wrong)
+        assert answer.returncode == 0
+        assert "the directory cannot be used, and what was good last stays" in answer.stderr
+        assert "alice" not in answer.stderr
+    assert "platform" in cli.on(EXAMPLES, *asked, **wrong).stdout
+    assert cli.on(EXAMPLES, "usage", "--by", "user,project", **wrong).stderr == ""

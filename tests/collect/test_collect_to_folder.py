@@ -88,6 +88,20 @@ def test_what_is_new_or_changed_comes_with_its_time_and_nothing_goes(
     assert leftovers(there) == []
 
 
+def test_a_file_that_was_emptied_empties_nothing_that_was_collected(
+    source: Path, there: Path
+) -> None:
+    send(source, there)
+    one = source / "-home-alice-app" / "one.jsonl"
+    before = one.read_bytes()
+    one.write_bytes(b"")
+    again = send(source, there)
+    assert (there / "alice" / "-home-alice-app" / "one.jsonl").read_bytes() == before
+    assert [left.reason for left in again.inventory.left_out].count("empty") == 1
+    one.write_bytes(before + b"{}\n")
+    assert send(source, there).sent.copied == 1
+
+
 def test_what_is_collected_is_what_the_pipeline_reads(source: Path, there: Path) -> None:
     send(source, there)
     scan = LocalSource((Root(there),)).scan()

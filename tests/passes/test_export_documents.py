@@ -240,6 +240,43 @@ def test_a_bill_of_days_whose_detail_is_gone_is_the_same_to_the_last_digit(tmp_p
     assert 0 < found - bobs < Decimal("0.001")
 
 
+def test_a_session_whose_detail_is_gone_was_active_to_the_quarter_of_an_hour(
+    tmp_path: Path,
+) -> None:
+    pipeline = filled(tmp_path / "data")
+
+    def activity(name: str) -> dict[str, tuple[datetime, datetime]]:
+        found = document(exported(pipeline, tmp_path / name, CCUSAGE) / "session.json")["sessions"]
+        ends = ("firstActivity", "lastActivity")
+        return {
+            row["sessionId"]: tuple(datetime.fromisoformat(row[one]) for one in ends)
+            for row in found
+        }
+
+    before = activity("before")
+    pipeline.settings = replace(pipeline.settings, detail_days=DetailDays(others=30))
+    pipeline.run(UsageProcessor())
+    assert pipeline.query("SELECT count(*) FROM usage_messages") == [(0,)]
+    after = activity("after")
+    assert before.keys() == after.keys()
+    for session, ends in before.items():
+        for then, now in zip(ends, after[session], strict=True):
+            assert timedelta(0) <= then - now < timedelta(minutes=15), session
+
+
+def test_a_bill_of_times_at_both_ends_of_the_calendar_is_written(tmp_path: Path) -> None:
+    pipeline = Pipeline(tmp_path / "data")
+    for n, year in enumerate((1, 9999)):
+        start = datetime(year, 12, 31, 12, tzinfo=UTC)
+        session = SessionBuilder(model="claude-sonnet-4-20250514", start=start)
+        pipeline.write(f"ann/{n}.jsonl", session.prompt("x").response("y", output_tokens=7))
+    pipeline.run(UsageProcessor())
+    rows = table(exported(pipeline, tmp_path / "out", FOCUS) / "focus.csv")
+    left = table(tmp_path / "out" / "focus_left_out.csv")
+    days = {row["ChargePeriodStart"][:10] for row in rows} | {row["day"] for row in left}
+    assert len(days) == len(pipeline.query("SELECT DISTINCT day FROM usage_slots"))
+
+
 # --- Prometheus ---
 
 

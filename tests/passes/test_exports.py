@@ -21,9 +21,10 @@ from session_pipeline_dagster.passes.exports.export import Exported, Wanted, dis
 from session_pipeline_dagster.passes.exports.folder import Notes
 from session_pipeline_dagster.passes.exports.tables import Days, export_table
 from session_pipeline_dagster.processors.usage import UsageProcessor
-from session_pipeline_dagster.processors.usage.people.published import Published
+from session_pipeline_dagster.processors.usage.people import leaving
+from session_pipeline_dagster.processors.usage.people.published import Published, published
 from session_pipeline_dagster.setting_records import ExportFormat
-from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
 from session_pipeline_dagster.store.handing_out import Reading, reading
 from session_pipeline_dagster.testing import Pipeline, SessionBuilder
 
@@ -173,12 +174,36 @@ def test_a_folder_that_is_a_file_is_said_clearly(pipeline: Pipeline, tmp_path: P
     assert (tmp_path / "out").read_text() == "mine"
 
 
+def test_forgetting_deletes_no_file_that_an_export_was_once_told_to_write_to(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """Notes of before 2026-12 have such a file, and so may have the database itself."""
+    mine, database = tmp_path / "mine", pipeline.settings.database
+    mine.write_text("mine")
+    for place in (mine, database):
+        with pytest.raises(SettingsError, match="cannot be written to"):
+            exported(pipeline, place)
+    assert exports_folder.remembered(pipeline.store) == []
+    for place in (mine, database):
+        exports_folder.remember(pipeline.store, place)
+    assert discard(pipeline.store, pipeline.settings) == []
+    assert mine.read_text() == "mine"
+    assert pipeline.query("SELECT count(*) > 0 FROM usage_messages") == [(True,)]
+
+
+def test_all_that_leaves_is_found_again_to_be_forgotten() -> None:
+    assert [table.name for table in published(Settings())] == [*leaving.TABLES]
+
+
 def test_what_others_have_in_the_folder_is_left_alone(pipeline: Pipeline, tmp_path: Path) -> None:
     into = tmp_path / "out"
     mine = [
         into / "notes.txt",
         into / "usage_person_daily" / "mine.csv",
         into / "x" / "part.parquet.bak",
+        into / "x" / "session.json",
+        into / "x" / "day=2026-03-01" / "part.parquet",
+        into / "usage_team_daily" / "daily.json",
     ]
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A directory of people: what is read of a file, and what is refused, with line and column."""
 
+import os
 import random
 import unicodedata
 from datetime import date, timedelta
@@ -212,6 +213,23 @@ def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
         read_directory(tmp_path / "none.csv")
     with pytest.raises(DirectoryError, match="the file is a directory"):
         read_directory(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people.yaml"])
+def test_a_pipe_is_said_and_not_waited_for(tmp_path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    for path in (tmp_path / name, Path("/dev/zero")):
+        with pytest.raises(DirectoryError, match="the file is a pipe or a device"):
+            read_directory(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("people.csv", "folder,person\n"), ("people.csv", "folder\n\n,\n"), ("people.yaml", "[]")],
+)
+def test_a_file_that_was_emptied_is_no_directory(tmp_path, name: str, text: str) -> None:
+    with pytest.raises(DirectoryError, match=f"{name}:1: the file names nobody"):
+        csv(tmp_path, text, name)
 
 
 def test_a_person_may_change_address_but_not_have_two_at_once(tmp_path) -> None:

@@ -74,6 +74,21 @@ def test_pages_of_github_and_teams_with_members_from_rest(tmp_path) -> None:
     assert [(r[0], r[3]) for r in again] == [("ann", "WEB"), ("bob", "OPS")]
 
 
+def test_pages_one_after_the_other_and_members_as_edges(tmp_path) -> None:
+    """As `gh api --paginate` writes them, and as a query that asks for roles is answered."""
+    edges = [{"role": "MEMBER", "node": {"login": "bob"}}]
+    pages = [answer(team("web", "ann")), answer(team("ops", nodes=None, edges=edges))]
+    text = "".join(map(json.dumps, pages)) + "\n"
+    found = rows(tmp_path, github_teams(file(tmp_path, text)))
+    assert [(r[0], r[3]) for r in found] == [("ann", "WEB"), ("bob", "OPS")]
+
+
+def test_teams_of_rest_without_members_are_told_what_to_ask_for(tmp_path) -> None:
+    rest = [{"slug": "web", "name": "Web", "members_url": "https://api.github.com/teams/1/members"}]
+    with pytest.raises(SettingsError, match=r"REST answers with teams that have none"):
+        github_teams(file(tmp_path, rest))
+
+
 def test_members_that_are_on_another_page_are_missed(tmp_path) -> None:
     cut = team("web", "ann", pageInfo={"hasNextPage": True})
     with pytest.raises(SettingsError, match="members of team WEB are not all in the file"):
@@ -106,6 +121,30 @@ def test_users_of_scim_with_department_cost_center_and_primary_address(tmp_path)
         ("cem", "Cem", "", "Web", "C1", "Eng"),
     ]
     assert made.notes == ("1 left out: not active",)
+
+
+def test_scim_with_booleans_as_text_and_groups_in_the_user_is_understood(tmp_path) -> None:
+    """Some services write "True" and "False", and most have a user's groups in the user."""
+    mails = [{"value": "a@home.org"}, {"value": "a@x.org", "primary": "True"}]
+    document = [
+        user("ann", active="True", emails=mails, groups=[{"value": "1", "display": "Ops"}]),
+        user("old", active="False"),
+    ]
+    made = scim(file(tmp_path, document))
+    assert rows(tmp_path, made) == [("ann", "Ann", "a@x.org", "Ops", "", "(org)")]
+    assert made.notes == ("1 left out: not active",)
+
+
+def test_what_people_call_themselves_is_no_formula_of_whoever_opens_the_file(tmp_path) -> None:
+    document = answer(
+        team("web", "ann"),
+        {**team("=ops"), "members": [{"login": "bob", "name": "=1+1", "email": "=1@x.org"}]},
+    )
+    made = github_teams(file(tmp_path, document))
+    assert rows(tmp_path, made)[1] == ("bob", "'=1+1", "'=1@x.org", "'=OPS", "", "(org)")
+    assert not any(
+        cell.startswith("=") for line in made.csv().splitlines() for cell in line.split(",")
+    )
 
 
 def test_what_a_directory_has_no_room_for_is_told(tmp_path) -> None:
@@ -226,3 +265,18 @@ def test_teams_above_each_other_are_an_error(tmp_path) -> None:
     loop = answer(team("x", "ann", above="y"), team("y", "bob", above="x"))
     with pytest.raises(SettingsError, match="above itself"):
         github_teams(file(tmp_path, loop))
+
+
+@pytest.mark.parametrize(
+    ("dn", "team"),
+    [
+        ("CN=data,OU=Groups,DC=x", "data"),
+        (r"cn = Sales\, EMEA ,dc=x", "Sales, EMEA"),
+        (r"CN=K\C3\BCche,DC=x", "Küche"),
+        ("cn=a+uid=b,dc=x", "a"),
+        ("no name", ""),
+    ],
+)
+def test_the_group_of_memberof_is_what_its_name_begins_with(tmp_path, dn: str, team: str) -> None:
+    text = f"dn: uid=ann\nuid: ann\nmemberOf: {dn}\n"
+    assert rows(tmp_path, ldif(file(tmp_path, text)))[0][3] == team

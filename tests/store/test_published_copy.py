@@ -1,5 +1,6 @@
 """The copy that dashboards open: what is in it, that it is whole, and who it keeps waiting."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,8 +16,10 @@ from example_numbers import MESSAGES
 from helpers import EXAMPLES
 from session_pipeline_dagster.errors import ContractError, SettingsError, StoreUnusable
 from session_pipeline_dagster.passes.exports.copy import publish
+from session_pipeline_dagster.passes.exports.folder import copies
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.verification import VerificationProcessor
+from session_pipeline_dagster.settings import ExportSettings
 from session_pipeline_dagster.store import published_copy
 from session_pipeline_dagster.store.published_copy import Copy, Shown, make
 from session_pipeline_dagster.testing import Pipeline, SessionBuilder
@@ -116,6 +119,34 @@ def test_a_folder_that_cannot_be_written_is_said(examples: Pipeline, tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="SESSION_PIPELINE_PUBLISH"):
         make(examples.store, tmp_path / "file" / "c.duckdb", ONE, 128)
+    # A folder that is there and takes nothing, from whoever.
+    with pytest.raises(SettingsError, match="cannot be written"):
+        make(examples.store, Path("/proc/c.duckdb"), ONE, 128)
+
+
+def test_no_file_but_a_copy_is_written_over(examples: Pipeline, tmp_path: Path) -> None:
+    notes, other = tmp_path / "notes.txt", tmp_path / "other.duckdb"
+    notes.write_text("what somebody wrote down")
+    shutil.copy(examples.settings.database, other)
+    linked = tmp_path / "link"
+    linked.symlink_to(examples.settings.database.parent)
+    for target in (notes, other, linked / examples.settings.database.name):
+        before = target.read_bytes()
+        with pytest.raises(SettingsError, match="is not written over"):
+            make(examples.store, target, ONE, 128)
+        assert target.read_bytes() == before
+    for empty_or_old in (tmp_path / "empty.duckdb", tmp_path / "empty.duckdb"):
+        empty_or_old.touch()
+        assert make(examples.store, empty_or_old, ONE, 128).rows == {"days": 6}
+
+
+def test_the_database_is_no_place_for_its_copy(examples: Pipeline, tmp_path: Path) -> None:
+    """Also by a link: what is set is deleted when people are shown in another way."""
+    linked = tmp_path / "link.duckdb"
+    linked.symlink_to(examples.settings.database)
+    settings = replace(examples.settings, exports=ExportSettings(copy=linked))
+    with pytest.raises(SettingsError, match="which is the database"):
+        copies(settings)
 
 
 PROGRAM = """

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from session_pipeline_dagster.cli.context import Context, common, say, say_absent
+from session_pipeline_dagster.cli.context import (
+    Context,
+    common,
+    say,
+    say_absent,
+    unusable_directory,
+)
 from session_pipeline_dagster.contract.derivation import basis_of
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.shown import bring_up, made_from
@@ -113,6 +119,8 @@ def _directory_hint(store: Store, asked: Asked) -> str:
         return ""
     if people.directory is not None and not people.directory.is_file():
         return ""
+    if unusable := unusable_directory(people):
+        return unusable
     derivation = people_derivation(people)
     made = made_from(store, derivation)
     if made == basis_of(derivation) or (made is None and people.directory is None):

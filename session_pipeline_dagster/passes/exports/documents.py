@@ -36,7 +36,7 @@ def export_ccusage(reading: Reading, folder: Path, settings: Settings, asked: As
         _put(folder / period.file, ccusage.periodic(period, rows, shown), len(rows), counts)
     if settings.people.mode is PeopleMode.NAMED:
         rows = _rows(reading, asked, ccusage.BY_SESSION)
-        found = reading.rows(ccusage.activity(asked))
+        found = reading.rows(ccusage.activity(asked, _frozen(reading)))
         times = {session: (first, last) for session, first, last in found}
         _put(folder / ccusage.SESSIONS, ccusage.sessions(rows, times), len(rows), counts)
     elif (folder / ccusage.SESSIONS).exists():
@@ -102,10 +102,15 @@ def _called(settings: Settings) -> Callable[[str], str]:
 
 def _parts(reading: Reading) -> Sequence[tuple[ModuleType, str]]:
     """What makes a bill of which days: of sums where the responses are gone; older days first."""
-    ((frozen,),) = reading.rows(focus_kept.FROZEN)
-    if frozen is None:
+    if (frozen := _frozen(reading)) is None:
         return [(focus, "true")]
     return [(focus_kept, f"day < DATE '{frozen}'"), (focus, f"day >= DATE '{frozen}'")]
+
+
+def _frozen(reading: Reading) -> date | None:
+    """The first day whose responses are there; None: those of all days are."""
+    found: date | None = reading.rows(focus_kept.FROZEN)[0][0]
+    return found
 
 
 def _spans(reading: Reading, within: str) -> Iterator[tuple[date, date]]:

@@ -93,9 +93,10 @@ def export(
     bring_up(usage, store, settings)
     store.ready(usage)
     with store.exclusive("export"):
-        remember(store, folder)
         try:
+            # What is no folder has no exports, and is not to be forgotten as one.
             folder.mkdir(parents=True, exist_ok=True)
+            remember(store, folder)
             sweep(folder)
             counts = _export(store, settings, folder, wanted)
         except OSError as error:
@@ -189,7 +190,13 @@ def places(store: Store, settings: Settings) -> list[Path]:
     """Folders, and copies for dashboards, that exports of this store are in: those that are set,
     and those of commands."""
     own = (settings.exports.folder, *copies(settings))
-    return list(dict.fromkeys([*remembered(store), *(place for place in own if place)]))
+    found = dict.fromkeys([*remembered(store), *(place for place in own if place)])
+    database = settings.database
+    return [
+        place
+        for place in found
+        if not (isinstance(database, Path) and place.resolve() == database.resolve())
+    ]
 
 
 def made(store: Store, settings: Settings) -> list[Path]:

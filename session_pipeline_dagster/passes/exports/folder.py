@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.processors.usage.people.leaving import TABLES
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.published_copy import begun
@@ -22,10 +23,15 @@ NOTES = ".session-pipeline-exports.json"
 _FILES = (
     "daily.json weekly.json monthly.json session.json focus.csv focus_left_out.csv metrics.prom"
 )
-_NAMES = "|".join(map(re.escape, (*_FILES.split(), "part.parquet", "part.csv", NOTES)))
-_OURS = re.compile(rf"(?:{_NAMES})|\.(?:{_NAMES})\.[0-9a-f]{{32}}")
-_BEGUN = re.compile(rf"\.(?:{_NAMES})\.[0-9a-f]{{32}}")
+_NAMES = "|".join(map(re.escape, (*_FILES.split(), NOTES)))
+_PARTS = r"part\.parquet|part\.csv"
 _PLACES = "exports"
+_DUCKDB = b"DUCK"
+"""What a file of DuckDB has from its ninth byte on."""
+
+
+def _begun(names: str) -> re.Pattern[str]:
+    return re.compile(rf"\.(?:{names})\.[0-9a-f]{{32}}")
 
 
 @dataclass(slots=True)
@@ -73,8 +79,13 @@ def files(folder: Path) -> list[Path]:
     """Everything of ours in a folder, also what a process that was killed had begun; or the file
     itself, where a copy for dashboards is."""
     if not folder.is_dir():
-        return [folder, *begun(folder)] if folder.is_file() else begun(folder)
-    return sorted(path for path in _below(folder) if _OURS.fullmatch(path.name))
+        # Of a file that is no database nobody has made a copy.
+        return [folder, *begun(folder)] if _is_duckdb(folder) else begun(folder)
+    return sorted(
+        path
+        for path, names in _below(folder)
+        if re.fullmatch(names, path.name) or _begun(names).fullmatch(path.name)
+    )
 
 
 def remove(folder: Path, paths: Sequence[Path]) -> None:
@@ -90,12 +101,23 @@ def remove(folder: Path, paths: Sequence[Path]) -> None:
 
 def sweep(folder: Path) -> None:
     """Delete what processes that were killed had begun."""
-    remove(folder, [path for path in _below(folder) if _BEGUN.fullmatch(path.name)])
+    left = [path for path, names in _below(folder) if _begun(names).fullmatch(path.name)]
+    remove(folder, left)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for pattern in ("*", "*/*", "*/day=*/*"):
-        yield from (path for path in folder.glob(pattern) if path.is_file())
+def _below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The files that are where ours are, and what ours are called there."""
+    places = [("*", _NAMES)]
+    places += [(f"{table}/{path}", _PARTS) for table in TABLES for path in ("*", "day=*/*")]
+    for pattern, names in places:
+        yield from ((path, names) for path in folder.glob(pattern) if path.is_file())
+
+
+def _is_duckdb(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(12)[8:] == _DUCKDB
 
 
 def remember(store: Store, place: Path) -> None:
@@ -154,5 +176,14 @@ def take_back(settings: Settings) -> None:
 
 def copies(settings: Settings) -> list[Path]:
     """Databases of what may be shown: the one that is set, and where people are hidden the shared
-    one."""
-    return [place for place in (settings.exports.copy, settings.shared) if place]
+    one.
+
+    Raises:
+        SettingsError: what is set is the database itself.
+    """
+    database, copy = settings.database, settings.exports.copy
+    if copy and isinstance(database, Path) and copy.resolve() == database.resolve():
+        raise SettingsError(
+            f"SESSION_PIPELINE_PUBLISH is {copy}, which is the database; name another file"
+        )
+    return [place for place in (copy, settings.shared) if place]

@@ -253,6 +253,16 @@ def test_a_file_that_cannot_be_read_is_said(newest: Company, tmp_path: Path) -> 
             newest.take()
 
 
+def test_a_database_that_is_damaged_is_not_said_to_be_open(newest: Company) -> None:
+    """DuckDB says which block it is."""
+    newest.agnes.close()
+    content = bytearray(newest.agnes.path.read_bytes())
+    content[100] ^= 0xFF
+    newest.agnes.path.write_bytes(content)
+    with pytest.raises(StoreUnusable, match="damaged"):
+        newest.take()
+
+
 def test_a_database_that_the_app_has_open_is_said(newest: Company) -> None:
     newest.agnes.close()
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"

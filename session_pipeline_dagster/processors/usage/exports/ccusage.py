@@ -6,7 +6,7 @@ Put nothing here that is not a key of theirs: what reads their files shall read 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -42,15 +42,33 @@ BY_SESSION: Final = ("session", "person", "project", "model")
 """Keys that `sessions` takes rows by."""
 
 
-def activity(asked: Asked) -> str:
-    """SELECT of session, user, and its first and last response, in microseconds since 1970."""
+def activity(asked: Asked, frozen: date | None) -> str:
+    """SELECT of session, user, and its first and last response, in microseconds since 1970.
+
+    Args:
+        frozen: the first day whose responses are there, None: those of all are. Of the days before
+            it the quarters of an hour are known.
+    """
+    # A fork may give what it repeats its own times.
+    own = "session_id = coalesce(origin_session_id, session_id)"
+    parts = [_span("usage_messages", OWN_ORIGIN, "sent_at", own, asked)]
+    if frozen is not None:
+        kept = _span("usage_slots", "session_id", "slot", "true", asked)
+        parts.append(f"{kept} AND day < DATE '{frozen}'")
+    ends = ", ".join(
+        f"coalesce({end}(moment) FILTER (own), {end}(moment))" for end in ("min", "max")
+    )
+    return f"SELECT session, {ends} FROM ({' UNION ALL '.join(parts)}) GROUP BY session"
+
+
+def _span(table: str, session: str, at: str, own: str, asked: Asked) -> str:
     ends = ["true"]
     if asked.since is not None:
-        ends.append(f"epoch_us(sent_at) >= {midnight(asked.since, asked.zone)}")
+        ends.append(f"epoch_us({at}) >= {midnight(asked.since, asked.zone)}")
     if asked.until is not None and (end := after(asked.until, asked.zone)) is not None:
-        ends.append(f"epoch_us(sent_at) < {end}")
-    return f"""SELECT {OWN_ORIGIN}, min(epoch_us(sent_at)), max(epoch_us(sent_at))
-        FROM usage_messages WHERE {" AND ".join(ends)} GROUP BY 1"""
+        ends.append(f"epoch_us({at}) < {end}")
+    return f"""SELECT {session} AS session, epoch_us({at}) AS moment, {own} AS own
+        FROM {table} WHERE {" AND ".join(ends)}"""
 
 
 def periodic(period: Period, rows: Sequence[Row], shown: Callable[[str], str]) -> bytes:

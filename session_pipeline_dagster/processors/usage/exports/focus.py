@@ -25,8 +25,17 @@ COLUMNS: Final = (
     *("ConsumedQuantity", "ConsumedUnit", "ContractedCost", "ContractedUnitPrice"),
     *("EffectiveCost", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory"),
     *("PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory"),
-    *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceId", "SubAccountId"),
-    *("SubAccountName", "x_CostCenter", "x_Model", "x_PriceTable", "x_Project", "x_Team"),
+    *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails"),
+    *(
+        "SkuPriceId",
+        "SubAccountId",
+        "SubAccountName",
+        "x_CostCenter",
+        "x_Model",
+        "x_PriceTable",
+        "x_Project",
+        "x_Team",
+    ),
     "x_TokenKind",
 )
 LEFT_OUT: Final = (
@@ -228,6 +237,7 @@ def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
         "ServiceSubcategory": "Generative AI",
         "SkuId": sku,
         "SkuMeter": kind,
+        "SkuPriceDetails": None,
         "SkuPriceId": f"{sku}/{charge.variant or kind}",
         "SubAccountId": person,
         "SubAccountName": person,

@@ -167,10 +167,14 @@ def money_rules(
             partial(_budgets_are_good, money, settings),
             glance=True,
         ),
-        _file_rule(
+        Quality(
             "seats_file",
-            "SESSION_PIPELINE_SEATS",
-            lambda: seating.read_seats(money.seats) if money.seats else (),
+            "usage_daily",
+            "The file that `SESSION_PIPELINE_SEATS` names can be read and makes sense, and "
+            "somebody is called as each seat says, or is in its team. While it cannot be read, "
+            "what was good last stays.",
+            partial(_seats_are_good, money, settings),
+            glance=True,
         ),
         *_budget_rules(money, budgets, veil, settings),
         Quality(
@@ -181,17 +185,6 @@ def money_rules(
             "once, as information.",
             partial(_spikes, money),
         ),
-    )
-
-
-def _file_rule(name: str, setting: str, read: Callable[[], Sequence[object]]) -> Quality:
-    return Quality(
-        name,
-        "usage_daily",
-        f"The file that `{setting}` names can be read and makes sense. While it does not, what was "
-        "good last stays.",
-        partial(_file_is_good, read),
-        glance=True,
     )
 
 
@@ -229,6 +222,18 @@ def _budgets_are_good(money: MoneySettings, settings: Settings | None, data: Dat
         return found
     hides = settings is not None and settings.people.hides
     wrong = strangers_of(money, budgets_of(money), data.select, hides=hides)
+    return Measured(len(wrong), found.numbers, said="; ".join(wrong)) if wrong else found
+
+
+def _seats_are_good(money: MoneySettings, settings: Settings | None, data: Data) -> Measured:
+    file = money.seats
+    found = _file_is_good(lambda: seating.read_seats(file) if file else (), data)
+    if found.violations or file is None:
+        return found
+    from session_pipeline_dagster.processors.usage.money.seat_holders import strangers  # noqa: PLC0415  as above
+
+    hides = settings is not None and settings.people.hides
+    wrong = strangers(file, seating.read_seats(file), data.select, hides=hides)
     return Measured(len(wrong), found.numbers, said="; ".join(wrong)) if wrong else found
 
 

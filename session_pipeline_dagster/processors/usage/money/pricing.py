@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from session_pipeline_dagster import given_files
 from session_pipeline_dagster.contract.derivation import (
     Changes,
     Derivation,
@@ -120,8 +121,8 @@ def content_of(file: Path | None) -> str:
     import hashlib  # noqa: PLC0415  who has no file needs no OpenSSL
 
     try:
-        return f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
-    except OSError as error:
+        return f"{file} {hashlib.sha256(given_files.content_of(file)).hexdigest()}"
+    except (OSError, ValueError) as error:
         return f"{file} {type(error).__name__}"
 
 

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.given_files import content_of, why_not
 
 _DIGEST = 8
 _SHOWN = 40
@@ -162,11 +163,10 @@ def read(path: Path) -> Document:
     """
     name = str(path)
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except (OSError, ValueError) as error:
-        why = "is a directory" if isinstance(error, IsADirectoryError) else "cannot be read"
-        why = "is not there" if isinstance(error, FileNotFoundError) else why
-        raise FileError(name, 1, f"the file {why}; name a TOML file that can be read") from None
+        what = f"the file {why_not(error)}; name a TOML file that can be read"
+        raise FileError(name, 1, what) from None
     return parse(name, content)
 
 

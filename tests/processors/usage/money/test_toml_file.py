@@ -1,5 +1,6 @@
 """What a TOML file of the user says, and the line that each error names."""
 
+import os
 import pickle
 import re
 import tomllib
@@ -135,7 +136,9 @@ def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said_in_the_same_shape(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
     for path, what in (
+        (tmp_path / "pipe.toml", "the file is a pipe or a device; name a TOML file that can be"),
         (tmp_path / "none.toml", "the file is not there; name a TOML file that can be read"),
         (tmp_path, "the file is a directory; name a TOML file that can be read"),
         (tmp_path / ("x" * 300), "the file cannot be read; name a TOML file that can be read"),
