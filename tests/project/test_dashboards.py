@@ -220,3 +220,18 @@ def test_every_chart_for_superset_is_on_a_dashboard() -> None:
         chart["uuid"] for dashboard in exported("dashboards") for chart in charts_of(dashboard)
     ]
     assert sorted(shown) == sorted(chart["uuid"] for chart in exported("charts"))
+
+
+# --- The page ---
+
+
+def test_the_page_on_exports_names_the_versions_and_the_places() -> None:
+    page = (ROOT / "docs" / "exports.md").read_text("utf-8")
+    needed = json.loads((EVIDENCE / "package.json").read_text("utf-8"))["dependencies"]
+    assert f"Evidence {needed['@evidence-dev/evidence']} and Superset" in page
+    (database,) = exported("databases")
+    assert f"`{database['sqlalchemy_uri']}`" in page
+    for place in ("`deploy/evidence`", "`deploy/superset`", "`databases/session_pipeline.yaml`"):
+        assert place in page
+    people = [d["dashboard_title"] for d in exported("dashboards") if d["slug"] == "agents-people"]
+    assert f'"{people[0]}"' in page
