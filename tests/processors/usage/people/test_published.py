@@ -198,6 +198,24 @@ def test_all_that_is_published_adds_up_to_what_there_is(tmp_path: Path, mode: Pe
         assert sum(row[-1] for row in found["usage_person_daily"]) == whole
 
 
+@pytest.mark.parametrize(("mode", "least"), [(PeopleMode.PSEUDONYM, None), (PeopleMode.NAMED, 5)])
+def test_a_persons_day_has_the_same_columns_whoever_is_hidden(
+    tmp_path: Path, mode: PeopleMode, least: int | None
+) -> None:
+    with database() as connection:
+        asked = [
+            one.select
+            for given in (settings(tmp_path, PeopleMode.NAMED), settings(tmp_path, mode, least))
+            for one in published(given)
+            if one.name == "usage_person_daily"
+        ]
+        named, hidden = (
+            [(name, kind) for name, kind, *_ in connection.execute(f"DESCRIBE {sql}").fetchall()]
+            for sql in asked
+        )
+    assert hidden == named
+
+
 def test_pseudonyms_are_the_same_in_every_table_and_name_nobody(tmp_path: Path) -> None:
     connection = database()
     directory = directory_of([Row("f", 2, {"folder": "alice", "person": "Alice", "team": "data"})])

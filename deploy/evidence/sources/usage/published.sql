@@ -1,0 +1,1 @@
+SELECT made_at, people AS shown FROM published
