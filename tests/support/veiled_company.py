@@ -9,8 +9,6 @@ from decimal import Decimal
 from itertools import product
 from pathlib import Path
 
-import duckdb
-
 from company_people import database
 from session_pipeline_dagster.contract.derivation import Inputs
 from session_pipeline_dagster.contract.report import Asked as Page
@@ -19,11 +17,11 @@ from session_pipeline_dagster.people.directory import Directory, directory_of
 from session_pipeline_dagster.people.rows import Row
 from session_pipeline_dagster.processors.usage.exports import focus, prometheus
 from session_pipeline_dagster.processors.usage.figure_sql import Scope, selects
+from session_pipeline_dagster.processors.usage.figures import add
 from session_pipeline_dagster.processors.usage.money import breakdown
 from session_pipeline_dagster.processors.usage.money.budgeting import budgets_of, judged
 from session_pipeline_dagster.processors.usage.people.published import published
 from session_pipeline_dagster.processors.usage.people.shown import TABLES, shown_derivation
-from session_pipeline_dagster.processors.usage.figures import add
 from session_pipeline_dagster.processors.usage.summing import figures
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.write import insert_rows
@@ -42,6 +40,7 @@ MODELS = {
 }
 _MEASURES = {"cost": 88, "input_tokens": 61, "output_tokens": 61, "cache_read_tokens": 61}
 """How many cells each can tell apart in one sum."""
+_BUSY = 0.3
 _ONE = Decimal(1).scaleb(-12)
 Numbers = Mapping[str, Decimal | int | None]
 
@@ -88,25 +87,25 @@ def company(rng: random.Random) -> Company:
     for group, parent in groups.items():
         member(f"{group}boss", group, None, None)
         assert parent != group
-    people = [*teams, "new1", "new2"]
-    cells = []
+    return Company(directory_of(rows), _cells(rng, teams))
+
+
+def _cells(rng: random.Random, teams: Mapping[str, Sequence[tuple[date, str]]]) -> Sequence[Cell]:
+    people, cells = [*teams, "new1", "new2"], []
     for number, day in enumerate(DAYS):
-        busy = [who for who in people if rng.random() < 0.3]
+        busy = [who for who in people if rng.random() < _BUSY]
         if number in (2, 5):
             busy = rng.sample(people, 1 if number == 2 else 3)
         if number == 7:
             busy = [who for who in people if who.startswith(("t11m", "t2m"))]
         for person in busy:
-            team = max(teams.get(person, [(date.min, "(unassigned)")]))[1]
-            if person in teams:
-                team = max(one for one in teams[person] if one[0] <= day)[1]
+            came = [one for one in teams.get(person, [(date.min, "(unassigned)")]) if one[0] <= day]
             own = [f"of-{person}"] if rng.random() < 0.1 else []
-            projects = ["shop", "site", f"of-{team}", *own]
+            projects = ["shop", "site", f"of-{max(came)[1]}", *own]
             for _ in range(rng.choice([1, 1, 2])):
-                cell = Cell(day, person, team, rng.choice(projects), rng.choice([*MODELS]))
-                if cell not in cells:
-                    cells.append(cell)
-    return Company(directory_of(rows), cells)
+                model = rng.choice([*MODELS])
+                cells.append(Cell(day, person, max(came)[1], rng.choice(projects), model))
+    return [*dict.fromkeys(cells)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,10 @@ class Office:
         values = [
             (
                 number,
-                *(1 << number - cells.start if number in cells else 0 for cells in numbered.values()),
+                *(
+                    1 << number - cells.start if number in cells else 0
+                    for cells in numbered.values()
+                ),
             )
             for number in range(len(self.company.cells))
         ]
@@ -193,7 +195,8 @@ class Office:
         self.connection.execute(
             f"""UPDATE usage_slots SET cost = new.cost, input_tokens = a, output_tokens = b,
                 cache_read_tokens = c
-            FROM (VALUES {values}) AS new(number, cost, a, b, c) WHERE partial_characters = number"""
+            FROM (VALUES {values}) AS new(number, cost, a, b, c)
+            WHERE partial_characters = number"""
         )
         self.connection.execute("DELETE FROM usage_daily")
         self.connection.execute(
@@ -258,14 +261,10 @@ class Office:
         spans |= {(None, day) for day in DAYS[:-1:2]}
         keys = [key for key in breakdown.KEYS if key not in ("session", "branch")]
         asked = [(key,) for key in keys]
-        asked += [
-            pair for pair in product(keys, breakdown.UNITS) if pair[0] not in breakdown.UNITS
-        ]
+        asked += [pair for pair in product(keys, breakdown.UNITS) if pair[0] not in breakdown.UNITS]
         for by, agent in product(asked, (None, *dict.fromkeys(a for a, _ in MODELS.values()))):
             for since, until in spans if len(by) == 1 else [(None, None), (DAYS[3], DAYS[7])]:
-                given = breakdown.Asked(
-                    by, since, until, people=self.settings.people, agent=agent
-                )
+                given = breakdown.Asked(by, since, until, people=self.settings.people, agent=agent)
                 try:
                     breakdown.check(given)
                 except SettingsError:
@@ -348,8 +347,7 @@ class Reader:
         # Other rows are the only ones with their pivot, which is outside.
         rows = [self._rows[pivot] for pivot in inside if pivot in self._rows]
         outside = [
-            {column: value for column, value in row.items() if column not in inside}
-            for row in rows
+            {column: value for column, value in row.items() if column not in inside} for row in rows
         ]
         done: dict[int, dict[int, int]] = {}
         for row in outside:
@@ -396,4 +394,3 @@ def hidden(cells: Sequence[Cell], least: int) -> Mapping[str, list[int]]:
                 found.setdefault(key, []).append(number)
                 crowds.setdefault(key, set()).add(cell.person)
     return {key: members for key, members in found.items() if len(crowds[key]) < least}
-
