@@ -44,8 +44,9 @@ def command(context: Context, as_json: bool) -> int:
     with store.held():
         store.ready(usage)
         budgets = _shown(given, context, select)
-        found = [(shown, *judged(budget, select, now)) for budget, shown in budgets]
-        wrong = strangers_of(settings.money, given, select, hides=settings.people.hides)
+        hides = settings.people.hides
+        found = [(shown, *judged(one, select, now, hides=hides)) for one, shown in budgets]
+        wrong = strangers_of(settings.money, given, select, hides=hides)
     for line in wrong:
         say(f"session-pipeline: {line}", err=True)
     if as_json:

@@ -28,8 +28,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.quoting import quoted
-from session_pipeline_dagster.processors.usage.rollups import AT_LEAST, PRICELESS
-from session_pipeline_dagster.processors.usage.small_cells import SHOWN
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 from session_pipeline_dagster.transcripts.reader import LAST
 
@@ -218,7 +217,7 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     rows = f"""SELECT {keys}, in_rate.place, {_SUMS}{beside and f", {beside}"}
         FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
-    return rows, _unpriced(asked), IN_FORCE, _beyond(asked)
+    return rows, answered.unpriced(asked.people, _within(asked)), IN_FORCE, _beyond(asked)
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
@@ -233,7 +232,7 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
         asked,
         sorted(rows, key=_by_time if asked.is_by_time else _by_cost),
         _total([row.sums for row in rows]),
-        [Unpriced(*one) for one in unpriced],
+        [Unpriced(*one[:3]) for one in unpriced],
         [InForce(*one) for one in in_force],
         Beyond(*beyond[0]) if beyond else Beyond(0, Decimal(0), Decimal(0), 0, Decimal(0)),
     )
@@ -263,19 +262,6 @@ _BESIDE: Final = ("username", "project")
 _BEYOND: Final = """SELECT count(DISTINCT session_id), coalesce(sum(billed_cost), 0),
             coalesce(sum(unlogged_cost), 0), coalesce(sum(completed_output_tokens), 0)::BIGINT,
             coalesce(sum(completed_cost), 0)"""
-
-
-def _unpriced(asked: Asked) -> str:
-    """The models without a price; where small groups are merged, those that are told apart."""
-    people, by = asked.people, ("model",)
-    model, told = answered.columns(by, people).get("model", "model"), ""
-    if answered.merges(by, people):
-        told = f"AND told = {SHOWN}"
-    source = with_people("usage_slots") if people.hides else "usage_slots"
-    return f"""SELECT provider, {model} AS shown, sum({PRICELESS}) AS messages
-        FROM {source} {answered.joins(by, people)}
-        WHERE {PRICELESS} > 0 AND {_within(asked)} {told} GROUP BY ALL
-        ORDER BY messages DESC, provider, shown"""
 
 
 def _beyond(asked: Asked) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.processors.usage.people.whose import PERSON, TEAM, with_people
+from session_pipeline_dagster.processors.usage.rollups import PRICELESS
 from session_pipeline_dagster.processors.usage.small_cells import SHOWN, few, small_cells
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 
@@ -160,3 +161,18 @@ def bills(least: int) -> str:
         JOIN (SELECT day AS of_day, team AS of_team FROM cells_shown WHERE label IS NOT NULL)
             ON of_day = day AND of_team = {TEAM}
         QUALIFY count(DISTINCT {PERSON}) OVER (PARTITION BY day) >= {least})"""
+
+
+def unpriced(people: PeopleSettings, within: str = "true") -> str:
+    """SELECT of provider, model, messages, first and last day of what has no price; where small
+    groups are merged, of the models alone that are told apart."""
+    by = ("model",)
+    model = "model"
+    if people.mode is not PeopleMode.NAMED:
+        model = f"if(model IS NULL, NULL, coalesce(shown_model, '{HIDDEN}'))"
+    told = f"AND told = {SHOWN}" if merges(by, people) else ""
+    source = with_people("usage_slots") if people.hides else "usage_slots"
+    return f"""SELECT provider, {model} AS named, sum({PRICELESS})::BIGINT AS messages,
+            min(day), max(day)
+        FROM {source} {joins(by, people)} WHERE {PRICELESS} > 0 AND {within} {told}
+        GROUP BY provider, named ORDER BY messages DESC, provider, named"""
