@@ -5,6 +5,7 @@ from functools import partial
 
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
+from session_pipeline_dagster.processors.usage.rollups import PRICELESS
 from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
 from session_pipeline_dagster.settings import PeopleSettings
 
@@ -100,7 +101,14 @@ def _unpriced(people: PeopleSettings, data: Data) -> Measured:
     said = f"{messages} messages have no price: {named}; give them one in a prices.toml"
     listed = [dict(zip(names, row, strict=False)) for row in rows[:_NAMED]]
     numbers = {"unpriced_messages": messages}
-    if not merged:
+    if merged:
+        every = data.select(f"SELECT DISTINCT model FROM usage_slots WHERE {PRICELESS} > 0")
+        if len(every) > len(models):
+            # How much it is would be of few people; that costs lack something is not.
+            less = f"models of fewer than {people.smallest_group} people a day have no price"
+            said = f"{said}; {less}" if rows else f"{less}; `session-pipeline prices list` has them"
+            return Measured(len(rows) + 1, numbers, listed, said)
+    else:
         ((unknown,),) = data.select(
             "SELECT coalesce(sum(unknown_input_messages), 0)::BIGINT FROM usage_slots"
         )
