@@ -339,7 +339,6 @@ def read_people_mode(environ: Mapping[str, str] | None = None) -> PeopleMode:
 
 def _people(env: Mapping[str, str]) -> PeopleSettings:
     most = 1_000_000
-    # 0 stands for not set; whoever sets it is told that there is no such group.
     given = values.whole(env, "SESSION_PIPELINE_MIN_GROUP", 0, most)
     return PeopleSettings(
         directory=values.place(env, "SESSION_PIPELINE_DIRECTORY"),
