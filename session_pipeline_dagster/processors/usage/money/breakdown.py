@@ -213,11 +213,12 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
         beside = ""
     directory = asked.merges or _OF_PEOPLE & {*asked.by}
     slots = with_people("usage_slots") if directory else "usage_slots"
-    slots += f" {answered.joins(asked.by, asked.people, asked.agent)}"
+    slots += f" {answered.joins(asked.by, asked.people, asked.agent, _days(asked))}"
     rows = f"""SELECT {keys}, in_rate.place, {_SUMS}{beside and f", {beside}"}
         FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
-    return rows, answered.unpriced(asked.people, _within(asked)), IN_FORCE, _beyond(asked)
+    unpriced = answered.unpriced(asked.people, _within(asked), _days(asked))
+    return rows, unpriced, IN_FORCE, _beyond(asked)
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
@@ -264,13 +265,17 @@ _BEYOND: Final = """SELECT count(DISTINCT session_id), coalesce(sum(billed_cost)
             coalesce(sum(completed_cost), 0)"""
 
 
+def _days(asked: Asked) -> str:
+    """SQL: which days it is, of UTC."""
+    since = f"day >= DATE '{asked.since}'" if asked.since else "true"
+    return since + (f" AND day <= DATE '{asked.until}'" if asked.until else "")
+
+
 def _beyond(asked: Asked) -> str:
-    since = f" AND day >= DATE '{asked.since}'" if asked.since else ""
-    until = f" AND day <= DATE '{asked.until}'" if asked.until else ""
     # A bill is in files of Claude Code alone.
     own = "" if asked.agent in (None, LAST) else " AND false"
     bills = answered.bills(asked.people.smallest_group)
-    return f"{_BEYOND} FROM {bills} WHERE true{since}{until}{own}"
+    return f"{_BEYOND} FROM {bills} WHERE {_days(asked)}{own}"
 
 
 def _within(asked: Asked) -> str:

@@ -88,9 +88,15 @@ def columns(by: Collection[str], people: PeopleSettings) -> Mapping[str, str]:
 _PROJECT: Final = "coalesce(of_name, repository, project)"
 
 
-def joins(by: Collection[str], people: PeopleSettings, agent: str | None = None) -> str:
+def joins(
+    by: Collection[str], people: PeopleSettings, agent: str | None = None, days: str = "true"
+) -> str:
     """What `columns` of these keys stand in, beside `whose.with_people`. Where small groups are
-    merged, it leaves out what is shown on no day, and of one agent what is not told apart."""
+    merged, it leaves out what is shown on no day, and of one agent what is not told apart.
+
+    Args:
+        days: SQL over `day`: of which days it is asked, so that no others are looked at.
+    """
     found = _joined_names(by, people)
     if not merges(by, people):
         return found
@@ -100,9 +106,9 @@ def joins(by: Collection[str], people: PeopleSettings, agent: str | None = None)
     if any(key in by for key in _PROJECTS):
         hides = people.mode is not PeopleMode.NAMED
         shown = f"coalesce(shown_project, '{HIDDEN}')" if hides else _PROJECT
-        found += _cells({"project": shown}, people)
+        found += _cells({"project": shown}, people, days)
     if agent is not None or any(key in by for key in _KINDS):
-        found += _cells({key: key for key in _KINDS}, people)
+        found += _cells({key: key for key in _KINDS}, people, days)
     return found if agent is None else f"{found} AND told = {SHOWN}"
 
 
@@ -127,16 +133,16 @@ def _joined_names(by: Collection[str], people: PeopleSettings) -> str:
     return found
 
 
-def _cells(names: Mapping[str, str], people: PeopleSettings) -> str:
+def _cells(names: Mapping[str, str], people: PeopleSettings, days: str) -> str:
     """The cells of each day by these columns of `shown_days`, beside the SQL that they are here."""
     cells = ", ".join(f"{name} AS cell_{name}" for name in names)
     same = " AND ".join(f"cell_{name} IS NOT DISTINCT FROM {sql}" for name, sql in names.items())
-    small = small_cells(f"({shown_days(people.mode)})", [*names], people.smallest_group)
+    small = small_cells(f"({shown_days(people.mode, days)})", [*names], people.smallest_group)
     return f""" JOIN (SELECT day AS cell_day, {cells}, told FROM ({small}))
         ON cell_day = day AND {same}"""
 
 
-def shown_days(mode: PeopleMode) -> str:
+def shown_days(mode: PeopleMode, days: str = "true") -> str:
     """SELECT of `usage_person_daily` as it may be told apart where small groups are merged: without
     what is shown on no day, with the shown team as `label`, and projects as they are shown."""
     project, joined = "days.project", ""
@@ -145,7 +151,7 @@ def shown_days(mode: PeopleMode) -> str:
         joined = "LEFT JOIN projects_shown ON projects_shown.project = days.project"
     return f"""SELECT days.* EXCLUDE (project), {project} AS project, label
         FROM usage_person_daily AS days JOIN cells_shown USING (day, team) {joined}
-        WHERE label IS NOT NULL"""
+        WHERE label IS NOT NULL AND ({days})"""
 
 
 BILLS: Final = "(FROM usage_reconciled WHERE status IN ('ok', 'unlogged'))"
@@ -163,7 +169,7 @@ def bills(least: int) -> str:
         QUALIFY count(DISTINCT {PERSON}) OVER (PARTITION BY day) >= {least})"""
 
 
-def unpriced(people: PeopleSettings, within: str = "true") -> str:
+def unpriced(people: PeopleSettings, within: str = "true", days: str = "true") -> str:
     """SELECT of provider, model, messages, first and last day of what has no price; where small
     groups are merged, of the models alone that are told apart."""
     by = ("model",)
@@ -172,7 +178,8 @@ def unpriced(people: PeopleSettings, within: str = "true") -> str:
         model = f"if(model IS NULL, NULL, coalesce(shown_model, '{HIDDEN}'))"
     told = f"AND told = {SHOWN}" if merges(by, people) else ""
     source = with_people("usage_slots") if people.hides else "usage_slots"
+    days = f"{days} AND day IN (SELECT day FROM usage_slots WHERE {PRICELESS} > 0)"
     return f"""SELECT provider, {model} AS named, sum({PRICELESS})::BIGINT AS messages,
             min(day), max(day)
-        FROM {source} {joins(by, people)} WHERE {PRICELESS} > 0 AND {within} {told}
+        FROM {source} {joins(by, people, days=days)} WHERE {PRICELESS} > 0 AND {within} {told}
         GROUP BY provider, named ORDER BY messages DESC, provider, named"""
