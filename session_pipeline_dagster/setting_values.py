@@ -153,8 +153,11 @@ def whole(
     if value is None:
         return default
     digits = value.strip()
-    written = digits.isascii() and digits.isdigit() and len(digits) < _DIGITS
-    if not (written and int(digits) >= least):
+    written = digits.isascii() and digits.isdigit()
+    # So many as tell that it is too much.
+    digits = digits[:_DIGITS]
+    fits = most is not None or len(digits) < _DIGITS
+    if not (written and fits and int(digits) >= least):
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at least {least}")
     if most is not None and int(digits) > most:
         raise SettingsError(f"{name} is {value!r}; it takes a whole number of at most {most}")

@@ -237,6 +237,27 @@ def test_a_provider_is_a_name_of_the_price_library(text: str) -> None:
         read_settings({name: text})
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "few", "5.0", "1e3", "5 people"])
+def test_a_smallest_group_is_of_one_person_at_least(text: str) -> None:
+    """0 would look as if nothing were hidden, where the mode has a size of its own."""
+    name = "SESSION_PIPELINE_MIN_GROUP"
+    with pytest.raises(SettingsError, match=f"{name} is '{text}'; it takes a whole number of at"):
+        read_settings({name: text, "SESSION_PIPELINE_PEOPLE": "team"})
+
+
+def test_a_smallest_group_may_be_one_and_is_no_more_than_anybody_has() -> None:
+    def size(text: str) -> int:
+        given = {"SESSION_PIPELINE_MIN_GROUP": text, "SESSION_PIPELINE_PEOPLE": "team"}
+        return read_settings(given).people.smallest_group
+
+    assert (size("1"), size(" 12 "), size("1000000")) == (1, 12, 1_000_000)
+    for text in ("1000001", "9" * 18, "9" * 30, "9" * 5000):
+        with pytest.raises(SettingsError, match="it takes a whole number of at most 1000000"):
+            size(text)
+    with pytest.raises(SettingsError, match="is empty; give it a value or unset it"):
+        size("")
+
+
 def test_the_defaults_are_those_of_the_design() -> None:
     found = read_settings({})
     assert found.roots == (Root(Path("var/user_sessions").absolute()),)

@@ -17,6 +17,8 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
     judged,
     strangers_of,
 )
+from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget
+from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import open_store
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ def command(context: Context, as_json: bool) -> int:
     with store.held():
         store.ready(usage)
         budgets = _shown(given, context, select)
-        found = [(shown, *judged(budget, select, now)) for budget, shown in budgets]
-        wrong = strangers_of(settings.money, given, select, hides=settings.people.hides)
+        hides = settings.people.hides
+        found = [_judged(one, shown, select, now, settings) for one, shown in budgets]
+        wrong = strangers_of(settings.money, given, select, hides=hides)
     for line in wrong:
         say(f"session-pipeline: {line}", err=True)
     if as_json:
@@ -74,6 +77,24 @@ def command(context: Context, as_json: bool) -> int:
     names = ("budget", "from", "spent, USD", "of it", "level")
     show_table(console, "Periods", names, rows, right=("spent, USD", "of it"))
     return 0
+
+
+def _judged(
+    budget: "Budget", shown: "Budget", select: Select, now: datetime, settings: Settings
+) -> "tuple[Budget, Verdict, Sequence[BudgetStatus]]":
+    """A budget as it may be shown, what is said of it, and its periods that may be shown. Where one
+    may not, the sentence may be of that."""
+    hides = settings.people.hides
+    said, periods = judged(budget, select, now, hides=hides)
+    if not hides:
+        return shown, said, periods
+    rows = shown_budget(budget, settings) or "FROM budget_status WHERE false"
+    told = {start for (start,) in select(f"SELECT period_start FROM ({rows})")}
+    kept = [one for one in periods if one.period_start in told]
+    if len(kept) < len(periods):
+        what = "a period of it is of fewer people than may be shown"
+        said = replace(said, status="unknown", sentence=what)
+    return shown, said, kept
 
 
 def _shown(

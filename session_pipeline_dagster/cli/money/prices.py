@@ -9,6 +9,8 @@ import click
 from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.cli.ending import COULD_NOT
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.passes.shown import bring_up
+from session_pipeline_dagster.settings import PeopleMode
 from session_pipeline_dagster.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ def list_prices(context: Context, as_json: bool) -> int:
     from session_pipeline_dagster.processors.usage.money import price_list  # noqa: PLC0415  only this needs it
 
     store, usage = open_store(context.settings, looking=True), context.registry.get("usage")
+    bring_up(usage, store, context.settings)
     # Opening the database costs more than a look.
     with store.held():
         store.ready(usage)
         answers: Any = [rows for _, rows in store.query(*price_list.SELECTS)]
-    found = price_list.price_list(answers)
+    hides = context.settings.people.mode is not PeopleMode.NAMED
+    found = price_list.price_list(answers, hides=hides)
     problem = _problem(context, found)
     if as_json:
         from session_pipeline_dagster.cli.money.prices_data import list_json  # noqa: PLC0415  only one of these is needed
@@ -85,6 +89,13 @@ def explain(
 @common
 def diff(context: Context, as_json: bool) -> int:
     """What the next run would change: costs as stored, and by the prices that there are now."""
+    least = context.settings.people.smallest_group
+    if least > 1:
+        raise SettingsError(
+            f"prices diff would tell models of fewer than {least} people apart "
+            "(SESSION_PIPELINE_MIN_GROUP); `session-pipeline usage` before and after a run tells "
+            "what changes"
+        )
     store = open_store(context.settings, looking=True)
     store.ready(context.registry.get("usage"))
     found = _compared(context, store)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from filecmp import cmp
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.passes.exports.folder import remove, replacing
 from session_pipeline_dagster.passes.exports.tables import Counts, csv_cell
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.exports import ccusage, focus, focus_kept, prometheus
 from session_pipeline_dagster.processors.usage.money import breakdown
@@ -30,9 +32,12 @@ _AT_ONCE = 250_000
 def export_ccusage(reading: Reading, folder: Path, settings: Settings, asked: Asked) -> Counts:
     """Write `daily.json`, `weekly.json` and `monthly.json`; where people are shown by their names,
     `session.json` too: an id and a folder name somebody."""
-    shown, counts = refuse_nobody(settings), Counts()
+    shown, counts, called = refuse_nobody(settings), Counts(), _models(reading, settings)
     for period in ccusage.PERIODS:
-        rows = _rows(reading, asked, (period.unit, "person", "model"))
+        rows = [
+            replace(row, keys=(*row.keys[:-1], called(row.keys[-1])))
+            for row in _rows(reading, asked, (period.unit, "person", "model"))
+        ]
         _put(folder / period.file, ccusage.periodic(period, rows, shown), len(rows), counts)
     if settings.people.mode is PeopleMode.NAMED:
         rows = _rows(reading, asked, ccusage.BY_SESSION)
@@ -82,14 +87,15 @@ def export_focus(
         ]
         selects = [part.charges(*span, names) for part, *span in parts]
         left_out = [part.left_out(*span, names) for part, *span in parts]
-    person, counts = _called(settings), Counts()
-    charges = (focus.Charge(*row) for select in selects for row in _each(reading, select))
+    person, counts, model = _called(settings), Counts(), _models(reading, settings)
+    given = (focus.Charge(*row) for select in selects for row in _each(reading, select))
+    charges = (replace(charge, model=model(charge.model)) for charge in given)
     rows = (focus.row(charge, person) for charge in charges)
     _table(folder / _FOCUS, focus.COLUMNS, rows, counts)
     rows = (
-        (day, person(name), *rest)
+        (day, person(name), project, provider, model(name_of_it), *rest)
         for select in left_out
-        for day, name, *rest in _each(reading, select)
+        for day, name, project, provider, name_of_it, *rest in _each(reading, select)
     )
     _table(folder / _LEFT_OUT, focus.LEFT_OUT, rows, counts)
     return counts
@@ -98,6 +104,14 @@ def export_focus(
 def _called(settings: Settings) -> Callable[[str], str]:
     """How a row's person is called; a team stands under its own name."""
     return str if settings.people.mode is PeopleMode.TEAM else veil_of(settings).person
+
+
+def _models(reading: Reading, settings: Settings) -> Callable[[str | None], str | None]:
+    """How a model is called: where people are hidden it may be called like somebody."""
+    if settings.people.mode is PeopleMode.NAMED:
+        return lambda name: name
+    known = dict(reading.rows("FROM projects_shown"))
+    return lambda name: None if name is None else str(known.get(name, HIDDEN))
 
 
 def _parts(reading: Reading) -> Sequence[tuple[ModuleType, str]]:

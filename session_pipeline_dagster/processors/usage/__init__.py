@@ -12,6 +12,7 @@ from session_pipeline_dagster.contract.derivation import Derivation
 from session_pipeline_dagster.contract.processor import ProcessorResult, Session, Summary
 from session_pipeline_dagster.contract.quality import Quality
 from session_pipeline_dagster.contract.report import Report
+from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money import deriving
 from session_pipeline_dagster.processors.usage.money.budgeting import (
@@ -26,10 +27,10 @@ from session_pipeline_dagster.processors.usage.people.deriving import (
     projects_derivation,
 )
 from session_pipeline_dagster.processors.usage.people.shown import shown_derivation
-from session_pipeline_dagster.processors.usage.quality import QUALITY
+from session_pipeline_dagster.processors.usage.quality import rules
 from session_pipeline_dagster.processors.usage.report import usage_report
 from session_pipeline_dagster.processors.usage.retained import RETENTION
-from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, VIEWS
+from session_pipeline_dagster.processors.usage.rollups import VIEWS, rollups
 from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
@@ -48,7 +49,6 @@ class UsageProcessor:
     cadence = timedelta(seconds=600)
     tables = TABLES
     views = VIEWS
-    rollups = ROLLUPS
     retention = RETENTION
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
@@ -68,6 +68,11 @@ class UsageProcessor:
     def under(self, settings: Settings) -> "UsageProcessor":
         """The processor as money and people are set."""
         return UsageProcessor(settings=settings)
+
+    @property
+    def rollups(self) -> Sequence[Rollup]:
+        """What is added up per day, and in windows of days."""
+        return rollups(self._people)
 
     @property
     def reports(self) -> Sequence[Report]:
@@ -93,7 +98,7 @@ class UsageProcessor:
         """Its rules: of the rows, of budgets, and of the files about money and people."""
         veil = partial(veil_of, self._settings)
         return (
-            *QUALITY,
+            *rules(self._people),
             *money_rules(self._money, veil, self._settings),
             *people_rules(self._people),
         )

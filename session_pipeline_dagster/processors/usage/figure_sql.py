@@ -1,7 +1,7 @@
 """The SELECTs of the usage report: sums by what somebody asks of money first, as they may be shown.
 
 Where small teams are merged, everything is read through `cells_shown`: what is shown nowhere there
-is in no sum here. What is merged beyond that is decided in `small_cells.py`.
+is in no sum here, and what a day is told apart by beyond that is decided in `small_cells.py`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from session_pipeline_dagster.contract.report import Asked
 from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.processors.usage.money.costing import priced
+from session_pipeline_dagster.processors.usage.people.answered import BILLS, bills, shown_days
 from session_pipeline_dagster.processors.usage.people.whose import (
     LAST,
     PERSON,
@@ -18,6 +19,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.quoting import quoted
+from session_pipeline_dagster.processors.usage.small_cells import SHOWN, few, told
 from session_pipeline_dagster.settings import PeopleMode
 
 WEEK = 7
@@ -97,21 +99,20 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         f"""{base}, {_daily(scope)}
         SELECT date_trunc(unit, day)::DATE AS start, label, model, agent, {_SUMS} FROM daily, period
         GROUP BY ALL ORDER BY ALL""",
-        f"""{base}, slots AS MATERIALIZED ({_with_people(_SLOTS, scope)})
+        f"""{base}, slots AS MATERIALIZED ({_with_people(_SLOTS, scope)}){_told_slots(scope)}
             {" UNION ALL ".join(_by_slot(scope))}""",
-        f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}),
-        named AS ({" UNION ALL ".join(map(_named, CALLED))})
+        f"""{base}, calls AS MATERIALIZED ({_with_people(_EVENTS, scope)}){_told_calls(scope)},
+        named AS ({" UNION ALL ".join(_named(kind, scope) for kind in CALLED)})
         SELECT kind, name, count(*), count(*) FILTER (is_error), {_CROWD} FROM named
         GROUP BY kind, name""",
-        f"""{base}, costs AS MATERIALIZED ({_with_people(_attributed(), scope)}),
-        named AS ({" UNION ALL ".join(map(_paid, _ATTRIBUTED))})
+        f"""{base}, costs AS MATERIALIZED ({_with_people(_attributed(), scope)}){_told_costs(scope)}
+        , named AS ({" UNION ALL ".join(_paid(kind, scope) for kind in _ATTRIBUTED)})
         SELECT kind, name, span, count(*), count(*) FILTER (cost IS NULL),
             coalesce(sum(cost), 0), {_CROWD}
         FROM named GROUP BY kind, name, span
         UNION ALL SELECT 'response', NULL, 0, count(*), 0, 0, [] FROM costs""",
-        f"""{base}, bills AS ({_with_people(_BILLS, scope)})
-        SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0), {_CROWD}
-        FROM bills""",
+        f"""{base}, bills AS ({_with_people(_bills(scope), scope)})
+        SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0) FROM bills""",
         f"""{base}, estimated AS ({_with_people("usage_daily_estimated", scope)})
         SELECT coalesce(sum(output_estimate), 0)::BIGINT FROM estimated""",
         "SELECT NULL WHERE false" if scope.person else _budgets(budgets),
@@ -130,7 +131,6 @@ _SLOTS = """(SELECT day, slot, username, session_id, git_branch, messages, input
 # Not those of `people_shown`: a pass makes it, and none may have been since this was set.
 _NAMES = """SELECT username FROM usage_daily UNION SELECT folder FROM people
     UNION SELECT person FROM people UNION SELECT email FROM people WHERE email IS NOT NULL"""
-_BILLS = "(FROM usage_reconciled WHERE status IN ('ok', 'unlogged'))"
 
 
 def _base(asked: Asked, scope: Scope) -> str:
@@ -160,6 +160,8 @@ _SPAN = f"""CASE WHEN day > last - {WEEK} THEN 2 WHEN day > last - {2 * WEEK} TH
 
 
 def _daily(scope: Scope) -> str:
+    if scope.merges:
+        return _daily_told(scope)
     project, joined = "days.project", ""
     if scope.hides:
         project = f"""CASE WHEN days.project IS NOT NULL
@@ -170,6 +172,26 @@ def _daily(scope: Scope) -> str:
             SELECT days.* EXCLUDE (project), {project} AS project, label, {_SPAN} AS span
             FROM usage_person_daily AS days JOIN cells USING (day, team) {joined}, period
             WHERE day BETWEEN first AND last {own})"""
+
+
+_KINDS = ("agent", "provider", "model")
+
+
+def _daily_told(scope: Scope) -> str:
+    """The days with projects and models as they may be told apart."""
+    together = f"'{few(scope.least)}'"
+    replaced = ", ".join(f"if(told = {SHOWN}, {name}, {together}) AS {name}" for name in _KINDS)
+    by_project = told("days", ["project"], scope.least)
+    return f"""days AS MATERIALIZED (
+            SELECT shown.* FROM ({shown_days(scope.mode)}) AS shown, period
+            WHERE day BETWEEN first AND last),
+        by_project AS MATERIALIZED (
+            SELECT * EXCLUDE (told) REPLACE (if(told = {SHOWN}, project, {together}) AS project)
+            FROM ({by_project})),
+        by_kind AS ({told("by_project", _KINDS, scope.least)}),
+        daily AS MATERIALIZED (
+            SELECT by_kind.* EXCLUDE (told) REPLACE ({replaced}), {_SPAN} AS span
+            FROM by_kind, period)"""
 
 
 def _by_day(scope: Scope) -> list[str]:
@@ -188,16 +210,55 @@ def _group(kind: str, column: str, table: str) -> str:
             GROUP BY name, span"""
 
 
+def _told_slots(scope: Scope) -> str:
+    if not scope.merges:
+        return ""
+    hours = told(
+        "(SELECT *, hour(make_timestamp(epoch_us(slot))) AS hour_of FROM slots)",
+        ["hour_of"],
+        scope.least,
+    )
+    return f"""
+        , by_hour AS ({hours}), by_branch AS ({told("slots", ["git_branch"], scope.least)})"""
+
+
 def _by_slot(scope: Scope) -> list[str]:
     """Hours of the week, sessions, and branches where they may be shown."""
     sent = "make_timestamp(epoch_us(slot))"
     nothing = ", ".join(["NULL"] * 7)
+    slots = f"by_hour WHERE told = {SHOWN}" if scope.merges else "slots"
     found = [
         f"""SELECT 'hour' AS kind, printf('%d %d', isodow({sent}), hour({sent})) AS name, 0 AS span,
-            sum(messages)::BIGINT, {nothing}, 0, {_CROWD} FROM slots GROUP BY name""",
+            sum(messages)::BIGINT, {nothing}, 0, [] FROM {slots} GROUP BY name""",
         f"SELECT 'session', NULL, 0, count(DISTINCT session_id), {nothing}, 0, {_CROWD} FROM slots",
     ]
-    return found if scope.hides else [*found, _group("branch", "git_branch", "slots")]
+    if scope.hides:
+        return found
+    if not scope.merges:
+        return [*found, _group("branch", "git_branch", "slots")]
+    branch = f"if(told = {SHOWN}, git_branch, '{few(scope.least)}')"
+    return [*found, _group("branch", branch, "by_branch")]
+
+
+def _told_calls(scope: Scope) -> str:
+    if not scope.merges:
+        return ""
+    # Of one tool: else what a tool is short of would be what a skill or a server has more.
+    columns = [column for kind, column in CALLED.items() if kind != "command"]
+    command = CALLED["command"]
+    commands = told(f"(FROM calls WHERE {command} IS NOT NULL)", [command], scope.least)
+    tools = told("(FROM calls WHERE tool_name IS NOT NULL)", columns, scope.least)
+    return f", tools AS ({tools}), commands AS ({commands})"
+
+
+def _told_costs(scope: Scope) -> str:
+    if not scope.merges:
+        return ""
+    return f", told_costs AS ({told('costs', [*_ATTRIBUTED.values()], scope.least)})"
+
+
+def _bills(scope: Scope) -> str:
+    return bills(scope.least) if scope.merges else BILLS
 
 
 def _attributed() -> str:
@@ -217,16 +278,26 @@ def _with_people(table: str, scope: Scope) -> str:
             WHERE day BETWEEN first AND last {own}"""
 
 
-def _named(kind: str) -> str:
-    column = CALLED[kind]
-    return f"""SELECT '{kind}' AS kind, {column} AS name, is_error, person FROM calls
-        WHERE {column} IS NOT NULL"""
+def _named(kind: str, scope: Scope) -> str:
+    """The calls of a kind. What is shown together is a row of tools and of commands alone: of it,
+    what calls a skill may be one person's."""
+    column, source, where = CALLED[kind], "calls", ""
+    name = column
+    if scope.merges:
+        source = "commands" if kind == "command" else "tools"
+        if kind in ("tool", "command"):
+            name = f"if(told = {SHOWN}, {column}, '{few(scope.least)}')"
+        else:
+            where = f"AND told = {SHOWN}"
+    return f"""SELECT '{kind}' AS kind, {name} AS name, is_error, person FROM {source}
+        WHERE {column} IS NOT NULL {where}"""
 
 
-def _paid(kind: str) -> str:
+def _paid(kind: str, scope: Scope) -> str:
     column = _ATTRIBUTED[kind]
-    return f"""SELECT '{kind}' AS kind, {column} AS name, cost, person, span FROM costs
-        WHERE {column} IS NOT NULL"""
+    source, where = ("told_costs", f"AND told = {SHOWN}") if scope.merges else ("costs", "")
+    return f"""SELECT '{kind}' AS kind, {column} AS name, cost, person, span FROM {source}
+        WHERE {column} IS NOT NULL {where}"""
 
 
 def _who(scope: Scope) -> str:

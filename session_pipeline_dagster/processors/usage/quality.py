@@ -1,9 +1,13 @@
 """What the numbers of people rest on: who holds copies of whose responses."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.processors.usage.naming import NAME_LENGTH
 from session_pipeline_dagster.processors.usage.rollups import PRICELESS
 from session_pipeline_dagster.processors.usage.unique import EVENTS, GONE, MESSAGES, Thing
+from session_pipeline_dagster.settings import PeopleSettings
 
 _MANY, _SHARE = 20, 0.01
 _NAMED, _FEW = 20, 5
@@ -75,40 +79,57 @@ def claimed_by_several(data: Data) -> Measured:
             }
             for owner, other, shared, more in worst
         ),
+        of_one=("responses", "calls_and_prompts"),
     )
 
 
-def _unpriced(data: Data) -> Measured:
-    """Models whose responses have no price."""
-    found = data.select(
-        f"""SELECT provider, model, sum({PRICELESS})::BIGINT AS messages, min(day), max(day)
-        FROM usage_slots WHERE {PRICELESS} > 0 GROUP BY provider, model
-        ORDER BY messages DESC, provider, model"""
-    )
+def _unpriced(people: PeopleSettings, data: Data) -> Measured:
+    """Models whose responses have no price. Where small groups are merged, those that are told
+    apart, without their days."""
+    from session_pipeline_dagster.processors.usage.people import answered  # noqa: PLC0415  what declares need not wait for it
+
+    merged = people.smallest_group > 1
+    found = data.select(answered.unpriced(people))
     rows = [
-        (str(p), str(m or "(no model)"), int(str(n)), str(a), str(b)) for p, m, n, a, b in found
+        (str(p), str(m or "(no model)"), int(str(n)), *(() if merged else (str(a), str(b))))
+        for p, m, n, a, b in found
     ]
     names = ("provider", "model", "messages", "first_day", "last_day")
-    messages = sum(row[2] for row in rows)
-    models = [*dict.fromkeys(model for _, model, *_ in rows)]
+    messages = sum(int(row[2]) for row in rows)
+    models = [*dict.fromkeys(str(row[1]) for row in rows)]
     named = ", ".join(models[:_FEW]) + (", ..." if models[_FEW:] else "")
     said = f"{messages} messages have no price: {named}; give them one in a prices.toml"
-    listed = [dict(zip(names, row, strict=True)) for row in rows[:_NAMED]]
-    ((unknown,),) = data.select(
-        "SELECT coalesce(sum(unknown_input_messages), 0)::BIGINT FROM usage_slots"
-    )
-    numbers = {"unpriced_messages": messages, "unknown_input_messages": int(str(unknown))}
+    listed = [dict(zip(names, row, strict=False)) for row in rows[:_NAMED]]
+    numbers = {"unpriced_messages": messages}
+    if merged:
+        every = data.select(f"SELECT DISTINCT model FROM usage_slots WHERE {PRICELESS} > 0")
+        if len(every) > len(models):
+            # How much it is would be of few people; that costs lack something is not.
+            less = f"models of fewer than {people.smallest_group} people a day have no price"
+            said = f"{said}; {less}" if rows else f"{less}; `session-pipeline prices list` has them"
+            return Measured(len(rows) + 1, numbers, listed, said)
+    else:
+        ((unknown,),) = data.select(
+            "SELECT coalesce(sum(unknown_input_messages), 0)::BIGINT FROM usage_slots"
+        )
+        numbers["unknown_input_messages"] = int(str(unknown))
     return Measured(len(rows), numbers, listed, said if rows else "")
 
 
-def _unlogged(data: Data) -> Measured:
+def _unlogged(people: PeopleSettings, data: Data) -> Measured:
     """What share of the bill of the last days has no line."""
+    from session_pipeline_dagster.processors.usage.people import answered  # noqa: PLC0415  as above
+
+    # Where small groups are merged, of bills that may be shown: what does not fit may be one.
+    bills = "usage_reconciled"
+    if people.smallest_group > 1:
+        bills = answered.bills(people.smallest_group)
     fits = "FILTER (status IN ('ok', 'unlogged'))"
     found = data.select(
         f"""SELECT coalesce(sum(unlogged_cost) {fits}, 0)::DOUBLE,
             coalesce(sum(billed_cost) {fits}, 0)::DOUBLE, count(DISTINCT session_id) {fits},
             count(DISTINCT session_id) FILTER (status IN ('contract', 'conflict'))
-        FROM usage_reconciled WHERE day <= current_date + 1 AND day > {_WEEK_BEFORE}"""
+        FROM {bills} WHERE day <= current_date + 1 AND day > {_WEEK_BEFORE}"""
     )
     unlogged, billed, sessions, odd = (float(str(value)) for value in found[0])
     share = 100 * unlogged / billed if billed else 0.0
@@ -123,35 +144,48 @@ def _unlogged(data: Data) -> Measured:
     return Measured(int(status == "warning"), numbers, (), said, status)
 
 
-QUALITY = (
-    Quality(
-        "unlogged_usage",
-        "usage_daily",
-        "What was billed beyond the lines of the transcripts, of the sessions whose bill is known. "
-        f"Information above {_SOME} % of {_WEEK} days, a warning above {_MUCH} %: then the costs "
-        "shown are much too low. `usage_reconciled` says of which sessions.",
-        _unlogged,
-        glance=True,
-    ),
-    Quality(
-        "unpriced_models",
-        "usage_daily",
-        "Responses of models without a known price: their cost is left out of every sum, never "
-        "guessed. Upgrade genai-prices, or write the price in the file that "
-        "`SESSION_PIPELINE_PRICES` names; `session-pipeline prices explain MODEL` says what was "
-        "tried. Responses of which nobody says what went in, for their session was killed or has "
-        "not ended, are counted beside it (`unknown_input_messages`).",
-        _unpriced,
-        glance=True,
-    ),
-    Quality(
-        "claimed_by_several",
-        "usage_messages",
-        "Responses of which several people have the lines, in files that are still there; see "
-        f"`docs/counting.md` for whom they count. Fails where somebody shares {_MANY} or 1 % of "
-        "theirs, or so many prompts and calls: look at who holds whose. A folder may have been "
-        "copied, two people may share an account, or somebody claims the work of others. Remove "
-        "the files that are copies.",
-        claimed_by_several,
-    ),
+_UNLOGGED = (
+    "What was billed beyond the lines of the transcripts, of the sessions whose bill is known. "
+    f"Information above {_SOME} % of {_WEEK} days, a warning above {_MUCH} %: then the costs "
+    "shown are much too low. `usage_reconciled` says of which sessions."
 )
+_UNPRICED = (
+    "Responses of models without a known price: their cost is left out of every sum, never "
+    "guessed. Upgrade genai-prices, or write the price in the file that "
+    "`SESSION_PIPELINE_PRICES` names; `session-pipeline prices explain MODEL` says what was "
+    "tried. Responses of which nobody says what went in, for their session was killed or has "
+    "not ended, are counted beside it (`unknown_input_messages`)."
+)
+_SEVERAL = (
+    "Responses of which several people have the lines, in files that are still there; see "
+    f"`docs/counting.md` for whom they count. Fails where somebody shares {_MANY} or 1 % of "
+    "theirs, or so many prompts and calls: look at who holds whose. A folder may have been "
+    "copied, two people may share an account, or somebody claims the work of others. Remove "
+    "the files that are copies."
+)
+
+
+def rules(people: PeopleSettings) -> Sequence[Quality]:
+    """The rules of the rows."""
+    return (
+        Quality(
+            "unlogged_usage",
+            "usage_daily",
+            _UNLOGGED,
+            partial(_unlogged, people),
+            glance=True,
+        ),
+        Quality(
+            "unpriced_models",
+            "usage_daily",
+            _UNPRICED,
+            partial(_unpriced, people),
+            glance=True,
+        ),
+        Quality(
+            "claimed_by_several",
+            "usage_messages",
+            _SEVERAL,
+            claimed_by_several,
+        ),
+    )

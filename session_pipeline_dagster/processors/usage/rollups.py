@@ -1,6 +1,7 @@
 """What the `usage` processor adds up per day, as SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from session_pipeline_dagster.contract.rollup import Rollup
 from session_pipeline_dagster.processors.usage import unique
@@ -10,6 +11,7 @@ from session_pipeline_dagster.processors.usage.money.seat_sql import USAGE_SEATS
 from session_pipeline_dagster.processors.usage.people import whose
 from session_pipeline_dagster.processors.usage.unique import BLOCKS, EVENTS, MESSAGES
 from session_pipeline_dagster.processors.usage.windows import USAGE_SKILL_WINDOW, USAGE_TOOL_DAILY
+from session_pipeline_dagster.settings import PeopleSettings
 
 _DAYS = "SELECT part::DATE FROM parts"
 AT_LEAST = 0.05
@@ -115,11 +117,6 @@ SELECT day, username, sum(messages), sum(output_tokens), sum(cost), sum(unpriced
 FROM usage_daily GROUP BY ALL ORDER BY day DESC, username
 ```""",
     deps=("usage_slots",),
-    numbers="""SELECT sum(cost) AS cost_usd, sum(unpriced_messages)::BIGINT AS unpriced_messages,
-            sum(cost) FILTER (day = last) AS cost_usd_last_day,
-            sum(cost) FILTER (day > last - 7) AS cost_usd_last_7_days,
-            sum(messages)::BIGINT AS messages, count(DISTINCT username) AS users
-        FROM usage_daily, (SELECT max(day) AS last FROM usage_daily)""",
 )
 
 _CALLED_AS = ("skill_name", "subagent_type", "mcp_server")
@@ -219,6 +216,24 @@ ROLLUPS = (
     *(USAGE_SLOTS, USAGE_DAILY, USAGE_CALLS, USAGE_ACTIVITY_DAILY),
     *(USAGE_TOOL_DAILY, USAGE_SKILL_WINDOW),
 )
+
+
+def rollups(people: PeopleSettings) -> Sequence[Rollup]:
+    """The roll-ups; what is plotted of them is what may be shown."""
+    shown = "usage_daily"
+    if people.smallest_group > 1:
+        # What has no cell yet came after these were made.
+        shown = f"""(SELECT used.* FROM {whose.with_people("usage_daily AS used")}
+            JOIN (SELECT day AS of_day, team AS of_team FROM cells_shown WHERE label IS NOT NULL)
+                ON of_day = day AND of_team = {whose.TEAM})"""
+    numbers = f"""WITH shown AS MATERIALIZED (FROM {shown})
+        SELECT sum(cost) AS cost_usd, sum(unpriced_messages)::BIGINT AS unpriced_messages,
+            sum(cost) FILTER (day = last) AS cost_usd_last_day,
+            sum(cost) FILTER (day > last - 7) AS cost_usd_last_7_days,
+            sum(messages)::BIGINT AS messages, count(DISTINCT username) AS users
+        FROM shown, (SELECT max(day) AS last FROM shown)"""
+    return [replace(one, numbers=numbers) if one is USAGE_DAILY else one for one in ROLLUPS]
+
 
 _RATE = """sum(output_tokens - partial_output_tokens) / nullif(sum(final_characters), 0)"""
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from session_pipeline_dagster.contract.processor import Summary
-from session_pipeline_dagster.processors.usage.rollups import AT_LEAST, PRICELESS
-from session_pipeline_dagster.settings import PeopleMode, Settings
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
+from session_pipeline_dagster.settings import PeopleMode, PeopleSettings, Settings
 
 
 def summaries(settings: Settings) -> Sequence[Summary]:
@@ -19,15 +19,16 @@ def summaries(settings: Settings) -> Sequence[Summary]:
         if people.mode is PeopleMode.TEAM:
             usage = _by_team(selects["usage_team_daily"])
             few = (_few(selects["usage_team_daily"], people.smallest_group),)
-    least = people.smallest_group
+    # Of days, teams and tools together: where small groups are merged, the page has these.
+    whole = () if people.smallest_group > 1 else (_UNKNOWN, _TOOLS)
     return (
         *few,
         usage,
-        _unpriced(least),
-        _unknown(least),
+        _unpriced(people),
+        *whole[:1],
         _OWN_PRICES,
         _budgets(budgets),
-        _tools(least),
+        *whole[1:],
     )
 
 
@@ -52,27 +53,26 @@ def _by_team(teams: str) -> Summary:
     )
 
 
-def _unpriced(least: int) -> Summary:
+def _unpriced(people: PeopleSettings) -> Summary:
+    from session_pipeline_dagster.processors.usage.people.answered import unpriced  # noqa: PLC0415  only for who asks
+
     # Lines, and only where there is something to say.
     return Summary(
         "Without a price, so in no cost",
         f"""SELECT string_agg(said, ', ' ORDER BY messages DESC, said) AS models FROM (
-            SELECT sum({PRICELESS}) AS messages, format('{{}} ({{}} messages)',
-                coalesce(model, 'no model named'), sum({PRICELESS})) AS said
-            FROM usage_daily WHERE {PRICELESS} > 0 GROUP BY model
-            HAVING count(DISTINCT username) >= {least})
+            SELECT sum(messages) AS messages, format('{{}} ({{}} messages)',
+                coalesce(named, 'no model named'), sum(messages)) AS said
+            FROM ({unpriced(people)}) GROUP BY named)
         HAVING count(*) > 0""",
     )
 
 
-def _unknown(least: int) -> Summary:
-    return Summary(
-        "Of unknown input, so in no cost",
-        f"""SELECT format('{{}} messages of sessions that were killed or have not ended',
-                sum(unknown_input_messages)) AS said
-            FROM usage_daily WHERE unknown_input_messages > 0
-            HAVING count(DISTINCT username) >= {least}""",
-    )
+_UNKNOWN = Summary(
+    "Of unknown input, so in no cost",
+    """SELECT format('{} messages of sessions that were killed or have not ended',
+            sum(unknown_input_messages)) AS said
+        FROM usage_daily WHERE unknown_input_messages > 0 HAVING count(*) > 0""",
+)
 
 
 def _budgets(table: str) -> Summary:
@@ -86,15 +86,14 @@ def _budgets(table: str) -> Summary:
     )
 
 
-def _tools(least: int) -> Summary:
-    return Summary(
-        "Tools",
-        f"""SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
+_TOOLS = Summary(
+    "Tools",
+    """SELECT coalesce(tool_name, '/' || command_name) AS tool, event_type AS kind,
             sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
             sum(rejections)::BIGINT AS rejected, count(DISTINCT username) AS users
         FROM usage_calls WHERE event_type <> 'prompt'
-        GROUP BY ALL HAVING users >= {least} ORDER BY calls DESC, tool LIMIT 15""",
-    )
+        GROUP BY ALL ORDER BY calls DESC, tool LIMIT 15""",
+)
 
 
 _BY_USER = Summary(

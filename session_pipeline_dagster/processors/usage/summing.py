@@ -1,12 +1,8 @@
-"""What the SELECTs of `figure_sql.py` answered, as figures: rows of too few people are merged here.
-
-Whether a row is of too few is decided in `small_cells.py`.
-"""
+"""What the SELECTs of `figure_sql.py` answered, as figures."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from session_pipeline_dagster.people.projects import HIDDEN, NamesOfPeople
@@ -20,7 +16,7 @@ from session_pipeline_dagster.processors.usage.figures import (
     Sums,
     add,
 )
-from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
+from session_pipeline_dagster.processors.usage.small_cells import Crowd, few
 
 NAMELESS = "(none)"
 KINDS = ("team", "project", "model", "agent", "person", "branch")
@@ -30,11 +26,6 @@ _SPANS = 3
 Answers = Sequence[Sequence[Any]]
 """The rows of each SELECT; their types are those of the SELECTs."""
 _T = TypeVar("_T", Part, Called)
-
-
-def few(scope: Scope) -> str:
-    """What rows of too few people are called together."""
-    return f"(fewer than {scope.least} people)"
 
 
 def figures(answers: Answers, scope: Scope, unread: Mapping[str, int] | None = None) -> Figures:
@@ -51,6 +42,8 @@ def figures(answers: Answers, scope: Scope, unread: Mapping[str, int] | None = N
     def shown(name: object) -> str:
         """A name that people chose, where it names nobody, or may."""
         text = NAMELESS if name in (None, "") else str(name)
+        if scope.merges and text == few(scope.least):
+            return text
         return HIDDEN if scope.hides and called_like.stand_in(text) else text
 
     slots = defaultdict(list)
@@ -61,32 +54,28 @@ def figures(answers: Answers, scope: Scope, unread: Mapping[str, int] | None = N
     (responses,) = [row[3] for row in paid if row[0] == "response"]
     paid = [row for row in paid if row[0] != "response"]
     (sessions,) = [row[2] for row in slots["session"]]
-    ((billed, unlogged, billed_crowd),) = bills
-    told = scope.least if scope.merges else 1
-    fits = len(billed_crowd or ()) >= told
+    ((billed, unlogged),) = bills
     return Figures(
         scope,
         first,
         last,
         str(unit),
         total,
-        {kind: _told(kind, _sorted(kind, parts[kind]), scope) for kind in KINDS},
+        {kind: _few_last(_sorted(kind, parts[kind]), scope) for kind in KINDS},
         [
             Bar(start, str(team), shown(model), shown(agent), Sums(*sums))
             for start, team, model, agent, *sums in bars
         ],
-        _hours(slots["hour"], scope),
+        _hours(slots["hour"]),
         sessions,
-        {
-            kind: _merged(found, scope, calls_together)
-            for kind, found in _called(calls, paid, shown).items()
-        },
+        {kind: _few_last(rows, scope) for kind, rows in _called(calls, paid, shown).items()},
         [BudgetNow(*row) for row in budgets],
         estimated[0][0],
         undated,
-        billed if fits else Decimal(0),
-        unlogged if fits else Decimal(0),
-        responses - total.whole.messages,
+        billed,
+        unlogged,
+        # What has just come may be one person's.
+        0 if scope.merges else responses - total.whole.messages,
         ", ".join(str(name) for (name,) in who),
         {} if scope.merges else unread or {},
     )
@@ -110,11 +99,6 @@ def _parts(rows: Iterable[Any], shown: Callable[[object], str]) -> Mapping[str, 
 def _total(teams: Sequence[Part]) -> Part:
     nothing = Part("", [Sums()] * _SPANS, [frozenset()] * _SPANS)
     return replace(parts_together([nothing, *teams], "total"), few=False)
-
-
-def _told(kind: str, parts: Sequence[Part], scope: Scope) -> Sequence[Part]:
-    # Teams are merged by day already, and persons are shown as things are set, or not at all.
-    return parts if kind in ("team", "person") else _merged(parts, scope, parts_together)
 
 
 def _sorted(kind: str, parts: Iterable[Part]) -> list[Part]:
@@ -156,30 +140,22 @@ def _called(
     }
 
 
-def _hours(rows: Iterable[Any], scope: Scope) -> Mapping[tuple[int, int], int]:
-    """Responses by weekday and hour, without hours of too few people."""
-    found = [(str(name), messages, frozenset(crowd)) for name, _, messages, *_, crowd in rows]
-    kept, _ = apart(found, lambda row: (row[2],), scope.least if scope.merges else 1)
+def _hours(rows: Iterable[Any]) -> Mapping[tuple[int, int], int]:
+    """Responses by weekday and hour."""
     hours = {}
-    for name, messages, _ in kept:
-        day, hour = name.split()
+    for name, _, messages, *_ in rows:
+        day, hour = str(name).split()
         hours[int(day), int(hour)] = messages
     return hours
 
 
-def _merged(
-    rows: Sequence[_T], scope: Scope, together: Callable[[Sequence[_T], str], _T]
-) -> Sequence[_T]:
-    """The rows that may be shown, and last those of too few people as one; none where even that is
-    of too few."""
-    if not scope.merges or not rows:
+def _few_last(rows: Sequence[_T], scope: Scope) -> Sequence[_T]:
+    """The rows, and last the one of those that are shown together."""
+    if not scope.merges:
         return rows
-    shown, small = apart(rows, lambda row: row.crowds, scope.least)
-    if not small:
-        return shown
-    if not enough(small, lambda row: row.crowds, scope.least):
-        return []
-    return [*shown, together(small, few(scope))]
+    name = few(scope.least)
+    own = [row for row in rows if row.name != name]
+    return [*own, *(replace(row, few=True) for row in rows if row.name == name)]
 
 
 def parts_together(parts: Sequence[Part], name: str) -> Part:
@@ -199,5 +175,5 @@ def calls_together(rows: Sequence[Called], name: str) -> Called:
     )
 
 
-def _everybody(rows: Iterable[Crowds]) -> Crowds:
+def _everybody(rows: Iterable[Sequence[Crowd]]) -> Sequence[Crowd]:
     return [frozenset[int]().union(*cell) for cell in zip(*rows, strict=True)]

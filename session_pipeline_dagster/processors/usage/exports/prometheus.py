@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from session_pipeline_dagster.processors.usage.money.amounts import exact
-from session_pipeline_dagster.processors.usage.people.answered import joins
+from session_pipeline_dagster.processors.usage.people.answered import columns, joins
 from session_pipeline_dagster.processors.usage.people.whose import PERSON, with_people
 from session_pipeline_dagster.settings import PeopleSettings
 
@@ -42,10 +42,10 @@ class Gauge:
 
 _USED: Final = with_people("usage_daily")
 _SELECTS: Final = {
-    "models": f"""SELECT coalesce(provider, ''), coalesce(model, ''), sum(input_tokens),
+    "models": f"""SELECT coalesce(provider, ''), coalesce({{model}}, ''), sum(input_tokens),
             sum(output_tokens), sum(cache_creation_tokens), sum(cache_read_tokens), sum(messages),
             coalesce(sum(cost), 0), sum(unpriced_messages), count(DISTINCT {PERSON})
-        FROM {_USED} {{shown}} GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
+        FROM {_USED} {{named}} GROUP BY ALL ORDER BY sum(messages) DESC, 1, 2""",
     "windows": " UNION ALL ".join(
         f"""SELECT {days}, coalesce(sum(cost), 0), coalesce(sum(messages), 0)::BIGINT,
             coalesce(sum(unpriced_messages), 0)::BIGINT, count(DISTINCT {PERSON}),
@@ -56,8 +56,8 @@ _SELECTS: Final = {
         for days in _WINDOWS
     ),
     "sessions": f"""SELECT count(DISTINCT session_id),
-            epoch(max(slot) FILTER (day <= {{today}})), count(DISTINCT {PERSON})
-        FROM {with_people("usage_slots")}""",
+            epoch(max({{newest}}) FILTER (day <= {{today}})), count(DISTINCT {PERSON})
+        FROM {with_people("usage_slots")} {{shown}}""",
     "files": """
         SELECT processor_name, 'processed', count(*) FILTER (gone_at IS NULL)
             FROM session_processor_state GROUP BY 1
@@ -71,17 +71,29 @@ _SELECTS: Final = {
     "processed": """SELECT processor_name, epoch(max(processed_at)) FROM session_processor_state
         WHERE processed_at <= now() GROUP BY 1 ORDER BY 1""",
 }
-"""SELECTs of what is shown; `{today}` is a UTC date. `{shown}` leaves out, where small groups are
+"""SELECTs of what is shown; `{today}` is a UTC date. `{newest}` is what is told of when a response
+was: the day where people are hidden. `{shown}` leaves out, where small groups are
 merged, what is shown on no day: two spans, or a span and its days, would else be set off."""
 
 
 def selects(today: str, people: PeopleSettings) -> list[str]:
     """The SELECTs, in the order of `gauges`."""
-    shown = joins(("team",), people)
-    return [
-        sql.replace("{today}", f"DATE '{today}'").replace("{shown}", shown)
-        for sql in _SELECTS.values()
-    ]
+    newest = "day" if people.hides else "slot"
+    # Where groups are merged no model is told apart, so that none need be named.
+    by = ("team",) if people.smallest_group > 1 else ("model",)
+    said = {
+        "{today}": f"DATE '{today}'",
+        "{shown}": joins(("team",), people),
+        "{named}": joins(by, people),
+        "{model}": columns(by, people)["model"] if people.hides and "model" in by else "model",
+        "{newest}": newest,
+    }
+    found = []
+    for sql in _SELECTS.values():
+        for word, instead in said.items():
+            sql = sql.replace(word, instead)
+        found.append(sql)
+    return found
 
 
 def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -> list[Gauge]:
@@ -97,7 +109,10 @@ def gauges(answers: Sequence[Sequence[Sequence[Any]]], least: int, now: float) -
         made += _of_models(models, together=least > 1)
         made.append(Gauge("sessions", "Sessions with a response.", [Sample(sessions)]))
         if newest is not None:
-            when = "Begin of the quarter of an hour of the newest response, unix time."
+            when = (
+                "Begin of the quarter of an hour of the newest response, unix time; where people "
+                "are hidden, of its day."
+            )
             made.append(Gauge("newest_response_timestamp_seconds", when, [Sample(newest)]))
     # That nobody was active says nothing of anybody.
     made += _of_windows([row for row in windows if row[4] >= least or not row[-1]])

@@ -28,8 +28,7 @@ from session_pipeline_dagster.processors.usage.people.whose import (
     with_people,
 )
 from session_pipeline_dagster.processors.usage.quoting import quoted
-from session_pipeline_dagster.processors.usage.rollups import AT_LEAST, PRICELESS
-from session_pipeline_dagster.processors.usage.small_cells import Crowds, apart, enough
+from session_pipeline_dagster.processors.usage.rollups import AT_LEAST
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
 from session_pipeline_dagster.transcripts.reader import LAST
 
@@ -80,10 +79,8 @@ class Asked:
 
     @property
     def merges(self) -> bool:
-        """Whether rows of few people are put together: those of teams are in the database, and
-        those of one person are one person's."""
-        apart = (*answered.TEAMS, *answered.PERSONS, "session", "branch")
-        return self.people.smallest_group > 1 and not any(key in apart for key in self.by)
+        """Whether cells of few people are put together."""
+        return answered.merges(self.by, self.people)
 
     @property
     def is_by_time(self) -> bool:
@@ -194,7 +191,7 @@ def parse_by(given: Sequence[str], people: PeopleSettings | None = None) -> tupl
 
 def check(asked: Asked) -> None:
     """Raises SettingsError where the first day is after the last, or a key is not to be shown."""
-    answered.check_keys(asked.by, UNITS, asked.zone.key, asked.people)
+    answered.check_keys(asked.by, UNITS, asked.zone.key, asked.people, asked.agent)
     if asked.since and asked.until and asked.since > asked.until:
         raise SettingsError(f"--since {asked.since} is after --until {asked.until}")
 
@@ -209,25 +206,19 @@ def selects(asked: Asked, utc_days: Sequence[date]) -> tuple[str, str, str, str]
     billed beyond the lines (by UTC days)."""
     units = {unit: periods(unit, utc_days, asked.zone, asked.week_start) for unit in UNITS}
     joins = "".join(_join(key, units[key]) for key in asked.by if key in units)
-    columns = {**COLUMNS, **answered.columns(asked.people)}
+    columns = {**COLUMNS, **answered.columns(asked.by, asked.people)}
     keys = ", ".join(columns.get(key, f"in_{key}.label") for key in asked.by)
     beside = ", ".join(f"string_agg(DISTINCT {name}, ', ' ORDER BY {name})" for name in _BESIDE)
     if "session" not in asked.by:
-        beside = f"list(DISTINCT {PERSON})" if asked.merges else ""
+        beside = ""
     directory = asked.merges or _OF_PEOPLE & {*asked.by}
     slots = with_people("usage_slots") if directory else "usage_slots"
-    slots += f" {answered.joins(asked.by, asked.people)}"
+    slots += f" {answered.joins(asked.by, asked.people, asked.agent, _days(asked))}"
     rows = f"""SELECT {keys}, in_rate.place, {_SUMS}{beside and f", {beside}"}
         FROM {slots} {joins} {_rates(asked.currency)} WHERE {_within(asked)}
         GROUP BY {", ".join(map(str, range(1, len(asked.by) + 2)))}"""
-    unpriced = f"""SELECT provider, model, sum({PRICELESS}) AS messages FROM usage_slots
-        WHERE {PRICELESS} > 0 AND {_within(asked)} GROUP BY ALL
-        HAVING count(DISTINCT username) >= {asked.people.smallest_group}
-        ORDER BY messages DESC, provider, model"""
-    beyond = _BEYOND + _on_days(asked)
-    if asked.people.smallest_group > 1:
-        beyond += f" HAVING count(DISTINCT username) >= {asked.people.smallest_group}"
-    return rows, unpriced, IN_FORCE, beyond
+    unpriced = answered.unpriced(asked.people, _within(asked), _days(asked))
+    return rows, unpriced, IN_FORCE, _beyond(asked)
 
 
 def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
@@ -238,13 +229,11 @@ def answer(asked: Asked, answers: Sequence[Sequence[Sequence[Any]]]) -> Usage:
     """
     found, unpriced, in_force, beyond = answers
     rows = _converted(asked, found)
-    if asked.merges:
-        rows = _merged(asked, rows)
     return Usage(
         asked,
         sorted(rows, key=_by_time if asked.is_by_time else _by_cost),
         _total([row.sums for row in rows]),
-        [Unpriced(*one) for one in unpriced],
+        [Unpriced(*one[:3]) for one in unpriced],
         [InForce(*one) for one in in_force],
         Beyond(*beyond[0]) if beyond else Beyond(0, Decimal(0), Decimal(0), 0, Decimal(0)),
     )
@@ -273,15 +262,20 @@ _BESIDE: Final = ("username", "project")
 
 _BEYOND: Final = """SELECT count(DISTINCT session_id), coalesce(sum(billed_cost), 0),
             coalesce(sum(unlogged_cost), 0), coalesce(sum(completed_output_tokens), 0)::BIGINT,
-            coalesce(sum(completed_cost), 0)
-        FROM usage_reconciled WHERE status IN ('ok', 'unlogged')"""
+            coalesce(sum(completed_cost), 0)"""
 
 
-def _on_days(asked: Asked) -> str:
-    since = f" AND day >= DATE '{asked.since}'" if asked.since else ""
-    until = f" AND day <= DATE '{asked.until}'" if asked.until else ""
+def _days(asked: Asked) -> str:
+    """SQL: which days it is, of UTC."""
+    since = f"day >= DATE '{asked.since}'" if asked.since else "true"
+    return since + (f" AND day <= DATE '{asked.until}'" if asked.until else "")
+
+
+def _beyond(asked: Asked) -> str:
     # A bill is in files of Claude Code alone.
-    return since + until + ("" if asked.agent in (None, LAST) else " AND false")
+    own = "" if asked.agent in (None, LAST) else " AND false"
+    bills = answered.bills(asked.people.smallest_group)
+    return f"{_BEYOND} FROM {bills} WHERE {_days(asked)}{own}"
 
 
 def _within(asked: Asked) -> str:
@@ -329,36 +323,6 @@ def _converted(asked: Asked, found: Sequence[Sequence[Any]]) -> list[Row]:
         same[0] if len(same) == 1 else replace(same[0], sums=_total([row.sums for row in same]))
         for same in rows.values()
     ]
-
-
-def _merged(asked: Asked, rows: Sequence[Row]) -> list[Row]:
-    """The rows, those of too few people put together: among those of their time, and what is still
-    too little over all times. What is too little even so is left out."""
-    least, few = asked.people.smallest_group, f"(fewer than {asked.people.smallest_group} people)"
-    times = {n for n, key in enumerate(asked.by) if key in UNITS}
-    if len(times) == len(asked.by):
-        times = set()
-    parts: dict[tuple[str | None, ...], list[Row]] = {}
-    for row in rows:
-        parts.setdefault(tuple(row.keys[n] for n in sorted(times)), []).append(row)
-    kept: list[Row] = []
-    left: list[Row] = []
-    for part in parts.values():
-        shown, small = apart(part, _crowds, least)
-        kept += shown
-        if small and enough(small, _crowds, least):
-            names = (name if n in times else few for n, name in enumerate(small[0].keys))
-            kept.append(Row(tuple(names), _total([row.sums for row in small])))
-        else:
-            left += small
-    if left and enough(left, _crowds, least):
-        kept.append(Row((few,) * len(asked.by), _total([row.sums for row in left])))
-    return [replace(row, beside=()) for row in kept]
-
-
-def _crowds(row: Row) -> Crowds:
-    (people,) = row.beside
-    return [frozenset(map(hash, people or ()))]
 
 
 def _total(sums: Sequence[Sums]) -> Sums:

@@ -20,6 +20,7 @@ from session_pipeline_dagster.contract.derivation import (
 )
 from session_pipeline_dagster.contract.quality import Data, Measured, Quality
 from session_pipeline_dagster.errors import SettingsError
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.people.veil import Veil
 from session_pipeline_dagster.processors.usage.money import seat_sql
 from session_pipeline_dagster.processors.usage.money import seats as seating
@@ -122,14 +123,23 @@ Select = Callable[[str], Sequence[Sequence[object]]]
 
 
 def judged(
-    budget: "Budget", select: Select, now: datetime
+    budget: "Budget", select: Select, now: datetime, *, hides: bool = False
 ) -> "tuple[Verdict, Sequence[BudgetStatus]]":
-    """What is said of a budget, and how it stands in every period."""
+    """What is said of a budget, and how it stands in every period.
+
+    Args:
+        hides: no model is named, for it may be one person's, or be called like somebody.
+    """
     from session_pipeline_dagster.processors.usage.money.budget_sql import spendings, spendings_sql  # noqa: PLC0415  as above
     from session_pipeline_dagster.processors.usage.money.budget_status import statuses  # noqa: PLC0415  as above
     from session_pipeline_dagster.processors.usage.money.verdict import verdict  # noqa: PLC0415  as above
 
-    periods = statuses(budget, spendings(select(spendings_sql(budget))), now)
+    spent = spendings(select(spendings_sql(budget)))
+    if hides:
+        spent = [
+            replace(one, unpriced_models=[HIDDEN] * bool(one.unpriced_models)) for one in spent
+        ]
+    periods = statuses(budget, spent, now)
     return verdict(budget, periods, now), periods
 
 
@@ -296,7 +306,8 @@ def _budget(money: MoneySettings, name: str, settings: Settings | None, data: Da
         if budget.name == name:
             if not _is_shown(budget, settings, data):
                 return Measured(0, said="not shown: it is of fewer people than may be shown")
-            said, _ = judged(budget, data.select, _now())
+            hides = settings is not None and settings.people.hides
+            said, _ = judged(budget, data.select, _now(), hides=hides)
             return _measured(said)
     return Measured(0, said="the file has no such budget any more; reload the code location")
 

@@ -1,9 +1,10 @@
 """The price table as it is stored: SELECTs, and records of their answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.processors.usage.money.breakdown import IN_FORCE, InForce
 from session_pipeline_dagster.processors.usage.money.rates import PriceRow
 
@@ -15,6 +16,7 @@ SELECTS: Final = (
     """SELECT provider, model FROM usage_models_seen ANTI JOIN model_prices USING (provider, model)
         WHERE model <> '<synthetic>' ORDER BY provider, model""",
     IN_FORCE,
+    "FROM projects_shown",
 )
 
 
@@ -32,11 +34,20 @@ class PriceList:
         return next((one.problem for one in self.in_force if one.problem), None)
 
 
-def price_list(answers: Sequence[Sequence[Sequence[Any]]]) -> PriceList:
-    """The records of what `SELECTS` gave."""
-    rows, unpriced, in_force = answers
+def price_list(answers: Sequence[Sequence[Sequence[Any]]], *, hides: bool = False) -> PriceList:
+    """The records of what `SELECTS` gave.
+
+    Args:
+        hides: no model is named that is called like somebody.
+    """
+    rows, unpriced, in_force, shown = answers
+    called = {str(model): str(name) for model, name in shown}
+
+    def named(model: str) -> str:
+        return called.get(model, HIDDEN) if hides else model
+
     return PriceList(
-        [PriceRow(*row) for row in rows],
-        [(provider, model) for provider, model in unpriced],
+        [replace(one, model=named(one.model)) for one in (PriceRow(*row) for row in rows)],
+        [(provider, named(model)) for provider, model in unpriced],
         [InForce(*one) for one in in_force],
     )

@@ -1,5 +1,6 @@
 """Which budgets may be shown, in which periods, and what they are called: a SELECT for each."""
 
+from session_pipeline_dagster.people.projects import HIDDEN
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.budgets import Basis, Budget
 from session_pipeline_dagster.processors.usage.money.periods import Period
@@ -19,12 +20,15 @@ def shown_budget(budget: Budget, settings: Settings) -> str | None:
     of UTC days, for seats, bills and other days would be set off against these.
     """
     people, scope, name = settings.people, budget.scope, quoted(budget.name)
-    rows = f"FROM budget_status WHERE budget = {name}"
+    # A model may be one person's, or be called like somebody.
+    rows = f"""SELECT * REPLACE (
+            if(unpriced_models = '', '', '{HIDDEN}') AS unpriced_models)
+        FROM budget_status WHERE budget = {name}"""
     if scope.kind == "person" and people.mode is not PeopleMode.NAMED:
         if people.mode is PeopleMode.TEAM:
             return None
         shown = quoted(veil_of(settings).person(budget.name))
-        return f"SELECT * REPLACE ({shown} AS budget) {rows}"
+        return f"SELECT * REPLACE ({shown} AS budget) FROM ({rows})"
     if people.smallest_group <= 1 or scope.kind == "person":
         return rows
     plain = budget.basis is Basis.LIST and budget.timezone == "UTC"

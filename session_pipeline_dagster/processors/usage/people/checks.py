@@ -114,25 +114,29 @@ def _unassigned(people: PeopleSettings, data: Data) -> Measured:
     recent = sum(int(str(row[-1])) for row in rows)
     share = 100 * recent / int(str(whole)) if int(str(whole)) else 0.0
     status = "warning" if share > _MUCH else "info" if rows else "ok"
-    numbers = {"folders": len(rows), "recent_percent": round(share, 2)}
+    numbers: dict[str, int | float] = {"folders": len(rows)}
+    # A share of few people, and the messages of all, would be theirs.
+    told = len(rows) >= people.smallest_group
+    if told or not rows:
+        numbers["recent_percent"] = round(share, 2)
     named = people.mode is PeopleMode.NAMED
     return Measured(
         len(rows) if status == "warning" else 0,
         numbers,
         listed[:_NAMED] if named else (),
-        _said(listed, share, named=named) if rows else "",
+        _said(listed, share if told else None, named=named) if rows else "",
         status,
     )
 
 
-def _said(listed: Sequence[Mapping[str, str | int]], share: float, *, named: bool) -> str:
+def _said(listed: Sequence[Mapping[str, str | int]], share: float | None, *, named: bool) -> str:
     names = ", ".join(str(one["folder"]) for one in listed[:_FEW])
     who = f": {names}{', ...' if listed[_FEW:] else ''}" if named else ""
     folders = f"{len(listed)} folder{'s' * (len(listed) != 1)}"
-    return (
-        f"the directory does not name {folders} on days with usage{who}; {share:.1f} % of the "
-        f"messages of the newest {_MONTH} days"
-    )
+    said = f"the directory does not name {folders} on days with usage{who}"
+    if share is None:
+        return said
+    return f"{said}; {share:.1f} % of the messages of the newest {_MONTH} days"
 
 
 def _why(folder: str, alike: Mapping[str, str]) -> str:

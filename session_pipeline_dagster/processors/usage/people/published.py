@@ -96,8 +96,11 @@ def _merged_teams() -> str:
 
 
 def _merged_months(least: int) -> str:
-    """The shown days added up. What is shown on no day is the organisation's, if over the month it
-    is of enough people; so is what belongs to teams without a shown day."""
+    """The shown days added up. What is shown on no day is the organisation's, if the month is over
+    and it is of enough people; so is what belongs to teams without a shown day.
+
+    In a month that goes on, it would grow by what few people did since the file of before.
+    """
     return f"""WITH shown AS (
             SELECT date_trunc('month', day)::DATE AS month, cost_center, team, cost, unlogged_cost
             FROM ({_merged_teams()})),
@@ -109,7 +112,8 @@ def _merged_months(least: int) -> str:
             SELECT date_trunc('month', day)::DATE AS month, count(DISTINCT person) AS many
             FROM usage_person_daily JOIN cells_shown USING (day, team)
             WHERE label IS NULL GROUP BY ALL),
-        least AS (SELECT month FROM crowds WHERE many >= {least}),
+        least AS (SELECT month FROM crowds WHERE many >= {least}
+            AND last_day(month) < current_date),
         costs AS (
             SELECT month, cost_center, team, cost, unlogged_cost, NULL AS seat_cost FROM shown
             UNION ALL

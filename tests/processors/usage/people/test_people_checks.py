@@ -119,3 +119,19 @@ def test_much_of_a_month_without_a_team_is_a_warning(checks) -> None:
     # What a clock that was ahead has written makes nothing old.
     checks.use("ann", "4000-01-01", 10_000)
     assert checks.measured("unassigned_people").stands == "warning"
+
+
+def test_the_share_of_few_folders_that_nobody_names_is_not_said(checks) -> None:
+    """The messages of all and the share of one folder are that folder's messages."""
+    checks.name("ann")
+    checks.use("ann", "2026-05-01", 99)
+    checks.use("new0", "2026-05-01", 1)
+    found = checks.measured("unassigned_people", PeopleMode.TEAM)
+    assert found.said == "the directory does not name 1 folder on days with usage"
+    assert found.numbers == {"folders": 1}
+    assert checks.measured("unassigned_people").numbers == {"folders": 1, "recent_percent": 1.0}
+    for number in range(1, 5):
+        checks.use(f"new{number}", "2026-05-01", 1)
+    found = checks.measured("unassigned_people", PeopleMode.TEAM)
+    assert found.numbers == {"folders": 5, "recent_percent": 4.81}
+    assert found.said.endswith("4.8 % of the messages of the newest 30 days")

@@ -3,7 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -113,6 +113,28 @@ def test_what_is_shown_nowhere_on_a_day_is_the_organisations_in_the_month(tmp_pa
     assert found["usage_team_daily"] == []
     assert [row[:4] for row in found["chargeback_monthly"]] == [
         (START.replace(day=1), None, "(org)", Decimal(6))
+    ]
+
+
+def test_what_is_shown_on_no_day_is_nobodys_until_the_month_is_over(tmp_path: Path) -> None:
+    """The file of today less that of yesterday would be what few people did today."""
+    today = datetime.now(UTC).date()
+    last_month = today.replace(day=1) - timedelta(days=1)
+    connection = database()
+    used = [
+        Used(day, f"{when}{n}", None, None, "s", 1, Decimal(1))
+        for when, day in (("a", last_month), ("b", last_month - timedelta(days=1)))
+        for n in range(3)
+    ]
+    used += [Used(today, f"c{n}", None, None, "s", 1, Decimal(1)) for n in range(4)]
+    used += [Used(today.replace(day=1), f"d{n}", None, None, "s", 1, Decimal(1)) for n in range(4)]
+    if today.day == 1:
+        used = used[:-4]
+    fill(connection, Directory(), used)
+    found = shown(connection, settings(tmp_path, PeopleMode.TEAM))
+    assert found["usage_team_daily"] == []
+    assert [row[:4] for row in found["chargeback_monthly"]] == [
+        (last_month.replace(day=1), None, "(org)", Decimal(6))
     ]
 
 
