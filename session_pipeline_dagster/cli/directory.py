@@ -12,6 +12,7 @@ from session_pipeline_dagster.cli.context import Context, common, say
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.directory import COLUMNS, directory_of
 from session_pipeline_dagster.people.rows import columns_of, read_rows
+from session_pipeline_dagster.processors.usage.wording import many
 
 if TYPE_CHECKING:
     from session_pipeline_dagster.people.imports import Imported
@@ -61,8 +62,9 @@ def check(context: Context, file: str | None, as_json: bool) -> int:
         click.echo(msgspec.json.format(msgspec.json.encode(checked), indent=1).decode())
         return 0
     say(
-        f"{checked.file}: {checked.people:,} people with {checked.folders:,} folders in "
-        f"{checked.teams:,} teams and {checked.cost_centers:,} cost centers"
+        f"{checked.file}: {many(checked.people, 'person', 'people')} with "
+        f"{many(checked.folders, 'folder')} in {many(checked.teams, 'team')} and "
+        f"{many(checked.cost_centers, 'cost center')}"
     )
     if checked.without_team:
         say(f"Rows without a team: {checked.without_team:,}")
@@ -96,7 +98,8 @@ def import_(context: Context, out: str | None, **given: str | None) -> int:
         click.echo(text, nl=False)
     else:
         _write(Path(out), text)
-    for note in (*made.notes, f"{len(made.people):,} people; folders are assumed to be the logins"):
+    people = many(len(made.people), "person", "people")
+    for note in (*made.notes, f"{people}; folders are assumed to be the logins"):
         say(note, err=True)
     return 0
 

@@ -36,7 +36,8 @@ def read_foreign(
 
     Raises:
         StoreBusy: another process has it open to write.
-        StoreUnusable: it is missing, no DuckDB file, damaged, or of a newer DuckDB.
+        StoreUnusable: it is missing, no DuckDB file, damaged, or of a newer DuckDB; or its columns
+            are of types that the SELECTs do not take.
     """
     if not path.is_file():
         raise StoreUnusable(f"there is no file {path}")
@@ -46,6 +47,10 @@ def read_foreign(
             found = connection.sql(_TABLES).fetchall()
             selects = ask({name: frozenset(columns) for name, columns in found})
             return {name: connection.execute(sql).fetchall() for name, sql in selects.items()}
+    except (duckdb.BinderException, duckdb.ConversionException) as error:
+        raise StoreUnusable(
+            f"{path} has columns of these names, but of other types ({type(error).__name__})"
+        ) from None
     except duckdb.Error as error:
         if _HELD in str(error):
             raise StoreBusy(

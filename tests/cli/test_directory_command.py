@@ -32,7 +32,7 @@ def directory(tmp_path: Path) -> Path:
 def test_a_directory_is_checked_without_a_database(cli: Cli, directory: Path) -> None:
     answer = cli("directory", "check", directory)
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert "1 people with 1 folders in 2 teams and 2 cost centers" in answer.stdout
+    assert "1 person with 1 folder in 2 teams and 2 cost centers" in answer.stdout
     assert "kept: site" in answer.stdout
     answer = cli("directory", "check", "--json", SESSION_PIPELINE_DIRECTORY=directory)
     found = json.loads(answer.stdout)
@@ -63,7 +63,7 @@ def test_an_export_becomes_a_directory_and_no_file_is_written_over(cli: Cli, tmp
     answer = cli("directory", "import", "--scim", export, PYTHONIOENCODING="utf-8")
     assert answer.returncode == 0
     assert answer.stdout == ("folder,person,email,team,cost_center,from,to,parent\nann,Änn,,,,,,\n")
-    assert answer.stderr == "1 people; folders are assumed to be the logins\n"
+    assert answer.stderr == "1 person; folders are assumed to be the logins\n"
     assert cli("directory", "import", "--scim", export, "--out", out).stdout == ""
     assert cli("directory", "check", out).returncode == 0
     again = cli("directory", "import", "--scim", export, "--out", out)

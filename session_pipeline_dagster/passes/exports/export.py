@@ -26,6 +26,7 @@ from session_pipeline_dagster.passes.shown import bring_up
 from session_pipeline_dagster.people.veil import veil_of
 from session_pipeline_dagster.processors.usage.money.breakdown import Asked, check
 from session_pipeline_dagster.processors.usage.people.published import Published, published
+from session_pipeline_dagster.processors.usage.wording import many
 from session_pipeline_dagster.settings import ExportFormat, Settings
 from session_pipeline_dagster.store.database import Store
 from session_pipeline_dagster.store.handing_out import Reading, reading
@@ -67,7 +68,8 @@ class Exported:
     def lines(self) -> list[str]:
         """What was done, for people."""
         said = [
-            f"{kind.value}: {counts.written} files written with {counts.rows:,} rows, "
+            f"{kind.value}: {many(counts.written, 'file')} written with "
+            f"{many(counts.rows, 'row')}, "
             f"{counts.kept} as they were"
             + (f", {counts.removed} removed" if counts.removed else "")
             for kind, counts in self.counts.items()

@@ -253,6 +253,14 @@ def test_a_file_that_cannot_be_read_is_said(newest: Company, tmp_path: Path) -> 
             newest.take()
 
 
+def test_columns_of_other_types_are_not_said_to_be_damage(newest: Company) -> None:
+    newest.agnes.write("DROP INDEX by_item")
+    newest.agnes.write("ALTER TABLE verification_evidence DROP COLUMN created_at")
+    newest.agnes.write("ALTER TABLE verification_evidence ADD COLUMN created_at INTEGER")
+    with pytest.raises(StoreUnusable, match="of other types"):
+        newest.take()
+
+
 def test_a_database_that_is_damaged_is_not_said_to_be_open(newest: Company) -> None:
     """DuckDB says which block it is."""
     newest.agnes.close()
