@@ -30,7 +30,7 @@ from session_pipeline_dagster.processors.usage.people.shown import shown_derivat
 from session_pipeline_dagster.processors.usage.quality import rules
 from session_pipeline_dagster.processors.usage.report import usage_report
 from session_pipeline_dagster.processors.usage.retained import RETENTION
-from session_pipeline_dagster.processors.usage.rollups import VIEWS, rollups
+from session_pipeline_dagster.processors.usage.rollups import ROLLUPS, VIEWS, rollups_shown
 from session_pipeline_dagster.processors.usage.summaries import summaries
 from session_pipeline_dagster.processors.usage.tables import DESCRIPTION, DESCRIPTIONS, TABLES
 from session_pipeline_dagster.processors.usage.unique import GONE
@@ -49,6 +49,7 @@ class UsageProcessor:
     cadence = timedelta(seconds=600)
     tables = TABLES
     views = VIEWS
+    rollups: Sequence[Rollup] = ROLLUPS
     retention = RETENTION
     internal = (
         *("usage_tool_results", "usage_activity", "usage_pricing", "usage_models_seen"),
@@ -64,15 +65,12 @@ class UsageProcessor:
     ) -> None:
         self._settings = settings or Settings(money=money or MoneySettings())
         self._money, self._people = self._settings.money, self._settings.people
+        # What is plotted of them hangs on what may be shown.
+        self.rollups = rollups_shown(self._people)
 
     def under(self, settings: Settings) -> "UsageProcessor":
         """The processor as money and people are set."""
         return UsageProcessor(settings=settings)
-
-    @property
-    def rollups(self) -> Sequence[Rollup]:
-        """What is added up per day, and in windows of days."""
-        return rollups(self._people)
 
     @property
     def reports(self) -> Sequence[Report]:

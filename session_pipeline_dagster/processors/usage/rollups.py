@@ -218,7 +218,7 @@ ROLLUPS = (
 )
 
 
-def rollups(people: PeopleSettings) -> Sequence[Rollup]:
+def rollups_shown(people: PeopleSettings) -> Sequence[Rollup]:
     """The roll-ups; what is plotted of them is what may be shown."""
     shown = "usage_daily"
     if people.smallest_group > 1:
