@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from session_pipeline_dagster.contract.report import Asked
 from session_pipeline_dagster.people.projects import HIDDEN
+from session_pipeline_dagster.processors.usage import unique
 from session_pipeline_dagster.processors.usage.money.costing import priced
 from session_pipeline_dagster.processors.usage.people.answered import BILLS, bills, shown_days
 from session_pipeline_dagster.processors.usage.people.whose import (
@@ -110,7 +111,7 @@ def selects(asked: Asked, scope: Scope, budgets: str) -> list[str]:
         SELECT kind, name, span, count(*), count(*) FILTER (cost IS NULL),
             coalesce(sum(cost), 0), {_CROWD}
         FROM named GROUP BY kind, name, span
-        UNION ALL SELECT 'response', NULL, 0, count(*), 0, 0, [] FROM costs""",
+        UNION ALL SELECT 'response', NULL, 0, {_responses(scope)}, 0, 0, []""",
         f"""{base}, bills AS ({_with_people(_bills(scope), scope)})
         SELECT coalesce(sum(billed_cost), 0), coalesce(sum(unlogged_cost), 0) FROM bills""",
         f"""{base}, estimated AS ({_with_people("usage_daily_estimated", scope)})
@@ -261,11 +262,24 @@ def _bills(scope: Scope) -> str:
     return bills(scope.least) if scope.merges else BILLS
 
 
+_WANTED = "SELECT DISTINCT day FROM cells, period WHERE day BETWEEN first AND last"
+
+
 def _attributed() -> str:
-    days = "SELECT DISTINCT day FROM cells, period WHERE day BETWEEN first AND last"
     columns = ("username", *_ATTRIBUTED.values())
+    some = " OR ".join(f"{column} IS NOT NULL" for column in _ATTRIBUTED.values())
     # What a CTE keeps is computed, also what nobody asks of it.
-    return f"(SELECT day, cost, {', '.join(columns)} FROM ({priced(columns, days)}))"
+    return f"""(SELECT day, cost, {", ".join(columns)} FROM ({priced(columns, _WANTED)})
+        WHERE {some})"""
+
+
+def _responses(scope: Scope) -> str:
+    """How many there are beside those of the roll-up; nothing where small groups are merged."""
+    if scope.merges:
+        return "0"
+    day = f"{unique.MESSAGES.day} AS day"
+    counted = f"(SELECT username, {day} FROM ({unique.messages(('username', 'sent_at'), _WANTED)}))"
+    return f"(SELECT count(*) FROM ({_with_people(counted, scope)}))"
 
 
 def _with_people(table: str, scope: Scope) -> str:

@@ -76,7 +76,7 @@ def render(found: Figures) -> Rendered:
     drawn, title = charts.charts(found), _title(found)
     page = _page(found, drawn, title)
     picture = charts.poster(drawn, title, _lines(found))
-    return Rendered({PAGE: page, PICTURE: picture}, _numbers(found), preview=charts.preview(found))
+    return Rendered({PAGE: page, PICTURE: picture}, _numbers(found), preview=charts.preview(drawn))
 
 
 def render_own(found: Figures) -> Rendered:
