@@ -17,7 +17,6 @@ from session_pipeline_dagster.processors.usage.money.budgeting import (
     judged,
     strangers_of,
 )
-from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import open_store
 
@@ -88,6 +87,8 @@ def _judged(
     said, periods = judged(budget, select, now, hides=hides)
     if not hides:
         return shown, said, periods
+    from session_pipeline_dagster.processors.usage.people.budgets_shown import shown_budget  # noqa: PLC0415  only where there are budgets
+
     rows = shown_budget(budget, settings) or "FROM budget_status WHERE false"
     told = {start for (start,) in select(f"SELECT period_start FROM ({rows})")}
     kept = [one for one in periods if one.period_start in told]
