@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -116,4 +117,6 @@ class Sitting:
 
 
 def _take_terminal() -> None:
+    # Who starts the tests in the background of a shell has interrupts ignored; no terminal has.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
