@@ -92,6 +92,16 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
         raise _unwritable(target, why) from None
 
 
+def is_duckdb(file: Path) -> bool:
+    """Whether a file is one of DuckDB, by what such have from their ninth byte on.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        return opened.read(12)[8:] == b"DUCK"
+
+
 def _unwritable(target: Path, why: str | None) -> SettingsError:
     return SettingsError(f"{target} cannot be written ({why}); set SESSION_PIPELINE_PUBLISH")
 
@@ -106,9 +116,7 @@ def _refuse_what_is_no_copy(target: Path) -> None:
     if not target.exists() or not target.stat().st_size:
         return
     what = "no DuckDB file"
-    with target.open("rb") as opened:
-        is_duckdb = opened.read(12)[8:] == b"DUCK"
-    if is_duckdb:
+    if is_duckdb(target):
         try:
             with closing(duckdb.connect(str(target), read_only=True)) as connection:
                 if not connection.execute(_OF_A_DATABASE).fetchall():

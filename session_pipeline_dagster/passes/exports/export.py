@@ -14,6 +14,7 @@ from session_pipeline_dagster.passes.exports.folder import (
     Notes,
     copies,
     files,
+    is_database,
     read_notes,
     remember,
     remembered,
@@ -193,12 +194,7 @@ def places(store: Store, settings: Settings) -> list[Path]:
     and those of commands."""
     own = (settings.exports.folder, *copies(settings))
     found = dict.fromkeys([*remembered(store), *(place for place in own if place)])
-    database = settings.database
-    return [
-        place
-        for place in found
-        if not (isinstance(database, Path) and place.resolve() == database.resolve())
-    ]
+    return [place for place in found if not is_database(settings, place)]
 
 
 def made(store: Store, settings: Settings) -> list[Path]:

@@ -17,7 +17,7 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.people.leaving import TABLES
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.published_copy import begun
+from session_pipeline_dagster.store.published_copy import begun, is_duckdb
 
 NOTES = ".session-pipeline-exports.json"
 _FILES = (
@@ -26,8 +26,6 @@ _FILES = (
 _NAMES = "|".join(map(re.escape, (*_FILES.split(), NOTES)))
 _PARTS = r"part\.parquet|part\.csv"
 _PLACES = "exports"
-_DUCKDB = b"DUCK"
-"""What a file of DuckDB has from its ninth byte on."""
 
 
 def _begun(names: str) -> re.Pattern[str]:
@@ -80,7 +78,8 @@ def files(folder: Path) -> list[Path]:
     itself, where a copy for dashboards is."""
     if not folder.is_dir():
         # Of a file that is no database nobody has made a copy.
-        return [folder, *begun(folder)] if _is_duckdb(folder) else begun(folder)
+        is_copy = folder.is_file() and is_duckdb(folder)
+        return [folder, *begun(folder)] if is_copy else begun(folder)
     return sorted(
         path
         for path, names in _below(folder)
@@ -111,13 +110,6 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
     places += [(f"{table}/{path}", _PARTS) for table in TABLES for path in ("*", "day=*/*")]
     for pattern, names in places:
         yield from ((path, names) for path in folder.glob(pattern) if path.is_file())
-
-
-def _is_duckdb(file: Path) -> bool:
-    if not file.is_file():
-        return False
-    with file.open("rb") as opened:
-        return opened.read(12)[8:] == _DUCKDB
 
 
 def remember(store: Store, place: Path) -> None:
@@ -174,6 +166,12 @@ def take_back(settings: Settings) -> None:
         ) from error
 
 
+def is_database(settings: Settings, place: Path) -> bool:
+    """Whether a place is the database itself, wherever links lead."""
+    database = settings.database
+    return isinstance(database, Path) and place.resolve() == database.resolve()
+
+
 def copies(settings: Settings) -> list[Path]:
     """Databases of what may be shown: the one that is set, and where people are hidden the shared
     one.
@@ -181,8 +179,8 @@ def copies(settings: Settings) -> list[Path]:
     Raises:
         SettingsError: what is set is the database itself.
     """
-    database, copy = settings.database, settings.exports.copy
-    if copy and isinstance(database, Path) and copy.resolve() == database.resolve():
+    copy = settings.exports.copy
+    if copy and is_database(settings, copy):
         raise SettingsError(
             f"SESSION_PIPELINE_PUBLISH is {copy}, which is the database; name another file"
         )

@@ -223,9 +223,8 @@ def rollups_shown(people: PeopleSettings) -> Sequence[Rollup]:
     shown = "usage_daily"
     if people.smallest_group > 1:
         # What has no cell yet came after these were made.
-        shown = f"""(SELECT used.* FROM {whose.with_people("usage_daily AS used")}
-            JOIN (SELECT day AS of_day, team AS of_team FROM cells_shown WHERE label IS NOT NULL)
-                ON of_day = day AND of_team = {whose.TEAM})"""
+        used = whose.with_people("usage_daily AS used")
+        shown = f"(SELECT used.* FROM {used} {whose.SHOWN_CELLS})"
     numbers = f"""WITH shown AS MATERIALIZED (FROM {shown})
         SELECT sum(cost) AS cost_usd, sum(unpriced_messages)::BIGINT AS unpriced_messages,
             sum(cost) FILTER (day = last) AS cost_usd_last_day,

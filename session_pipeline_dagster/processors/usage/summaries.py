@@ -20,15 +20,15 @@ def summaries(settings: Settings) -> Sequence[Summary]:
             usage = _by_team(selects["usage_team_daily"])
             few = (_few(selects["usage_team_daily"], people.smallest_group),)
     # Of days, teams and tools together: where small groups are merged, the page has these.
-    whole = () if people.smallest_group > 1 else (_UNKNOWN, _TOOLS)
+    unknown, tools = ((), ()) if people.smallest_group > 1 else ((_UNKNOWN,), (_TOOLS,))
     return (
         *few,
         usage,
         _unpriced(people),
-        *whole[:1],
+        *unknown,
         _OWN_PRICES,
         _budgets(budgets),
-        *whole[1:],
+        *tools,
     )
 
 

@@ -25,18 +25,9 @@ COLUMNS: Final = (
     *("ConsumedQuantity", "ConsumedUnit", "ContractedCost", "ContractedUnitPrice"),
     *("EffectiveCost", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory"),
     *("PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory"),
-    *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails"),
-    *(
-        "SkuPriceId",
-        "SubAccountId",
-        "SubAccountName",
-        "x_CostCenter",
-        "x_Model",
-        "x_PriceTable",
-        "x_Project",
-        "x_Team",
-    ),
-    "x_TokenKind",
+    *("ServiceName", "ServiceSubcategory", "SkuId", "SkuMeter", "SkuPriceDetails", "SkuPriceId"),
+    *("SubAccountId", "SubAccountName", "x_CostCenter", "x_Model", "x_PriceTable", "x_Project"),
+    *("x_Team", "x_TokenKind"),
 )
 LEFT_OUT: Final = (
     *("day", "person", "project", "provider", "model", "messages", "input_tokens"),

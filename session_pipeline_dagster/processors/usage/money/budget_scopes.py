@@ -4,12 +4,11 @@ Of persons and projects nothing is said: those come when they come.
 """
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from session_pipeline_dagster.people.directory import UNASSIGNED
 from session_pipeline_dagster.processors.usage.money.budgets import Budget, ScopeKind
-from session_pipeline_dagster.processors.usage.money.toml_file import shown
+from session_pipeline_dagster.processors.usage.money.toml_file import nearest, shown
 
 _COLUMNS = {ScopeKind.TEAM: "team", ScopeKind.COST_CENTER: "cost_center"}
 
@@ -50,8 +49,8 @@ def strangers(
         what = f"{file}:{budget.line}: the directory has nobody in {_said(kind)} {shown(name)}"
         if kind is ScopeKind.TEAM and name in above:
             what += ", which is only above others; a budget is of a team's own people"
-        elif not hides and (close := get_close_matches(name, sorted(names), 1)):
-            what += f"; nearest is {shown(close[0])}"
+        elif not hides:
+            what += nearest(name, names)
         found.append(what)
     return found
 

@@ -5,11 +5,10 @@ where nobody is in it; both are as silent as a name that is misspelt.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from session_pipeline_dagster.processors.usage.money.seats import Seat
-from session_pipeline_dagster.processors.usage.money.toml_file import shown
+from session_pipeline_dagster.processors.usage.money.toml_file import nearest, shown
 
 _NAMES = """SELECT folder, NULL FROM people UNION SELECT person, NULL FROM people
     UNION SELECT email, person FROM people WHERE email IS NOT NULL
@@ -59,7 +58,7 @@ def _of_a_team(name: str, teams: set[str], above: set[str], *, hides: bool) -> s
     what = f"the directory has nobody in team {shown(name)}, so the seat costs nothing"
     if name in above:
         return f"{what}; the team is only above others, and a seat is of a team's own people"
-    return what + ("" if hides else _nearest(name, teams))
+    return what + ("" if hides else nearest(name, teams))
 
 
 def _of_a_person(name: str, names: set[str], addresses: Mapping[str, str], *, hides: bool) -> str:
@@ -68,9 +67,4 @@ def _of_a_person(name: str, names: set[str], addresses: Mapping[str, str], *, hi
     what = f"no folder of sessions and nobody in the directory is called {shown(name)}"
     if person := addresses.get(name.casefold()):
         return f"{what}; that is the address of {shown(person)}, and a seat takes the name"
-    return what + _nearest(name, names)
-
-
-def _nearest(name: str, names: set[str]) -> str:
-    close = get_close_matches(name, sorted(names), 1)
-    return f"; nearest is {shown(close[0])}" if close else ""
+    return what + nearest(name, names)

@@ -203,6 +203,12 @@ def parse(name: str, content: bytes) -> Document:
     )
 
 
+def nearest(name: str, names: Collection[str]) -> str:
+    """What is said of a name that nobody knows: which of those that are known is most like it."""
+    close = get_close_matches(name, sorted(names), 1)
+    return f"; nearest is {shown(close[0])}" if close else ""
+
+
 def shown(value: object) -> str:
     """A value as an error may say it: at most 40 characters of it."""
     if isinstance(value, dict):

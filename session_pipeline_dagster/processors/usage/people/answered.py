@@ -5,7 +5,7 @@ from typing import Final
 
 from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.people.projects import HIDDEN
-from session_pipeline_dagster.processors.usage.people.whose import PERSON, TEAM, with_people
+from session_pipeline_dagster.processors.usage.people.whose import PERSON, SHOWN_CELLS, with_people
 from session_pipeline_dagster.processors.usage.rollups import PRICELESS
 from session_pipeline_dagster.processors.usage.small_cells import SHOWN, few, small_cells
 from session_pipeline_dagster.settings import PeopleMode, PeopleSettings
@@ -75,7 +75,7 @@ def columns(by: Collection[str], people: PeopleSettings) -> Mapping[str, str]:
     if people.mode is not PeopleMode.NAMED:
         found |= {"user": "shown_user", "person": "shown_person"}
         found |= dict.fromkeys(_PROJECTS, f"coalesce(shown_project, '{HIDDEN}')")
-        found["model"] = f"if(model IS NULL, NULL, coalesce(shown_model, '{HIDDEN}'))"
+        found["model"] = _MODEL
     if merges(by, people):
         found |= {"team": "shown_team", "cost_center": "shown_center"}
         project = found.get("project", _PROJECT)
@@ -86,6 +86,7 @@ def columns(by: Collection[str], people: PeopleSettings) -> Mapping[str, str]:
 
 
 _PROJECT: Final = "coalesce(of_name, repository, project)"
+_MODEL: Final = f"if(model IS NULL, NULL, coalesce(shown_model, '{HIDDEN}'))"
 
 
 def joins(
@@ -100,9 +101,7 @@ def joins(
     found = _joined_names(by, people)
     if not merges(by, people):
         return found
-    found += f""" JOIN (SELECT day AS of_day, team AS of_team, label AS shown_team,
-                cost_center AS shown_center FROM cells_shown WHERE label IS NOT NULL)
-            ON of_day = day AND of_team = {TEAM}"""
+    found += f" {SHOWN_CELLS}"
     if any(key in by for key in _PROJECTS):
         hides = people.mode is not PeopleMode.NAMED
         shown = f"coalesce(shown_project, '{HIDDEN}')" if hides else _PROJECT
@@ -163,9 +162,7 @@ def bills(least: int) -> str:
     are shown, on days on which enough of them have one."""
     if least <= 1:
         return BILLS
-    return f"""(SELECT bills.* FROM {with_people(f"{BILLS} AS bills")}
-        JOIN (SELECT day AS of_day, team AS of_team FROM cells_shown WHERE label IS NOT NULL)
-            ON of_day = day AND of_team = {TEAM}
+    return f"""(SELECT bills.* FROM {with_people(f"{BILLS} AS bills")} {SHOWN_CELLS}
         QUALIFY count(DISTINCT {PERSON}) OVER (PARTITION BY day) >= {least})"""
 
 
@@ -173,9 +170,7 @@ def unpriced(people: PeopleSettings, within: str = "true", days: str = "true") -
     """SELECT of provider, model, messages, first and last day of what has no price; where small
     groups are merged, of the models alone that are told apart."""
     by = ("model",)
-    model = "model"
-    if people.mode is not PeopleMode.NAMED:
-        model = f"if(model IS NULL, NULL, coalesce(shown_model, '{HIDDEN}'))"
+    model = "model" if people.mode is PeopleMode.NAMED else _MODEL
     told = f"AND told = {SHOWN}" if merges(by, people) else ""
     source = with_people("usage_slots") if people.hides else "usage_slots"
     days = f"{days} AND day IN (SELECT day FROM usage_slots WHERE {PRICELESS} > 0)"

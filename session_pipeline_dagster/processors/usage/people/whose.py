@@ -25,6 +25,11 @@ def with_people(table: str) -> str:
             AND day >= {FIRST} AND day <= {LAST}"""
 
 
+SHOWN_CELLS: Final = f"""JOIN (SELECT day AS of_day, team AS of_team, label AS shown_team,
+                cost_center AS shown_center FROM cells_shown WHERE label IS NOT NULL)
+            ON of_day = day AND of_team = {TEAM}"""
+"""Beside `with_people`, where small groups are merged: without what is shown on no day."""
+
 _TOKENS = (
     "input_tokens output_tokens cache_creation_tokens cache_creation_5m_tokens "
     "cache_creation_1h_tokens cache_read_tokens web_search_requests"
