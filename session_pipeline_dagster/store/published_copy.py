@@ -92,8 +92,8 @@ def make(store: "Store", target: Path, copy: Copy, memory_mb: int) -> Made:
         raise _unwritable(target, why) from None
 
 
-def is_duckdb(file: Path) -> bool:
-    """Whether a file is one of DuckDB, by what such have from their ninth byte on.
+def is_database_file(file: Path) -> bool:
+    """Whether a file is a database of DuckDB, by what such have from their ninth byte on.
 
     Raises:
         OSError: it cannot be read.
@@ -116,7 +116,7 @@ def _refuse_what_is_no_copy(target: Path) -> None:
     if not target.exists() or not target.stat().st_size:
         return
     what = "no DuckDB file"
-    if is_duckdb(target):
+    if is_database_file(target):
         try:
             with closing(duckdb.connect(str(target), read_only=True)) as connection:
                 if not connection.execute(_OF_A_DATABASE).fetchall():

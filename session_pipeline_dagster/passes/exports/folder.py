@@ -17,7 +17,7 @@ from session_pipeline_dagster.errors import SettingsError
 from session_pipeline_dagster.processors.usage.people.leaving import TABLES
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store
-from session_pipeline_dagster.store.published_copy import begun, is_duckdb
+from session_pipeline_dagster.store.published_copy import begun, is_database_file
 
 NOTES = ".session-pipeline-exports.json"
 _FILES = (
@@ -78,7 +78,7 @@ def files(folder: Path) -> list[Path]:
     itself, where a copy for dashboards is."""
     if not folder.is_dir():
         # Of a file that is no database nobody has made a copy.
-        is_copy = folder.is_file() and is_duckdb(folder)
+        is_copy = folder.is_file() and is_database_file(folder)
         return [folder, *begun(folder)] if is_copy else begun(folder)
     return sorted(
         path
