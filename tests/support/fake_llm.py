@@ -94,7 +94,7 @@ class FakeLLM:
     def settings(self, **changes: Any) -> ModelSettings:
         """Settings that ask this server."""
         given: dict[str, Any] = {"extractor": self.wire, "model": "fake-model"}
-        given |= {"deadline": timedelta(seconds=4), "sessions_at_once": 2}
+        given |= {"deadline": timedelta(seconds=60), "sessions_at_once": 2}
         if self.wire is Extractor.ANTHROPIC:
             given |= {"anthropic_api_key": "key", "anthropic_base_url": self.url}
         else:

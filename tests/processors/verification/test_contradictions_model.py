@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_one_question_for_the_new_item_and_its_answer_is_stored(
 @pytest.mark.slow
 def test_a_provider_that_is_down_costs_nothing_but_time(pipeline: Pipeline, llm: FakeLLM) -> None:
     provider(llm).verdicts = None
-    report = run(pipeline)
+    report = run(pipeline.having(model=llm.settings(deadline=timedelta(seconds=4))))
     assert (report.processed, report.errors, report.counts["checks_waiting"]) == (1, 0, 1)
     assert pipeline.select("SELECT count(*) FROM knowledge_items") == [(2,)]
     detected = provider(llm).detected
