@@ -17,11 +17,12 @@ from benchmarks.export_beside_ccusage import differences, plain
 from example_numbers import EXPECTED, FILES
 from exported import document, table
 from helpers import EXAMPLES
+from lines import assistant, encode, usage
 from places import ROOT
 from session_pipeline_dagster.passes.exports.export import Wanted, export
 from session_pipeline_dagster.processors.usage import UsageProcessor
 from session_pipeline_dagster.processors.usage.exports import focus, prometheus
-from session_pipeline_dagster.setting_records import DetailDays, ExportFormat
+from session_pipeline_dagster.setting_records import CostMode, DetailDays, ExportFormat
 from session_pipeline_dagster.settings import MoneySettings, PeopleMode, PeopleSettings, Settings
 from session_pipeline_dagster.testing import Pipeline, SessionBuilder
 
@@ -151,6 +152,18 @@ def test_a_bill_of_focus_is_exact_to_the_last_digit(examples: Pipeline, tmp_path
     assert people == {"alice": Decimal("0.59211205"), "bob": Decimal("0.63361225")}
 
 
+def test_a_cost_that_a_line_recorded_is_billed_as_dollars(tmp_path: Path) -> None:
+    by_lines = MoneySettings(mode=CostMode.AUTO)
+    pipeline = Pipeline(tmp_path / "data", Settings(workers=1, money=by_lines))
+    lines = (assistant(f"m{n}", usage(10, 20), costUSD=cost) for n, cost in enumerate((0.1, 0.2)))
+    pipeline.write("alice/p/s.jsonl", encode(*lines))
+    pipeline.run(UsageProcessor(by_lines))
+    (row,) = table(exported(pipeline, tmp_path / "out", FOCUS) / "focus.csv")
+    assert (row["x_TokenKind"], row["ConsumedQuantity"]) == ("recorded", "2")
+    priced = [row[name] for name in ("PricingQuantity", "PricingUnit", "ListUnitPrice", "ListCost")]
+    assert priced == ["0.3", "US Dollars", "1", "0.3"]
+
+
 def test_a_bill_has_every_column_that_focus_wants(examples: Pipeline, tmp_path: Path) -> None:
     path = exported(examples, tmp_path, FOCUS) / "focus.csv"
     rows = table(path)
@@ -234,7 +247,8 @@ def test_a_bill_of_days_whose_detail_is_gone_is_the_same_to_the_last_digit(tmp_p
     rows = table(exported(pipeline, tmp_path / "odd", FOCUS) / "focus.csv")
     (odd,) = (row for row in rows if row["x_TokenKind"] == "all")
     assert (odd["SubAccountId"], odd["ConsumedUnit"]) == ("bob", "Requests")
-    assert not odd["ListUnitPrice"]
+    assert (odd["PricingUnit"], odd["ListUnitPrice"]) == ("US Dollars", "1")
+    assert odd["PricingQuantity"] == odd["ListCost"]
     bobs = Decimal("0.63361225")
     found = sum(Decimal(row["ListCost"]) for row in rows if row["SubAccountId"] == "bob")
     assert 0 < found - bobs < Decimal("0.001")

@@ -106,9 +106,10 @@ def test_where_nobody_is_shown_a_bill_has_teams(
     teams, kinds = defaultdict(Decimal), set()
     for row in table(into / "focus.csv"):
         teams[row["SubAccountId"]] += Decimal(row["ListCost"])
-        kinds.add((row["x_TokenKind"], row["x_Model"], row["ListUnitPrice"]))
+        kinds.add((row["x_TokenKind"], row["x_Model"], row["PricingUnit"], row["ListUnitPrice"]))
+        assert row["PricingQuantity"] == row["ListCost"]
     assert teams == {"data": DATA, "platform": PLATFORM}
-    assert kinds == {("all", "", "")}
+    assert kinds == {("all", "", "US Dollars", "1")}
 
 
 def test_small_teams_are_in_no_bill(shown: Callable[..., Pipeline], tmp_path: Path) -> None:

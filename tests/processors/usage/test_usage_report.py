@@ -461,6 +461,9 @@ def test_input_that_nobody_knows_is_said_and_is_no_0(pipeline: Pipeline) -> None
     assert "1 message of sessions that were killed or have not ended" in page.text
     assert "without a known price" not in page.text
     assert made.numbers["unknown_input_messages"] == 1
+    for table in ("usage_person_daily", "usage_team_daily"):
+        unknown = pipeline.store.query(f"SELECT messages, unknown_input_messages FROM {table}")
+        assert unknown[0][1] == [(1, 1)]
 
 
 def test_without_data_the_page_says_so(pipeline: Pipeline) -> None:

@@ -1,7 +1,7 @@
 """Usage as a bill: rows of FOCUS 1.2, the FinOps specification of cost and usage.
 
 A row is a day, a person, a project, a model, a kind of token and its price, so that quantity times
-price is the cost to the last digit.
+price is the cost to the last digit; where a cost alone is known, the quantity is dollars.
 """
 
 from collections.abc import Callable, Sequence
@@ -186,12 +186,14 @@ def left_out_of_teams(select: str, within: str) -> str:
 def row(charge: Charge, shown: Callable[[str], str]) -> Sequence[object]:
     """The row of `COLUMNS`; None is what the specification calls null."""
     model = charge.model or charge.price_model or "all models"
-    kind, unit, quantity, consumed = charge.kind, "Requests", Decimal(charge.quantity), "Requests"
-    price = None
-    if charge.rate is not None:
+    kind, consumed = charge.kind, "Requests"
+    if charge.rate is None:
+        # The specification wants a price of all usage, also where a cost alone is known.
+        unit, quantity, price = "US Dollars", charge.cost, Decimal(1)
+    else:
         consumed = KINDS[kind][2]
         unit = f"{_PER[consumed]} {consumed}"
-        quantity /= _PER[consumed]
+        quantity = Decimal(charge.quantity) / _PER[consumed]
         price = charge.rate * _PER[consumed]
     month = charge.day.replace(day=1)
     after_month = (month + timedelta(days=31)).replace(day=1)

@@ -19,7 +19,7 @@ _TOKENS = (
     "cache_creation_1h_tokens cache_read_tokens web_search_requests"
 ).split()
 _PERSON = (*_TOKENS, "partial_messages", "unpriced_messages", "unknown_input_messages")
-_TEAM = (*_TOKENS, "unpriced_messages")
+_TEAM = (*_TOKENS, "unpriced_messages", "unknown_input_messages")
 _ACTIVITY = ("sessions", "prompts", "tool_calls", "tool_errors", "tool_rejections")
 
 

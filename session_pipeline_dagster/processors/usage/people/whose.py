@@ -41,7 +41,7 @@ _OF_A_PERSON = (
     "unpriced_messages",
     "unknown_input_messages",
 )
-_OF_A_TEAM = ("messages", *_TOKENS, "unpriced_messages")
+_OF_A_TEAM = ("messages", *_TOKENS, "unpriced_messages", "unknown_input_messages")
 
 
 def sums(names: tuple[str, ...]) -> str:
