@@ -28,12 +28,12 @@ def modules() -> list[str]:
     return [path.as_posix() for folder in folders for path in folder.rglob("*.py")]
 
 
-def test_every_setting_is_documented_and_nothing_else() -> None:
+def test_every_setting_is_documented_once_and_nothing_else() -> None:
     source = (ROOT / "session_pipeline_dagster" / "settings.py").read_text("utf-8")
     read = set(re.findall(r'env, "([A-Z_]+)"', source)) - {"DATA_DIR"}
-    rows = set(re.findall(r"^\| `([A-Z_]+)` \|", page("docs/operations.md"), re.MULTILINE))
+    rows = re.findall(r"^\| `([A-Z_]+)` \|", page("docs/operations.md"), re.MULTILINE)
     assert len(read) > 12
-    assert rows == read
+    assert sorted(rows) == sorted(read), "each once"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
