@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,12 +28,16 @@ def slow(
 ) -> Iterator[DagsterDev]:
     """A `dagster dev` for both tests of an instance, in their order."""
     folder = tmp_path_factory.mktemp("slow")
-    for number in range(FILES):
-        write_session(folder / "sessions", f"alice/{number}.jsonl", "hello")
+    arrive(folder, "alice")
     with slow_location(folder, request.param) as dev:
         yield dev
         # Else it would wait until the run that is at work has ended.
         dev.crash()
+
+
+def arrive(folder: Path, user: str) -> None:
+    for number in range(FILES):
+        write_session(folder / "sessions", f"{user}/{number}.jsonl", "hello")
 
 
 def at_work(dev: DagsterDev, run_id: str | None = None) -> tuple[str, int]:
@@ -77,6 +82,8 @@ def test_a_reboot_holds_up_a_processor_for_a_short_while(slow: DagsterDev) -> No
 def test_a_killed_worker_holds_up_its_processor_for_a_short_while(slow: DagsterDev) -> None:
     dev = slow
     dev.stop_sensor("slow_b_sensor")
+    # Those of the test before may all be done: the sensor asks for a run as soon as it is back.
+    arrive(dev.folder, "bob")
     run_id, pid = at_work(dev, dev.launch("slow_a_job"))
     began = time.monotonic()
     os.kill(pid, signal.SIGKILL)
