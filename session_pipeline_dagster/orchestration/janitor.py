@@ -1,8 +1,8 @@
 """The sensor that ends what a crash left behind, beside Dagster's own run monitoring, and old runs.
 
-A run whose machine went down stays STARTED for ever and keeps its processor's slot; a run whose
-worker was killed may keep the slot. Both would hold up the processor until someone looks. Where
-runs have leases (a lake), one that nobody keeps up says it of a worker on any machine.
+A run whose machine went down stays STARTED or STARTING for ever and keeps its processor's slot; a
+run whose worker was killed may keep the slot. Both would hold up the processor until someone looks.
+Where runs have leases (a lake), one that nobody keeps up says it of a worker on any machine.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +22,7 @@ from session_pipeline_dagster.orchestration.failing import skipping
 from session_pipeline_dagster.orchestration.held import HeldInstance
 from session_pipeline_dagster.orchestration.names import PLAIN, Names
 from session_pipeline_dagster.orchestration.runs import IN_FLIGHT, concerns
+from session_pipeline_dagster.orchestration.starting import never_began
 from session_pipeline_dagster.settings import Settings
 from session_pipeline_dagster.store.database import Store, open_store
 
@@ -108,7 +109,7 @@ def _lost(
 
 
 def _orphans(
-    instance: dg.DagsterInstance, processors: Iterable[Processor], names: Names
+    instance: dg.DagsterInstance, processors: Sequence[Processor], names: Names
 ) -> Iterator[dg.DagsterRun]:
     """Runs of the processors whose worker is gone."""
     # With another launcher the worker's process is on another machine, and this cannot see it.
@@ -119,6 +120,9 @@ def _orphans(
             continue
         worker = _worker(instance, run)
         if worker is not None and is_gone(worker, _alive_since(worker.pid)):
+            yield run
+    for run in never_began(instance, datetime.now(UTC)):
+        if any(concerns(run, processor, names) for processor in processors):
             yield run
 
 
@@ -146,9 +150,11 @@ def _alive_since(pid: int) -> float | None:
 
 
 def end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """End a run whose worker is gone; False where the worker did it itself before it went."""
+    """End a run whose worker is gone; False where the worker did it itself before it went, or has
+    begun after all."""
     now = instance.get_run_by_id(run.run_id)
-    if now is None or now.status not in _STARTED:
+    judged = [run.status] if run.status is dg.DagsterRunStatus.STARTING else _STARTED
+    if now is None or now.status not in judged:
         return False
     message = (
         "The process that worked on this run is gone (a crash or a restart). What it had committed "

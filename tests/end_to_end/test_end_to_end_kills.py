@@ -69,6 +69,8 @@ def next_run_goes_through(dev: DagsterDev) -> None:
 def test_a_reboot_holds_up_a_processor_for_a_short_while(slow: DagsterDev) -> None:
     dev = slow
     run_id, _ = at_work(dev)
+    # The other processor's may not have come to begin.
+    others = [run["runId"] for run in dev.runs() if run["status"] in ("STARTING", "STARTED")]
     dev.crash()
     dev.restart()
     dev.stop_sensor("slow_a_sensor")
@@ -77,6 +79,7 @@ def test_a_reboot_holds_up_a_processor_for_a_short_while(slow: DagsterDev) -> No
     dev.wait(lambda: status(dev, run_id) == "FAILURE", "the end of its run")
     next_run_goes_through(dev)
     assert time.monotonic() - began < SOON
+    dev.wait(lambda: {status(dev, other) for other in others} == {"FAILURE"}, "the others' end")
 
 
 def test_a_killed_worker_holds_up_its_processor_for_a_short_while(slow: DagsterDev) -> None:

@@ -1,0 +1,194 @@
+"""Runs that were launched and never begin; a real code server has their process, or has not."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._grpc.client import DagsterGrpcClient
+
+from health_location import NamedProcessor
+from session_pipeline_dagster.contract.registry import Registry
+from session_pipeline_dagster.orchestration import starting
+from session_pipeline_dagster.orchestration.janitor import end, janitor_sensor
+from session_pipeline_dagster.orchestration.starting import never_began
+from session_pipeline_dagster.settings import Settings
+
+pytestmark = pytest.mark.slow(seconds=20)
+STARTING = dg.DagsterRunStatus.STARTING
+LOCATION = """
+import multiprocessing
+import time
+
+import dagster as dg
+
+if multiprocessing.parent_process():
+    time.sleep(600)
+
+
+@dg.job
+def verification_job():
+    pass
+
+
+defs = dg.Definitions(jobs=[verification_job])
+"""
+"""A location whose processes of runs do not come to begin."""
+
+
+@contextmanager
+def code_server(folder: Path) -> Iterator[Path]:
+    """The socket of a real one."""
+    (folder / "location.py").write_text(LOCATION)
+    socket = folder / "socket"
+    command = ["dagster", "api", "grpc", "--socket", str(socket), "-f", "location.py"]
+    server = subprocess.Popen([sys.executable, "-m", *command], cwd=folder)
+    try:
+        wait(lambda: answers(socket))
+        yield socket
+    finally:
+        for process in (*psutil.Process(server.pid).children(recursive=True), server):
+            process.kill()
+        server.wait()
+
+
+def answers(socket: Path) -> bool:
+    try:
+        return bool(DagsterGrpcClient(socket=str(socket), host="localhost").ping("x"))
+    except DagsterUserCodeUnreachableError:
+        return False
+
+
+def workers(socket: Path) -> list[psutil.Process]:
+    """The processes of runs that the server of a socket has started."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "spawn_main" in " ".join(process.info["cmdline"] or ())
+        and (parent := process.parent())
+        and str(socket) in parent.cmdline()
+    ]
+
+
+def wait(until: Callable[[], object]) -> None:
+    stop = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < stop
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    launcher = {
+        "module": "dagster._core.launcher.default_run_launcher",
+        "class": "DefaultRunLauncher",
+    }
+    with dg.DagsterInstance.local_temp(overrides={"run_launcher": launcher}) as made:
+        yield made
+
+
+def launched(instance: dg.DagsterInstance, **where: object) -> dg.DagsterRun:
+    """A run that a code server was asked to start."""
+    found = {"host": "localhost", **where}
+    job = dg.JobDefinition(name="verification_job", graph_def=dg.GraphDefinition("verification"))
+    return instance.create_run_for_job(
+        job, status=STARTING, tags={GRPC_INFO_TAG: json.dumps(found)} if where else {}
+    )
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + starting.PATIENCE + timedelta(seconds=1)
+
+
+def found(instance: dg.DagsterInstance) -> list[str]:
+    return [run.run_id for run in never_began(instance, later())]
+
+
+def test_a_run_whose_code_server_is_gone_never_begins(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    with code_server(tmp_path) as socket:
+        run = launched(instance, socket=str(socket))
+    assert found(instance) == [run.run_id]
+    assert [*never_began(instance, datetime.now(UTC))] == [], "it may still come"
+
+
+def test_a_run_that_another_code_server_of_the_place_does_not_know_never_begins(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    with code_server(tmp_path) as socket:
+        run = launched(instance, socket=str(socket))
+        assert found(instance) == [run.run_id]
+
+
+def test_a_run_whose_process_is_only_slow_is_left_alone(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    with code_server(tmp_path) as socket:
+        client = DagsterGrpcClient(socket=str(socket), host="localhost")
+        place = GrpcServerCodeLocationOrigin(host="localhost", socket=str(socket))
+        repository = RemoteRepositoryOrigin(place, "__repository__")
+        job = dg.JobDefinition(name="verification_job", graph_def=dg.GraphDefinition("v"))
+        run = instance.create_run_for_job(
+            job,
+            status=STARTING,
+            remote_job_origin=RemoteJobOrigin(repository, "verification_job"),
+        )
+        launch = dg.DefaultRunLauncher.launch_run_from_grpc_client
+        pool = ThreadPoolExecutor(1)
+        launching = pool.submit(launch, instance, run, client)
+        wait(lambda: instance.get_run_by_id(run.run_id).tags.get(GRPC_INFO_TAG))
+        wait(lambda: found(instance) == [])
+        assert instance.get_run_by_id(run.run_id).status is STARTING
+        (worker,) = workers(socket)
+        worker.kill()
+        wait(lambda: found(instance) == [run.run_id])
+        assert "terminated unexpectedly" in str(launching.exception())
+
+
+@pytest.mark.parametrize("where", [{}, {"port": 1}])
+def test_of_what_nothing_can_be_said_is_left_to_dagster(
+    instance: dg.DagsterInstance, where: dict[str, object]
+) -> None:
+    launched(instance, **where)
+    assert found(instance) == []
+
+
+def test_the_janitor_ends_it_and_says_so(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launched(instance, socket=str(tmp_path / "gone"))
+    janitor = janitor_sensor(
+        Registry((NamedProcessor(),)), Settings(database=tmp_path / "x.duckdb")
+    )
+    context = dg.build_sensor_context(instance=instance)
+    assert "nothing" in str(janitor(context).skip_reason)
+    monkeypatch.setattr(starting, "PATIENCE", timedelta(0))
+    assert f"ended {run.run_id}" in str(janitor(context).skip_reason)
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_has_begun_after_all_is_left_alone(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run = launched(instance, socket=str(tmp_path / "gone"))
+    (judged,) = never_began(instance, later())
+    begun = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, "verification_job")
+    instance.report_dagster_event(begun, run.run_id)
+    assert not end(instance, judged)
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
