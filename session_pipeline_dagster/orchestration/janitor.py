@@ -115,15 +115,15 @@ def _orphans(
     # With another launcher the worker's process is on another machine, and this cannot see it.
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return
+
+    def ours(run: dg.DagsterRun) -> bool:
+        return any(concerns(run, processor, names) for processor in processors)
+
     for run in instance.get_runs(dg.RunsFilter(statuses=_STARTED)):
-        if not any(concerns(run, processor, names) for processor in processors):
-            continue
-        worker = _worker(instance, run)
+        worker = _worker(instance, run) if ours(run) else None
         if worker is not None and is_gone(worker, _alive_since(worker.pid)):
             yield run
-    for run in never_began(instance, datetime.now(UTC)):
-        if any(concerns(run, processor, names) for processor in processors):
-            yield run
+    yield from never_began(instance, datetime.now(UTC), ours)
 
 
 def _worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Worker | None:

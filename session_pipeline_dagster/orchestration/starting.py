@@ -6,7 +6,7 @@ good where none is set.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -19,16 +19,21 @@ PATIENCE = timedelta(minutes=2)
 _ANSWERS_IN = 5
 
 
-def never_began(instance: dg.DagsterInstance, now: datetime) -> Iterator[dg.DagsterRun]:
+def never_began(
+    instance: dg.DagsterInstance, now: datetime, ours: Callable[[dg.DagsterRun], bool]
+) -> Iterator[dg.DagsterRun]:
     """Runs that were launched longer ago than `PATIENCE`, and whose code server has no process of
     theirs, or is gone from this machine.
 
     One that begins nevertheless finds that it has ended, and does nothing.
+
+    Args:
+        ours: which runs to ask about.
     """
     starting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])
     for record in instance.get_run_records(starting):
-        run = record.dagster_run
-        if now - record.update_timestamp > PATIENCE and _has_process(run) is False:
+        run, waiting = record.dagster_run, now - record.update_timestamp
+        if ours(run) and waiting > PATIENCE and _has_process(run) is False:
             yield run
 
 

@@ -102,10 +102,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-def launched(instance: dg.DagsterInstance, **where: object) -> dg.DagsterRun:
+def launched(
+    instance: dg.DagsterInstance, name: str = "verification_job", **where: object
+) -> dg.DagsterRun:
     """A run that a code server was asked to start."""
     found = {"host": "localhost", **where}
-    job = dg.JobDefinition(name="verification_job", graph_def=dg.GraphDefinition("verification"))
+    job = dg.JobDefinition(name=name, graph_def=dg.GraphDefinition("g"))
     return instance.create_run_for_job(
         job, status=STARTING, tags={GRPC_INFO_TAG: json.dumps(found)} if where else {}
     )
@@ -115,8 +117,12 @@ def later() -> datetime:
     return datetime.now(UTC) + starting.PATIENCE + timedelta(seconds=1)
 
 
+def ours(run: dg.DagsterRun) -> bool:
+    return run.job_name == "verification_job"
+
+
 def found(instance: dg.DagsterInstance) -> list[str]:
-    return [run.run_id for run in never_began(instance, later())]
+    return [run.run_id for run in never_began(instance, later(), ours)]
 
 
 def test_a_run_whose_code_server_is_gone_never_begins(
@@ -125,7 +131,7 @@ def test_a_run_whose_code_server_is_gone_never_begins(
     with code_server(tmp_path) as socket:
         run = launched(instance, socket=str(socket))
     assert found(instance) == [run.run_id]
-    assert [*never_began(instance, datetime.now(UTC))] == [], "it may still come"
+    assert [*never_began(instance, datetime.now(UTC), ours)] == [], "it may still come"
 
 
 def test_a_run_that_another_code_server_of_the_place_does_not_know_never_begins(
@@ -172,7 +178,8 @@ def test_of_what_nothing_can_be_said_is_left_to_dagster(
 def test_the_janitor_ends_it_and_says_so(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = launched(instance, socket=str(tmp_path / "gone"))
+    gone = str(tmp_path / "gone")
+    run, anothers = launched(instance, socket=gone), launched(instance, "other_job", socket=gone)
     janitor = janitor_sensor(
         Registry((NamedProcessor(),)), Settings(database=tmp_path / "x.duckdb")
     )
@@ -181,13 +188,14 @@ def test_the_janitor_ends_it_and_says_so(
     monkeypatch.setattr(starting, "PATIENCE", timedelta(0))
     assert f"ended {run.run_id}" in str(janitor(context).skip_reason)
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(anothers.run_id).status is STARTING
 
 
 def test_a_run_that_has_begun_after_all_is_left_alone(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     run = launched(instance, socket=str(tmp_path / "gone"))
-    (judged,) = never_began(instance, later())
+    (judged,) = never_began(instance, later(), ours)
     begun = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, "verification_job")
     instance.report_dagster_event(begun, run.run_id)
     assert not end(instance, judged)
