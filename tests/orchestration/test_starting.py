@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,42 +52,46 @@ defs = dg.Definitions(jobs=[verification_job])
 """A location whose processes of runs do not come to begin."""
 
 
+@dataclass(frozen=True, slots=True)
+class CodeServer:
+    socket: str
+    process: psutil.Process
+
+    @property
+    def client(self) -> DagsterGrpcClient:
+        return DagsterGrpcClient(socket=self.socket, host="localhost")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.ping("x"))
+        except DagsterUserCodeUnreachableError:
+            return False
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of runs that it has started."""
+        below = self.process.children(recursive=True)
+        return [child for child in below if "spawn_main" in " ".join(child.cmdline())]
+
+
 @contextmanager
-def code_server(folder: Path) -> Iterator[Path]:
-    """The socket of a real one."""
+def code_server(folder: Path) -> Iterator[CodeServer]:
+    """A real one."""
     (folder / "location.py").write_text(LOCATION)
-    socket = folder / "socket"
-    command = ["dagster", "api", "grpc", "--socket", str(socket), "-f", "location.py"]
-    server = subprocess.Popen([sys.executable, "-m", *command], cwd=folder)
+    socket = str(folder / "socket")
+    command = ["dagster", "api", "grpc", "--socket", socket, "-f", "location.py"]
+    started = subprocess.Popen([sys.executable, "-m", *command], cwd=folder)
+    server = CodeServer(socket, psutil.Process(started.pid))
     try:
-        wait(lambda: answers(socket))
-        yield socket
+        wait(server.answers)
+        yield server
     finally:
-        for process in (*psutil.Process(server.pid).children(recursive=True), server):
+        for process in (*server.process.children(recursive=True), started):
             process.kill()
-        server.wait()
-
-
-def answers(socket: Path) -> bool:
-    try:
-        return bool(DagsterGrpcClient(socket=str(socket), host="localhost").ping("x"))
-    except DagsterUserCodeUnreachableError:
-        return False
-
-
-def workers(socket: Path) -> list[psutil.Process]:
-    """The processes of runs that the server of a socket has started."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "spawn_main" in " ".join(process.info["cmdline"] or ())
-        and (parent := process.parent())
-        and str(socket) in parent.cmdline()
-    ]
+        started.wait()
 
 
 def wait(until: Callable[[], object]) -> None:
-    stop = time.monotonic() + 20
+    stop = time.monotonic() + 120
     while not until():
         assert time.monotonic() < stop
         time.sleep(0.1)
@@ -128,8 +133,8 @@ def found(instance: dg.DagsterInstance) -> list[str]:
 def test_a_run_whose_code_server_is_gone_never_begins(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    with code_server(tmp_path) as socket:
-        run = launched(instance, socket=str(socket))
+    with code_server(tmp_path) as server:
+        run = launched(instance, socket=server.socket)
     assert found(instance) == [run.run_id]
     assert [*never_began(instance, datetime.now(UTC), ours)] == [], "it may still come"
 
@@ -137,17 +142,16 @@ def test_a_run_whose_code_server_is_gone_never_begins(
 def test_a_run_that_another_code_server_of_the_place_does_not_know_never_begins(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    with code_server(tmp_path) as socket:
-        run = launched(instance, socket=str(socket))
+    with code_server(tmp_path) as server:
+        run = launched(instance, socket=server.socket)
         assert found(instance) == [run.run_id]
 
 
 def test_a_run_whose_process_is_only_slow_is_left_alone(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    with code_server(tmp_path) as socket:
-        client = DagsterGrpcClient(socket=str(socket), host="localhost")
-        place = GrpcServerCodeLocationOrigin(host="localhost", socket=str(socket))
+    with code_server(tmp_path) as server:
+        place = GrpcServerCodeLocationOrigin(host="localhost", socket=server.socket)
         repository = RemoteRepositoryOrigin(place, "__repository__")
         job = dg.JobDefinition(name="verification_job", graph_def=dg.GraphDefinition("v"))
         run = instance.create_run_for_job(
@@ -157,11 +161,11 @@ def test_a_run_whose_process_is_only_slow_is_left_alone(
         )
         launch = dg.DefaultRunLauncher.launch_run_from_grpc_client
         pool = ThreadPoolExecutor(1)
-        launching = pool.submit(launch, instance, run, client)
+        launching = pool.submit(launch, instance, run, server.client)
         wait(lambda: instance.get_run_by_id(run.run_id).tags.get(GRPC_INFO_TAG))
         wait(lambda: found(instance) == [])
         assert instance.get_run_by_id(run.run_id).status is STARTING
-        (worker,) = workers(socket)
+        (worker,) = server.workers()
         worker.kill()
         wait(lambda: found(instance) == [run.run_id])
         assert "terminated unexpectedly" in str(launching.exception())
