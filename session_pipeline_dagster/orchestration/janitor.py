@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _TICK = 30
 _GLANCE = timedelta(seconds=2)
 _STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_STARTING = dg.DagsterRunStatus.STARTING
 
 
 def janitor_sensor(
@@ -116,22 +117,31 @@ def _orphans(
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return
 
-    def ours(run: dg.DagsterRun) -> bool:
-        return any(concerns(run, processor, names) for processor in processors)
-
-    for run in instance.get_runs(dg.RunsFilter(statuses=_STARTED)):
-        worker = _worker(instance, run) if ours(run) else None
-        if worker is not None and is_gone(worker, _alive_since(worker.pid)):
+    nameless = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[*_STARTED, _STARTING])):
+        if not any(concerns(run, processor, names) for processor in processors):
+            continue
+        worker = _worker(instance, run)
+        if worker is None and run.status is _STARTING:
+            nameless.append(run.run_id)
+        elif worker is not None and is_gone(worker, _alive_since(worker.pid)):
             yield run
-    yield from never_began(instance, datetime.now(UTC), ours)
+    yield from never_began(instance, nameless, datetime.now(UTC))
 
 
 def _worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Worker | None:
-    """Who began the run; None where its log does not say."""
+    """Who works on the run; None where its log does not say."""
     begun = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.PIPELINE_START)
     for entry in begun:
         if entry.dagster_event and entry.dagster_event.pid:
             return Worker(entry.dagster_event.pid, entry.timestamp)
+    if run.status is not _STARTING:
+        return None
+    # Its process says so before it loads what it is to run.
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        said = entry.dagster_event and entry.dagster_event.engine_event_data.metadata.get("pid")
+        if said and str(said.value).isdecimal():
+            return Worker(int(str(said.value)), entry.timestamp)
     return None
 
 
@@ -153,7 +163,7 @@ def end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """End a run whose worker is gone; False where the worker did it itself before it went, or has
     begun after all."""
     now = instance.get_run_by_id(run.run_id)
-    judged = [run.status] if run.status is dg.DagsterRunStatus.STARTING else _STARTED
+    judged = [_STARTING] if run.status is _STARTING else _STARTED
     if now is None or now.status not in judged:
         return False
     message = (

@@ -1,15 +1,16 @@
 """Launched runs that will never begin: their code server is asked whether it has their process.
 
-A run is STARTING until its process has begun. Where the machine goes down before that, no log says
-which process has ended, and the run would hold up its processor until Dagster's own limit, or for
-good where none is set.
+A run is STARTING until its process has begun. Where the machine goes down before a process of it
+has said anything, there is none to look for, and the run would hold up its processor until
+Dagster's own limit, or for good where none is set.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
+import msgspec
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster_shared.serdes import deserialize_value
@@ -19,29 +20,57 @@ PATIENCE = timedelta(minutes=2)
 _ANSWERS_IN = 5
 
 
-def never_began(
-    instance: dg.DagsterInstance, now: datetime, ours: Callable[[dg.DagsterRun], bool]
-) -> Iterator[dg.DagsterRun]:
-    """Runs that were launched longer ago than `PATIENCE`, and whose code server has no process of
-    theirs, or is gone from this machine.
+class _Server(msgspec.Struct, frozen=True):
+    """A code server as Dagster's launcher writes it down."""
 
-    One that begins nevertheless finds that it has ended, and does nothing.
+    host: str
+    socket: str | None = None
+    port: int | None = None
+    use_ssl: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """A socket of another folder's is not told from one that is gone."""
+        return Path(self.socket).is_absolute() if self.socket else self.port is not None
+
+
+def never_began(
+    instance: dg.DagsterInstance, run_ids: Sequence[str], now: datetime
+) -> Iterator[dg.DagsterRun]:
+    """Those of some runs that were launched longer ago than `PATIENCE`, and whose code server has
+    no process of theirs, or is gone from this machine.
+
+    A process that says something after all finds that its run has ended, and does nothing, unless
+    it begins in that very moment.
 
     Args:
-        ours: which runs to ask about.
+        run_ids: runs that are STARTING, of which no process has said anything.
     """
-    starting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])
-    for record in instance.get_run_records(starting):
-        run, waiting = record.dagster_run, now - record.update_timestamp
-        if ours(run) and waiting > PATIENCE and _has_process(run) is False:
+    silent: set[_Server] = set()
+    records = instance.get_run_records(dg.RunsFilter(run_ids=run_ids)) if run_ids else ()
+    for record in records:
+        run, server = record.dagster_run, _server(record.dagster_run)
+        starting = run.status is dg.DagsterRunStatus.STARTING
+        if not starting or now - record.update_timestamp <= PATIENCE or server is None:
+            continue
+        has_process = None if server in silent else _has_process(server, run.run_id)
+        if has_process is None:
+            silent.add(server)
+        elif not has_process:
             yield run
 
 
-def _has_process(run: dg.DagsterRun) -> bool | None:
-    """Whether the code server that was to start the run has a process of it; None: cannot tell."""
-    said = run.tags.get(GRPC_INFO_TAG)
-    if said is None:
+def _server(run: dg.DagsterRun) -> _Server | None:
+    """Who was asked to start the run; None where it does not say."""
+    try:
+        server = msgspec.json.decode(run.tags.get(GRPC_INFO_TAG, ""), type=_Server)
+    except msgspec.DecodeError:
         return None
+    return server if server.is_usable else None
+
+
+def _has_process(server: _Server, run_id: str) -> bool | None:
+    """Whether the code server has a process of the run; None: it cannot be asked."""
     # Who loads the location need not load the protocol.
     import grpc  # noqa: PLC0415
     from dagster._grpc.client import DagsterGrpcClient  # noqa: PLC0415
@@ -50,20 +79,19 @@ def _has_process(run: dg.DagsterRun) -> bool | None:
         CanCancelExecutionResult,
     )
 
-    where = json.loads(said)
     client = DagsterGrpcClient(
-        port=where.get("port"),
-        socket=where.get("socket"),
-        host=where.get("host"),
-        use_ssl=bool(where.get("use_ssl")),
+        port=None if server.socket else server.port,
+        socket=server.socket,
+        host=server.host,
+        use_ssl=server.use_ssl,
     )
-    asked = CanCancelExecutionRequest(run_id=run.run_id)
+    asked = CanCancelExecutionRequest(run_id=run_id)
     try:
         answer = client.can_cancel_execution(asked, timeout=_ANSWERS_IN)
     except DagsterUserCodeUnreachableError as error:
-        # Behind a socket it is on this machine, and its processes end with it. A port may be
-        # another machine's, to which the line alone is broken.
+        # Behind a socket it was on this machine. A port may be another machine's, to which the
+        # line alone is broken.
         cause = error.__cause__
         refused = isinstance(cause, grpc.Call) and cause.code() is grpc.StatusCode.UNAVAILABLE
-        return False if refused and where.get("socket") else None
+        return False if refused and server.socket else None
     return deserialize_value(answer, CanCancelExecutionResult).can_cancel

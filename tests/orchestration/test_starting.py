@@ -15,6 +15,7 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.events import EngineEventData
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
     RemoteJobOrigin,
@@ -122,12 +123,9 @@ def later() -> datetime:
     return datetime.now(UTC) + starting.PATIENCE + timedelta(seconds=1)
 
 
-def ours(run: dg.DagsterRun) -> bool:
-    return run.job_name == "verification_job"
-
-
-def found(instance: dg.DagsterInstance) -> list[str]:
-    return [run.run_id for run in never_began(instance, later(), ours)]
+def found(instance: dg.DagsterInstance, now: datetime | None = None) -> list[str]:
+    ids = [run.run_id for run in instance.get_runs()]
+    return [run.run_id for run in never_began(instance, ids, now or later())]
 
 
 def test_a_run_whose_code_server_is_gone_never_begins(
@@ -136,7 +134,7 @@ def test_a_run_whose_code_server_is_gone_never_begins(
     with code_server(tmp_path) as server:
         run = launched(instance, socket=server.socket)
     assert found(instance) == [run.run_id]
-    assert [*never_began(instance, datetime.now(UTC), ours)] == [], "it may still come"
+    assert found(instance, datetime.now(UTC)) == [], "it may still come"
 
 
 def test_a_run_that_another_code_server_of_the_place_does_not_know_never_begins(
@@ -171,7 +169,11 @@ def test_a_run_whose_process_is_only_slow_is_left_alone(
         assert "terminated unexpectedly" in str(launching.exception())
 
 
-@pytest.mark.parametrize("where", [{}, {"port": 1}])
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"port": 1}, {"port": None}, {"port": "1"}, {"socket": 5}, {"socket": "here"}, {"x": 1}],
+    ids=str,
+)
 def test_of_what_nothing_can_be_said_is_left_to_dagster(
     instance: dg.DagsterInstance, where: dict[str, object]
 ) -> None:
@@ -179,18 +181,44 @@ def test_of_what_nothing_can_be_said_is_left_to_dagster(
     assert found(instance) == []
 
 
+@pytest.mark.parametrize("said", ["", "x", "[]", "{}", "null", "\\ud800"])
+def test_a_tag_that_is_none_of_the_launchers_stops_nothing(
+    instance: dg.DagsterInstance, said: str
+) -> None:
+    instance.add_run_tags(launched(instance).run_id, {GRPC_INFO_TAG: said})
+    assert found(instance) == []
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_process_that_has_said_its_id_counts_whatever_a_code_server_says(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, alive: bool
+) -> None:
+    """A code server that was loaded anew knows nothing of the processes of the one before."""
+    process = subprocess.Popen([sys.executable, "-c", "" if not alive else "input()"], stdin=-1)
+    monkeypatch.setattr(starting, "PATIENCE", timedelta(0) if alive else timedelta(days=1))
+    run = launched(instance, socket=str(tmp_path / "gone"))
+    instance.report_engine_event("Started.", run, EngineEventData.in_process(process.pid))
+    if not alive:
+        process.communicate()
+    tick(instance, tmp_path)
+    process.communicate()
+    ended = instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert ended is not alive
+
+
+def tick(instance: dg.DagsterInstance, folder: Path) -> str:
+    janitor = janitor_sensor(Registry((NamedProcessor(),)), Settings(database=folder / "x.duckdb"))
+    return str(janitor(dg.build_sensor_context(instance=instance)).skip_reason)
+
+
 def test_the_janitor_ends_it_and_says_so(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = str(tmp_path / "gone")
     run, anothers = launched(instance, socket=gone), launched(instance, "other_job", socket=gone)
-    janitor = janitor_sensor(
-        Registry((NamedProcessor(),)), Settings(database=tmp_path / "x.duckdb")
-    )
-    context = dg.build_sensor_context(instance=instance)
-    assert "nothing" in str(janitor(context).skip_reason)
+    assert "nothing" in tick(instance, tmp_path)
     monkeypatch.setattr(starting, "PATIENCE", timedelta(0))
-    assert f"ended {run.run_id}" in str(janitor(context).skip_reason)
+    assert f"ended {run.run_id}" in tick(instance, tmp_path)
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
     assert instance.get_run_by_id(anothers.run_id).status is STARTING
 
@@ -199,7 +227,7 @@ def test_a_run_that_has_begun_after_all_is_left_alone(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     run = launched(instance, socket=str(tmp_path / "gone"))
-    (judged,) = never_began(instance, later(), ours)
+    (judged,) = never_began(instance, [run.run_id], later())
     begun = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, "verification_job")
     instance.report_dagster_event(begun, run.run_id)
     assert not end(instance, judged)
