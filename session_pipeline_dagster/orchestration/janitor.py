@@ -116,17 +116,17 @@ def _orphans(
     # With another launcher the worker's process is on another machine, and this cannot see it.
     if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return
-
     nameless = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=[*_STARTED, _STARTING])):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[*_STARTED, _STARTING])):
+        run = record.dagster_run
         if not any(concerns(run, processor, names) for processor in processors):
             continue
         worker = _worker(instance, run)
         if worker is None and run.status is _STARTING:
-            nameless.append(run.run_id)
+            nameless.append(record)
         elif worker is not None and is_gone(worker, _alive_since(worker.pid)):
             yield run
-    yield from never_began(instance, nameless, datetime.now(UTC))
+    yield from never_began(nameless, datetime.now(UTC))
 
 
 def _worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Worker | None:

@@ -5,7 +5,7 @@ has said anything, there is none to look for, and the run would hold up its proc
 Dagster's own limit, or for good where none is set.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,9 +34,7 @@ class _Server(msgspec.Struct, frozen=True):
         return Path(self.socket).is_absolute() if self.socket else self.port is not None
 
 
-def never_began(
-    instance: dg.DagsterInstance, run_ids: Sequence[str], now: datetime
-) -> Iterator[dg.DagsterRun]:
+def never_began(records: Iterable[dg.RunRecord], now: datetime) -> Iterator[dg.DagsterRun]:
     """Those of some runs that were launched longer ago than `PATIENCE`, and whose code server has
     no process of theirs, or is gone from this machine.
 
@@ -44,14 +42,12 @@ def never_began(
     it begins in that very moment.
 
     Args:
-        run_ids: runs that are STARTING, of which no process has said anything.
+        records: of runs that are STARTING, of which no process has said anything.
     """
     silent: set[_Server] = set()
-    records = instance.get_run_records(dg.RunsFilter(run_ids=run_ids)) if run_ids else ()
     for record in records:
         run, server = record.dagster_run, _server(record.dagster_run)
-        starting = run.status is dg.DagsterRunStatus.STARTING
-        if not starting or now - record.update_timestamp <= PATIENCE or server is None:
+        if now - record.update_timestamp <= PATIENCE or server is None:
             continue
         has_process = None if server in silent else _has_process(server, run.run_id)
         if has_process is None:

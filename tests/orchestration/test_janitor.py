@@ -13,6 +13,7 @@ import pytest
 
 from health_location import NamedProcessor
 from helpers import echo_report
+from launching import launching_instance
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.definitions import build_definitions
 from session_pipeline_dagster.health.orphans import Worker, is_gone
@@ -65,14 +66,7 @@ class Janitor:
 
 @pytest.fixture
 def janitor(tmp_path: Path) -> Iterator[Janitor]:
-    with dg.DagsterInstance.local_temp(
-        overrides={
-            "run_launcher": {
-                "module": "dagster._core.launcher.default_run_launcher",
-                "class": "DefaultRunLauncher",
-            }
-        }
-    ) as instance:
+    with launching_instance() as instance:
         yield Janitor(instance, tmp_path)
 
 

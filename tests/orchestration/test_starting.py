@@ -25,6 +25,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc.client import DagsterGrpcClient
 
 from health_location import NamedProcessor
+from launching import launching_instance
 from session_pipeline_dagster.contract.registry import Registry
 from session_pipeline_dagster.orchestration import starting
 from session_pipeline_dagster.orchestration.janitor import end, janitor_sensor
@@ -100,11 +101,7 @@ def wait(until: Callable[[], object]) -> None:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    launcher = {
-        "module": "dagster._core.launcher.default_run_launcher",
-        "class": "DefaultRunLauncher",
-    }
-    with dg.DagsterInstance.local_temp(overrides={"run_launcher": launcher}) as made:
+    with launching_instance() as made:
         yield made
 
 
@@ -124,8 +121,7 @@ def later() -> datetime:
 
 
 def found(instance: dg.DagsterInstance, now: datetime | None = None) -> list[str]:
-    ids = [run.run_id for run in instance.get_runs()]
-    return [run.run_id for run in never_began(instance, ids, now or later())]
+    return [run.run_id for run in never_began(instance.get_run_records(), now or later())]
 
 
 def test_a_run_whose_code_server_is_gone_never_begins(
@@ -227,7 +223,7 @@ def test_a_run_that_has_begun_after_all_is_left_alone(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     run = launched(instance, socket=str(tmp_path / "gone"))
-    (judged,) = never_began(instance, [run.run_id], later())
+    (judged,) = never_began(instance.get_run_records(), later())
     begun = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_START.value, "verification_job")
     instance.report_dagster_event(begun, run.run_id)
     assert not end(instance, judged)

@@ -92,7 +92,7 @@ class FakeLLM:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def settings(self, **changes: Any) -> ModelSettings:
-        """Settings that ask this server."""
+        """Settings that ask this server, and wait for a slow machine."""
         given: dict[str, Any] = {"extractor": self.wire, "model": "fake-model"}
         given |= {"deadline": timedelta(seconds=60), "sessions_at_once": 2}
         if self.wire is Extractor.ANTHROPIC:

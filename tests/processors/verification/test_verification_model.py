@@ -25,8 +25,6 @@ pytestmark = pytest.mark.slow
 
 QUOTE = "the rate is always that of the invoice date"
 MARK = re.compile(r"\[material left out: \d+ lines?\]")
-# A slow machine answers within it.
-PATIENT = timedelta(seconds=60)
 LEDGER = "SELECT session_file, outcome, input_tokens, run_id FROM llm_calls ORDER BY ALL"
 
 
@@ -163,8 +161,8 @@ def test_no_failure_of_a_model_is_nothing_found(
     tmp_path: Path, llm: FakeLLM, step: Step, kind: str
 ) -> None:
     # What may be tried again is tried until the deadline; the others are not, however slow it is.
-    deadline = timedelta(seconds=0.6) if kind == "Retryable" else PATIENT
-    pipeline = pipeline_asking(tmp_path, llm.settings(deadline=deadline))
+    hasty = {"deadline": timedelta(seconds=0.6)} if kind == "Retryable" else {}
+    pipeline = pipeline_asking(tmp_path, llm.settings(**hasty))
     llm.script = [step]
     path = write(pipeline, "alice/p/a.jsonl", [said("user", FACT)])
     processor = VerificationProcessor()
@@ -182,7 +180,7 @@ def test_no_failure_of_a_model_is_nothing_found(
     llm.script = find_the_fact
     pipeline.let_back_off_pass()
     pipeline.store.release(processor.name)
-    pipeline.having(model=llm.settings(deadline=PATIENT)).run(processor)
+    pipeline.having(model=llm.settings()).run(processor)
     assert len(stored(pipeline)) == 1
     assert path.exists()
 
@@ -219,7 +217,7 @@ def test_down_for_an_hour_and_up_again_every_session_is_processed_once(
     assert {failure.quarantined_at for failure in failures.values()} == {None}
     llm.script = find_the_fact
     before = len(llm.requests)
-    up_again = pipeline.having(model=llm.settings(deadline=PATIENT))
+    up_again = pipeline.having(model=llm.settings())
     assert up_again.run(processor).processed == 8
     assert len(llm.requests) - before == 8
     assert [row[0] for row in stored(pipeline)] == [f"alice/p/{n}.jsonl" for n in range(8)]
@@ -457,7 +455,7 @@ def test_a_session_whose_later_part_gets_no_answer_leaves_nothing_and_is_read_on
         assert pipeline.states(processor) == {}
         down = False
         pipeline.let_back_off_pass()
-        pipeline.having(model=fake.settings(deadline=PATIENT)).run(processor)
+        pipeline.having(model=fake.settings()).run(processor)
         assert [row[1] for row in stored(pipeline)] == [1, 201]
 
 
